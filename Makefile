@@ -1,0 +1,86 @@
+# `make run` starts the product here; `make test` runs every check that CI runs.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.installed
+PORT ?= 8000
+HOST ?= 127.0.0.1
+
+# pip's own configuration says where packages come from.
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+INSTALL := $(PIP) install --require-hashes --only-binary :all: --no-compile
+LOCK := $(BIN)/uv pip compile --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
+
+SOURCES := accounts classifier medimaging ml records
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-test run test lint types fmt openapi lock bench clean
+
+help:
+	@echo "make run        start everything on http://$(HOST):$(PORT) (PORT=, HOST=)"
+	@echo "make test       every check and test"
+	@echo "make lint       style, import rules, templates, migrations, OpenAPI document"
+	@echo "make types      mypy"
+	@echo "make fmt        format sources and templates"
+	@echo "make openapi    write docs/openapi.yaml anew"
+	@echo "make lock       resolve requirements/*.in into requirements/*.txt"
+	@echo "make bench      measure"
+	@echo "make clean      remove caches (never var/, which holds your data)"
+
+install: $(STAMPS)/base
+
+install-test: $(STAMPS)/test
+
+$(STAMPS)/base: requirements/base.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what the product needs ..."
+	@$(INSTALL) -r requirements/base.txt
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/test: $(STAMPS)/base requirements/train.txt requirements/test.txt
+	@echo "Installing what training and tests need ..."
+	@$(INSTALL) -r requirements/train.txt -r requirements/test.txt
+	@touch $@
+
+run: install
+	@$(BIN)/python manage.py quickstart --host $(HOST) --port $(PORT)
+
+test: lint types
+	$(BIN)/pytest
+
+lint: install-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/djlint --lint --quiet templates medimaging/templates
+	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	SECRET_KEY=$$(head -c 40 /dev/urandom | base64 -w 0) BEHIND_TLS=true \
+		$(BIN)/python manage.py check --deploy --fail-level WARNING
+	$(BIN)/python manage.py spectacular --fail-on-warn --validate | diff -u docs/openapi.yaml - \
+		|| { echo "docs/openapi.yaml is out of date: make openapi"; exit 1; }
+
+types: install-test
+	$(BIN)/mypy
+
+fmt: install-test
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+	$(BIN)/djlint --reformat --quiet templates medimaging/templates || true
+
+openapi: install-test
+	$(BIN)/python manage.py spectacular --fail-on-warn --validate --file docs/openapi.yaml
+
+# In this order: each set is resolved against the ones before it.
+lock: install-test
+	for set in base train test gpu; do \
+		$(LOCK) requirements/$$set.in --output-file requirements/$$set.txt || exit 1; \
+	done
+
+bench: install-test
+	$(BIN)/pytest tests/bench -m bench -q -s
+
+clean:
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find $(SOURCES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
