@@ -1,0 +1,78 @@
+"""How views and the API ask for a permission: wrong role is 403, out of sight is 404."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth.mixins import AccessMixin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from accounts.audit import record_event
+from accounts.models import Action, Outcome, User
+from accounts.roles import Verb
+
+if TYPE_CHECKING:  # rest_framework.views itself loads this module, as the API's default
+    from rest_framework.views import APIView
+
+
+class VerbRequiredMixin(AccessMixin):
+    """Refuse a view to people whose roles lack `verb`. Put it before the view's class."""
+
+    verb: Verb
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Let through, send to the sign-in page, or refuse."""
+        if not request.user.is_authenticated:
+            return self.handle_no_permission()
+        if not request.user.has_verb(self.verb):
+            record_refusal(actor=request.user, verb=self.verb, request=request)
+            raise PermissionDenied
+        return super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
+
+
+class HasVerb(BasePermission):
+    """The API's default permission: signed in, and holding the view's verb.
+
+    A view names one `verb`, or `verbs` by action (view sets) or method (plain views).
+    A view that names none is refused to everyone, so that a forgotten one can't leak.
+    """
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        """Tell whether the caller may use this view at all."""
+        verb = self.verb_for(request, view)
+        user = request.user
+        if not user or not user.is_authenticated:
+            return False
+        if verb and user.has_verb(verb):
+            return True
+        record_refusal(actor=user, verb=verb, request=request)
+        return False
+
+    @staticmethod
+    def verb_for(request: Request, view: "APIView") -> Verb | None:
+        """The permission that this action of the view asks for."""
+        verbs = getattr(view, "verbs", {})
+        action = getattr(view, "action", None)
+        by_method = verbs.get((request.method or "").lower())
+        return verbs.get(action) or by_method or getattr(view, "verb", None)
+
+
+def signed_in_user(request: HttpRequest) -> User:
+    """The person behind a request that a sign-in has already been asked of."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied
+    return request.user
+
+
+def record_refusal(*, actor: User, verb: Verb | None, request: HttpRequest | Request) -> None:
+    """Note who was refused what: the view's name only, an address may hold a search."""
+    match = request.resolver_match
+    record_event(
+        action=Action.ACCESS_REFUSED,
+        actor=actor,
+        target_id=match.view_name if match else "",
+        outcome=Outcome.MINOR_FAILURE,
+        details={"verb": verb or "", "method": request.method or ""},
+    )

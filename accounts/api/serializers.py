@@ -1,0 +1,121 @@
+"""The accounts part of the API's shape."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from accounts.models import ApiToken, AuditEvent, Department, User
+from accounts.roles import Verb
+from accounts.services.tokens import MAX_DAYS
+
+DEFAULT_TOKEN_DAYS = 90
+
+
+class DepartmentSerializer(serializers.ModelSerializer[Department]):
+    """A department."""
+
+    class Meta:
+        model = Department
+        fields = ("id", "name", "slug")
+        read_only_fields = fields
+
+
+class RoleSerializer(serializers.Serializer[Any]):
+    """A role that a person holds, in a department or (null) for the whole hospital."""
+
+    role = serializers.CharField(read_only=True)
+    department = DepartmentSerializer(read_only=True, allow_null=True)
+
+
+class MeSerializer(serializers.ModelSerializer[User]):
+    """Who is asking, and what they may do with the token or session in use."""
+
+    verbs = serializers.SerializerMethodField(help_text="Permissions, narrowed by the token.")
+    roles = RoleSerializer(source="memberships_held", many=True, read_only=True)
+    departments = DepartmentSerializer(source="departments_held", many=True, read_only=True)
+
+    class Meta:
+        model = User
+        fields = ("id", "username", "full_name", "email", "verbs", "roles", "departments")
+        read_only_fields = fields
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
+    def get_verbs(self, user: User) -> list[str]:
+        """Sorted, so that answers can be compared."""
+        return sorted(user.verbs)
+
+
+class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
+    """A token, without its value, which nobody can read again."""
+
+    is_usable = serializers.BooleanField(read_only=True)
+
+    class Meta:
+        model = ApiToken
+        fields: tuple[str, ...] = (
+            "id",
+            "name",
+            "prefix",
+            "scopes",
+            "is_usable",
+            "created_at",
+            "expires_at",
+            "last_used_at",
+            "revoked_at",
+        )
+        read_only_fields: tuple[str, ...] = fields
+
+
+class NewTokenSerializer(serializers.Serializer[Any]):
+    """What a new token is to be."""
+
+    name = serializers.CharField(max_length=80, help_text="What the token is for.")
+    days = serializers.IntegerField(
+        default=DEFAULT_TOKEN_DAYS, help_text=f"How long it is valid: 1 to {MAX_DAYS} days."
+    )
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=[verb.value for verb in Verb]),
+        allow_null=True,
+        default=None,
+        help_text="Permissions among your own; all of your own where left out.",
+    )
+
+
+class IssuedTokenSerializer(ApiTokenSerializer):
+    """A token just made, with its value: the only time that it is shown."""
+
+    value = serializers.CharField(read_only=True)
+
+    class Meta(ApiTokenSerializer.Meta):
+        fields = (*ApiTokenSerializer.Meta.fields, "value")
+        read_only_fields = fields
+
+
+class AuditEventSerializer(serializers.ModelSerializer[AuditEvent]):
+    """One thing that somebody did or saw."""
+
+    sentence = serializers.CharField(read_only=True, help_text="The event in words.")
+
+    class Meta:
+        model = AuditEvent
+        fields = (
+            "event_id",
+            "occurred_at",
+            "action",
+            "outcome",
+            "sentence",
+            "actor_kind",
+            "actor_id",
+            "actor_name",
+            "token_id",
+            "source_address",
+            "request_id",
+            "target_type",
+            "target_id",
+            "study_id",
+            "patient_id",
+            "department_id",
+            "details",
+        )
+        read_only_fields = fields

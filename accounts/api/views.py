@@ -1,0 +1,134 @@
+"""The accounts part of the API: oneself, one's tokens, and the audit trail for auditors."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework import mixins, permissions, status, viewsets
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.access import signed_in_user
+from accounts.api.serializers import (
+    ApiTokenSerializer,
+    AuditEventSerializer,
+    DepartmentSerializer,
+    IssuedTokenSerializer,
+    MeSerializer,
+    NewTokenSerializer,
+)
+from accounts.audit import record_trail_viewed
+from accounts.forms import AuditFilterForm
+from accounts.models import Action, ApiToken, AuditEvent, Department, Outcome
+from accounts.roles import Verb
+from accounts.services import issue_token, revoke_token
+
+AUDIT_FILTERS = [
+    OpenApiParameter("q", str, description="Part of the actor's name or of the target's id."),
+    OpenApiParameter("since", OpenApiTypes.DATE, description="From this day on."),
+    OpenApiParameter("until", OpenApiTypes.DATE, description="Up to and with this day."),
+    OpenApiParameter("actor", str, description="A user name, in full."),
+    OpenApiParameter("action", str, enum=Action.values),
+    OpenApiParameter("outcome", int, enum=Outcome.values),
+    OpenApiParameter("study", OpenApiTypes.UUID, description="A study's id."),
+    OpenApiParameter("patient", OpenApiTypes.UUID, description="A patient record's id."),
+]
+
+
+class MeView(APIView):
+    """Who is asking. Open to everyone who is signed in."""
+
+    permission_classes = (permissions.IsAuthenticated,)
+
+    @extend_schema(responses=MeSerializer, summary="Who am I")
+    def get(self, request: Request) -> Response:
+        """Return the caller, with what they may do."""
+        return Response(MeSerializer(signed_in_user(request)).data)
+
+
+@extend_schema_view(list=extend_schema(summary="My departments"))
+class DepartmentViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Department]):
+    """The caller's own departments. Open to everyone who is signed in."""
+
+    permission_classes = (permissions.IsAuthenticated,)
+    serializer_class = DepartmentSerializer
+    pagination_class = None
+    queryset = Department.objects.none()
+
+    def get_queryset(self) -> QuerySet[Department]:
+        """Where the caller holds a role."""
+        return Department.objects.of_member(signed_in_user(self.request))
+
+
+@extend_schema_view(list=extend_schema(summary="My API tokens"))
+class TokenViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[ApiToken]):
+    """The caller's own API tokens."""
+
+    verb = Verb.TOKEN_OWN
+    serializer_class = ApiTokenSerializer
+    pagination_class = None
+    queryset = ApiToken.objects.none()
+
+    def get_queryset(self) -> QuerySet[ApiToken]:
+        """One's own only; other people's are managed on the pages."""
+        return ApiToken.objects.filter(user=signed_in_user(self.request))
+
+    @extend_schema(
+        request=NewTokenSerializer,
+        responses={201: IssuedTokenSerializer},
+        summary="Make an API token",
+    )
+    def create(self, request: Request) -> Response:
+        """Issue a token; the answer holds its value, which is never shown again."""
+        wanted = NewTokenSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        user = signed_in_user(request)
+        token, value = issue_token(actor=user, user=user, **wanted.validated_data)
+        token.value = value  # type: ignore[attr-defined]  # lives only in this answer
+        return Response(IssuedTokenSerializer(token).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses={204: None}, summary="Revoke an API token")
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Shut the token for good."""
+        revoke_token(actor=signed_in_user(request), token=self.get_object())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+@extend_schema_view(
+    list=extend_schema(summary="Audit events, newest first", parameters=AUDIT_FILTERS),
+    retrieve=extend_schema(summary="One audit event"),
+)
+class AuditEventViewSet(viewsets.ReadOnlyModelViewSet[AuditEvent]):
+    """The audit trail. Reading it is recorded in it."""
+
+    verb = Verb.AUDIT_VIEW
+    serializer_class = AuditEventSerializer
+    queryset = AuditEvent.objects.none()
+    ordering = ("-id",)
+    lookup_field = "event_id"
+    lookup_value_converter = "uuid"
+
+    def get_queryset(self) -> QuerySet[AuditEvent]:
+        """What the caller may see."""
+        return AuditEvent.objects.visible_to(signed_in_user(self.request))
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        """Apply the filters of the audit page to the list."""
+        if self.action != "list":
+            return queryset
+        form = AuditFilterForm(self.request.query_params)
+        if not form.is_valid():
+            raise ValidationError(
+                {name: [str(error) for error in errors] for name, errors in form.errors.items()}
+            )
+        record_trail_viewed(actor=signed_in_user(self.request), filters=form.used())
+        return queryset.filtered(**form.cleaned_data)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return one event, and note that it was read."""
+        response = super().retrieve(request, *args, **kwargs)
+        record_trail_viewed(actor=signed_in_user(request), filters={})
+        return response

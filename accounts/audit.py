@@ -1,0 +1,140 @@
+"""The only writer of the audit trail."""
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import models
+
+from accounts.models import Action, AuditEvent, Outcome, User
+from accounts.models.audit import ActorKind
+
+ACCESS_WINDOW = dt.timedelta(minutes=5)
+SYSTEM_NAME = "system"
+ANONYMOUS_NAME = "anonymous"
+TRAIL = "audit-trail"
+"""What the trail's own events call it: it has no row to point at."""
+ANONYMOUS_ACTIONS = frozenset({Action.SIGN_IN_FAILED, Action.PASSWORD_RESET_REQUESTED})
+"""What people do before we know who they are: without an actor these are not the system's."""
+
+
+@dataclass(frozen=True)
+class RequestContext:
+    """Where a request came from; empty for work that nobody asked for over HTTP."""
+
+    source_address: str | None = None
+    request_id: str = ""
+    token_id: UUID | None = None
+
+
+_context: ContextVar[RequestContext] = ContextVar("audit_request_context")
+
+
+def current_context() -> RequestContext:
+    """Return the context of the request in hand."""
+    return _context.get(RequestContext())
+
+
+@contextmanager
+def bind_request_context(*, source_address: str | None, request_id: str) -> Iterator[None]:
+    """Stamp every event recorded inside with the request's address and id."""
+    token = _context.set(RequestContext(source_address=source_address, request_id=request_id))
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def bind_token(token_id: UUID) -> None:
+    """Note that the request in hand was opened by an API token."""
+    context = current_context()
+    _context.set(RequestContext(context.source_address, context.request_id, token_id))
+
+
+def record_event(
+    *,
+    action: Action,
+    actor: User | None,
+    target: models.Model | None = None,
+    target_id: str = "",
+    study: Any = None,
+    patient_id: UUID | None = None,
+    department_id: UUID | None = None,
+    outcome: Outcome = Outcome.SUCCESS,
+    details: dict[str, Any] | None = None,
+) -> AuditEvent:
+    """Append one event, inside the caller's transaction.
+
+    `actor` is None for what the system does by itself. `study` (anything with `id`,
+    `patient_id` and `department_id`) fills the three ids that the trail is searched by.
+    `details` must hold no patient's name.
+    """
+    context = current_context()
+    kind = _actor_kind(actor, action, context)
+    nobody = ANONYMOUS_NAME if kind == ActorKind.ANONYMOUS else SYSTEM_NAME
+    return AuditEvent.objects.create(
+        action=action,
+        outcome=outcome,
+        actor_kind=kind,
+        actor_id=actor.pk if actor else None,
+        actor_name=str(actor) if actor else nobody,
+        token_id=context.token_id,
+        source_address=context.source_address,
+        request_id=context.request_id,
+        target_type=(target._meta.model_name or "") if target is not None else "",
+        target_id=str(target.pk) if target is not None else target_id[:200],
+        study_id=study.id if study is not None else None,
+        patient_id=study.patient_id if study is not None else patient_id,
+        department_id=study.department_id if study is not None else department_id,
+        details=details or {},
+    )
+
+
+def record_access(
+    *,
+    action: Action,
+    actor: User,
+    target: models.Model | None = None,
+    target_id: str = "",
+    study: Any = None,
+    patient_id: UUID | None = None,
+    details: dict[str, Any] | None = None,
+) -> AuditEvent | None:
+    """Record that `actor` saw `target`: once per person, target and kind of view in five minutes.
+
+    `target_id` names what has no row of its own, a list for instance.
+    """
+    seen = AuditEvent.objects.recent_access(
+        actor_id=actor.pk,
+        action=action,
+        target_id=str(target.pk) if target is not None else target_id,
+        window=ACCESS_WINDOW,
+    )
+    if seen.exists():
+        return None
+    return record_event(
+        action=action,
+        actor=actor,
+        target=target,
+        target_id=target_id,
+        study=study,
+        patient_id=patient_id,
+        details=details,
+    )
+
+
+def record_trail_viewed(*, actor: User, filters: dict[str, str]) -> None:
+    """Record that `actor` read the trail itself, with the filters of the first look."""
+    record_access(
+        action=Action.AUDIT_VIEWED, actor=actor, target_id=TRAIL, details={"filters": filters}
+    )
+
+
+def _actor_kind(actor: User | None, action: Action, context: RequestContext) -> ActorKind:
+    if actor is None:
+        return ActorKind.ANONYMOUS if action in ANONYMOUS_ACTIONS else ActorKind.SYSTEM
+    return ActorKind.TOKEN if context.token_id else ActorKind.USER

@@ -1,0 +1,252 @@
+"""The forms of the accounts pages; what they collect goes to the services."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.conf import settings
+from django.contrib.auth import forms as auth_forms
+from django.core.exceptions import ValidationError
+
+from accounts.errors import KnownError, MailNotConfigured, TooManyAttempts
+from accounts.models import Action, ApiToken, Department, Outcome, User
+from accounts.roles import DEPARTMENT_ROLES, Role, Verb
+from accounts.services import (
+    change_password,
+    request_password_reset,
+    set_password,
+    sign_in_user,
+)
+from accounts.services.people import Grant
+from accounts.services.tokens import MAX_DAYS
+
+HOSPITAL_ROLES = [role for role in Role if role not in DEPARTMENT_ROLES]
+DEPARTMENT_ROLE_FIELDS = {
+    Role.TECHNICIAN: "technician_in",
+    Role.REVIEWER: "reviewer_in",
+    Role.INTEGRATOR: "integrator_in",
+}
+TOKEN_DAYS = 90
+
+
+def as_validation_error(error: KnownError) -> ValidationError:
+    """Put a known error into the words of a form."""
+    return ValidationError(f"{error.message} {error.action}", code=error.code)
+
+
+class SignInForm(auth_forms.AuthenticationForm):
+    """Django's sign-in form, through the service that pauses after repeated failures."""
+
+    def clean(self) -> dict[str, Any]:
+        """Look the person up, or say why not."""
+        username = self.cleaned_data.get("username")
+        password = self.cleaned_data.get("password")
+        if username is not None and password:
+            try:
+                self.user_cache = sign_in_user(username=username, password=password)
+            except TooManyAttempts as error:
+                raise as_validation_error(error) from error
+            if self.user_cache is None:
+                raise self.get_invalid_login_error()
+        return self.cleaned_data
+
+
+class ChangePasswordForm(auth_forms.PasswordChangeForm):
+    """The old password once, the new one twice."""
+
+    def save(self, commit: bool = True) -> User:  # noqa: FBT001, FBT002 - Django's signature
+        """Replace the password."""
+        return change_password(actor=self.user, password=self.cleaned_data["new_password1"])
+
+
+class SetPasswordForm(auth_forms.SetPasswordForm):
+    """The new password twice, behind a link that came by e-mail or from an administrator."""
+
+    def save(self, commit: bool = True) -> User:  # noqa: FBT001, FBT002 - Django's signature
+        """Set the password in the name of the person whom the link belongs to."""
+        return set_password(
+            actor=self.user, user=self.user, password=self.cleaned_data["new_password1"]
+        )
+
+
+class RequestResetForm(auth_forms.PasswordResetForm):
+    """An e-mail address; what the page answers never says whether it is known."""
+
+    def clean(self) -> dict[str, Any] | None:
+        """Refuse where no mail can be sent, rather than let people wait for it."""
+        if not settings.MAIL_ENABLED:
+            raise as_validation_error(MailNotConfigured())
+        return super().clean()
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Note the request, then mail the links."""
+        users = list(self.get_users(self.cleaned_data["email"]))
+        request_password_reset(actor=None, users=users)
+        super().save(*args, **kwargs)
+
+
+class UserFilterForm(forms.Form):
+    """What narrows the list of people."""
+
+    q = forms.CharField(
+        required=False,
+        label="Search people",
+        max_length=100,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Name or e-mail"}),
+    )
+    role = forms.ChoiceField(
+        required=False, label="Role", choices=[("", "Any role"), *Role.choices]
+    )
+    state = forms.ChoiceField(
+        required=False,
+        label="State",
+        choices=[("", "Any state"), ("active", "Active"), ("inactive", "Deactivated")],
+    )
+
+
+class UserForm(forms.Form):
+    """A person's name, e-mail and roles: one list of departments per departmental role."""
+
+    full_name = forms.CharField(label="Full name", max_length=150, strip=True)
+    email = forms.EmailField(label="E-mail", required=False)
+    hospital_roles = forms.MultipleChoiceField(
+        label="Roles for the whole hospital",
+        required=False,
+        choices=[(role.value, role.label) for role in HOSPITAL_ROLES],
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Add the departments as they are now."""
+        super().__init__(*args, **kwargs)
+        departments = Department.objects.all()
+        for role, name in DEPARTMENT_ROLE_FIELDS.items():
+            self.fields[name] = forms.ModelMultipleChoiceField(
+                departments,
+                label=f"{role.label} in",
+                required=False,
+                widget=forms.CheckboxSelectMultiple,
+            )
+
+    @classmethod
+    def initial_for(cls, user: User) -> dict[str, Any]:
+        """What the form shows before anybody edits it."""
+        held = user.memberships_held
+        initial: dict[str, Any] = {
+            name: [row.department_id for row in held if row.role == role]
+            for role, name in DEPARTMENT_ROLE_FIELDS.items()
+        }
+        return initial | {
+            "full_name": user.full_name,
+            "email": user.email,
+            "hospital_roles": [row.role for row in held if row.role in HOSPITAL_ROLES],
+        }
+
+    def memberships(self) -> list[Grant]:
+        """The chosen roles, as the services take them."""
+        grants: list[Grant] = [(role, None) for role in self.cleaned_data["hospital_roles"]]
+        for role, name in DEPARTMENT_ROLE_FIELDS.items():
+            grants += [(role.value, department) for department in self.cleaned_data[name]]
+        return grants
+
+
+class InviteForm(UserForm):
+    """The same for a new person, with the user name that stays theirs for ever."""
+
+    username = forms.CharField(
+        label="User name",
+        max_length=150,
+        validators=[User.username_validator],
+        help_text="Letters, digits and @ . + - _ only. It can't be changed or used again later.",
+    )
+    field_order = ("username", "full_name", "email", "hospital_roles")
+
+
+class DepartmentForm(forms.Form):
+    """A department's name."""
+
+    name = forms.CharField(label="Name", max_length=120, strip=True)
+
+
+class TokenForm(forms.Form):
+    """A new API token of one's own."""
+
+    name = forms.CharField(
+        label="Name",
+        max_length=ApiToken._meta.get_field("name").max_length,
+        help_text="What the token is for, so that you know which one to revoke.",
+    )
+    days = forms.IntegerField(
+        label="Valid for (days)",
+        min_value=1,
+        max_value=MAX_DAYS,
+        initial=TOKEN_DAYS,
+        help_text=f"1 to {MAX_DAYS}.",
+    )
+    scopes = forms.MultipleChoiceField(
+        label="Permissions",
+        widget=forms.CheckboxSelectMultiple,
+        help_text="A token never does more than you may do yourself.",
+    )
+
+    def __init__(self, *args: Any, verbs: frozenset[Verb], **kwargs: Any) -> None:
+        """Offer what the person may do, all of it ticked."""
+        super().__init__(*args, **kwargs)
+        offered = sorted(verb.value for verb in verbs)
+        self.fields["scopes"].choices = [(verb, verb) for verb in offered]  # type: ignore[attr-defined]
+        self.fields["scopes"].initial = offered
+
+
+class AuditFilterForm(forms.Form):
+    """What narrows the audit trail, on its page, in its export and in the API."""
+
+    q = forms.CharField(
+        required=False,
+        label="Actor's name or target",
+        max_length=100,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Actor or target"}),
+    )
+    since = forms.DateField(
+        required=False, label="From day", widget=forms.DateInput(attrs={"type": "date"})
+    )
+    until = forms.DateField(
+        required=False, label="To day", widget=forms.DateInput(attrs={"type": "date"})
+    )
+    actor = forms.CharField(
+        required=False,
+        label="User name",
+        max_length=150,
+        widget=forms.TextInput(attrs={"placeholder": "User name"}),
+    )
+    action = forms.ChoiceField(
+        required=False, label="Action", choices=[("", "Any action"), *Action.choices]
+    )
+    outcome = forms.ChoiceField(
+        required=False, label="Outcome", choices=[("", "Any outcome"), *Outcome.choices]
+    )
+    study = forms.UUIDField(
+        required=False, label="Study", widget=forms.TextInput(attrs={"placeholder": "Study id"})
+    )
+    patient = forms.UUIDField(
+        required=False,
+        label="Patient",
+        widget=forms.TextInput(attrs={"placeholder": "Patient record id"}),
+    )
+
+    def clean_actor(self) -> UUID | None:
+        """Find the person: user names are never used again, so this is exact."""
+        username = self.cleaned_data["actor"].strip()
+        if not username:
+            return None
+        user = User.objects.named(username).first()
+        if user is None:
+            raise ValidationError(f"Nobody has the user name {username}.", code="unknown_actor")
+        return user.pk
+
+    def used(self) -> dict[str, str]:
+        """The filters that are set, for the trail itself.
+
+        Free text is left out: somebody may have typed a patient's name into it.
+        """
+        chosen = {name: str(value) for name, value in self.cleaned_data.items() if value}
+        return {name: "(text)" if name == "q" else value for name, value in chosen.items()}

@@ -1,0 +1,126 @@
+"""The append-only audit trail."""
+
+import uuid
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.querysets import AuditEventQuerySet
+from accounts.wording import describe_event
+
+
+class Action(models.TextChoices):
+    """What happened; the values are stable and part of the API."""
+
+    SIGNED_IN = "user.signed_in", "Signed in"
+    SIGN_IN_FAILED = "user.sign_in_failed", "Sign-in failed"
+    SIGNED_OUT = "user.signed_out", "Signed out"
+    PASSWORD_CHANGED = "user.password_changed", "Password changed"
+    PASSWORD_RESET_REQUESTED = "user.password_reset_requested", "Password reset requested"
+    PASSWORD_LINK_ISSUED = "user.password_link_issued", "Set-password link issued"
+    USER_INVITED = "user.invited", "Person invited"
+    USER_UPDATED = "user.updated", "Person edited"
+    USER_DEACTIVATED = "user.deactivated", "Person deactivated"
+    USER_REACTIVATED = "user.reactivated", "Person reactivated"
+    DEPARTMENT_CREATED = "department.created", "Department created"
+    DEPARTMENT_RENAMED = "department.renamed", "Department renamed"
+    TOKEN_ISSUED = "token.issued", "API token issued"
+    TOKEN_REVOKED = "token.revoked", "API token revoked"
+    AUDIT_VIEWED = "audit.viewed", "Audit trail viewed"
+    AUDIT_EXPORTED = "audit.exported", "Audit trail exported"
+    ACCESS_REFUSED = "access.refused", "Access refused"
+    SUBMISSION_OPENED = "submission.opened", "Submission opened"
+    FILE_STORED = "file.stored", "File stored"
+    FILE_DUPLICATE = "file.duplicate", "File already held"
+    FILE_REJECTED = "file.rejected", "File rejected"
+    SUBMISSION_CLOSED = "submission.closed", "Submission closed"
+    STUDY_COMPLETED = "study.completed", "Study complete"
+    STUDY_REOPENED = "study.reopened", "Study re-opened"
+    STUDY_VIEWED = "study.viewed", "Study viewed"
+    PATIENT_VIEWED = "patient.viewed", "Patient viewed"
+    IMAGE_VIEWED = "image.viewed", "Image viewed"
+    IMAGE_DOWNLOADED = "image.downloaded", "Image downloaded"
+    STUDIES_SEARCHED = "studies.searched", "Studies searched"
+    PATIENTS_SEARCHED = "patients.searched", "Patients searched"
+    CLASSIFICATION_QUEUED = "classification.queued", "Classification queued"
+    CLASSIFICATION_STARTED = "classification.started", "Classification started"
+    CLASSIFICATION_COMPLETED = "classification.completed", "Classification completed"
+    CLASSIFICATION_ABSTAINED = "classification.abstained", "Classification abstained"
+    CLASSIFICATION_FAILED = "classification.failed", "Classification failed"
+    CLASSIFICATION_REQUEUED = "classification.requeued", "Classification put back in the queue"
+    CLASSIFICATION_CANCELLED = "classification.cancelled", "Classification cancelled"
+    CLASSIFICATION_SUPERSEDED = "classification.superseded", "Classification superseded"
+    CLASSIFICATION_VIEWED = "classification.viewed", "Classification viewed"
+    REVIEW_CREATED = "review.created", "Review recorded"
+    MODEL_REGISTERED = "model.registered", "Model registered"
+    MODEL_DEPLOYED = "model.deployed", "Model deployed"
+
+
+class Outcome(models.IntegerChoices):
+    """EventOutcomeIndicator of DICOM PS3.15 A.5."""
+
+    SUCCESS = 0, "Success"
+    MINOR_FAILURE = 4, "Minor failure"
+    SERIOUS_FAILURE = 8, "Serious failure"
+    MAJOR_FAILURE = 12, "Major failure"
+
+
+class ActorKind(models.TextChoices):
+    """Who acted: a person at the screen, a person's token, a stranger, or the system itself."""
+
+    USER = "user", "Person"
+    TOKEN = "token", "API token"
+    ANONYMOUS = "anonymous", "Not signed in"
+    SYSTEM = "system", "System"
+
+
+class AuditEvent(models.Model):
+    """One thing that somebody did or saw. A database trigger refuses any change or deletion.
+
+    Plain ids and no foreign keys: an event outlives what it speaks of. The actor's
+    name is kept as text; a patient's name never is.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    event_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    occurred_at = models.DateTimeField(default=timezone.now, editable=False)
+    action = models.CharField(max_length=40, choices=Action.choices)
+    outcome = models.PositiveSmallIntegerField(choices=Outcome.choices, default=Outcome.SUCCESS)
+    actor_kind = models.CharField(max_length=10, choices=ActorKind.choices)
+    actor_id = models.UUIDField(null=True)
+    actor_name = models.CharField(max_length=150)
+    token_id = models.UUIDField(null=True)
+    source_address = models.GenericIPAddressField(null=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    target_type = models.CharField(max_length=40, blank=True)
+    target_id = models.CharField(max_length=200, blank=True)
+    study_id = models.UUIDField(null=True)
+    patient_id = models.UUIDField(null=True)
+    department_id = models.UUIDField(null=True)
+    details = models.JSONField(default=dict)
+
+    objects = AuditEventQuerySet.as_manager()
+
+    class Meta:
+        """Newest first; indexed by what the audit page filters on."""
+
+        ordering = ("-id",)
+        indexes = (
+            models.Index(fields=("occurred_at",), name="audit_occurred_at"),
+            models.Index(fields=("action", "-id"), name="audit_action"),
+            models.Index(fields=("actor_id", "-id"), name="audit_actor"),
+            models.Index(fields=("study_id", "id"), name="audit_study"),
+            models.Index(fields=("patient_id", "id"), name="audit_patient"),
+            models.Index(
+                fields=("target_id", "action", "-occurred_at"), name="audit_target_action"
+            ),
+        )
+
+    def __str__(self) -> str:
+        """Return when, who and what."""
+        return f"{self.occurred_at:%Y-%m-%d %H:%M:%S} {self.actor_name} {self.action}"
+
+    @property
+    def sentence(self) -> str:
+        """What happened, in words: "Ada Admin deactivated kim"."""
+        return describe_event(self)

@@ -1,0 +1,47 @@
+"""API tokens: shown once, kept only as a hash, always expiring."""
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils import timezone
+
+from accounts.models.people import User
+from accounts.querysets import ApiTokenQuerySet
+from accounts.roles import Verb
+
+
+class ApiToken(models.Model):
+    """A key for the API that acts as its owner, with at most the owner's permissions.
+
+    The key itself has 256 random bits, so one SHA-256 is enough to keep it by.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="api_tokens")
+    name = models.CharField(max_length=80)
+    prefix = models.CharField(max_length=12)
+    digest = models.CharField(max_length=64, unique=True)
+    scopes = ArrayField(
+        models.CharField(max_length=30, choices=[(verb.value, verb.value) for verb in Verb])
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ApiTokenQuerySet.as_manager()
+
+    class Meta:
+        """Newest first."""
+
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        """Return the owner's name for it, and its first characters."""
+        return f"{self.name} ({self.prefix}…)"
+
+    @property
+    def is_usable(self) -> bool:
+        """Tell whether the token still opens the door."""
+        return self.revoked_at is None and self.expires_at > timezone.now()

@@ -1,0 +1,178 @@
+"""Every read of the accounts app."""
+
+import datetime as dt
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.contrib.auth.models import UserManager as DjangoUserManager
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from accounts.roles import Verb
+
+if TYPE_CHECKING:
+    from accounts.models import ApiToken, AuditEvent, Department, User  # noqa: F401 - in strings
+
+
+class DepartmentQuerySet(models.QuerySet["Department"]):
+    """Reads of departments."""
+
+    def with_counts(self) -> "DepartmentQuerySet":
+        """Add `member_count`, the number of active people who hold a role there."""
+        active = Q(memberships__user__is_active=True)
+        return self.annotate(
+            member_count=models.Count("memberships__user", filter=active, distinct=True)
+        )
+
+    def of_member(self, user: "User") -> "DepartmentQuerySet":
+        """The departments in which `user` holds any role."""
+        return self.filter(memberships__user=user).distinct()
+
+    def named(self, text: str) -> "DepartmentQuerySet":
+        """The department of that name or slug, whatever the case."""
+        return self.filter(Q(name__iexact=text) | Q(slug__iexact=text))
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    """Reads of people."""
+
+    def matching(self, text: str) -> "UserQuerySet":
+        """People whose user name, full name or e-mail contains `text`."""
+        text = text.strip()
+        if not text:
+            return self
+        return self.filter(
+            Q(username__icontains=text) | Q(full_name__icontains=text) | Q(email__icontains=text)
+        )
+
+    def named(self, username: str) -> "UserQuerySet":
+        """The person of that user name, whatever its case. Uses the unique index."""
+        return self.alias(folded=Lower("username")).filter(folded=Lower(models.Value(username)))
+
+    def holding(self, role: str) -> "UserQuerySet":
+        """People who hold `role` anywhere."""
+        return self.filter(memberships__role=role).distinct()
+
+    def filtered(self, *, q: str = "", role: str = "", state: str = "") -> "UserQuerySet":
+        """People who match `q`, hold `role` and are "active" or "inactive", where given."""
+        people = self.matching(q)
+        if role:
+            people = people.holding(role)
+        if state:
+            people = people.filter(is_active=state == "active")
+        return people
+
+    def with_memberships(self) -> "UserQuerySet":
+        """Fetch the roles with the people, for lists."""
+        return self.prefetch_related("memberships__department")
+
+
+class UserManager(DjangoUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
+    """Django's own manager, signing people in whatever the case of their user name."""
+
+    use_in_migrations = False  # migrations import no app code
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Return the person who signs in as `username`."""
+        person: User = self.named(username or "").get()
+        return person
+
+
+class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
+    """Reads of API tokens."""
+
+    def usable(self) -> "ApiTokenQuerySet":
+        """Tokens that still open the door: not revoked, not expired, owner active."""
+        return self.filter(
+            revoked_at__isnull=True, expires_at__gt=timezone.now(), user__is_active=True
+        )
+
+    def visible_to(self, user: "User") -> "ApiTokenQuerySet":
+        """One's own tokens; everyone's for those who manage accounts."""
+        if user.has_verb(Verb.ACCOUNT_MANAGE):
+            return self
+        return self.filter(user=user)
+
+
+class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
+    """Reads of the audit trail."""
+
+    def visible_to(self, user: "User") -> "AuditEventQuerySet":
+        """The whole trail for those who may read it, nothing for the others."""
+        return self if user.has_verb(Verb.AUDIT_VIEW) else self.none()
+
+    def filtered(
+        self,
+        *,
+        q: str = "",
+        actor: UUID | None = None,
+        action: str = "",
+        outcome: str = "",
+        study: UUID | None = None,
+        patient: UUID | None = None,
+        since: dt.date | None = None,
+        until: dt.date | None = None,
+    ) -> "AuditEventQuerySet":
+        """Events that pass every filter that is set; `since` and `until` are whole days."""
+        wanted = {
+            "actor_id": actor,
+            "action": action,
+            "outcome": outcome,
+            "study_id": study,
+            "patient_id": patient,
+            "occurred_at__gte": _midnight(since) if since else None,
+            "occurred_at__lt": _midnight(until + dt.timedelta(days=1)) if until else None,
+        }
+        chosen = {field: value for field, value in wanted.items() if value not in (None, "")}
+        return self.filter(**chosen).matching(q)
+
+    def matching(self, text: str) -> "AuditEventQuerySet":
+        """Events whose actor's name or target id contains `text`."""
+        text = text.strip()
+        if not text:
+            return self
+        return self.filter(Q(actor_name__icontains=text) | Q(target_id__icontains=text))
+
+    def recent_access(
+        self, *, actor_id: UUID, action: str, target_id: str, window: dt.timedelta
+    ) -> "AuditEventQuerySet":
+        """The same access by the same person within `window`."""
+        return self.filter(
+            actor_id=actor_id,
+            action=action,
+            target_id=target_id,
+            occurred_at__gte=timezone.now() - window,
+        )
+
+    def failed_sign_ins(self, *, username: str, window: dt.timedelta) -> "AuditEventQuerySet":
+        """Wrong passwords given for `username` within `window`, newest first.
+
+        Attempts that were refused unread, because of too many wrong ones, don't count:
+        they would keep the pause going for ever.
+        """
+        return self.filter(
+            action="user.sign_in_failed",
+            outcome=4,
+            target_id=username.lower()[:200],
+            occurred_at__gte=timezone.now() - window,
+        ).order_by("-id")
+
+    def recent_openings(
+        self, *, user_id: UUID | None, window: dt.timedelta
+    ) -> "AuditEventQuerySet":
+        """What shows within `window` that the account is in its owner's hands, newest first."""
+        return self.filter(
+            action__in=("user.signed_in", "user.password_changed"),
+            target_id=str(user_id),
+            occurred_at__gte=timezone.now() - window,
+        ).order_by("-id")
+
+    def about_study(self, study_id: UUID | str) -> "AuditEventQuerySet":
+        """Everything that happened to one study, oldest first."""
+        return self.filter(study_id=study_id).order_by("id")
+
+
+def _midnight(day: dt.date) -> dt.datetime:
+    return timezone.make_aware(dt.datetime.combine(day, dt.time.min))

@@ -1,0 +1,90 @@
+"""The one table that says which role may do what."""
+
+from enum import StrEnum
+
+from django.db import models
+
+
+class Verb(StrEnum):
+    """Something a person or a token may do; views, API and tokens all ask for one."""
+
+    STUDY_VIEW = "study.view"
+    STUDY_SUBMIT = "study.submit"
+    STUDY_RERUN = "study.rerun"
+    PATIENT_VIEW = "patient.view"
+    REVIEW_CREATE = "review.create"
+    MODEL_VIEW = "model.view"
+    MODEL_DEPLOY = "model.deploy"
+    AUDIT_VIEW = "audit.view"
+    AUDIT_EXPORT = "audit.export"
+    ACCOUNT_MANAGE = "account.manage"
+    TOKEN_OWN = "token.own"  # noqa: S105 - the name of a permission, not a secret
+    QUEUE_VIEW = "queue.view"
+
+
+class Role(models.TextChoices):
+    """What a person does in a department, or for the whole hospital."""
+
+    TECHNICIAN = "technician", "Technician"
+    REVIEWER = "reviewer", "Reviewer"
+    INTEGRATOR = "integrator", "Integrator"
+    ADMINISTRATOR = "administrator", "Administrator"
+    AUDITOR = "auditor", "Auditor"
+    DATA_SCIENTIST = "data_scientist", "Data scientist"
+
+
+ROLE_VERBS: dict[Role, frozenset[Verb]] = {
+    Role.TECHNICIAN: frozenset(
+        {
+            Verb.STUDY_VIEW,
+            Verb.STUDY_SUBMIT,
+            Verb.STUDY_RERUN,
+            Verb.PATIENT_VIEW,
+            Verb.MODEL_VIEW,
+            Verb.QUEUE_VIEW,
+            Verb.TOKEN_OWN,
+        }
+    ),
+    Role.REVIEWER: frozenset(
+        {
+            Verb.STUDY_VIEW,
+            Verb.STUDY_RERUN,
+            Verb.PATIENT_VIEW,
+            Verb.REVIEW_CREATE,
+            Verb.MODEL_VIEW,
+            Verb.QUEUE_VIEW,
+            Verb.TOKEN_OWN,
+        }
+    ),
+    Role.INTEGRATOR: frozenset(
+        {
+            Verb.STUDY_VIEW,
+            Verb.STUDY_SUBMIT,
+            Verb.PATIENT_VIEW,
+            Verb.MODEL_VIEW,
+            Verb.QUEUE_VIEW,
+            Verb.TOKEN_OWN,
+        }
+    ),
+    Role.ADMINISTRATOR: frozenset(
+        {
+            Verb.ACCOUNT_MANAGE,
+            Verb.AUDIT_VIEW,
+            Verb.AUDIT_EXPORT,
+            Verb.MODEL_VIEW,
+            Verb.MODEL_DEPLOY,
+            Verb.QUEUE_VIEW,
+            Verb.TOKEN_OWN,
+        }
+    ),
+    Role.AUDITOR: frozenset({Verb.AUDIT_VIEW, Verb.AUDIT_EXPORT, Verb.TOKEN_OWN}),
+    Role.DATA_SCIENTIST: frozenset({Verb.MODEL_VIEW, Verb.QUEUE_VIEW, Verb.TOKEN_OWN}),
+}
+
+DEPARTMENT_ROLES = frozenset({Role.TECHNICIAN, Role.REVIEWER, Role.INTEGRATOR})
+"""Held in a department; the other roles are held for the whole hospital."""
+
+
+def roles_with(verb: Verb) -> list[Role]:
+    """The roles that may do `verb`."""
+    return [role for role, verbs in ROLE_VERBS.items() if verb in verbs]

@@ -1,0 +1,71 @@
+"""Auditors and administrators: who did and saw what."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views import View
+
+from accounts.access import VerbRequiredMixin, signed_in_user
+from accounts.audit import TRAIL, record_event, record_trail_viewed
+from accounts.exports import csv_lines
+from accounts.forms import AuditFilterForm
+from accounts.models import Action, AuditEvent
+from accounts.roles import Verb
+from accounts.views.lists import FilteredListView
+
+ROWS_AT_A_TIME = 2000
+
+
+class AuditListView(FilteredListView):
+    """The trail, newest first."""
+
+    verb = Verb.AUDIT_VIEW
+    filter_form_class = AuditFilterForm
+    template_name = "accounts/audit_list.html"
+    rows_template_name = "accounts/_audit_rows.html"
+    rows_name = "events"
+    key = ("-id",)
+
+    def find_rows(self, filters: dict[str, Any]) -> QuerySet[AuditEvent]:
+        """Narrow what the person may see."""
+        visible = AuditEvent.objects.visible_to(signed_in_user(self.request))
+        return visible.filtered(**filters)
+
+    def after_reading(self, form: forms.Form) -> None:
+        """Reading the trail is in the trail."""
+        used = form.used() if isinstance(form, AuditFilterForm) and form.is_bound else {}
+        record_trail_viewed(actor=signed_in_user(self.request), filters=used)
+
+
+class AuditExportView(VerbRequiredMixin, View):
+    """The same rows as a CSV file, streamed."""
+
+    verb = Verb.AUDIT_EXPORT
+    http_method_names = ("post",)
+
+    def post(self, request: HttpRequest) -> HttpResponseBase:
+        """Note the export, then send it."""
+        form = AuditFilterForm(request.POST)
+        if not form.is_valid():
+            messages.error(request, "Nothing was exported: one of the filters isn't valid.")
+            return redirect("accounts:audit-list")
+        actor = signed_in_user(request)
+        record_event(
+            action=Action.AUDIT_EXPORTED,
+            actor=actor,
+            target_id=TRAIL,
+            details={"filters": form.used()},
+        )
+        events = AuditEvent.objects.visible_to(actor).filtered(**form.cleaned_data)
+        name = f"audit-trail-{timezone.localtime():%Y%m%d-%H%M%S}.csv"
+        return StreamingHttpResponse(
+            csv_lines(events.iterator(chunk_size=ROWS_AT_A_TIME)),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )

@@ -1,0 +1,82 @@
+"""Administrators: the hospital's departments."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.generic import FormView, TemplateView
+
+from accounts.access import VerbRequiredMixin, signed_in_user
+from accounts.errors import DepartmentNameTaken
+from accounts.forms import DepartmentForm, as_validation_error
+from accounts.models import Department
+from accounts.roles import Verb
+from accounts.services import create_department, rename_department
+
+
+class DepartmentListView(VerbRequiredMixin, TemplateView):
+    """Every department, with the number of people in it."""
+
+    verb = Verb.ACCOUNT_MANAGE
+    template_name = "accounts/department_list.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Gather them."""
+        departments = Department.objects.with_counts()
+        return super().get_context_data(department_list=departments, **kwargs)
+
+
+class DepartmentCreateView(VerbRequiredMixin, FormView):
+    """A new department."""
+
+    verb = Verb.ACCOUNT_MANAGE
+    form_class = DepartmentForm
+    template_name = "accounts/department_form.html"
+    extra_context = {"title": "Add a department"}  # noqa: RUF012
+
+    def form_valid(self, form: DepartmentForm) -> HttpResponse:
+        """Create it."""
+        try:
+            department = create_department(actor=signed_in_user(self.request), **form.cleaned_data)
+        except DepartmentNameTaken as error:
+            form.add_error("name", as_validation_error(error))
+            return self.form_invalid(form)
+        messages.success(self.request, f"The department {department} was added.")
+        return redirect("accounts:department-list")
+
+
+class DepartmentEditView(VerbRequiredMixin, FormView):
+    """Another name for a department."""
+
+    verb = Verb.ACCOUNT_MANAGE
+    form_class = DepartmentForm
+    template_name = "accounts/department_form.html"
+    extra_context = {"title": "Rename a department"}  # noqa: RUF012
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Keep the address's id: the row is looked up only after the permission."""
+        super().setup(request, *args, **kwargs)
+        self.pk = kwargs["pk"]
+
+    def department(self) -> Department:
+        """The department that the address names."""
+        return get_object_or_404(Department, pk=self.pk)
+
+    def get_initial(self) -> dict[str, Any]:
+        """Start from the present name."""
+        return {"name": self.department().name}
+
+    def form_valid(self, form: DepartmentForm) -> HttpResponse:
+        """Rename it."""
+        try:
+            department = rename_department(
+                actor=signed_in_user(self.request),
+                department=self.department(),
+                name=form.cleaned_data["name"],
+            )
+        except DepartmentNameTaken as error:
+            form.add_error("name", as_validation_error(error))
+            return self.form_invalid(form)
+        messages.success(self.request, f"The department is now called {department}.")
+        return redirect("accounts:department-list")

@@ -1,0 +1,75 @@
+"""Audit events in words: one sentence per action, for staff."""
+
+import string
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from accounts.models import AuditEvent
+
+SENTENCES = {
+    "user.signed_in": "{actor} signed in",
+    "user.sign_in_failed": "Somebody failed to sign in as {target}",
+    "user.signed_out": "{actor} signed out",
+    "user.password_changed": "{actor} set the password of {username}",
+    "user.password_reset_requested": "{actor} asked for a set-password link",
+    "user.password_link_issued": "{actor} made a set-password link for {username}",
+    "user.invited": "{actor} invited {username} as {roles}",
+    "user.updated": "{actor} edited {username}: {changed}",
+    "user.deactivated": "{actor} deactivated {username}",
+    "user.reactivated": "{actor} reactivated {username}",
+    "department.created": "{actor} created the department {name}",
+    "department.renamed": "{actor} renamed the department {old_name} to {name}",
+    "token.issued": "{actor} issued the API token {name} to {username}",
+    "token.revoked": "{actor} revoked the API token {name} of {username}",
+    "audit.viewed": "{actor} looked at the audit trail",
+    "audit.exported": "{actor} exported the audit trail",
+    "access.refused": "{actor} was refused a page or function that asks for {verb}",
+    "submission.opened": "{actor} opened a submission",
+    "file.stored": "{actor} sent a file, which was stored",
+    "file.duplicate": "{actor} sent a file that was already held",
+    "file.rejected": "{actor} sent a file, which was rejected",
+    "submission.closed": "{actor} closed a submission",
+    "study.completed": "The study was complete",
+    "study.reopened": "A late image re-opened the study",
+    "study.viewed": "{actor} looked at a study",
+    "patient.viewed": "{actor} looked at a patient",
+    "image.viewed": "{actor} looked at an image",
+    "image.downloaded": "{actor} downloaded an image",
+    "studies.searched": "{actor} searched the studies",
+    "patients.searched": "{actor} searched the patients",
+    "classification.queued": "{actor} queued a classification",
+    "classification.started": "A worker started the classification",
+    "classification.completed": "The classification was completed",
+    "classification.abstained": "The model abstained",
+    "classification.failed": "The classification failed",
+    "classification.requeued": "The classification went back into the queue",
+    "classification.cancelled": "{actor} cancelled the classification",
+    "classification.superseded": "A newer classification replaced this one",
+    "classification.viewed": "{actor} looked at a classification",
+    "review.created": "{actor} recorded a review",
+    "model.registered": "{actor} registered a model",
+    "model.deployed": "{actor} deployed a model",
+}
+
+
+class _Words(string.Formatter):
+    """Fills a sentence; what an event doesn't know is left as a dash."""
+
+    def get_value(self, key: int | str, args: Any, kwargs: Any) -> Any:
+        """Return the value as words."""
+        value = kwargs.get(key)
+        if isinstance(value, list | tuple):
+            value = ", ".join(str(part) for part in value)
+        return "–" if value in (None, "") else str(value)
+
+
+def describe_event(event: "AuditEvent") -> str:
+    """Return one sentence about `event`, without a full stop.
+
+    Details come from the trail itself, so nothing in them is trusted to be there.
+    """
+    sentence = SENTENCES.get(event.action)
+    if sentence is None:
+        return f"{event.actor_name}: {event.get_action_display()}"
+    words = {**event.details, "actor": event.actor_name, "target": event.target_id}
+    return _Words().format(sentence, **words)
