@@ -1,0 +1,1 @@
+"""Patients, studies, series, instances, and every door through which images come in."""

@@ -1,0 +1,256 @@
+"""What the API takes in and gives out, in DICOM's words."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from accounts.models import Department
+from records.intake.declared import DeclaredFields
+from records.models import (
+    Instance,
+    Patient,
+    Priority,
+    Series,
+    Sex,
+    Study,
+    Submission,
+    SubmissionFile,
+    SubmissionState,
+)
+
+
+class NewSubmissionSerializer(serializers.Serializer[Any]):
+    """A batch as it is sent: the files, and what they don't say themselves."""
+
+    files = serializers.ListField(
+        child=serializers.FileField(allow_empty_file=True),
+        allow_empty=False,
+        help_text="DICOM, PNG, JPEG or ZIP files; repeat the field for each.",
+    )
+    department = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=120,
+        help_text="Slug, name or id of one of your departments; without it, the first by name.",
+    )
+    priority = serializers.ChoiceField(choices=Priority.choices, default=Priority.ROUTINE)
+    patient_id = serializers.CharField(required=False, allow_blank=True, max_length=64)
+    issuer = serializers.CharField(required=False, allow_blank=True, max_length=64)
+    patient_name = serializers.CharField(
+        required=False, allow_blank=True, max_length=324, help_text="Family^Given, or Family, Given"
+    )
+    birth_date = serializers.DateField(required=False)
+    sex = serializers.ChoiceField(choices=Sex.choices, required=False, allow_blank=True)
+    modality = serializers.CharField(required=False, allow_blank=True, max_length=16)
+    body_part = serializers.CharField(required=False, allow_blank=True, max_length=16)
+    view_position = serializers.CharField(required=False, allow_blank=True, max_length=16)
+    study_description = serializers.CharField(required=False, allow_blank=True, max_length=64)
+    study_date = serializers.DateField(required=False)
+    accession_number = serializers.CharField(required=False, allow_blank=True, max_length=16)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse fields that don't exist: a misspelt patient ID must not go unnoticed."""
+        unknown = set(self.initial_data) - set(self.fields)
+        if unknown:
+            raise serializers.ValidationError(dict.fromkeys(sorted(unknown), "Unknown field."))
+        return attrs
+
+    def declared(self) -> DeclaredFields:
+        """What was stated about the patient and the study."""
+        names = DeclaredFields.__dataclass_fields__
+        return DeclaredFields(
+            **{name: value for name, value in self.validated_data.items() if name in names}
+        )
+
+
+class SubmissionFileSerializer(serializers.ModelSerializer[SubmissionFile]):
+    """The verdict on one file; `study` is the id of the study that it belongs to."""
+
+    class Meta:
+        model = SubmissionFile
+        fields = (
+            "name",
+            "verdict",
+            "code",
+            "message",
+            "action",
+            "study",
+            "instance",
+            "size_bytes",
+            "sha256",
+        )
+        read_only_fields = fields
+
+
+class SubmissionListSerializer(serializers.ModelSerializer[Submission]):
+    """A batch with the number of files by verdict."""
+
+    department = serializers.SlugRelatedField[Department](slug_field="slug", read_only=True)
+    state = serializers.ChoiceField(choices=SubmissionState.choices, read_only=True)
+    stored_count = serializers.IntegerField(read_only=True)
+    duplicate_count = serializers.IntegerField(read_only=True)
+    rejected_count = serializers.IntegerField(read_only=True)
+
+    class Meta:
+        model = Submission
+        fields = (
+            "id",
+            "state",
+            "department",
+            "priority",
+            "origin",
+            "created_at",
+            "closed_at",
+            "stored_count",
+            "duplicate_count",
+            "rejected_count",
+        )
+
+
+class SubmissionSerializer(serializers.ModelSerializer[Submission]):
+    """A batch with the verdict on every file."""
+
+    department = serializers.SlugRelatedField[Department](slug_field="slug", read_only=True)
+    state = serializers.ChoiceField(choices=SubmissionState.choices, read_only=True)
+    files = SubmissionFileSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Submission
+        fields = (
+            "id",
+            "state",
+            "department",
+            "priority",
+            "origin",
+            "created_at",
+            "closed_at",
+            "files",
+        )
+
+
+class PatientReferenceSerializer(serializers.ModelSerializer[Patient]):
+    """Whom a study is of."""
+
+    patient_id = serializers.CharField(source="mrn", read_only=True)
+
+    class Meta:
+        model = Patient
+        fields = ("id", "patient_id", "issuer", "name", "is_identified")
+
+
+class PatientSerializer(serializers.ModelSerializer[Patient]):
+    """A patient, with how many studies the caller may see."""
+
+    patient_id = serializers.CharField(source="mrn", read_only=True)
+    study_count = serializers.IntegerField(read_only=True)
+    last_study_at = serializers.DateTimeField(read_only=True, allow_null=True)
+
+    class Meta:
+        model = Patient
+        fields = (
+            "id",
+            "patient_id",
+            "issuer",
+            "name",
+            "birth_date",
+            "sex",
+            "is_identified",
+            "study_count",
+            "last_study_at",
+        )
+
+
+class StudySerializer(serializers.ModelSerializer[Study]):
+    """A study, without its images."""
+
+    patient = PatientReferenceSerializer(read_only=True)
+    department = serializers.SlugRelatedField[Department](slug_field="slug", read_only=True)
+    modalities = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+    class Meta:
+        model = Study
+        fields: tuple[str, ...] = (
+            "id",
+            "study_instance_uid",
+            "patient",
+            "department",
+            "accession_number",
+            "description",
+            "body_part",
+            "modalities",
+            "study_date",
+            "study_time",
+            "priority",
+            "state",
+            "instance_count",
+            "received_at",
+            "completed_at",
+        )
+
+
+class SeriesSerializer(serializers.ModelSerializer[Series]):
+    """A series of a study, with the number of its images."""
+
+    image_count = serializers.IntegerField(read_only=True)
+
+    class Meta:
+        model = Series
+        fields = (
+            "id",
+            "series_instance_uid",
+            "series_number",
+            "modality",
+            "body_part_examined",
+            "description",
+            "laterality",
+            "image_count",
+        )
+
+
+class StudyDetailSerializer(StudySerializer):
+    """A study with its series."""
+
+    series = serializers.SerializerMethodField()
+
+    class Meta(StudySerializer.Meta):
+        fields = (*StudySerializer.Meta.fields, "series")
+
+    @extend_schema_field(SeriesSerializer(many=True))
+    def get_series(self, study: Study) -> list[dict[str, Any]]:
+        """The series, in the order of the examination."""
+        rows = Series.objects.filter(study=study).with_counts()
+        return list(SeriesSerializer(rows, many=True).data)
+
+
+class InstanceSerializer(serializers.ModelSerializer[Instance]):
+    """What is known of one stored object; `exclusion` says why it can't be classified."""
+
+    study = serializers.UUIDField(source="series.study_id", read_only=True)
+    series = serializers.UUIDField(source="series_id", read_only=True)
+
+    class Meta:
+        model = Instance
+        fields = (
+            "id",
+            "study",
+            "series",
+            "sop_instance_uid",
+            "sop_class_uid",
+            "transfer_syntax_uid",
+            "instance_number",
+            "rows",
+            "columns",
+            "number_of_frames",
+            "bits_stored",
+            "photometric_interpretation",
+            "view_position",
+            "slice_position",
+            "window_center",
+            "window_width",
+            "size_bytes",
+            "sha256",
+            "source_format",
+            "exclusion",
+            "exclusion_reason",
+        )

@@ -1,0 +1,252 @@
+"""The records part of the API: sending files, and reading what is held."""
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import mixins, parsers, renderers, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.access import signed_in_user
+from accounts.audit import record_access
+from accounts.models import Action
+from accounts.roles import Verb
+from records.api.filters import (
+    FrameSerializer,
+    InstanceFilterSerializer,
+    StudyFilterSerializer,
+    read_filters,
+)
+from records.api.serializers import (
+    InstanceSerializer,
+    NewSubmissionSerializer,
+    PatientSerializer,
+    StudyDetailSerializer,
+    StudySerializer,
+    SubmissionListSerializer,
+    SubmissionSerializer,
+)
+from records.errors import InvalidField
+from records.models import Instance, Origin, Patient, Priority, Study, Submission
+from records.services import resolve_department, submit_study
+from records.views.images import file_response, find_instance, png_response
+from records.views.lists import record_list_read
+
+
+class AnyAccept(DefaultContentNegotiation):
+    """For answers that are a file: what the client accepts decides nothing."""
+
+    def select_renderer(
+        self,
+        request: Request,
+        renderers: Any,
+        format_suffix: str | None = None,
+    ) -> Any:
+        """Keep the first renderer, which writes the problems."""
+        return renderers[0], renderers[0].media_type
+
+
+class ReadOnlyViewSet(
+    mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Any]
+):
+    """Lists and single rows, noted in the audit trail."""
+
+    list_action: ClassVar[Action]
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return a page of rows."""
+        answer = super().list(request, *args, **kwargs)
+        record_list_read(
+            actor=signed_in_user(request),
+            action=self.list_action,
+            place=f"api-{self.basename}",
+            filters={name: "" for name in sorted(request.query_params) if name != "cursor"},
+            is_continued="cursor" in request.query_params,
+        )
+        return answer
+
+
+@extend_schema_view(
+    list=extend_schema(summary="Submissions, newest first"),
+    retrieve=extend_schema(summary="A submission with the verdict on every file"),
+)
+class SubmissionViewSet(
+    mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Submission]
+):
+    """Batches of files sent to the caller's departments."""
+
+    verb = Verb.STUDY_SUBMIT
+    parser_classes = (parsers.MultiPartParser,)
+    queryset = Submission.objects.none()
+    ordering = ("-created_at", "-id")
+
+    def get_queryset(self) -> QuerySet[Submission]:
+        """The caller's own, and those of the departments to which they may send."""
+        rows = Submission.objects.visible_to(signed_in_user(self.request))
+        rows = rows.select_related("department")
+        return rows.with_counts() if self.action == "list" else rows.prefetch_related("files")
+
+    def get_serializer_class(self) -> Any:
+        """Lists count, single ones tell."""
+        return SubmissionListSerializer if self.action == "list" else SubmissionSerializer
+
+    @extend_schema(
+        summary="Send a study",
+        request={"multipart/form-data": NewSubmissionSerializer},
+        responses={201: SubmissionSerializer},
+    )
+    def create(self, request: Request) -> Response:
+        """Take the files, close the submission, and return the verdict on each file.
+
+        The answer is 201 whatever the verdicts are: read `state` and each file's `verdict`.
+        Sending the same file again changes nothing.
+        """
+        given = NewSubmissionSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        user = signed_in_user(request)
+        try:
+            submission = submit_study(
+                actor=user,
+                department=resolve_department(
+                    actor=user, given=given.validated_data.get("department", "")
+                ),
+                files=[(upload.name, upload) for upload in given.validated_data["files"]],
+                declared=given.declared(),
+                priority=Priority(given.validated_data["priority"]),
+                origin=Origin.API,
+            )
+        except InvalidField as error:
+            raise ValidationError({str(error.context["field"]): error.message}) from error
+        body = SubmissionSerializer(submission).data
+        return Response(body, status=status.HTTP_201_CREATED)
+
+
+@extend_schema_view(
+    list=extend_schema(summary="Patients, by name"),
+    retrieve=extend_schema(summary="A patient"),
+)
+class PatientViewSet(ReadOnlyViewSet):
+    """Patients with a study in the caller's departments."""
+
+    verb = Verb.PATIENT_VIEW
+    serializer_class = PatientSerializer
+    queryset = Patient.objects.none()
+    ordering = ("name", "id")
+    list_action = Action.PATIENTS_SEARCHED
+
+    def get_queryset(self) -> QuerySet[Patient]:
+        """Those the caller may see."""
+        user = signed_in_user(self.request)
+        return Patient.objects.visible_to(user).with_counts(user)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return one patient."""
+        patient = self.get_object()
+        record_access(
+            action=Action.PATIENT_VIEWED,
+            actor=signed_in_user(request),
+            target=patient,
+            patient_id=patient.pk,
+        )
+        return Response(self.get_serializer(patient).data)
+
+
+@extend_schema_view(
+    list=extend_schema(summary="Studies, newest first", parameters=[StudyFilterSerializer]),
+    retrieve=extend_schema(summary="A study with its series", responses=StudyDetailSerializer),
+)
+class StudyViewSet(ReadOnlyViewSet):
+    """Studies of the caller's departments."""
+
+    verb = Verb.STUDY_VIEW
+    serializer_class = StudySerializer
+    queryset = Study.objects.none()
+    ordering = ("-received_at", "-id")
+    list_action = Action.STUDIES_SEARCHED
+
+    def get_queryset(self) -> QuerySet[Study]:
+        """Those the caller may see, narrowed by the parameters."""
+        rows = Study.objects.visible_to(signed_in_user(self.request)).with_listing()
+        if self.action == "list":
+            rows = rows.filtered(read_filters(self.request, StudyFilterSerializer))
+        return rows
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return one study."""
+        study = self.get_object()
+        actor = signed_in_user(request)
+        record_access(action=Action.STUDY_VIEWED, actor=actor, target=study, study=study)
+        return Response(StudyDetailSerializer(study).data)
+
+
+@extend_schema_view(
+    list=extend_schema(
+        summary="Instances, in order of arrival", parameters=[InstanceFilterSerializer]
+    ),
+    retrieve=extend_schema(summary="An instance"),
+)
+class InstanceViewSet(ReadOnlyViewSet):
+    """Stored DICOM objects of the caller's departments."""
+
+    verb = Verb.STUDY_VIEW
+    serializer_class = InstanceSerializer
+    queryset = Instance.objects.none()
+    ordering = ("created_at", "id")
+    list_action = Action.STUDIES_SEARCHED
+
+    def get_queryset(self) -> QuerySet[Instance]:
+        """Those the caller may see, narrowed by the parameters."""
+        rows = Instance.objects.visible_to(signed_in_user(self.request))
+        if self.action == "list":
+            wanted = read_filters(self.request, InstanceFilterSerializer)
+            if "study" in wanted:
+                rows = rows.filter(series__study=wanted["study"])
+            if "series" in wanted:
+                rows = rows.filter(series=wanted["series"])
+        return rows.select_related("series__study")
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return what is known of one instance."""
+        instance = self.get_object()
+        study = instance.series.study
+        actor = signed_in_user(request)
+        record_access(action=Action.STUDY_VIEWED, actor=actor, target=study, study=study)
+        return Response(self.get_serializer(instance).data)
+
+    @extend_schema(
+        summary="The stored DICOM file",
+        responses={(200, "application/dicom"): OpenApiTypes.BINARY},
+    )
+    @action(
+        detail=True,
+        content_negotiation_class=AnyAccept,
+        renderer_classes=(renderers.JSONRenderer,),
+    )
+    def file(self, request: Request, pk: UUID) -> HttpResponseBase:
+        """Return the file as it is stored."""
+        user = signed_in_user(request)
+        return file_response(user, find_instance(user, pk))
+
+    @extend_schema(
+        summary="A frame as a PNG picture",
+        parameters=[FrameSerializer],
+        responses={(200, "image/png"): OpenApiTypes.BINARY},
+    )
+    @action(
+        detail=True,
+        content_negotiation_class=AnyAccept,
+        renderer_classes=(renderers.JSONRenderer,),
+    )
+    def rendered(self, request: Request, pk: UUID) -> HttpResponseBase:
+        """Draw one frame, counted from 1, with the given window or else its own."""
+        user = signed_in_user(request)
+        wanted = read_filters(request, FrameSerializer)
+        instance = find_instance(user, pk)
+        return png_response(user, instance, wanted["frame"], request.query_params)

@@ -1,0 +1,166 @@
+"""The forms of the records pages: what is declared with files, and what narrows the lists."""
+
+import datetime as dt
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts.models import Department
+from records.intake.declared import DeclaredFields
+from records.models import Priority, Sex, StudyState
+
+MODALITIES = (
+    ("CR", "X-ray, computed (CR)"),
+    ("DX", "X-ray, digital (DX)"),
+    ("CT", "Computed tomography (CT)"),
+    ("MR", "Magnetic resonance (MR)"),
+    ("US", "Ultrasound (US)"),
+    ("XC", "Photograph (XC)"),
+    ("OP", "Eye photograph (OP)"),
+    ("OT", "Other (OT)"),
+)
+BODY_PARTS = (
+    ("CHEST", "Chest"),
+    ("HEAD", "Head"),
+    ("BRAIN", "Brain"),
+    ("SKIN", "Skin"),
+    ("EYE", "Eye"),
+    ("BREAST", "Breast"),
+    ("ABDOMEN", "Abdomen"),
+    ("HAND", "Hand"),
+)
+VIEW_POSITIONS = (
+    ("PA", "From behind (PA)"),
+    ("AP", "From the front (AP)"),
+    ("LL", "Lateral (LL)"),
+)
+SINCE_DAYS = (("1", "Last 24 hours"), ("7", "Last 7 days"), ("30", "Last 30 days"))
+
+
+class SubmitForm(forms.Form):
+    """Where the files go, and what they don't say themselves."""
+
+    department = forms.ModelChoiceField(Department.objects.none(), empty_label=None)
+    priority = forms.ChoiceField(choices=Priority.choices, initial=Priority.ROUTINE)
+    patient_id = forms.CharField(
+        label="Patient ID",
+        required=False,
+        max_length=64,
+        help_text="Needed for PNG and JPEG files, which don't say whom they show.",
+    )
+    patient_name = forms.CharField(
+        label="Patient name", required=False, max_length=324, help_text="Family, given"
+    )
+    birth_date = forms.DateField(
+        label="Birth date", required=False, widget=forms.DateInput(attrs={"type": "date"})
+    )
+    sex = forms.ChoiceField(
+        label="Sex",
+        required=False,
+        choices=[("", "Not stated"), *(choice for choice in Sex.choices if choice[0])],
+    )
+    modality = forms.ChoiceField(required=False, choices=[("", "Not stated"), *MODALITIES])
+    body_part = forms.ChoiceField(
+        label="Body part", required=False, choices=[("", "Not stated"), *BODY_PARTS]
+    )
+    view_position = forms.ChoiceField(
+        label="View", required=False, choices=[("", "Not stated"), *VIEW_POSITIONS]
+    )
+    study_description = forms.CharField(label="Description", required=False, max_length=64)
+    study_date = forms.DateField(
+        label="Study date", required=False, widget=forms.DateInput(attrs={"type": "date"})
+    )
+    accession_number = forms.CharField(label="Accession number", required=False, max_length=16)
+
+    def __init__(
+        self,
+        *args: Any,
+        departments: QuerySet[Department],
+        last_used: Department | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Offer the departments to which the person may send, beginning with the last one used.
+
+        With several and none used before, the person has to choose: the first by name would
+        send radiographs to the wrong ward.
+        """
+        super().__init__(*args, **kwargs)
+        offered = list(departments[:2])
+        field = self.fields["department"]
+        field.initial = offered[0] if len(offered) == 1 else last_used
+        field.empty_label = None if field.initial else "Choose a department"  # type: ignore[attr-defined]
+        field.queryset = departments  # type: ignore[attr-defined]
+
+    def declared(self) -> DeclaredFields:
+        """What was entered about the patient and the study."""
+        names = DeclaredFields.__dataclass_fields__
+        return DeclaredFields(
+            **{name: value for name, value in self.cleaned_data.items() if name in names}
+        )
+
+
+class SinceField(forms.TypedChoiceField):
+    """A number of days back, cleaned into the moment that it means (None for any time)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Offer the usual spans."""
+        choices = [("", "Any time"), *SINCE_DAYS]
+        super().__init__(
+            required=False, choices=choices, coerce=days_ago, empty_value=None, **kwargs
+        )
+
+
+def days_ago(days: str) -> dt.datetime:
+    """The moment so many days before now."""
+    return timezone.now() - dt.timedelta(days=int(days))
+
+
+class FilterForm(forms.Form):
+    """A form whose filled fields narrow a list."""
+
+    def used(self) -> dict[str, str]:
+        """The filters in use, for the audit trail; what was searched for may be a name."""
+        return {
+            name: "text" if name == "q" else str(self.data.get(name, ""))
+            for name, value in self.cleaned_data.items()
+            if value
+        }
+
+
+class StudyFilterForm(FilterForm):
+    """What narrows the list of studies."""
+
+    q = forms.CharField(
+        required=False,
+        label="Search studies",
+        max_length=100,
+        widget=forms.TextInput(
+            attrs={"type": "search", "placeholder": "Name, patient ID or accession"}
+        ),
+    )
+    modality = forms.ChoiceField(required=False, choices=[("", "Any modality"), *MODALITIES])
+    body_part = forms.ChoiceField(required=False, choices=[("", "Any body part"), *BODY_PARTS])
+    state = forms.ChoiceField(required=False, choices=[("", "Any state"), *StudyState.choices])
+    since = SinceField(label="Received")
+    department = forms.ModelChoiceField(
+        Department.objects.none(), required=False, empty_label="Any department"
+    )
+    priority = forms.ChoiceField(required=False, choices=[("", "Any priority"), *Priority.choices])
+
+    def __init__(self, *args: Any, departments: QuerySet[Department], **kwargs: Any) -> None:
+        """Offer the departments that the person may see."""
+        super().__init__(*args, **kwargs)
+        self.fields["department"].queryset = departments  # type: ignore[attr-defined]
+
+
+class PatientFilterForm(FilterForm):
+    """What narrows the list of patients."""
+
+    q = forms.CharField(
+        required=False,
+        label="Search patients",
+        max_length=100,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Name or patient ID"}),
+    )

@@ -1,0 +1,221 @@
+"""What a DICOM file says of itself: read with limits, checked for wholeness, cleaned for rows."""
+
+import datetime as dt
+import io
+import math
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+from django.template.defaultfilters import filesizeformat
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.filereader import read_dataset, read_file_meta_info
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
+
+from records.errors import Dicomdir, DicomUnreadable, FileTooLarge, MissingUid
+from records.intake.structure import PIXEL_DATA_TAGS, Geometry, check_structure
+from records.intake.values import (
+    PARSE_ERRORS,
+    read_date,
+    read_floats,
+    read_integer,
+    read_name,
+    read_text,
+    read_time,
+)
+
+UID_PATTERN = re.compile(r"\d+(\.\d+)*")
+UID_LENGTH = 64
+ID_LENGTH = 64
+NAME_LENGTH = 324
+# Longer values than this are private bulk data: skipped, not read into memory.
+LONGEST_VALUE = 256 * 1024
+META_START = 132
+
+
+@dataclass(frozen=True, slots=True)
+class PatientFields:
+    """Whom the header names; empty where it doesn't say."""
+
+    patient_id: str
+    issuer: str
+    name: str
+    birth_date: dt.date | None
+    sex: str
+
+
+@dataclass(frozen=True, slots=True)
+class DicomHeader:
+    """The fields that become rows."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    patient: PatientFields
+    accession_number: str
+    study_description: str
+    study_date: dt.date | None
+    study_time: dt.time | None
+    series_number: int | None
+    modality: str
+    body_part: str
+    series_description: str
+    laterality: str
+    instance_number: int | None
+    view_position: str
+    photometric_interpretation: str
+    slice_position: float | None
+    window: tuple[float, float] | None
+    geometry: Geometry
+
+
+def read_header(path: Path) -> DicomHeader:
+    """Read and check one DICOM file.
+
+    Raises DicomUnreadable, DicomTruncated, MissingUid, Dicomdir, ImageTooLarge and, for a
+    deflated data set that unpacks to too much, FileTooLarge.
+    """
+    try:
+        meta = read_file_meta_info(path)
+        syntax = UID(read_text(meta, "TransferSyntaxUID"))
+        if not syntax:
+            raise DicomUnreadable(detail="it doesn't say how it is encoded (no transfer syntax)")
+        if _is_directory(meta):
+            raise Dicomdir
+        with path.open("rb") as file:
+            dataset, stream = _read_dataset(file, meta, syntax)
+            geometry = check_structure(dataset, stream, syntax=syntax)
+            return _as_header(dataset, meta, str(syntax), geometry)
+    except PARSE_ERRORS as error:
+        raise DicomUnreadable(detail="its structure is broken") from error
+
+
+def _is_directory(meta: FileMetaDataset) -> bool:
+    return read_text(meta, "MediaStorageSOPClassUID") == MediaStorageDirectoryStorage
+
+
+def _read_dataset(file: BinaryIO, meta: FileMetaDataset, syntax: UID) -> tuple[Dataset, BinaryIO]:
+    """Return the data set before the pixels, and a stream that stands where they begin."""
+    if syntax != DeflatedExplicitVRLittleEndian:
+        return dcmread(file, stop_before_pixels=True, defer_size=LONGEST_VALUE), file
+    stream = io.BytesIO(_inflate(file, meta))
+    dataset = read_dataset(
+        stream,
+        is_implicit_VR=False,
+        is_little_endian=True,
+        stop_when=lambda tag, vr, length: tag in PIXEL_DATA_TAGS,
+        defer_size=LONGEST_VALUE,
+    )
+    dataset.set_original_encoding(
+        is_implicit_vr=False, is_little_endian=True, character_encoding=dataset._character_set
+    )
+    return dataset, stream
+
+
+def _inflate(file: BinaryIO, meta: FileMetaDataset) -> bytes:
+    """Unpack a deflated data set up to the limit for a file: it can hide a thousandfold."""
+    length = read_integer(meta, "FileMetaInformationGroupLength")
+    if length is None:
+        raise DicomUnreadable(detail="its file meta information has no length")
+    file.seek(META_START + 12 + length)
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    content = inflater.decompress(file.read(), settings.INTAKE_MAX_FILE_BYTES)
+    if not inflater.eof and inflater.unconsumed_tail:
+        raise FileTooLarge(limit=filesizeformat(settings.INTAKE_MAX_FILE_BYTES))
+    return content
+
+
+def _as_header(
+    dataset: Dataset, meta: FileMetaDataset, syntax: str, geometry: Geometry
+) -> DicomHeader:
+    sop_class = _uid(dataset, "SOPClassUID", "SOP Class UID", meta, "MediaStorageSOPClassUID")
+    if sop_class == MediaStorageDirectoryStorage:
+        raise Dicomdir
+    return DicomHeader(
+        sop_instance_uid=_uid(dataset, "SOPInstanceUID", "SOP Instance UID"),
+        sop_class_uid=sop_class,
+        study_instance_uid=_uid(dataset, "StudyInstanceUID", "Study Instance UID"),
+        series_instance_uid=_uid(dataset, "SeriesInstanceUID", "Series Instance UID"),
+        transfer_syntax_uid=syntax,
+        patient=_patient(dataset),
+        accession_number=read_text(dataset, "AccessionNumber", limit=64),
+        study_description=read_text(dataset, "StudyDescription", limit=64),
+        study_date=read_date(dataset, "StudyDate"),
+        study_time=read_time(dataset, "StudyTime"),
+        series_number=read_integer(dataset, "SeriesNumber"),
+        modality=read_text(dataset, "Modality", limit=16).upper(),
+        body_part=read_text(dataset, "BodyPartExamined", limit=64).upper(),
+        series_description=read_text(dataset, "SeriesDescription", limit=64),
+        laterality=read_text(dataset, "Laterality", limit=16).upper(),
+        instance_number=read_integer(dataset, "InstanceNumber"),
+        view_position=read_text(dataset, "ViewPosition", limit=16).upper(),
+        photometric_interpretation=read_text(dataset, "PhotometricInterpretation", limit=16),
+        slice_position=_slice_position(dataset),
+        window=_window(dataset),
+        geometry=geometry,
+    )
+
+
+def _uid(
+    dataset: Dataset,
+    keyword: str,
+    name: str,
+    meta: FileMetaDataset | None = None,
+    meta_keyword: str = "",
+) -> str:
+    value = read_text(dataset, keyword)
+    if not value and meta is not None:
+        value = read_text(meta, meta_keyword)
+    if not value:
+        raise MissingUid(name=name)
+    if len(value) > UID_LENGTH or not UID_PATTERN.fullmatch(value):
+        raise DicomUnreadable(detail=f"its {name} is not a valid UID")
+    return value
+
+
+def _patient(dataset: Dataset) -> PatientFields:
+    patient_id = read_text(dataset, "PatientID")
+    issuer = read_text(dataset, "IssuerOfPatientID")
+    if len(patient_id) > ID_LENGTH or len(issuer) > ID_LENGTH:
+        # Cut short, it could be somebody else's.
+        raise DicomUnreadable(detail=f"its Patient ID is longer than {ID_LENGTH} characters")
+    sex = read_text(dataset, "PatientSex", limit=16).upper()
+    return PatientFields(
+        patient_id=patient_id,
+        issuer=issuer,
+        name=read_name(dataset, "PatientName", limit=NAME_LENGTH),
+        birth_date=read_date(dataset, "PatientBirthDate"),
+        sex=sex if sex in ("F", "M", "O") else "",
+    )
+
+
+def _slice_position(dataset: Dataset) -> float | None:
+    """Where the slice lies along the normal of its plane, in mm; orders slices truly.
+
+    DICOM PS3.3 C.7.6.2.1.1: the normal is the cross product of the two direction cosines.
+    """
+    position = read_floats(dataset, "ImagePositionPatient")
+    cosines = read_floats(dataset, "ImageOrientationPatient")
+    if len(position) == 3 and len(cosines) == 6:
+        row, column = cosines[:3], cosines[3:]
+        normal = (
+            row[1] * column[2] - row[2] * column[1],
+            row[2] * column[0] - row[0] * column[2],
+            row[0] * column[1] - row[1] * column[0],
+        )
+        along = math.fsum(a * b for a, b in zip(normal, position, strict=True))
+        return along if math.isfinite(along) else None
+    location = read_floats(dataset, "SliceLocation")
+    return location[0] if len(location) == 1 else None
+
+
+def _window(dataset: Dataset) -> tuple[float, float] | None:
+    """The first window that the header proposes, for a viewer to start from."""
+    centers, widths = read_floats(dataset, "WindowCenter"), read_floats(dataset, "WindowWidth")
+    return (centers[0], widths[0]) if centers and widths and widths[0] > 0 else None

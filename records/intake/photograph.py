@@ -1,0 +1,185 @@
+"""PNG and JPEG become DICOM: Secondary Capture, or VL Photographic Image for photographs."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from django.utils import timezone
+from pydicom import Dataset
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    VLPhotographicImageStorage,
+    generate_uid,
+)
+
+from ml.errors import ImageTooLarge as DecoderImageTooLarge
+from ml.errors import MLError
+from ml.images import Frame, read_frames
+from records.errors import ImageTooLarge, ImageUnreadable
+from records.intake.declared import DeclaredFields
+from records.intake.sniff import Kind
+
+PHOTOGRAPH = "XC"
+OTHER_MODALITY = "OT"
+MANUFACTURER = "Medical image classification"
+CHARACTER_SET = "ISO_IR 192"
+DEEPEST_GREY = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class PhotographUids:
+    """The identifiers of one picture.
+
+    The instance's depends on the content, the patient and the department alone, so that
+    the same picture sent again is recognised; the study's and the series' on the batch.
+    """
+
+    study: UID
+    series: UID
+    instance: UID
+
+
+def assign_uids(
+    *, declared: DeclaredFields, department_id: object, batch_id: object, sha256: str
+) -> PhotographUids:
+    """Derive the identifiers of a picture; the same input gives the same ones."""
+    whose = [declared.patient_id, declared.issuer, str(department_id)]
+    return PhotographUids(
+        study=generate_uid(entropy_srcs=["study", str(batch_id), *whose]),
+        series=generate_uid(entropy_srcs=["series", str(batch_id), *whose]),
+        instance=generate_uid(entropy_srcs=["instance", sha256, *whose]),
+    )
+
+
+def as_dicom(
+    path: Path, *, kind: Kind, declared: DeclaredFields, uids: PhotographUids, number: int
+) -> bytes:
+    """Return the DICOM file for a picture; grey stays grey, 16 bits stay 16 bits.
+
+    Raises ImageTooLarge and ImageUnreadable.
+    """
+    frame = _decode(path)
+    image = _new_file(_sop_class_for(declared, frame), uids)
+    _describe_patient(image, declared)
+    _describe_study(image, declared, uids)
+    _describe_series(image, declared, uids)
+    _describe_image(image, number)
+    if kind is Kind.JPEG:
+        _describe_compression(image, frame, packed=path.stat().st_size)
+    _put_pixels(image, frame)
+    buffer = io.BytesIO()
+    image.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _decode(path: Path) -> Frame:
+    try:
+        return read_frames(path)[0]
+    except DecoderImageTooLarge as error:
+        raise ImageTooLarge(size=f"{error.context['pixels']} pixels") from error
+    except MLError as error:
+        raise ImageUnreadable(detail="its data is damaged or incomplete") from error
+
+
+def _sop_class_for(declared: DeclaredFields, frame: Frame) -> UID:
+    """A photograph has a class of its own, which takes 8 bits only."""
+    if declared.modality == PHOTOGRAPH and frame.pixels.dtype == np.uint8:
+        return VLPhotographicImageStorage
+    return SecondaryCaptureImageStorage
+
+
+def _new_file(sop_class: UID, uids: PhotographUids) -> FileDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = sop_class
+    meta.MediaStorageSOPInstanceUID = uids.instance
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    image.SpecificCharacterSet = CHARACTER_SET
+    image.SOPClassUID = sop_class
+    image.SOPInstanceUID = uids.instance
+    if sop_class == VLPhotographicImageStorage:
+        image.AcquisitionContextSequence = []
+    else:
+        image.ConversionType = "WSD"
+    return image
+
+
+def _describe_patient(image: Dataset, declared: DeclaredFields) -> None:
+    image.PatientName = declared.patient_name
+    image.PatientID = declared.patient_id
+    if declared.issuer:
+        image.IssuerOfPatientID = declared.issuer
+    image.PatientBirthDate = f"{declared.birth_date:%Y%m%d}" if declared.birth_date else ""
+    image.PatientSex = declared.sex
+
+
+def _describe_study(image: Dataset, declared: DeclaredFields, uids: PhotographUids) -> None:
+    image.StudyInstanceUID = uids.study
+    image.StudyDate = f"{declared.study_date:%Y%m%d}" if declared.study_date else ""
+    image.StudyTime = ""
+    image.StudyID = ""
+    image.AccessionNumber = declared.accession_number
+    image.ReferringPhysicianName = ""
+    if declared.study_description:
+        image.StudyDescription = declared.study_description
+
+
+def _describe_series(image: Dataset, declared: DeclaredFields, uids: PhotographUids) -> None:
+    image.SeriesInstanceUID = uids.series
+    image.SeriesNumber = 1
+    image.Modality = declared.modality or OTHER_MODALITY
+    image.Manufacturer = MANUFACTURER
+    if declared.body_part:
+        image.BodyPartExamined = declared.body_part
+    if declared.view_position:
+        image.ViewPosition = declared.view_position
+
+
+def _describe_image(image: Dataset, number: int) -> None:
+    now = timezone.now()
+    image.InstanceNumber = number
+    image.PatientOrientation = None
+    image.ImageType = ["DERIVED", "SECONDARY"]
+    image.ContentDate = f"{now:%Y%m%d}"
+    image.ContentTime = f"{now:%H%M%S}"
+    image.LossyImageCompression = "00"
+
+
+def _describe_compression(image: Dataset, frame: Frame, *, packed: int) -> None:
+    """A JPEG's loss stays known for ever (PS3.3 C.7.6.1.1.5)."""
+    image.LossyImageCompression = "01"
+    image.LossyImageCompressionMethod = "ISO_10918_1"
+    image.LossyImageCompressionRatio = f"{max(frame.pixels.nbytes / packed, 1):.2f}"
+
+
+def _put_pixels(image: Dataset, frame: Frame) -> None:
+    pixels = frame.pixels
+    if pixels.dtype != np.uint8:
+        pixels = np.clip(np.rint(pixels), 0, DEEPEST_GREY).astype("<u2")
+    bits = pixels.dtype.itemsize * 8
+    image.Rows, image.Columns = frame.rows, frame.columns
+    image.BitsAllocated = image.BitsStored = bits
+    image.HighBit = bits - 1
+    image.PixelRepresentation = 0
+    image.SamplesPerPixel = 3 if frame.is_colour else 1
+    image.PhotometricInterpretation = "RGB" if frame.is_colour else "MONOCHROME2"
+    if frame.is_colour:
+        image.PlanarConfiguration = 0
+    else:
+        _put_window(image, pixels)
+    content = pixels.tobytes()
+    image.add_new("PixelData", "OW" if bits > 8 else "OB", content + b"\0" * (len(content) % 2))
+
+
+def _put_window(image: Dataset, pixels: np.ndarray) -> None:
+    """Say that the levels are to be shown as they are: a modality alone would suggest others.
+
+    PS3.3 C.11.2.1.2: this window maps its first level to black and its last to white.
+    """
+    low, high = (0, 255) if pixels.dtype == np.uint8 else (int(pixels.min()), int(pixels.max()))
+    image.WindowCenter = str((low + high + 1) / 2)
+    image.WindowWidth = str(high - low + 1)

@@ -1,0 +1,63 @@
+"""Whether an object's pixels can be read, proved by decoding one frame of it."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.uid import (
+    UID,
+    ParametricMapStorage,
+    RTDoseStorage,
+    SegmentationStorage,
+)
+
+from ml.errors import MLError, UnsupportedTransferSyntax
+from ml.images import read_frames
+from records.intake.header import DicomHeader
+
+# Pixels that are the result of looking at an image.
+RESULTS = frozenset({ParametricMapStorage, RTDoseStorage, SegmentationStorage})
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Why a stored object can't be classified: a stable code and a sentence; both may be empty."""
+
+    code: str = ""
+    reason: str = ""
+
+
+UNREADABLE = Exclusion("pixels_unreadable", "Its pixels are damaged or can't be decoded here.")
+
+
+def find_exclusion(path: Path, header: DicomHeader) -> Exclusion:
+    """Tell why a network must not be shown this object, or that it may be."""
+    if not header.geometry.frames or header.sop_class_uid in RESULTS:
+        return Exclusion("not_an_image", _describe(header))
+    try:
+        frame = read_frames(path, frames=[header.geometry.frames // 2])[0]
+    except UnsupportedTransferSyntax:
+        name = UID(header.transfer_syntax_uid).name
+        return Exclusion(
+            "unsupported_transfer_syntax",
+            f"Its transfer syntax ({name[:200]}) can't be decoded here.",
+        )
+    except MLError as error:
+        logger.info("Instance %s: %s", header.sop_instance_uid, error.code)
+        return UNREADABLE
+    except Exception:
+        # A decoder's own failure on one image; the file is whole and is kept.
+        logger.exception("A decoder failed on instance %s", header.sop_instance_uid)
+        return UNREADABLE
+    if frame.is_constant:
+        return Exclusion("constant_image", "All of its pixels have the same value.")
+    return Exclusion()
+
+
+def _describe(header: DicomHeader) -> str:
+    kind = UID(header.sop_class_uid).name.removesuffix(" Storage")[:200]
+    if "Image" in kind:
+        return f"It is the header of an image ({kind}) without the pixels."
+    return f"It is not an image but: {kind}."

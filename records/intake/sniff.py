@@ -1,0 +1,48 @@
+"""What a file is, by its content alone."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+
+from records.errors import EmptyFile, UnknownFormat
+
+HEAD_BYTES = 132
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+JPEG_SIGNATURE = b"\xff\xd8\xff"
+# A local file header, an archive without entries, and the mark of a split archive.
+ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+# How a data set without the wrapping of a file begins: an early element of group 2 or 8.
+BARE = re.compile(rb"\x02\x00[\x00-\x03]\x00|\x08\x00[\x00-\x18]\x00|\x00\x08\x00[\x00-\x18]")
+
+
+class Kind(StrEnum):
+    """The formats that are accepted."""
+
+    DICOM = "dicom"
+    BARE_DICOM = "bare"
+    PNG = "png"
+    JPEG = "jpeg"
+    ZIP = "zip"
+
+
+def sniff(path: Path) -> Kind:
+    """Return the format of a file; raise EmptyFile or UnknownFormat.
+
+    The mark of a DICOM file wins over any other signature: its preamble may hold the
+    beginning of another format on purpose.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    if not head:
+        raise EmptyFile
+    if head[128:132] == b"DICM":
+        return Kind.DICOM
+    if head.startswith(PNG_SIGNATURE):
+        return Kind.PNG
+    if head.startswith(JPEG_SIGNATURE):
+        return Kind.JPEG
+    if head.startswith(ZIP_SIGNATURES):
+        return Kind.ZIP
+    if BARE.match(head):
+        return Kind.BARE_DICOM
+    raise UnknownFormat

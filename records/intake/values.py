@@ -1,0 +1,130 @@
+"""Tolerant reading of header values: whatever a file says, clean values or none come out."""
+
+import datetime as dt
+import logging
+import math
+import re
+import struct
+import zlib
+
+from pydicom import Dataset, config
+from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
+
+# Broken values are met here on purpose and answered with a verdict, not with a warning each.
+config.settings.reading_validation_mode = config.IGNORE
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+
+PARSE_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    InvalidDicomError,
+    LookupError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom raises on content that it can't make sense of."""
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+DATE = re.compile(r"(\d{4})[-./]?(\d{2})[-./]?(\d{2})")
+TIME = re.compile(r"(\d{2}):?(\d{2})?:?(\d{2})?(?:\.(\d{1,6}))?")
+INTEGER_RANGE = range(-(2**31), 2**31)
+EARLIEST_YEAR = 1850
+
+
+def read_value(dataset: Dataset, keyword: str) -> object:
+    """Return an element's value, or None where it is absent or can't be decoded."""
+    try:
+        return dataset.get(keyword)
+    except PARSE_ERRORS:
+        return None
+
+
+def read_text(dataset: Dataset, keyword: str, *, limit: int | None = None) -> str:
+    """Return an element as clean text, several values joined as DICOM writes them."""
+    return clean_text(read_value(dataset, keyword), limit=limit)
+
+
+def clean_text(value: object, *, limit: int | None = None) -> str:
+    """Turn any value into text that PostgreSQL can hold: no control characters, no halves."""
+    if value is None:
+        return ""
+    if isinstance(value, MultiValue):
+        value = "\\".join(str(part) for part in value)
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    try:
+        text = str(value)
+    except PARSE_ERRORS:
+        return ""
+    text = CONTROL.sub("", text).encode("utf-8", "replace").decode("utf-8").strip()
+    return text[:limit].strip() if limit is not None else text
+
+
+def read_name(dataset: Dataset, keyword: str, *, limit: int) -> str:
+    """Return a person name's first component group that says anything."""
+    value = read_value(dataset, keyword)
+    if isinstance(value, MultiValue):
+        value = value[0] if value else None
+    groups = (group.strip(" ^") for group in clean_text(value).split("="))
+    return next((group for group in groups if group), "")[:limit]
+
+
+def read_integer(dataset: Dataset, keyword: str) -> int | None:
+    """Return an element as a whole number that a row can hold."""
+    number = _as_float(_first(read_value(dataset, keyword)))
+    if number is None or int(number) not in INTEGER_RANGE:
+        return None
+    return int(number)
+
+
+def read_floats(dataset: Dataset, keyword: str) -> list[float]:
+    """Return all values of an element as numbers, or none at all."""
+    value = read_value(dataset, keyword)
+    parts = list(value) if isinstance(value, MultiValue | list) else [value]
+    numbers = [_as_float(part) for part in parts]
+    return [number for number in numbers if number is not None] if None not in numbers else []
+
+
+def read_date(dataset: Dataset, keyword: str) -> dt.date | None:
+    """Return a date written as DICOM does, or with separators as old systems do."""
+    match = DATE.fullmatch(clean_text(_first(read_value(dataset, keyword))))
+    if match is None:
+        return None
+    year, month, day = (int(part) for part in match.groups())
+    try:
+        return dt.date(year, month, day) if year >= EARLIEST_YEAR else None
+    except ValueError:
+        return None
+
+
+def read_time(dataset: Dataset, keyword: str) -> dt.time | None:
+    """Return a time of day, whole or to the precision that was given."""
+    match = TIME.fullmatch(clean_text(_first(read_value(dataset, keyword))))
+    if match is None:
+        return None
+    hour, minute, second = (int(part or 0) for part in match.groups()[:3])
+    try:
+        return dt.time(hour, minute, min(second, 59), int((match[4] or "0").ljust(6, "0")))
+    except ValueError:
+        return None
+
+
+def _first(value: object) -> object:
+    if isinstance(value, MultiValue):
+        return value[0] if value else None
+    return value
+
+
+def _as_float(value: object) -> float | None:
+    try:
+        number = float(clean_text(value))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,184 @@
+"""Studies, their series and their instances, as DICOM has them."""
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.files.storage import Storage, storages
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import Department, User
+from records.models.patients import Patient
+from records.querysets import InstanceQuerySet, SeriesQuerySet, StudyQuerySet
+
+
+def image_storage() -> Storage:
+    """The private storage that holds every image; a callable, so that settings decide late."""
+    return storages["images"]
+
+
+class StudyState(models.TextChoices):
+    """Whether more images are still expected."""
+
+    OPEN = "open", "Receiving"
+    COMPLETE = "complete", "Complete"
+
+
+class Priority(models.TextChoices):
+    """How soon somebody needs to look."""
+
+    ROUTINE = "routine", "Routine"
+    URGENT = "urgent", "Urgent"
+
+
+class Study(models.Model):
+    """One imaging examination of one patient, seen by one department.
+
+    ```
+    OPEN ──complete──▶ COMPLETE ──late image──▶ OPEN
+    ```
+
+    `modalities` repeats what the series say, so that lists need no join.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    study_instance_uid = models.CharField(max_length=64, unique=True)
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="studies")
+    department = models.ForeignKey(Department, on_delete=models.PROTECT, related_name="studies")
+    accession_number = models.CharField(max_length=64, blank=True)
+    description = models.CharField(max_length=64, blank=True)
+    body_part = models.CharField(max_length=64, blank=True)
+    modalities = ArrayField(models.CharField(max_length=16), default=list)
+    study_date = models.DateField(null=True, blank=True)
+    study_time = models.TimeField(null=True, blank=True)
+    priority = models.CharField(max_length=10, choices=Priority.choices, default=Priority.ROUTINE)
+    state = models.CharField(max_length=10, choices=StudyState.choices, default=StudyState.OPEN)
+    instance_count = models.PositiveIntegerField(default=0)
+    created_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="studies_received", null=True
+    )
+    received_at = models.DateTimeField(default=timezone.now)
+    completed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = StudyQuerySet.as_manager()
+
+    class Meta:
+        """Newest first; lists page by (received_at, id) within departments."""
+
+        ordering = ("-received_at", "-id")
+        verbose_name_plural = "studies"
+        indexes = (
+            models.Index(fields=("-received_at", "-id"), name="study_received"),
+            models.Index(fields=("department", "-received_at", "-id"), name="study_department"),
+            models.Index(fields=("accession_number",), name="study_accession"),
+        )
+
+    def __str__(self) -> str:
+        """Return the UID."""
+        return f"Study {self.study_instance_uid}"
+
+    def get_absolute_url(self) -> str:
+        """The study page."""
+        return reverse("records:study-detail", args=[self.pk])
+
+    @property
+    def patient_age(self) -> int | None:
+        """Full years of the patient's age when the study was done."""
+        return self.patient.age_on(self.study_date or timezone.localdate(self.received_at))
+
+    @property
+    def title(self) -> str:
+        """What the examination is, in a few words: "CR · Chest · Chest PA"."""
+        parts = ["/".join(self.modalities), self.body_part.capitalize(), self.description]
+        return " · ".join(part for part in parts if part) or "Study"
+
+
+class Series(models.Model):
+    """Instances taken together."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="series")
+    series_instance_uid = models.CharField(max_length=64, unique=True)
+    series_number = models.IntegerField(null=True, blank=True)
+    modality = models.CharField(max_length=16, blank=True)
+    body_part_examined = models.CharField(max_length=64, blank=True)
+    description = models.CharField(max_length=64, blank=True)
+    laterality = models.CharField(max_length=16, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SeriesQuerySet.as_manager()
+
+    class Meta:
+        """In the order of the examination."""
+
+        ordering = ("series_number", "created_at", "id")
+        verbose_name_plural = "series"
+
+    def __str__(self) -> str:
+        """Return the UID."""
+        return f"Series {self.series_instance_uid}"
+
+    @property
+    def title(self) -> str:
+        """What the series is, in a few words."""
+        return self.description or self.body_part_examined.capitalize() or self.modality
+
+
+class Instance(models.Model):
+    """One stored DICOM object, image or not, and what its header says of its pixels.
+
+    `sha256` is of the stored bytes, `source_sha256` of the bytes that were sent: they
+    differ for a PNG or JPEG, which is stored as DICOM. An image that can't be
+    classified says why in `exclusion` (a code) and `exclusion_reason` (a sentence).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    series = models.ForeignKey(Series, on_delete=models.PROTECT, related_name="instances")
+    sop_instance_uid = models.CharField(max_length=64, unique=True)
+    sop_class_uid = models.CharField(max_length=64)
+    transfer_syntax_uid = models.CharField(max_length=64)
+    sha256 = models.CharField(max_length=64, db_index=True)
+    source_sha256 = models.CharField(max_length=64, db_index=True)
+    source_format = models.CharField(max_length=10, default="dicom")
+    file = models.FileField(storage=image_storage, max_length=200)
+    size_bytes = models.PositiveBigIntegerField()
+    instance_number = models.IntegerField(null=True, blank=True)
+    rows = models.PositiveIntegerField(null=True, blank=True)
+    columns = models.PositiveIntegerField(null=True, blank=True)
+    number_of_frames = models.PositiveIntegerField(default=0)
+    bits_stored = models.PositiveSmallIntegerField(null=True, blank=True)
+    photometric_interpretation = models.CharField(max_length=16, blank=True)
+    view_position = models.CharField(max_length=16, blank=True)
+    slice_position = models.FloatField(null=True, blank=True)
+    window_center = models.FloatField(null=True, blank=True)
+    window_width = models.FloatField(null=True, blank=True)
+    exclusion = models.CharField(max_length=40, blank=True)
+    exclusion_reason = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = InstanceQuerySet.as_manager()
+
+    class Meta:
+        """In the order of the slices."""
+
+        ordering = ("slice_position", "instance_number", "created_at", "id")
+
+    def __str__(self) -> str:
+        """Return the UID."""
+        return f"Instance {self.sop_instance_uid}"
+
+    @property
+    def is_colour(self) -> bool:
+        """Tell whether there are colours, to which no window applies."""
+        return not self.photometric_interpretation.startswith("MONOCHROME")
+
+    @property
+    def is_image(self) -> bool:
+        """Tell whether there is anything to look at."""
+        return self.number_of_frames > 0
+
+    @property
+    def is_classifiable(self) -> bool:
+        """Tell whether a network may be shown this instance."""
+        return self.is_image and not self.exclusion

@@ -1,0 +1,118 @@
+"""What somebody sent: a batch, and the verdict on each file of it."""
+
+import uuid
+
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import Department, User
+from records.models.imaging import Instance, Priority, Study
+from records.querysets import SubmissionFileQuerySet, SubmissionQuerySet
+
+
+class SubmissionState(models.TextChoices):
+    """How far a batch has come."""
+
+    RECEIVING = "receiving", "Receiving"
+    STORED = "stored", "Stored"
+    PARTLY_STORED = "partly_stored", "Partly stored"
+    REJECTED = "rejected", "Rejected"
+
+
+class Origin(models.TextChoices):
+    """The door it came in by."""
+
+    WEB = "web", "Upload page"
+    API = "api", "API"
+    SAMPLE = "samples", "Sample data"
+
+
+class Verdict(models.TextChoices):
+    """What became of one file."""
+
+    STORED = "stored", "Stored"
+    DUPLICATE = "duplicate", "Already held"
+    REJECTED = "rejected", "Rejected"
+
+
+class Submission(models.Model):
+    """A batch of files sent together.
+
+    ```
+    RECEIVING ──close──▶ STORED | PARTLY_STORED | REJECTED
+    ```
+
+    `declared` holds what the sender stated for files that don't say it themselves
+    (patient and study fields of PNG and JPEG). `touched_at` tells the sweeper which
+    batches were left half-way by a sender or a server that died.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    department = models.ForeignKey(Department, on_delete=models.PROTECT, related_name="submissions")
+    created_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="submissions", null=True
+    )
+    origin = models.CharField(max_length=10, choices=Origin.choices)
+    priority = models.CharField(max_length=10, choices=Priority.choices, default=Priority.ROUTINE)
+    declared = models.JSONField(default=dict)
+    state = models.CharField(
+        max_length=15, choices=SubmissionState.choices, default=SubmissionState.RECEIVING
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    touched_at = models.DateTimeField(default=timezone.now)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = SubmissionQuerySet.as_manager()
+
+    class Meta:
+        """Newest first."""
+
+        ordering = ("-created_at", "-id")
+        indexes = (
+            models.Index(fields=("created_by", "-created_at"), name="submission_sender"),
+            models.Index(fields=("state", "touched_at"), name="submission_state"),
+        )
+
+    def __str__(self) -> str:
+        """Return the id."""
+        return f"Submission {self.id}"
+
+    def get_absolute_url(self) -> str:
+        """The page with the verdict on each file."""
+        return reverse("records:submission-detail", args=[self.pk])
+
+
+class SubmissionFile(models.Model):
+    """The verdict on one file: kept for ever, whatever became of the file.
+
+    `name` is what the sender called it, for people to recognise; it is never a path.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    submission = models.ForeignKey(Submission, on_delete=models.PROTECT, related_name="files")
+    name = models.CharField(max_length=255)
+    size_bytes = models.PositiveBigIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, blank=True)
+    verdict = models.CharField(max_length=10, choices=Verdict.choices)
+    code = models.CharField(max_length=40)
+    message = models.CharField(max_length=400)
+    action = models.CharField(max_length=400, blank=True)
+    instance = models.ForeignKey(
+        Instance, on_delete=models.PROTECT, related_name="submission_files", null=True
+    )
+    study = models.ForeignKey(
+        Study, on_delete=models.PROTECT, related_name="submission_files", null=True
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = SubmissionFileQuerySet.as_manager()
+
+    class Meta:
+        """In the order of arrival."""
+
+        ordering = ("created_at", "id")
+
+    def __str__(self) -> str:
+        """Return the verdict; the name may hold a patient's."""
+        return f"File {self.id}: {self.verdict}"

@@ -1,0 +1,89 @@
+"""Stored images as pixels: one way of decoding for the viewer and for the networks."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from threading import Lock
+
+from ml.errors import FrameOutOfRange, MLError
+from ml.images import Frame, encode_png, read_frames, to_display
+from records.errors import NoSuchFrame, NothingToShow
+from records.models import Instance
+
+CACHE_BYTES = 48 * 1024 * 1024
+"""Decoded frames that one process keeps: somebody who windows an image asks for it again."""
+
+
+FRAMES_AT_A_TIME = 16
+
+
+class FrameCache:
+    """The frames used last, bounded by their size, shared by a process's threads."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._size = 0
+        self._frames: OrderedDict[tuple[str, int], Frame] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: tuple[str, int]) -> Frame | None:
+        """Return a frame that is kept, and note that it was used."""
+        with self._lock:
+            frame = self._frames.get(key)
+            if frame is not None:
+                self._frames.move_to_end(key)
+            return frame
+
+    def put(self, key: tuple[str, int], frame: Frame) -> None:
+        """Keep a frame, at the cost of those used longest ago."""
+        with self._lock:
+            if key in self._frames or frame.pixels.nbytes > self._limit // 4:
+                return
+            self._frames[key] = frame
+            self._size += frame.pixels.nbytes
+            while self._size > self._limit:
+                _, oldest = self._frames.popitem(last=False)
+                self._size -= oldest.pixels.nbytes
+
+
+_cache = FrameCache(CACHE_BYTES)
+
+
+def read_frame(instance: Instance, frame: int = 1) -> Frame:
+    """Decode one frame of a stored image, counted from 1. Raises the errors of `ml.images`."""
+    key = (instance.sha256, frame)
+    found = _cache.get(key)
+    if found is None:
+        with instance.file.open("rb") as stream:
+            found = read_frames(stream.read(), frames=[frame - 1])[0]
+        _cache.put(key, found)
+    return found
+
+
+def iter_frames(instance: Instance) -> Iterator[Frame]:
+    """Decode the frames of a stored image in order, a few at a time; nothing is kept.
+
+    Raises the errors of `ml.images`.
+    """
+    with instance.file.open("rb") as stream:
+        content = stream.read()
+    for first in range(0, instance.number_of_frames, FRAMES_AT_A_TIME):
+        last = min(first + FRAMES_AT_A_TIME, instance.number_of_frames)
+        yield from read_frames(content, frames=range(first, last))
+
+
+def render_png(
+    instance: Instance, frame: int = 1, window: tuple[float, float] | None = None
+) -> bytes:
+    """Draw one frame, counted from 1, with the given (center, width) or else its own window.
+
+    Raises NothingToShow and NoSuchFrame.
+    """
+    center, width = window or (None, None)
+    try:
+        decoded = read_frame(instance, frame)
+    except FrameOutOfRange as error:
+        raise NoSuchFrame(frame=frame, count=instance.number_of_frames) from error
+    except MLError as error:
+        reason = instance.exclusion_reason or "its pixels can't be decoded."
+        raise NothingToShow(detail=reason) from error
+    return encode_png(to_display(decoded, window_center=center, window_width=width))

@@ -1,0 +1,23 @@
+"""Everything that writes records: the one way in for files, and what ends a submission."""
+
+from records.intake.declared import DeclaredFields
+from records.services.receiving import receive_file
+from records.services.studies import complete_study
+from records.services.submissions import (
+    close_submission,
+    open_submission,
+    resolve_department,
+    submit_study,
+    sweep_submissions,
+)
+
+__all__ = [
+    "DeclaredFields",
+    "close_submission",
+    "complete_study",
+    "open_submission",
+    "receive_file",
+    "resolve_department",
+    "submit_study",
+    "sweep_submissions",
+]

@@ -1,0 +1,42 @@
+"""When a study is whole, and when it is not any more."""
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.audit import record_event
+from accounts.models import Action, User
+from records.models import Study, StudyState
+from records.signals import study_completed
+
+
+@transaction.atomic
+def complete_study(*, actor: User | None, study: Study) -> Study:
+    """Declare that no more images are expected; a study that is complete stays as it is.
+
+    Whoever listens to `study_completed` works in the same transaction.
+    """
+    study = Study.objects.select_for_update(no_key=True).get(pk=study.pk)
+    if study.state == StudyState.COMPLETE:
+        return study
+    study.state = StudyState.COMPLETE
+    study.completed_at = timezone.now()
+    study.save(update_fields=["state", "completed_at"])
+    record_event(
+        action=Action.STUDY_COMPLETED,
+        actor=actor,
+        target=study,
+        study=study,
+        details={"instances": study.instance_count},
+    )
+    study_completed.send(sender=Study, study=study, actor=actor)
+    return study
+
+
+def reopen_study(*, actor: User | None, study: Study) -> None:
+    """Expect more images again, because one came. The caller holds the study's lock."""
+    if study.state == StudyState.OPEN:
+        return
+    study.state = StudyState.OPEN
+    study.completed_at = None
+    study.save(update_fields=["state", "completed_at"])
+    record_event(action=Action.STUDY_REOPENED, actor=actor, target=study, study=study)

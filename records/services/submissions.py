@@ -1,0 +1,189 @@
+"""A submission from its first file to its end."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Count, Q
+from django.utils import timezone
+
+from accounts.audit import record_event
+from accounts.models import Action, Department, User
+from accounts.roles import Verb
+from records.errors import HARMLESS_CODES, DepartmentRequired, DepartmentUnknown
+from records.intake.declared import DeclaredFields, check_declared
+from records.intake.storage import Readable, remove_leftovers
+from records.models import (
+    Origin,
+    Priority,
+    Study,
+    StudyState,
+    Submission,
+    SubmissionState,
+    Verdict,
+)
+from records.services.receiving import check_may_submit, receive_file
+from records.services.studies import complete_study
+
+logger = logging.getLogger(__name__)
+
+NamedFile = tuple[str, Readable]
+"""What the sender calls a file, and where to read it from."""
+
+
+def resolve_department(*, actor: User, given: str = "") -> Department:
+    """Return the department that a sender means by slug, name or id.
+
+    Without any, the first by name of those in which the actor may submit. Raises
+    DepartmentUnknown for one in which they may not, and DepartmentRequired if there is none.
+    """
+    allowed = actor.departments_for(Verb.STUDY_SUBMIT).order_by("name")
+    if not given:
+        first = allowed.first()
+        if first is None:
+            raise DepartmentRequired
+        return first
+    department = allowed.filter(Q(slug=given) | Q(name__iexact=given)).first()
+    if department is None:
+        try:
+            department = allowed.filter(pk=given).first()
+        except ValidationError:
+            department = None
+    if department is None:
+        raise DepartmentUnknown
+    return department
+
+
+@transaction.atomic
+def open_submission(
+    *,
+    actor: User | None,
+    department: Department | None,
+    origin: Origin,
+    priority: Priority = Priority.ROUTINE,
+    declared: DeclaredFields | None = None,
+) -> Submission:
+    """Start a batch of files for one department; `actor` is None for the system itself.
+
+    Raises DepartmentRequired, DepartmentUnknown and InvalidField.
+    """
+    if department is None:
+        raise DepartmentRequired
+    declared = check_declared(declared or DeclaredFields())
+    submission = Submission(
+        department=department,
+        created_by=actor,
+        origin=origin,
+        priority=priority,
+        declared=declared.as_json(),
+    )
+    check_may_submit(actor, submission)
+    submission.save()
+    record_event(
+        action=Action.SUBMISSION_OPENED,
+        actor=actor,
+        target=submission,
+        department_id=department.pk,
+        details={
+            "origin": submission.origin,
+            "priority": submission.priority,
+            "declared": sorted(submission.declared),
+        },
+    )
+    return submission
+
+
+@transaction.atomic
+def close_submission(*, actor: User | None, submission: Submission) -> Submission:
+    """End a batch: decide its state, and complete every study that got new images by it.
+
+    A batch that is closed already stays as it is.
+    """
+    check_may_submit(actor, submission)
+    submission = Submission.objects.select_for_update(no_key=True).get(pk=submission.pk)
+    if submission.state != SubmissionState.RECEIVING:
+        return submission
+    counts = _count_verdicts(submission)
+    submission.state = _decide_state(held=counts["held"], refused=counts["refused"])
+    submission.closed_at = timezone.now()
+    submission.save(update_fields=["state", "closed_at"])
+    record_event(
+        action=Action.SUBMISSION_CLOSED,
+        actor=actor,
+        target=submission,
+        department_id=submission.department_id,
+        details={"state": submission.state, **counts},
+    )
+    for study in _studies_to_complete(submission):
+        complete_study(actor=actor, study=study)
+    return submission
+
+
+def submit_study(
+    *,
+    actor: User | None,
+    department: Department | None,
+    files: Iterable[Path | NamedFile],
+    declared: DeclaredFields | None = None,
+    priority: Priority = Priority.ROUTINE,
+    origin: Origin = Origin.API,
+) -> Submission:
+    """Open a submission, take `files` into it (paths, or names with streams) and close it."""
+    submission = open_submission(
+        actor=actor, department=department, origin=origin, priority=priority, declared=declared
+    )
+    for source in files:
+        with _opened(source) as (name, stream):
+            receive_file(actor=actor, submission=submission, name=name, stream=stream)
+    return close_submission(actor=actor, submission=submission)
+
+
+def sweep_submissions() -> int:
+    """Close the batches that their senders left, so that what was stored is used.
+
+    Returns how many. One that can't be closed is logged, tried again the next time, and
+    holds up no other. Temporary files of processes that died go too.
+    """
+    oldest = timezone.now() - settings.INTAKE_ABANDONED_AFTER
+    closed = 0
+    for submission in Submission.objects.abandoned(before=oldest):
+        try:
+            close_submission(actor=None, submission=submission)
+            closed += 1
+        except Exception:
+            logger.exception("Submission %s can't be closed", submission.pk)
+    remove_leftovers(older_than=settings.INTAKE_ABANDONED_AFTER)
+    return closed
+
+
+def _count_verdicts(submission: Submission) -> dict[str, int]:
+    refused = Q(verdict=Verdict.REJECTED)
+    return submission.files.aggregate(
+        held=Count("pk", filter=~refused),
+        refused=Count("pk", filter=refused & ~Q(code__in=HARMLESS_CODES)),
+    )
+
+
+def _decide_state(*, held: int, refused: int) -> SubmissionState:
+    if not held:
+        return SubmissionState.REJECTED
+    return SubmissionState.PARTLY_STORED if refused else SubmissionState.STORED
+
+
+def _studies_to_complete(submission: Submission) -> list[Study]:
+    """Every study that this batch added to, in an order in which locks can't cross."""
+    added = submission.files.filter(verdict=Verdict.STORED).values("study")
+    return list(Study.objects.filter(pk__in=added, state=StudyState.OPEN).order_by("pk"))
+
+
+@contextmanager
+def _opened(source: Path | NamedFile) -> Iterator[NamedFile]:
+    if isinstance(source, Path):
+        with source.open("rb") as stream:
+            yield source.name, stream
+    else:
+        yield source

@@ -1,0 +1,166 @@
+"""The verdict on each file: a row that stays, with its audit event. No names in events."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from accounts.audit import record_event
+from accounts.models import Action, Outcome, User
+from records.errors import FileRejected
+from records.models import Instance, Submission, SubmissionFile, Verdict
+from records.services.identity import Whose
+
+MESSAGE_LENGTH = 400
+NAME_LENGTH = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One file as it was sent."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+def record_stored(
+    *,
+    actor: User | None,
+    submission: Submission,
+    sent: Sent,
+    instance: Instance,
+    whose: Whose,
+) -> SubmissionFile:
+    """Record that a file was stored, and what is worth knowing about it."""
+    code, notes, action = "stored", [], ""
+    if whose.ignored_patient_id:
+        code = "other_patient_id"
+        notes.append(
+            f"It was filed under patient ID {whose.patient_id}, which the file states, "
+            f"and not under {whose.ignored_patient_id}, which was entered."
+        )
+        action = "Check which patient was examined."
+    study = instance.series.study
+    if not study.patient.is_identified:
+        code = "patient_unknown"
+        notes.append(f"It names no patient; a temporary record was made ({study.patient.mrn}).")
+        action = "Send the study again with its patient ID once you know it."
+    if instance.exclusion:
+        code = instance.exclusion
+        notes.append(f"{instance.exclusion_reason} It won't be classified.")
+    return _record_held(
+        actor,
+        submission,
+        sent,
+        instance,
+        verdict=Verdict.STORED,
+        audit_action=Action.FILE_STORED,
+        code=code,
+        message=" ".join(["Stored.", *notes]),
+        action=action,
+    )
+
+
+def record_duplicate(
+    *, actor: User | None, submission: Submission, sent: Sent, instance: Instance
+) -> SubmissionFile:
+    """Record that these very bytes were held already; nothing else changes."""
+    return _record_held(
+        actor,
+        submission,
+        sent,
+        instance,
+        verdict=Verdict.DUPLICATE,
+        audit_action=Action.FILE_DUPLICATE,
+        code="duplicate",
+        message="This very file is already held.",
+        action="",
+    )
+
+
+def record_refusal(
+    *, actor: User | None, submission: Submission, sent: Sent, refusal: FileRejected
+) -> SubmissionFile:
+    """Record why a file was refused."""
+    study = refusal.context.get("study")
+    hashes = {
+        key: value
+        for key, value in refusal.context.items()
+        if key in ("held_sha256", "received_sha256")
+    }
+    with transaction.atomic():
+        row = _create_row(
+            submission,
+            sent,
+            verdict=Verdict.REJECTED,
+            code=refusal.code,
+            message=refusal.message,
+            action=refusal.action,
+        )
+        record_event(
+            action=Action.FILE_REJECTED,
+            actor=actor,
+            target=row,
+            study=study,
+            department_id=submission.department_id,
+            outcome=Outcome.MINOR_FAILURE,
+            details=_details(submission, sent, code=refusal.code) | hashes,
+        )
+    return row
+
+
+def _record_held(
+    actor: User | None,
+    submission: Submission,
+    sent: Sent,
+    instance: Instance,
+    *,
+    verdict: Verdict,
+    audit_action: Action,
+    code: str,
+    message: str,
+    action: str,
+) -> SubmissionFile:
+    study = instance.series.study
+    row = _create_row(
+        submission,
+        sent,
+        verdict=verdict,
+        code=code,
+        message=message,
+        action=action,
+        instance=instance,
+        study=study,
+    )
+    record_event(
+        action=audit_action,
+        actor=actor,
+        target=instance,
+        study=study,
+        details=_details(submission, sent, code=code),
+    )
+    return row
+
+
+def _create_row(
+    submission: Submission, sent: Sent, *, message: str, action: str, **values: Any
+) -> SubmissionFile:
+    return SubmissionFile.objects.create(
+        submission=submission,
+        name=sent.name[-NAME_LENGTH:],
+        size_bytes=sent.size,
+        sha256=sent.sha256,
+        message=message[:MESSAGE_LENGTH],
+        action=action[:MESSAGE_LENGTH],
+        **values,
+    )
+
+
+def _details(submission: Submission, sent: Sent, *, code: str) -> dict[str, Any]:
+    return {
+        "submission": str(submission.pk),
+        "sha256": sent.sha256,
+        "size_bytes": sent.size,
+        "code": code,
+    }

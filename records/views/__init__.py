@@ -1,0 +1,1 @@
+"""The pages of the records app: they translate, services and querysets decide."""

@@ -1,0 +1,90 @@
+"""Pixels and files of single instances, after asking who may see them."""
+
+import math
+from collections.abc import Mapping
+from uuid import UUID
+
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.views import View
+
+from accounts.access import VerbRequiredMixin, signed_in_user
+from accounts.audit import record_access
+from accounts.errors import KnownError
+from accounts.models import Action, User
+from accounts.roles import Verb
+from records.errors import WindowInvalid
+from records.models import Instance
+from records.pixels import render_png
+
+PRIVATE = "private, max-age=300"
+
+
+class FramePngView(VerbRequiredMixin, View):
+    """One frame as a picture, with the window that is asked for."""
+
+    verb = Verb.STUDY_VIEW
+
+    def get(self, request: HttpRequest, pk: UUID, frame: int) -> HttpResponse:
+        """Draw it; what can't be drawn says why in plain words."""
+        instance = find_instance(signed_in_user(request), pk)
+        try:
+            return png_response(signed_in_user(request), instance, frame, request.GET)
+        except KnownError as error:
+            words = f"{error.message} {error.action}"
+            return HttpResponse(words, content_type="text/plain", status=error.status)
+
+
+class InstanceFileView(VerbRequiredMixin, View):
+    """The stored file."""
+
+    verb = Verb.STUDY_VIEW
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
+        """Stream it."""
+        user = signed_in_user(request)
+        return file_response(user, find_instance(user, pk))
+
+
+def find_instance(user: User, pk: UUID) -> Instance:
+    """Return an instance that `user` may see; 404 for any other."""
+    visible = Instance.objects.visible_to(user).select_related("series__study")
+    return get_object_or_404(visible, pk=pk)
+
+
+def png_response(
+    user: User, instance: Instance, frame: int, params: Mapping[str, str]
+) -> HttpResponse:
+    """Draw a frame, and note once per study that its images were looked at."""
+    picture = render_png(instance, frame, read_window(params))
+    study = instance.series.study
+    record_access(action=Action.IMAGE_VIEWED, actor=user, target=study, study=study)
+    return HttpResponse(picture, content_type="image/png", headers={"Cache-Control": PRIVATE})
+
+
+def file_response(user: User, instance: Instance) -> FileResponse:
+    """Stream a stored file under its UID: the sender's name for it may hold a patient's."""
+    record_access(
+        action=Action.IMAGE_DOWNLOADED, actor=user, target=instance, study=instance.series.study
+    )
+    return FileResponse(
+        instance.file.open("rb"),
+        as_attachment=True,
+        filename=f"{instance.sop_instance_uid}.dcm",
+        content_type="application/dicom",
+    )
+
+
+def read_window(params: Mapping[str, str]) -> tuple[float, float] | None:
+    """Return the (center, width) that is asked for, if any; raises WindowInvalid."""
+    stated = params.get("center") or None, params.get("width") or None
+    if stated == (None, None):
+        return None
+    try:
+        center, width = (float(value or "") for value in stated)
+    except ValueError as error:
+        raise WindowInvalid from error
+    if not math.isfinite(center) or not math.isfinite(width) or width <= 0:
+        raise WindowInvalid
+    return center, width

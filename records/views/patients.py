@@ -1,0 +1,65 @@
+"""The list of patients, and one patient with all visible studies."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views import View
+
+from accounts.access import VerbRequiredMixin, signed_in_user
+from accounts.audit import record_access
+from accounts.models import Action
+from accounts.roles import Verb
+from accounts.views.lists import FilteredListView
+from records.forms import PatientFilterForm
+from records.models import Patient, Study
+from records.views.lists import record_list_read
+
+STUDIES_SHOWN = 200
+
+
+class PatientListView(FilteredListView):
+    """The patients with a study in the person's departments, by name."""
+
+    verb = Verb.PATIENT_VIEW
+    filter_form_class = PatientFilterForm
+    template_name = "records/patient_list.html"
+    rows_template_name = "records/_patient_rows.html"
+    rows_name = "patients"
+    key = ("name", "id")
+
+    def find_rows(self, filters: dict[str, Any]) -> QuerySet[Patient]:
+        """Narrow what the person may see."""
+        user = signed_in_user(self.request)
+        visible = Patient.objects.visible_to(user)
+        return visible.matching(filters.get("q") or "").with_counts(user)
+
+    def after_reading(self, form: forms.Form) -> None:
+        """Reading the list is reading patients' names."""
+        record_list_read(
+            actor=signed_in_user(self.request),
+            action=Action.PATIENTS_SEARCHED,
+            place="patient-list",
+            filters=form.used() if isinstance(form, PatientFilterForm) and form.is_bound else {},
+            is_continued="cursor" in form.data,
+        )
+
+
+class PatientDetailView(VerbRequiredMixin, View):
+    """One patient."""
+
+    verb = Verb.PATIENT_VIEW
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Draw the page."""
+        user = signed_in_user(request)
+        patient = get_object_or_404(Patient.objects.visible_to(user), pk=pk)
+        record_access(
+            action=Action.PATIENT_VIEWED, actor=user, target=patient, patient_id=patient.pk
+        )
+        studies = Study.objects.visible_to(user).filter(patient=patient).with_listing()
+        context = {"patient": patient, "studies": studies[:STUDIES_SHOWN]}
+        return render(request, "records/patient_detail.html", context)

@@ -1,0 +1,117 @@
+"""The list of studies, and one study with its images."""
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, render
+from django.views import View
+
+from accounts.access import VerbRequiredMixin, signed_in_user
+from accounts.audit import record_access
+from accounts.models import Action, AuditEvent
+from accounts.roles import Verb
+from accounts.views.lists import FilteredListView
+from records.forms import StudyFilterForm
+from records.models import Instance, Series, Study
+from records.views.lists import record_list_read
+
+PRIORS_SHOWN = 10
+EVENTS_SHOWN = 50
+EXCLUDED_SHOWN = 20
+# One per image or per look at one: they would push out everything else.
+NOT_IN_TIMELINE = (Action.FILE_STORED, Action.FILE_DUPLICATE, Action.IMAGE_VIEWED)
+
+
+class StudyListView(FilteredListView):
+    """The studies of the person's departments, newest first."""
+
+    verb = Verb.STUDY_VIEW
+    template_name = "records/study_list.html"
+    rows_template_name = "records/_study_rows.html"
+    rows_name = "studies"
+    key = ("-received_at", "-id")
+
+    def make_filter_form(self, params: QueryDict | None) -> StudyFilterForm:
+        """Offer the departments that the person may see."""
+        departments = signed_in_user(self.request).departments_for(Verb.STUDY_VIEW)
+        return StudyFilterForm(params, departments=departments)
+
+    def find_rows(self, filters: dict[str, Any]) -> QuerySet[Study]:
+        """Narrow what the person may see."""
+        visible = Study.objects.visible_to(signed_in_user(self.request))
+        return visible.filtered(filters).with_listing()
+
+    def after_reading(self, form: forms.Form) -> None:
+        """Reading the list is reading patients' names."""
+        record_list_read(
+            actor=signed_in_user(self.request),
+            action=Action.STUDIES_SEARCHED,
+            place="study-list",
+            filters=form.used() if isinstance(form, StudyFilterForm) and form.is_bound else {},
+            is_continued="cursor" in form.data,
+        )
+
+
+class StudyDetailView(VerbRequiredMixin, View):
+    """One study: its series, its images, the patient's other studies, its history."""
+
+    verb = Verb.STUDY_VIEW
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Draw the page."""
+        user = signed_in_user(request)
+        visible = Study.objects.visible_to(user)
+        study = get_object_or_404(visible.with_listing(), pk=pk)
+        record_access(action=Action.STUDY_VIEWED, actor=user, target=study, study=study)
+        instances = list(Instance.objects.of_study(study))
+        priors = visible.filter(patient=study.patient_id).exclude(pk=study.pk)
+        events = AuditEvent.objects.about_study(study.pk).exclude(action__in=NOT_IN_TIMELINE)
+        context = {
+            "study": study,
+            "series_list": Series.objects.filter(study=study).with_counts(),
+            "priors": priors.with_listing()[:PRIORS_SHOWN],
+            "timeline": events.order_by("-id")[:EVENTS_SHOWN],
+            "excluded": [row for row in instances if row.exclusion][:EXCLUDED_SHOWN],
+            "viewer": _viewer_of(instances),
+        }
+        return render(request, "records/study_detail.html", context)
+
+
+def _viewer_of(instances: Iterable[Instance]) -> dict[str, Any]:
+    """What the viewer needs: for each series its slices in reading order."""
+    images = [instance for instance in instances if instance.is_image]
+    grouped = groupby(images, key=lambda instance: instance.series)
+    series = [
+        {
+            "id": str(one.pk),
+            "label": _label_of(one),
+            "slices": [part for instance in members for part in _slices_of(instance)],
+        }
+        for one, members in grouped
+    ]
+    return {"series": series, "start": {"series": series[0]["id"], "slice": 0} if series else None}
+
+
+def _label_of(series: Series) -> str:
+    number = str(series.series_number) if series.series_number is not None else ""
+    return " · ".join(part for part in (number, series.title) if part) or "Series"
+
+
+def _slices_of(instance: Instance) -> list[dict[str, Any]]:
+    number = "" if instance.instance_number is None else str(instance.instance_number)
+    return [
+        {
+            "instance": str(instance.pk),
+            "frame": frame,
+            "number": number if instance.number_of_frames == 1 else f"{number}/{frame}".strip("/"),
+            "center": instance.window_center,
+            "width": instance.window_width,
+            "colour": instance.is_colour,
+        }
+        for frame in range(1, instance.number_of_frames + 1)
+    ]
