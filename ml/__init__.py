@@ -1,0 +1,1 @@
+"""Images to pixels to scores: decoding, bundles, runtimes, training. No Django."""

@@ -1,0 +1,92 @@
+"""Opens the trained models that ship as folders, refusing any that was changed after export."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml.errors import BundleInvalid, BundleTampered
+from ml.manifest import MANIFEST, Manifest, read_manifest
+from ml.preprocessing import PREPROCESSING_VERSION
+
+KERAS_MODEL = "model.keras"
+OPENVINO_MODEL = "network.xml"
+OPENVINO_WEIGHTS = "network.bin"
+HEAD = "head.npz"
+EMBEDDINGS = "embeddings.npz"
+CANARY = "canary.npz"
+MODEL_CARD = "model_card.md"
+REQUIRED = (KERAS_MODEL, OPENVINO_MODEL, OPENVINO_WEIGHTS, HEAD, EMBEDDINGS, CANARY, MODEL_CARD)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A verified bundle. `digest`, the SHA-256 of its manifest, names it and all its files."""
+
+    path: Path
+    manifest: Manifest
+    digest: str
+
+    @property
+    def task(self) -> str:
+        """Name of the task it answers."""
+        return self.manifest.task
+
+    @property
+    def version(self) -> str:
+        """Its version within the task."""
+        return self.manifest.version
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels in the order of the network's outputs."""
+        return self.manifest.labels
+
+
+def load_bundle(path: Path | str) -> Bundle:
+    """Read a bundle and check the SHA-256 of each of its files.
+
+    Raises BundleInvalid (no valid manifest, a missing file, another preprocessing version) and
+    BundleTampered (a file differs, or one was added).
+    """
+    folder = Path(path)
+    manifest, content = read_manifest(folder)
+    if absent := [name for name in REQUIRED if name not in manifest.files]:
+        raise BundleInvalid(path=folder, detail=f"the manifest names no {absent[0]}")
+    if manifest.preprocessing != PREPROCESSING_VERSION:
+        detail = f"it needs preprocessing {manifest.preprocessing}, not {PREPROCESSING_VERSION}"
+        raise BundleInvalid(path=folder, detail=detail)
+    for name, expected in manifest.files.items():
+        if hash_file(folder / name) != expected:
+            raise BundleTampered(path=folder, detail=f"{name} differs")
+    strangers = {entry.name for entry in folder.iterdir()} - set(manifest.files) - {MANIFEST}
+    if strangers:
+        raise BundleTampered(path=folder, detail=f"{min(strangers)} was added")
+    return Bundle(path=folder, manifest=manifest, digest=hashlib.sha256(content).hexdigest())
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a bundle's file; raises BundleInvalid when it is missing."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise BundleInvalid(path=path.parent, detail=f"{path.name}: {error.strerror}") from error
+
+
+def find_bundles(root: Path | str) -> list[Path]:
+    """Folders `<task>/<version>/` under the root that hold a manifest, each task's newest last."""
+    return sorted((path.parent for path in Path(root).glob(f"*/*/{MANIFEST}")), key=_order)
+
+
+def find_task_bundle(root: Path | str, task: str) -> Path:
+    """The task's newest bundle by version; raises BundleInvalid when there is none."""
+    found = [path for path in find_bundles(root) if path.parent.name == task]
+    if not found:
+        raise BundleInvalid(path=Path(root) / task, detail="there is no bundle for this task")
+    return found[-1]
+
+
+def _order(path: Path) -> tuple[str, list[tuple[int, str]]]:
+    """By task, then by version: 1.10.0 comes behind 1.9.0."""
+    parts = path.name.split(".")
+    return path.parent.name, [(int(part) if part.isdigit() else -1, part) for part in parts]

@@ -1,0 +1,121 @@
+"""Every failure this library can explain: a stable code, a sentence for staff, and what to do."""
+
+from typing import ClassVar
+
+
+class MLError(Exception):
+    """Base of the known errors; the attributes may hold `{fields}` filled from the context."""
+
+    code: ClassVar[str] = "ml_error"
+    message: str = "The image could not be processed."
+    action: str = "Try again, or ask the administrator to look at the log."
+
+    def __init__(self, **context: object) -> None:
+        self.context = context
+        self.message = type(self).message.format(**context)
+        self.action = type(self).action.format(**context)
+        super().__init__(self.message)
+
+
+class ImageUnreadable(MLError):
+    """The bytes are not an image of a supported kind."""
+
+    code = "image_unreadable"
+    message = "This file can't be read as an image: {detail}."
+    action = "Send a DICOM, PNG, JPEG, WebP or TIFF image."
+
+
+class ImageHasNoPixels(MLError):
+    """A DICOM object without pixel data, such as a report or a DICOMDIR."""
+
+    code = "image_has_no_pixels"
+    message = "This DICOM file holds no image ({detail})."
+    action = "Nothing to do if it is a report; otherwise send the image objects of the study."
+
+
+class ImageTooLarge(MLError):
+    """The header announces more pixels than are accepted; nothing was decoded."""
+
+    code = "image_too_large"
+    message = "This image announces {pixels} pixels; at most {limit} are accepted."
+    action = "Send a smaller image, or ask the administrator to check the file."
+
+
+class ImageTruncated(MLError):
+    """The pixel data ends before the header says it does."""
+
+    code = "image_truncated"
+    message = "This file is cut short: its pixel data is incomplete ({detail})."
+    action = "Send the file again from its source."
+
+
+class UnsupportedTransferSyntax(MLError):
+    """The compression is unknown or has no decoder here."""
+
+    code = "unsupported_transfer_syntax"
+    message = "This image is stored in transfer syntax {uid}, which can't be decoded here."
+    action = "Send it uncompressed, or as JPEG, JPEG-LS, JPEG 2000 or RLE."
+
+
+class FrameOutOfRange(MLError):
+    """A frame was asked for that the image does not have."""
+
+    code = "frame_out_of_range"
+    message = "Frame {frame} was asked for, but the image has {count}."
+    action = "Ask for a frame between 0 and the last one."
+
+
+class TaskConfigInvalid(MLError):
+    """A task file misses an entry, has an unknown one, or holds a value out of range."""
+
+    code = "task_config_invalid"
+    message = "The task file {path} is not valid: {detail}."
+    action = "Correct the named entry; ml/tasks/chest-xray.toml shows every one of them."
+
+
+class DataInvalid(MLError):
+    """The data set's table is missing, malformed, or leaks a group across splits."""
+
+    code = "data_invalid"
+    message = "The data set {path} can't be used: {detail}."
+    action = "Check the path given by --data and the table's columns."
+
+
+class BundleInvalid(MLError):
+    """The bundle's manifest is missing or doesn't say what it must."""
+
+    code = "bundle_invalid"
+    message = "The model bundle {path} is not valid: {detail}."
+    action = "Restore the bundle from where it was exported."
+
+
+class BundleTampered(MLError):
+    """A file of the bundle is not the one that was exported."""
+
+    code = "bundle_tampered"
+    message = "The model bundle {path} was changed after export: {detail}."
+    action = "Do not use it. Restore the bundle and find out who changed it."
+
+
+class RuntimeUnavailable(MLError):
+    """The engine asked for is not installed or has no device."""
+
+    code = "runtime_unavailable"
+    message = "The engine {runtime} can't be used here: {detail}."
+    action = "Choose another device, or install the engine's requirements."
+
+
+class CanaryMismatch(MLError):
+    """The engine gives other scores on the canary input than were recorded at export."""
+
+    code = "canary_mismatch"
+    message = "The model {path} gives other scores here than at export (difference {difference})."
+    action = "Do not use this machine for it until the engine's version has been checked."
+
+
+class ParityFailed(MLError):
+    """The two engines disagree on the exported network."""
+
+    code = "parity_failed"
+    message = "The two engines disagree: largest difference {difference}, {changed} labels changed."
+    action = "Keep the training run, and export it again with another precision."

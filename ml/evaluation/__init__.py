@@ -1,0 +1,1 @@
+"""Evaluation: metrics with intervals, the report and its plots."""

@@ -1,0 +1,217 @@
+"""Turns a finished training run into a verified bundle, evaluated through its own predictor."""
+
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.bundles import EMBEDDINGS, MODEL_CARD, OPENVINO_MODEL, Bundle, hash_file
+from ml.calibration import choose_threshold, fit_temperature, softmax
+from ml.datasets import Dataset, Example, balance_weights
+from ml.distance import fit_space, load_space
+from ml.errors import BundleInvalid
+from ml.evaluation.plots import plot_history
+from ml.evaluation.report import evaluate_bundle
+from ml.exporting.artefacts import (
+    check_parity,
+    open_outputs,
+    round_weights,
+    write_canary,
+    write_network,
+)
+from ml.exporting.model_card import render_card
+from ml.images import read_frames
+from ml.manifest import (
+    MANIFEST,
+    SCHEMA,
+    Distance,
+    Manifest,
+    Operating,
+    TrainingRecord,
+    write_manifest,
+)
+from ml.predictor import Predictor, open_predictor
+from ml.preprocessing import PREPROCESSING_VERSION, prepare_frame
+from ml.runtimes import Floats, Runtime
+from ml.runtimes.openvino import compile_network
+from ml.task_config import TaskConfig
+from ml.training.loop import BEST, HISTORY, read_state
+
+CURVES = "curves.png"
+CURVES_TABLE = "curves.csv"
+CHUNK = 64
+SOFTWARE = ("keras", "tensorflow-cpu", "openvino", "numpy", "pillow")
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Logits and embeddings of a split, with its label indices and balancing weights."""
+
+    logits: Floats
+    embeddings: Floats
+    targets: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+
+def export_bundle(
+    config: TaskConfig, dataset: Dataset, run: Path, root: Path, *, replace: bool = False
+) -> Path:
+    """Make `<root>/<task>/<version>/` of the run's best network; returns that folder.
+
+    Calibration, thresholds and limits come from the validation split; the test split is only
+    scored, after everything is fixed. Raises BundleInvalid when that version exists already, and
+    ParityFailed; nothing is left behind then.
+    """
+    target = root / config.task / config.version
+    if target.exists() and not replace:
+        raise BundleInvalid(path=target, detail="this version exists already")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root) as scratch:
+        draft = Path(scratch) / config.version
+        draft.mkdir()
+        _fill_draft(config, dataset, run, draft)
+        if target.exists():
+            shutil.rmtree(target)
+        draft.rename(target)
+    open_predictor(target, device="cpu")
+    return target
+
+
+def _fill_draft(config: TaskConfig, dataset: Dataset, run: Path, draft: Path) -> None:
+    network = open_outputs(keras.saving.load_model(run / BEST, compile=False))
+    round_weights(network)
+    write_network(network, draft)
+    write_canary(network, draft)
+    spec = config.input
+    engine = compile_network(draft / OPENVINO_MODEL, size=spec.size, channels=spec.channels)
+    training = _run_split(engine, config, dataset.of_split("train"))
+    fit_space(training.embeddings, training.targets).save(draft / EMBEDDINGS)
+    manifest = _make_manifest(config, dataset, run, network, engine, draft)
+    predictor = Predictor(Bundle(path=draft, manifest=manifest, digest=""), engine)
+    evaluation = evaluate_bundle(predictor, config, dataset, draft)
+    shutil.copyfile(run / HISTORY, draft / CURVES_TABLE)
+    plot_history(run / HISTORY, draft / CURVES)
+    manifest = dataclasses.replace(manifest, metrics=evaluation.metrics)
+    (draft / MODEL_CARD).write_text(render_card(manifest, config, evaluation))
+    _seal(manifest, draft)
+
+
+def _run_split(engine: Runtime, config: TaskConfig, examples: Sequence[Example]) -> Outputs:
+    """The network's outputs for a split, through the engine that ships."""
+    logits, embeddings = [], []
+    for images in _read_inputs(config, examples):
+        outputs = engine.predict(images)
+        logits.append(outputs.logits)
+        embeddings.append(outputs.embeddings)
+    return Outputs(
+        logits=np.concatenate(logits),
+        embeddings=np.concatenate(embeddings),
+        targets=np.array([config.data.labels.index(row.label) for row in examples]),
+        weights=np.array(balance_weights(examples, power=config.training.balance_power)),
+    )
+
+
+def _read_inputs(config: TaskConfig, examples: Sequence[Example]) -> Iterator[Floats]:
+    for start in range(0, len(examples), CHUNK):
+        frames = [read_frames(row.path)[0] for row in examples[start : start + CHUNK]]
+        yield np.stack([prepare_frame(frame, config.input) for frame in frames])
+
+
+def _make_manifest(
+    config: TaskConfig,
+    dataset: Dataset,
+    run: Path,
+    network: Any,
+    engine: Runtime,
+    draft: Path,
+) -> Manifest:
+    """Everything but the figures on the test split and the files' hashes."""
+    examples = dataset.of_split("val")
+    validation = _run_split(engine, config, examples)
+    temperature = fit_temperature(validation.logits, validation.targets, validation.weights)
+    images = np.concatenate(list(_read_inputs(config, examples)))
+    parity = check_parity(network, draft, images, temperature=temperature)
+    return Manifest(
+        schema=SCHEMA,
+        task=config.task,
+        title=config.title,
+        intended_use=config.card.intended_use,
+        limits=config.card.limits,
+        version=config.version,
+        stage=config.stage,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        labels=config.data.labels,
+        normal_label=config.data.normal_label,
+        codes=config.data.codes,
+        input=config.input,
+        preprocessing=PREPROCESSING_VERSION,
+        temperature=temperature,
+        operating=_choose_operating(config, validation, temperature),
+        distance=_choose_limit(config, validation, draft),
+        scope=config.scope,
+        aggregation=config.decision.aggregation,
+        training=_record_training(config, dataset, run),
+        metrics={},
+        parity=parity,
+        files={},
+    )
+
+
+def _choose_operating(config: TaskConfig, validation: Outputs, temperature: float) -> Operating:
+    scores = softmax(validation.logits, temperature=temperature)
+    points = {
+        label: choose_threshold(
+            scores[:, index],
+            validation.targets == index,
+            target_recall=config.decision.target_recall,
+        )
+        for index, label in enumerate(config.data.labels)
+        if label != config.data.normal_label
+    }
+    return Operating(
+        thresholds={label: point.threshold for label, point in points.items()},
+        target="lower 95 % bound of the recall of each disease on the validation split",
+        target_recall=config.decision.target_recall,
+        validation_recall={label: point.recall for label, point in points.items()},
+        validation_specificity={label: point.specificity for label, point in points.items()},
+    )
+
+
+def _choose_limit(config: TaskConfig, validation: Outputs, draft: Path) -> Distance:
+    """The distance that refuses half the share allowed: the rest is for the header's checks."""
+    distances = load_space(draft / EMBEDDINGS).measure(validation.embeddings)
+    limit = float(np.quantile(distances, 1 - config.scope.max_validation_refusal / 2))
+    return Distance(
+        limit=limit,
+        validation_refusal=float((distances > limit).mean()),
+        target_refusal=config.scope.max_validation_refusal,
+    )
+
+
+def _record_training(config: TaskConfig, dataset: Dataset, run: Path) -> TrainingRecord:
+    state = read_state(run)
+    return TrainingRecord(
+        data_table=config.data.table,
+        data_sha256=dataset.digest,
+        config_sha256=config.digest,
+        images={split: len(dataset.of_split(split)) for split in ("train", "val", "test")},
+        epochs=state.epoch,
+        best_epoch=state.best_epoch,
+        software={name: version(name) for name in SOFTWARE},
+    )
+
+
+def _seal(manifest: Manifest, draft: Path) -> None:
+    """Write the manifest with the hash of every file that is there now."""
+    names = sorted(entry.name for entry in draft.iterdir() if entry.name != MANIFEST)
+    files = {name: hash_file(draft / name) for name in names}
+    write_manifest(dataclasses.replace(manifest, files=files), draft)

@@ -1,0 +1,43 @@
+"""The only way from bytes to pixels: DICOM, PNG, JPEG, WebP and TIFF, recognised by content."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from ml.errors import ImageUnreadable
+from ml.images.dicom import is_dicom, read_dicom
+from ml.images.display import encode_png, to_display
+from ml.images.frame import Frame, Voi
+from ml.images.raster import is_raster, read_raster
+
+__all__ = ["Frame", "Voi", "encode_png", "read_frames", "to_display"]
+
+Source = Path | str | bytes | BinaryIO
+
+
+def read_frames(source: Source, *, frames: Sequence[int] | None = None) -> list[Frame]:
+    """Decode the frames of an image (all of them, or those with the given indices, from 0).
+
+    Raises ImageUnreadable, ImageHasNoPixels, ImageTooLarge, ImageTruncated,
+    UnsupportedTransferSyntax, FrameOutOfRange. The sizes are checked before anything is decoded.
+    """
+    content = _read_bytes(source)
+    if not content:
+        raise ImageUnreadable(detail="it is empty")
+    if is_raster(content):
+        return read_raster(io.BytesIO(content), frames=frames)
+    if is_dicom(content):
+        return read_dicom(io.BytesIO(content), frames=frames)
+    raise ImageUnreadable(detail="its content is of no supported kind")
+
+
+def _read_bytes(source: Source) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, str | Path):
+        try:
+            return Path(source).read_bytes()
+        except OSError as error:
+            raise ImageUnreadable(detail=error.strerror or "it can't be opened") from error
+    return source.read()

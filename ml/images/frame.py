@@ -1,0 +1,83 @@
+"""One decoded frame with what is needed to show it and to judge whether it is in scope."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.errors import FrameOutOfRange, ImageTooLarge
+
+MAX_FRAME_PIXELS = 64_000_000
+MAX_TOTAL_PIXELS = 512_000_000
+# A grey picture saved in colour comes back with channels that differ by rounding alone.
+GREY_MAX_DIFFERENCE = 12
+GREY_MEAN_DIFFERENCE = 1.0
+
+Pixels = NDArray[np.float32] | NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Voi:
+    """How modality values become grey levels when nobody chose a window.
+
+    `function` is LINEAR, LINEAR_EXACT, SIGMOID (with the frame's window), LUT (`lut` holds the
+    output scaled to 0..255, `lut_first` the input of its first entry), RANGE (`low`..`high`
+    linearly, both ends included) or NONE (the pixels are 8-bit grey levels or colours already).
+    """
+
+    function: str
+    low: float = 0.0
+    high: float = 255.0
+    lut: NDArray[np.float32] | None = None
+    lut_first: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Pixels of one frame: HxW in modality units when grey, HxWx3 RGB uint8 when colour.
+
+    `header` holds the few DICOM fields that decide whether a task applies; it is empty for
+    PNG, JPEG, WebP and TIFF. `pixel_spacing` is (between rows, between columns) in mm.
+    """
+
+    pixels: Pixels
+    is_colour: bool
+    photometric_interpretation: str
+    rows: int
+    columns: int
+    voi: Voi
+    window_center: float | None = None
+    window_width: float | None = None
+    pixel_spacing: tuple[float, float] | None = None
+    header: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether every pixel is the same: nothing was exposed, or a decoder gave zeros."""
+        return bool(self.pixels.min() == self.pixels.max())
+
+
+def as_grey(colours: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """One channel of an RGB image whose channels differ by rounding alone, else None."""
+    spread = colours.max(axis=2) - colours.min(axis=2)
+    if spread.max() > GREY_MAX_DIFFERENCE or spread.mean() > GREY_MEAN_DIFFERENCE:
+        return None
+    return np.ascontiguousarray(colours[..., 1])
+
+
+def check_size(*, rows: int, columns: int, frames: int = 1) -> None:
+    """Refuse a frame, or a set of frames, that is too large to decode (ImageTooLarge)."""
+    if rows * columns > MAX_FRAME_PIXELS:
+        raise ImageTooLarge(pixels=rows * columns, limit=MAX_FRAME_PIXELS)
+    if rows * columns * frames > MAX_TOTAL_PIXELS:
+        raise ImageTooLarge(pixels=rows * columns * frames, limit=MAX_TOTAL_PIXELS)
+
+
+def select_frames(wanted: Sequence[int] | None, count: int) -> list[int]:
+    """Indices to decode: all when none are named; raises FrameOutOfRange."""
+    chosen = list(range(count)) if wanted is None else list(wanted)
+    for index in chosen:
+        if not 0 <= index < count:
+            raise FrameOutOfRange(frame=index, count=count)
+    return chosen

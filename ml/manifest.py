@@ -1,0 +1,139 @@
+"""What a bundle says about itself: the typed form of its `manifest.json`."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml.errors import BundleInvalid
+from ml.task_config import Code, InputConfig, ScopeConfig
+from ml.typed_tables import build_typed
+
+MANIFEST = "manifest.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Operating:
+    """Probability from which each disease label is given, and what that was chosen for.
+
+    `validation_recall` and `validation_specificity` are those of the label against all others.
+    """
+
+    thresholds: dict[str, float]
+    target: str
+    target_recall: float
+    validation_recall: dict[str, float]
+    validation_specificity: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """Largest distance from the training embeddings that is still answered."""
+
+    limit: float
+    validation_refusal: float
+    target_refusal: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRecord:
+    """What the network was made from: SHA-256 of the table and of the task's choices."""
+
+    data_table: str
+    data_sha256: str
+    config_sha256: str
+    images: dict[str, int]
+    epochs: int
+    best_epoch: int
+    software: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure with its 95 % interval, from resampling whole groups."""
+
+    value: float
+    low: float
+    high: float
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """Agreement of the OpenVINO and TensorFlow artefacts on the validation images."""
+
+    images: int
+    max_difference: float
+    labels_changed: int
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One bundle's manifest; `labels` are in the order of the network's outputs.
+
+    `intended_use` and `limits` are the model card's sentences that go wherever a result goes.
+    """
+
+    schema: int
+    task: str
+    title: str
+    intended_use: str
+    limits: tuple[str, ...]
+    version: str
+    stage: str
+    created: str
+    labels: tuple[str, ...]
+    normal_label: str
+    codes: dict[str, Code]
+    input: InputConfig
+    preprocessing: str
+    temperature: float
+    operating: Operating
+    distance: Distance
+    scope: ScopeConfig
+    aggregation: str
+    training: TrainingRecord
+    metrics: dict[str, Metric]
+    parity: Parity
+    files: dict[str, str]
+
+
+def read_manifest(bundle: Path) -> tuple[Manifest, bytes]:
+    """The manifest of a bundle and the bytes it was read from; raises BundleInvalid."""
+    try:
+        content = (bundle / MANIFEST).read_bytes()
+        manifest = build_typed(Manifest, json.loads(content))
+        _check(manifest)
+    except OSError as error:
+        raise BundleInvalid(path=bundle, detail=f"{MANIFEST}: {error.strerror}") from error
+    except (TypeError, ValueError) as error:
+        raise BundleInvalid(path=bundle, detail=f"{MANIFEST}: {error}") from error
+    return manifest, content
+
+
+def write_manifest(manifest: Manifest, bundle: Path) -> None:
+    """Write the manifest, keys in the order of the dataclass."""
+    text = json.dumps(dataclasses.asdict(manifest), indent=2, default=_refuse)
+    (bundle / MANIFEST).write_text(text + "\n")
+
+
+def _refuse(value: Any) -> Any:
+    raise TypeError(f"{value!r} can't be written to a manifest")
+
+
+def _check(manifest: Manifest) -> None:
+    diseases = set(manifest.labels) - {manifest.normal_label}
+    rules = {
+        f"schema {manifest.schema} is not {SCHEMA}": manifest.schema == SCHEMA,
+        "the normal label is not a label": manifest.normal_label in manifest.labels,
+        "every label needs a code": set(manifest.codes) == set(manifest.labels),
+        "every disease needs a threshold": set(manifest.operating.thresholds) == diseases,
+        "the temperature is not positive": manifest.temperature > 0,
+        "file names must be plain": all(Path(name).name == name for name in manifest.files),
+    }
+    for rule, is_kept in rules.items():
+        if not is_kept:
+            raise ValueError(rule)

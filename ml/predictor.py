@@ -1,0 +1,123 @@
+"""Runs a bundle on frames: probabilities, activation maps, and when not to answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.abstention import Abstention, check_distance, check_scope
+from ml.aggregation import StudyPrediction, aggregate
+from ml.bundles import CANARY, EMBEDDINGS, HEAD, Bundle, load_bundle
+from ml.calibration import softmax
+from ml.distance import load_space
+from ml.errors import CanaryMismatch
+from ml.explanation import make_activation_maps
+from ml.images import Frame
+from ml.preprocessing import prepare_frame
+from ml.runtimes import DEFAULT_THREADS, Runtime, RuntimeOutputs, open_runtime
+
+Floats = NDArray[np.float32]
+
+# Inputs held at once: bounds the memory that a long series takes.
+CHUNK = 32
+
+
+@dataclass(frozen=True, slots=True)
+class FramePrediction:
+    """One frame's answer.
+
+    `probabilities` are calibrated and sum to 1; `activation_maps` are h x w in 0..1 over the whole
+    frame, by label; `abstention` says why the answer must not be used, if so.
+    """
+
+    probabilities: dict[str, float]
+    activation_maps: dict[str, Floats]
+    embedding: Floats
+    logits: Floats
+    distance: float
+    abstention: Abstention | None
+
+
+class Predictor:
+    """An opened bundle with its runtime; one per process, used by one thread at a time."""
+
+    def __init__(self, bundle: Bundle, runtime: Runtime) -> None:
+        self.bundle = bundle
+        self.runtime = runtime
+        self._space = load_space(bundle.path / EMBEDDINGS)
+        with np.load(bundle.path / HEAD, allow_pickle=False) as head:
+            self._kernel: Floats = head["kernel"]
+
+    def predict(self, frames: Sequence[Frame]) -> list[FramePrediction]:
+        """Predictions in the order of the frames, whichever batches they are run in."""
+        predictions: list[FramePrediction] = []
+        for start in range(0, len(frames), CHUNK):
+            chunk = frames[start : start + CHUNK]
+            spec = self.bundle.manifest.input
+            outputs = self.runtime.predict(np.stack([prepare_frame(one, spec) for one in chunk]))
+            distances = self._space.measure(outputs.embeddings)
+            predictions += [
+                self._explain(frame, outputs, row, float(distances[row]))
+                for row, frame in enumerate(chunk)
+            ]
+        return predictions
+
+    def conclude(self, predictions: Sequence[FramePrediction]) -> StudyPrediction:
+        """The study's answer by the bundle's aggregation rule and operating thresholds."""
+        manifest = self.bundle.manifest
+        return aggregate(
+            manifest.aggregation,
+            [prediction.probabilities for prediction in predictions],
+            manifest.labels,
+            manifest.normal_label,
+            thresholds=manifest.operating.thresholds,
+        )
+
+    def _explain(
+        self, frame: Frame, outputs: RuntimeOutputs, row: int, distance: float
+    ) -> FramePrediction:
+        manifest = self.bundle.manifest
+        scores = softmax(outputs.logits[row], temperature=manifest.temperature)
+        maps = make_activation_maps(outputs.feature_maps[row], self._kernel)
+        return FramePrediction(
+            probabilities={
+                label: float(score) for label, score in zip(manifest.labels, scores, strict=True)
+            },
+            activation_maps=dict(zip(manifest.labels, maps, strict=True)),
+            embedding=outputs.embeddings[row],
+            logits=outputs.logits[row],
+            distance=distance,
+            abstention=check_scope(frame, manifest) or check_distance(distance, manifest),
+        )
+
+
+def open_predictor(
+    path: Path | str, *, device: str = "auto", threads: int = DEFAULT_THREADS
+) -> Predictor:
+    """Load and verify a bundle, open its engine, and check that it gives the recorded scores.
+
+    Raises BundleInvalid, BundleTampered, RuntimeUnavailable, CanaryMismatch.
+    """
+    bundle = load_bundle(path)
+    runtime = open_runtime(bundle, device=device, threads=threads)
+    check_canary(bundle, runtime)
+    return Predictor(bundle, runtime)
+
+
+def check_canary(bundle: Bundle, runtime: Runtime) -> float:
+    """Largest difference in probability to the scores recorded at export, on generated inputs.
+
+    Raises CanaryMismatch when it exceeds the tolerance or a label changes.
+    """
+    with np.load(bundle.path / CANARY, allow_pickle=False) as canary:
+        inputs, logits = canary["inputs"].astype(np.float32), canary["logits"]
+    temperature = bundle.manifest.temperature
+    expected = softmax(logits, temperature=temperature)
+    found = softmax(runtime.predict(inputs).logits, temperature=temperature)
+    difference = float(np.abs(found - expected).max())
+    is_same = bool((found.argmax(axis=1) == expected.argmax(axis=1)).all())
+    if not is_same or not difference <= bundle.manifest.parity.tolerance:
+        raise CanaryMismatch(path=bundle.path, difference=f"{difference:.2g}")
+    return difference

@@ -1,0 +1,1 @@
+"""Training: augmentation, batches, the network and the loop. Needs the `train` requirements."""

@@ -1,0 +1,91 @@
+"""Random changes of a displayed training image, drawn from a seeded generator."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter, ImageOps
+
+from ml.task_config import AugmentationConfig
+
+RESAMPLINGS = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
+
+
+def augment_display(
+    shown: NDArray[np.uint8], config: AugmentationConfig, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """A randomly moved and re-exposed copy of the image, same size; outside is black.
+
+    Each kind of change is left out now and then, so that the image as it is, with its full
+    sharpness, stays among what the network learns from.
+    """
+    image = Image.fromarray(shown)
+    if rng.random() < config.move_share:
+        image = _move(image, config, rng)
+    if rng.random() < config.equalize_share:
+        image = ImageOps.equalize(image)
+    if rng.random() < config.expose_share:
+        image = _expose(image, config, rng)
+    if rng.random() < config.resolution_share:
+        image = _coarsen(image, config, rng)
+    elif rng.random() < config.sharpen_share:
+        image = image.filter(
+            ImageFilter.UnsharpMask(rng.uniform(0.5, 2), int(rng.integers(30, 150)), 0)
+        )
+    if rng.random() < config.erase_share:
+        image = _erase(image, config, rng)
+    if rng.random() >= config.noise_share:
+        return np.asarray(image)
+    strength = rng.uniform(0, config.noise) * 255
+    clean = np.asarray(image, np.float32)
+    noisy = clean + strength * rng.standard_normal(clean.shape, np.float32)
+    return np.asarray(np.clip(noisy, 0, 255), np.uint8)
+
+
+def _move(image: Image.Image, config: AugmentationConfig, rng: np.random.Generator) -> Image.Image:
+    """Rotate, scale each axis, shift and flip in one resampling, bicubic so as not to blur.
+
+    Enlarged, any part of the image may be the one shown: no corner of it can be relied upon.
+    """
+    angle = np.deg2rad(rng.uniform(-config.rotation_degrees, config.rotation_degrees))
+    zoom = np.exp(rng.uniform(-config.zoom_in, config.zoom_out))
+    aspect = np.exp(rng.uniform(-config.aspect, config.aspect) / 2)
+    flip = -1.0 if config.flip and rng.random() < 0.5 else 1.0
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = rotation @ np.diag([flip * zoom * aspect, zoom / aspect])
+    size = np.array(image.size)
+    shift = rng.uniform(-1, 1, 2) * (config.shift + max(0.0, 1 - zoom) / 2) * size
+    offset = size / 2 + shift - matrix @ (size / 2)
+    coefficients = (*matrix[0], offset[0], *matrix[1], offset[1])
+    return image.transform(
+        image.size, Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC
+    )
+
+
+def _coarsen(
+    image: Image.Image, config: AugmentationConfig, rng: np.random.Generator
+) -> Image.Image:
+    """Reduce and enlarge again: how sharp a copy is says where it comes from, not what it shows."""
+    share = config.min_resolution ** rng.random()
+    small = (max(1, round(image.width * share)), max(1, round(image.height * share)))
+    down, up = rng.choice(RESAMPLINGS, 2)
+    return image.resize(small, Image.Resampling(down)).resize(image.size, Image.Resampling(up))
+
+
+def _erase(image: Image.Image, config: AugmentationConfig, rng: np.random.Generator) -> Image.Image:
+    """Cover a rectangle with one level, so that no single place decides (DeVries 2017)."""
+    size = np.array(image.size)
+    sides = rng.uniform(0.1, config.erase_side, 2) * size
+    left, top = rng.uniform(0, size - sides)
+    box = (round(left), round(top), round(left + sides[0]), round(top + sides[1]))
+    image.paste((int(rng.integers(0, 256)),) * len(image.getbands()), box)
+    return image
+
+
+def _expose(
+    image: Image.Image, config: AugmentationConfig, rng: np.random.Generator
+) -> Image.Image:
+    """Gamma, contrast about the middle, and brightness, as one table of 256 grey levels."""
+    levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-config.gamma, config.gamma))
+    levels = (levels - 0.5) * np.exp(rng.uniform(-config.contrast, config.contrast)) + 0.5
+    levels = levels + rng.uniform(-config.brightness, config.brightness)
+    table = np.clip(np.rint(levels * 255), 0, 255).astype(int).tolist()
+    return image.point(table * len(image.getbands()))
