@@ -1,0 +1,1 @@
+"""Model versions, classifications, reviews, and the workflow between them."""

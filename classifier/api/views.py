@@ -1,0 +1,148 @@
+"""Classifications, reviews and model versions over REST."""
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.access import signed_in_user
+from accounts.audit import record_access
+from accounts.models import Action
+from accounts.roles import Verb
+from classifier.api.serializers import (
+    ClassificationDetailSerializer,
+    ClassificationSerializer,
+    ModelVersionSerializer,
+    ReviewRequestSerializer,
+    ReviewSerializer,
+)
+from classifier.models import Classification, ClassificationState, ModelVersion, Review, Task
+from classifier.services.requests import rerun_classification
+from classifier.services.reviews import review_classification
+
+FILTERS = [
+    OpenApiParameter("study", OpenApiTypes.UUID, description="Of this study only."),
+    OpenApiParameter("status", str, enum=ClassificationState.values),
+    OpenApiParameter("task", str, enum=Task.values),
+    OpenApiParameter(
+        "all", bool, description="With those that were superseded or cancelled as well."
+    ),
+]
+
+
+@extend_schema_view(list=extend_schema(parameters=FILTERS))
+class ClassificationViewSet(
+    mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet
+):
+    """What the networks said, newest first."""
+
+    verbs: ClassVar[dict[str, Verb]] = {
+        "list": Verb.STUDY_VIEW,
+        "retrieve": Verb.STUDY_VIEW,
+        "rerun": Verb.STUDY_RERUN,
+        "review_list": Verb.STUDY_VIEW,
+        "review_create": Verb.REVIEW_CREATE,
+    }
+    queryset = Classification.objects.none()
+    serializer_class = ClassificationSerializer
+    ordering = ("-queued_at", "-id")
+
+    def get_queryset(self) -> Any:
+        """Start from what the caller may see."""
+        rows = Classification.objects.visible_to(signed_in_user(self.request)).with_listing()
+        return self._filtered(rows) if self.action == "list" else rows
+
+    def get_serializer_class(self) -> type[ClassificationSerializer]:
+        """One row comes with its frames."""
+        if self.action == "retrieve":
+            return ClassificationDetailSerializer
+        return ClassificationSerializer
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer with a page, and record that the results shown were seen."""
+        response = super().list(request, *args, **kwargs)
+        study = request.query_params.get("study")
+        if study and response.data["results"]:
+            row = self.get_queryset().select_related("study").first()
+            self._record_view(row)
+        return response
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer with one result, and record that it was seen."""
+        row = self.get_object()
+        self._record_view(row)
+        return Response(self.get_serializer(row).data)
+
+    @extend_schema(request=None, responses={201: ClassificationSerializer})
+    @action(detail=True, methods=["post"])
+    def rerun(self, request: Request, **_: Any) -> Response:
+        """Run it again; the earlier result stays, superseded."""
+        row = rerun_classification(actor=signed_in_user(request), classification=self.get_object())
+        return Response(ClassificationSerializer(row).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=ReviewSerializer(many=True))
+    @action(detail=True, methods=["get"], url_path="reviews", pagination_class=None)
+    def review_list(self, request: Request, **_: Any) -> Response:
+        """The decision on this result, if there is one."""
+        reviews = Review.objects.filter(classification=self.get_object())
+        return Response(ReviewSerializer(reviews.select_related("reviewer"), many=True).data)
+
+    @extend_schema(request=ReviewRequestSerializer, responses={201: ReviewSerializer})
+    @review_list.mapping.post
+    def review_create(self, request: Request, **_: Any) -> Response:
+        """Record a decision; it can't be changed afterwards."""
+        row = self.get_object()
+        decided = ReviewRequestSerializer(data=request.data)
+        decided.is_valid(raise_exception=True)
+        review = review_classification(
+            actor=signed_in_user(request),
+            classification=row,
+            **decided.validated_data,
+        )
+        return Response(ReviewSerializer(review).data, status=status.HTTP_201_CREATED)
+
+    def _filtered(self, rows: Any) -> Any:
+        params = self.request.query_params
+        if study := params.get("study"):
+            rows = rows.filter(study=_uuid(study, "study"))
+        for name, column in (("status", "state"), ("task", "task")):
+            if value := params.get(name):
+                rows = rows.filter(**{column: value})
+        wants_all = params.get("all", "").lower() in {"1", "true"} or params.get("status")
+        return rows if wants_all else rows.current()
+
+    def _record_view(self, row: Classification) -> None:
+        record_access(
+            action=Action.CLASSIFICATION_VIEWED,
+            actor=signed_in_user(self.request),
+            target=row,
+            study=row.study,
+        )
+
+
+class ModelVersionViewSet(
+    mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet
+):
+    """The networks that the product knows."""
+
+    verb = Verb.MODEL_VIEW
+    queryset = ModelVersion.objects.none()
+    serializer_class = ModelVersionSerializer
+    ordering = ("-registered_at", "-id")
+
+    def get_queryset(self) -> Any:
+        """Start from what the caller may see."""
+        return ModelVersion.objects.visible_to(signed_in_user(self.request)).with_live()
+
+
+def _uuid(value: str, name: str) -> UUID:
+    try:
+        return UUID(value)
+    except ValueError as error:
+        raise ValidationError({name: "Not a UUID."}) from error

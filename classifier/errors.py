@@ -1,0 +1,135 @@
+"""What can go wrong between a study and its reviewed result."""
+
+from accounts.errors import KnownError
+
+
+class NotReviewable(KnownError):
+    """There is nothing to decide on, or somebody decided already."""
+
+    code = "not_reviewable"
+    message = "This classification can't be reviewed: its state is “{state}”."
+    action = "Reload the study. A decision once made stays; run it again for a new one."
+    status = 409
+
+
+class NothingToConfirm(KnownError):
+    """The model abstained, so there is no label to confirm."""
+
+    code = "nothing_to_confirm"
+    message = "The model gave no answer, so there is none to confirm."
+    action = "Override it with your own finding, or record that the study can't be assessed."
+
+
+class LabelRequired(KnownError):
+    """An override states what is there instead."""
+
+    code = "label_required"
+    message = "An override needs your own finding."
+    action = "Choose the label that you see."
+
+
+class LabelUnknown(KnownError):
+    """The label is none of the model's, nor "other"."""
+
+    code = "label_unknown"
+    message = "“{label}” is not one of the labels of this task."
+    action = "Choose one of: {choices}."
+
+
+class LabelUnchanged(KnownError):
+    """An override with the model's own label would be a confirmation."""
+
+    code = "label_unchanged"
+    message = "Your finding is the model's own answer."
+    action = "Confirm the answer instead, or choose another label."
+
+
+class ReasonRequired(KnownError):
+    """Whoever disagrees says why, in a coded reason that monitoring can count."""
+
+    code = "reason_required"
+    message = "This decision needs a reason."
+    action = "Choose one of: {choices}."
+
+
+class CommentRequired(KnownError):
+    """The reason "other" says nothing by itself."""
+
+    code = "comment_required"
+    message = "With the reason “other”, the comment has to say what it was."
+    action = "Write a short comment."
+
+
+class CommentTooLong(KnownError):
+    """Comments are notes, not reports."""
+
+    code = "comment_too_long"
+    message = "The comment has {length} characters; {maximum} fit."
+    action = "Shorten the comment."
+
+
+class NotYourDepartment(KnownError):
+    """Seeing a study doesn't mean deciding on it."""
+
+    code = "not_your_department"
+    message = "Your role in this study's department doesn't allow that."
+    action = "Ask somebody with the right role in that department."
+    status = 403
+
+
+class NotRerunnable(KnownError):
+    """It still runs, or a person has decided on it."""
+
+    code = "not_rerunnable"
+    message = "This classification can't be run again: its state is “{state}”."
+    action = "Wait until it has ended. A reviewed result stays as it is."
+    status = 409
+
+
+class BundleUnavailable(KnownError):
+    """The live version's bundle is not on this machine, or not the one that was registered."""
+
+    code = "bundle_unavailable"
+    message = "The model {task} {version} could not be loaded: {reason}"
+    action = "Ask the operator to restore the bundle, then run the classification again."
+    status = 503
+
+
+class BundleRefused(KnownError):
+    """A bundle on disk did not pass its checks."""
+
+    code = "bundle_refused"
+    message = "The bundle {bundle} was refused: {reason}"
+    action = "Restore it from its source. Until then studies of its task fail with that reason."
+
+
+class InferenceFailed(KnownError):
+    """The images could not be turned into an answer, for a reason the ml library names."""
+
+    code = "inference_failed"
+    message = "The images could not be classified: {reason}"
+    action = "{remedy}"
+    status = 422
+
+    def __init__(self, *, code: str, reason: str, remedy: str) -> None:
+        """Keep the library's own code."""
+        super().__init__(reason=reason, remedy=remedy)
+        self.code = code
+
+
+class UnexpectedFailure(KnownError):
+    """Something that nobody foresaw, after every attempt."""
+
+    code = "unexpected"
+    message = "The classification failed after {attempts} attempts (reference {reference})."
+    action = "Run it again; if it fails once more, give the reference to your operator."
+    status = 500
+
+
+class VersionNotDeployable(KnownError):
+    """A version already live, or of another task."""
+
+    code = "version_not_deployable"
+    message = "{version} already answers this task."
+    action = "Choose another version."
+    status = 409

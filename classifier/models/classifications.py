@@ -1,0 +1,272 @@
+"""One question about one study, and the network's answer."""
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from accounts.models import User
+from classifier.models.versions import ModelVersion, Task
+from classifier.querysets import ClassificationQuerySet
+from records.models import Instance, Priority, Study
+
+
+class ClassificationState(models.TextChoices):
+    """Where a classification stands."""
+
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    AWAITING_REVIEW = "awaiting_review", "Awaiting review"
+    ABSTAINED = "abstained", "Abstained"
+    FAILED = "failed", "Failed"
+    CONFIRMED = "confirmed", "Confirmed"
+    OVERRIDDEN = "overridden", "Overridden"
+    UNINTERPRETABLE = "uninterpretable", "Could not be assessed"
+    SUPERSEDED = "superseded", "Superseded"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+ACTIVE_STATES = (ClassificationState.QUEUED, ClassificationState.RUNNING)
+REVIEWABLE_STATES = (ClassificationState.AWAITING_REVIEW, ClassificationState.ABSTAINED)
+REVIEWED_STATES = (
+    ClassificationState.CONFIRMED,
+    ClassificationState.OVERRIDDEN,
+    ClassificationState.UNINTERPRETABLE,
+)
+ENDED_STATES = (ClassificationState.SUPERSEDED, ClassificationState.CANCELLED)
+
+
+class Confidence(models.TextChoices):
+    """How sure the answer is, in one word; the rule stands in `ml.aggregation`."""
+
+    HIGH = "high", "High"
+    MEDIUM = "medium", "Medium"
+    LOW = "low", "Low"
+
+
+class Abstention(models.TextChoices):
+    """Why no answer was given. From WRONG_MODALITY on, the codes are those of `ml.abstention`."""
+
+    NO_TASK = "no_task", "No model for this kind of study"
+    NO_DEPLOYED_MODEL = "no_deployed_model", "No model in use"
+    NO_IMAGE = "no_image", "No usable image"
+    WRONG_MODALITY = "wrong_modality", "Another modality"
+    WRONG_BODY_PART = "wrong_body_part", "Another body part"
+    WRONG_VIEW = "wrong_view", "Another view"
+    AGE_OUT_OF_RANGE = "age_out_of_range", "Another age group"
+    CONSTANT_IMAGE = "constant_image", "Blank image"
+    IMAGE_TOO_SMALL = "image_too_small", "Image too small"
+    IMAGE_TOO_NARROW = "image_too_narrow", "Image too narrow"
+    COLOUR_IMAGE = "colour_image", "Colour image"
+    GREY_IMAGE = "grey_image", "Grey image"
+    UNLIKE_TRAINING = "unlike_training", "Unlike known images"
+
+
+ABSTENTION_SENTENCES = {
+    Abstention.NO_TASK: "No model looks at studies of this modality and body part.",
+    Abstention.NO_DEPLOYED_MODEL: "No model for this task is in use at present.",
+    Abstention.NO_IMAGE: "The study holds no image that can be classified.",
+}
+"""What staff read when the decision not to answer is ours; the others come from `ml`."""
+
+
+class Classification(models.Model):
+    """A network's reading of a study, from the queue to a person's decision.
+
+    ```
+    QUEUED ─claim─▶ RUNNING ─complete─▶ AWAITING_REVIEW ─review─▶ CONFIRMED
+      ▲               │  ├──abstain───▶ ABSTAINED ───────review─▶ OVERRIDDEN
+      └─lease expired─┘  └──fail──────▶ FAILED                    UNINTERPRETABLE
+    any of them but a reviewed one ─late image or run again─▶ SUPERSEDED
+    QUEUED ─study withdrawn─▶ CANCELLED
+    ```
+
+    A worker holds a row by lease: `lease_expires_at` and the fencing number `fence`,
+    which grows with every claim, so that a worker thought dead can't write late.
+    `rung_at` is when the broker was last told of the row. What the network said is
+    written once; a trigger refuses to change it afterwards.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="classifications")
+    task = models.CharField(max_length=20, choices=Task.choices, blank=True)
+    state = models.CharField(
+        max_length=16, choices=ClassificationState.choices, default=ClassificationState.QUEUED
+    )
+    priority = models.CharField(max_length=10, choices=Priority.choices, default=Priority.ROUTINE)
+    requested_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="classifications", null=True
+    )
+    supersedes = models.OneToOneField(
+        "self", on_delete=models.PROTECT, related_name="superseded_by", null=True
+    )
+
+    attempt = models.PositiveSmallIntegerField(default=0)
+    fence = models.PositiveIntegerField(default=0)
+    lease_expires_at = models.DateTimeField(null=True)
+    worker = models.CharField(max_length=120, blank=True)
+
+    queued_at = models.DateTimeField(default=timezone.now)
+    rung_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, related_name="classifications", null=True
+    )
+    model_digest = models.CharField(max_length=64, blank=True)
+    runtime = models.CharField(max_length=40, blank=True)
+    input_hashes = models.JSONField(default=list)
+    label = models.CharField(max_length=40, blank=True)
+    probabilities = models.JSONField(default=dict)
+    confidence = models.CharField(max_length=10, choices=Confidence.choices, blank=True)
+    aggregation = models.CharField(max_length=40, blank=True)
+    timings = models.JSONField(default=dict)
+    notes = models.JSONField(default=list)
+    abstention = models.CharField(max_length=40, choices=Abstention.choices, blank=True)
+    abstention_reason = models.CharField(max_length=300, blank=True)
+    failure_code = models.CharField(max_length=40, blank=True)
+    failure_message = models.CharField(max_length=400, blank=True)
+    failure_action = models.CharField(max_length=400, blank=True)
+
+    objects = ClassificationQuerySet.as_manager()
+
+    class Meta:
+        """At most one current classification per study and task."""
+
+        ordering = ("-queued_at", "-id")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("study", "task"),
+                condition=~Q(state__in=("superseded", "cancelled")),
+                name="classification_one_current",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="running") | Q(lease_expires_at__isnull=False),
+                name="classification_running_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="awaiting_review") | (~Q(label="") & ~Q(model_digest="")),
+                name="classification_answer_has_label_and_model",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="abstained") | ~Q(abstention=""),
+                name="classification_abstained_says_why",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="failed") | ~Q(failure_code=""),
+                name="classification_failed_says_why",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("state", "-priority", "queued_at"), name="classification_queue"),
+            models.Index(
+                F("priority").desc(),
+                F("queued_at").asc(),
+                F("id").asc(),
+                name="classification_worklist",
+            ),
+            models.Index(
+                fields=("lease_expires_at",),
+                condition=Q(state="running"),
+                name="classification_lease",
+            ),
+        )
+
+    def __str__(self) -> str:
+        """Return the task and the state."""
+        return f"{self.task or 'no task'} {self.id}: {self.state}"
+
+    @property
+    def is_active(self) -> bool:
+        """Tell whether a worker still has to do something."""
+        return self.state in ACTIVE_STATES
+
+    @property
+    def is_reviewable(self) -> bool:
+        """Tell whether a person may decide now."""
+        return self.state in REVIEWABLE_STATES
+
+    @property
+    def is_reviewed(self) -> bool:
+        """Tell whether a person has decided."""
+        return self.state in REVIEWED_STATES
+
+    @property
+    def can_rerun(self) -> bool:
+        """Tell whether running it again makes sense: over, not yet decided by a person."""
+        over = (*REVIEWABLE_STATES, ClassificationState.FAILED)
+        return self.state in over
+
+    @property
+    def probability(self) -> float | None:
+        """The calibrated probability of the label given."""
+        return self.probabilities.get(self.label)
+
+    @property
+    def operating_point(self) -> float | None:
+        """The probability from which the label is given; None for the normal one."""
+        return self.model_version.threshold_of(self.label) if self.model_version else None
+
+    @property
+    def label_display(self) -> str:
+        """The words for the label given."""
+        if not self.label:
+            return ""
+        if self.model_version is None:
+            return self.label.replace("_", " ").capitalize()
+        return self.model_version.display_of(self.label)
+
+
+class InstanceScore(models.Model):
+    """What the network said of one frame, counted from 1; the study's answer combines them."""
+
+    classification = models.ForeignKey(
+        Classification, on_delete=models.CASCADE, related_name="instance_scores"
+    )
+    instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="scores")
+    frame = models.PositiveIntegerField(default=1)
+    probabilities = models.JSONField()
+    is_deciding = models.BooleanField(default=False)
+
+    class Meta:
+        """One score per frame."""
+
+        ordering = ("id",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("classification", "instance", "frame"), name="instance_score_unique"
+            ),
+        )
+
+    def __str__(self) -> str:
+        """Return which frame of which instance."""
+        return f"Score of {self.instance_id} frame {self.frame}"
+
+
+class Explanation(models.Model):
+    """Class activation maps of one frame: per label, a small grid of values in 0..1.
+
+    Kept at the network's own resolution (a few cells a side) and drawn when asked for.
+    """
+
+    classification = models.ForeignKey(
+        Classification, on_delete=models.CASCADE, related_name="explanations"
+    )
+    instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="explanations")
+    frame = models.PositiveIntegerField(default=1)
+    activation_maps = models.JSONField()
+
+    class Meta:
+        """One per frame."""
+
+        constraints = (
+            models.UniqueConstraint(
+                fields=("classification", "instance", "frame"), name="explanation_unique"
+            ),
+        )
+
+    def __str__(self) -> str:
+        """Return which frame of which instance."""
+        return f"Explanation of {self.instance_id} frame {self.frame}"

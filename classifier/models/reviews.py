@@ -1,0 +1,65 @@
+"""A person's decision on a network's answer."""
+
+import uuid
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import User
+from classifier.models.classifications import Classification
+
+
+class Decision(models.TextChoices):
+    """What the person decided."""
+
+    CONFIRM = "confirm", "Confirm"
+    OVERRIDE = "override", "Override"
+    UNINTERPRETABLE = "uninterpretable", "Cannot assess"
+
+
+class OverrideReason(models.TextChoices):
+    """Why the answer was not accepted."""
+
+    FALSE_POSITIVE = "false_positive", "The model saw a finding that isn't there"
+    FALSE_NEGATIVE = "false_negative", "The model missed a finding"
+    WRONG_FINDING = "wrong_finding", "A finding is there, but a different one"
+    OTHER_FINDING = "other_finding", "A finding outside the model's labels"
+    IMAGE_QUALITY = "image_quality", "Image quality misled the model"
+    WRONG_STUDY = "wrong_study", "Wrong body part, view or patient"
+    CLINICAL_CONTEXT = "clinical_context", "Clinical information decides otherwise"
+    OTHER = "other", "Another reason (in the comment)"
+
+
+OTHER_LABEL = "other"
+"""The label of a finding that the model has no name for."""
+
+
+class Review(models.Model):
+    """One immutable decision; a trigger refuses change. The answer itself is never altered."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    classification = models.OneToOneField(
+        Classification, on_delete=models.PROTECT, related_name="review"
+    )
+    reviewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="reviews")
+    decision = models.CharField(max_length=16, choices=Decision.choices)
+    label = models.CharField(max_length=40, blank=True)
+    reason = models.CharField(max_length=20, choices=OverrideReason.choices, blank=True)
+    comment = models.TextField(max_length=2000, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        """An override names its label and its reason."""
+
+        ordering = ("-created_at",)
+        constraints = (
+            models.CheckConstraint(
+                condition=~models.Q(decision="override")
+                | (~models.Q(label="") & ~models.Q(reason="")),
+                name="review_override_says_what_and_why",
+            ),
+        )
+
+    def __str__(self) -> str:
+        """Return the decision."""
+        return f"{self.decision} by {self.reviewer_id}"

@@ -1,0 +1,112 @@
+"""Which networks exist, and which of them was live when."""
+
+import uuid
+from typing import Any
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import User
+from classifier.querysets import DeploymentQuerySet, ModelVersionQuerySet
+
+
+class Task(models.TextChoices):
+    """A question that a network answers about a study."""
+
+    CHEST_XRAY = "chest-xray", "Chest X-ray"
+    BRAIN_MRI = "brain-mri", "Brain MRI"
+    LUNG_CT = "lung-ct", "Lung CT"
+    SKIN_LESION = "skin-lesion", "Skin lesion"
+    RETINA = "retina", "Retina"
+
+
+class Stage(models.TextChoices):
+    """Whether a bundle passed its release gate."""
+
+    RELEASED = "released", "Released"
+    RESEARCH = "research", "Research"
+
+
+class ModelVersion(models.Model):
+    """One trained network, known by the digest of its bundle's manifest.
+
+    The manifest is kept here whole, so that what a result was made with can be read
+    for as long as the result.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    task = models.CharField(max_length=20, choices=Task.choices)
+    version = models.CharField(max_length=40)
+    digest = models.CharField(max_length=64, unique=True)
+    stage = models.CharField(max_length=10, choices=Stage.choices)
+    manifest = models.JSONField()
+    model_card = models.TextField(blank=True)
+    registered_at = models.DateTimeField(default=timezone.now)
+
+    objects = ModelVersionQuerySet.as_manager()
+
+    class Meta:
+        """By task, newest first."""
+
+        ordering = ("task", "-registered_at")
+
+    def __str__(self) -> str:
+        """Return task and version."""
+        return f"{self.task} {self.version}"
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels in the order of the network's outputs."""
+        return list(self.manifest["labels"])
+
+    @property
+    def label_table(self) -> list[dict[str, Any]]:
+        """What each label means: `name`, `display`, `code`, `threshold`, `is_disease`."""
+        return [
+            {
+                "name": label,
+                "display": self.display_of(label),
+                "code": self.manifest["codes"][label],
+                "threshold": self.threshold_of(label),
+                "is_disease": label != self.manifest["normal_label"],
+            }
+            for label in self.labels
+        ]
+
+    def display_of(self, label: str) -> str:
+        """The words for a label."""
+        return label.replace("_", " ").capitalize()
+
+    def threshold_of(self, label: str) -> float | None:
+        """The operating threshold of a disease label; None for the normal one."""
+        return self.manifest["operating"]["thresholds"].get(label)
+
+
+class Deployment(models.Model):
+    """Which version answers a task from `deployed_at` on. Append-only: a trigger refuses change.
+
+    The newest row of a task is the live one; `model_version` empty means that the task
+    was taken out of use.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    task = models.CharField(max_length=20, choices=Task.choices)
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, related_name="deployments", null=True
+    )
+    deployed_at = models.DateTimeField(default=timezone.now)
+    deployed_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="deployments", null=True
+    )
+
+    objects = DeploymentQuerySet.as_manager()
+
+    class Meta:
+        """Newest first."""
+
+        ordering = ("-id",)
+        indexes = (models.Index(fields=("task", "-id"), name="deployment_task"),)
+
+    def __str__(self) -> str:
+        """Return what was put live where."""
+        return f"{self.task}: {self.model_version}"

@@ -1,0 +1,121 @@
+"""What the pages and the API say of a classification, made from its rows alone."""
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any
+
+from classifier.models import Classification, InstanceScore, ModelVersion, Stage
+
+
+@dataclass(frozen=True)
+class Score:
+    """One label with its calibrated probability and, for a disease, its operating point."""
+
+    label: str
+    label_display: str
+    probability: float
+    operating_point: float | None
+    is_leading: bool
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One frame, with the leading label's probability on it."""
+
+    instance: str
+    frame: int
+    number: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """The network's answer, in the shape the study page draws."""
+
+    label: str
+    label_display: str
+    probability: float | None
+    operating_point: float | None
+    confidence: str
+    abstention_reason: str
+    scores: list[Score] = field(default_factory=list)
+    limits: list[str] = field(default_factory=list)
+    slice_scores: list[Slice] = field(default_factory=list)
+    deciding: Slice | None = None
+    has_overlay: bool = False
+    overlay_label: str = ""
+
+
+def opinion_on(classification: Classification) -> Opinion | None:
+    """The opinion, or None while there is none."""
+    if classification.finished_at is None:
+        return None
+    version = classification.model_version
+    scores = _scores(classification, version)
+    leading = next((score for score in scores if score.is_leading), None)
+    label = leading.label if leading else ""
+    slices = _slices(classification, label)
+    return Opinion(
+        label=classification.label,
+        label_display=classification.label_display,
+        probability=classification.probability,
+        operating_point=leading.operating_point if leading else None,
+        confidence=classification.confidence,
+        abstention_reason=classification.abstention_reason,
+        scores=scores,
+        limits=_limits(classification, version),
+        slice_scores=[entry for entry, _ in slices],
+        deciding=next((entry for entry, is_deciding in slices if is_deciding), None),
+        has_overlay=bool(label) and classification.explanations.exists(),
+        overlay_label=label,
+    )
+
+
+def _scores(classification: Classification, version: ModelVersion | None) -> list[Score]:
+    ranked = sorted(classification.probabilities.items(), key=lambda item: -item[1])
+    leading = classification.label or (ranked[0][0] if ranked else "")
+    return [
+        Score(
+            label=label,
+            label_display=version.display_of(label) if version else label,
+            probability=probability,
+            operating_point=version.threshold_of(label) if version else None,
+            is_leading=label == leading,
+        )
+        for label, probability in ranked
+    ]
+
+
+def _slices(classification: Classification, label: str) -> list[tuple[Slice, bool]]:
+    rows = InstanceScore.objects.filter(classification=classification).select_related("instance")
+    found = []
+    for position, row in enumerate(rows.order_by("id"), start=1):
+        number = str(row.instance.instance_number or position)
+        if row.instance.number_of_frames > 1:
+            number = f"{number}.{row.frame}"
+        entry = Slice(str(row.instance_id), row.frame, number, row.probabilities.get(label, 0.0))
+        found.append((entry, row.is_deciding))
+    return found
+
+
+def _limits(classification: Classification, version: ModelVersion | None) -> list[str]:
+    """The sentences of "why this may be wrong" that apply to this very study."""
+    if version is None:
+        return []
+    manifest = version.manifest
+    sentences = []
+    if version.stage == Stage.RESEARCH:
+        sentences.append("Research model: it did not pass its release gate.")
+    sentences += _age_limit(classification, manifest)
+    if not classification.study.patient.is_identified:
+        sentences.append("The patient is not identified, so age and history are unknown.")
+    return sentences + list(classification.notes) + list(manifest["limits"])
+
+
+def _age_limit(classification: Classification, manifest: dict[str, Any]) -> list[str]:
+    study = classification.study
+    age = study.patient.age_on(study.study_date or dt.date.today())  # noqa: DTZ011 - wall clock
+    low, high = manifest["scope"]["min_age_years"], manifest["scope"]["max_age_years"]
+    if age is not None and not low <= age <= high:
+        return [f"The patient is {age} years old; the model is for {low:g} to {high:g} years."]
+    return []

@@ -1,0 +1,104 @@
+"""Every read of the classifier app."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models import Count, OuterRef, Q, Subquery
+from django.utils import timezone
+
+from accounts.roles import Verb
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from classifier.models import ModelVersion
+
+WORKLIST_ORDER = ("-priority", "queued_at", "id")
+"""Urgent before routine (which is also their alphabetical order, downwards), then by age."""
+
+
+class ModelVersionQuerySet(models.QuerySet[Any]):
+    """Reads of model versions."""
+
+    def visible_to(self, user: "User") -> "ModelVersionQuerySet":
+        """Every version, for those whose role looks at models."""
+        return self if user.has_verb(Verb.MODEL_VIEW) else self.none()
+
+    def with_live(self) -> "ModelVersionQuerySet":
+        """Add `live_id`, the version that answers the same task now."""
+        from classifier.models import Deployment  # the models import this module
+
+        newest = Deployment.objects.filter(task=OuterRef("task")).order_by("-id")
+        found: ModelVersionQuerySet = self.annotate(
+            live_id=Subquery(newest.values("model_version_id")[:1])
+        )
+        return found
+
+
+class DeploymentQuerySet(models.QuerySet[Any]):
+    """Reads of deployments."""
+
+    def live_version(self, task: str) -> "ModelVersion | None":
+        """The version that answers `task` now, or None."""
+        newest = self.filter(task=task).select_related("model_version").order_by("-id").first()
+        return newest.model_version if newest else None
+
+
+class ClassificationQuerySet(models.QuerySet[Any]):
+    """Reads of classifications."""
+
+    def visible_to(self, user: "User") -> "ClassificationQuerySet":
+        """Classifications of the studies that `user` may look at."""
+        return self.filter(study__department__in=user.department_ids_for(Verb.STUDY_VIEW))
+
+    def current(self) -> "ClassificationQuerySet":
+        """Without those that were superseded or cancelled."""
+        return self.exclude(state__in=("superseded", "cancelled"))
+
+    def worklist(self) -> "ClassificationQuerySet":
+        """The current ones, the most urgent and oldest first: order them by WORKLIST_ORDER."""
+        return self.current().order_by(*WORKLIST_ORDER)
+
+    def with_listing(self) -> "ClassificationQuerySet":
+        """Fetch what a list row shows."""
+        return self.select_related(
+            "study__patient", "study__department", "model_version", "review__reviewer"
+        )
+
+    def matching(self, text: str) -> "ClassificationQuerySet":
+        """Classifications of studies that match `text`."""
+        text = text.strip()
+        if not text:
+            return self
+        return self.filter(
+            Q(study__patient__name__icontains=text)
+            | Q(study__patient__mrn__istartswith=text)
+            | Q(study__accession_number__istartswith=text)
+            | Q(study__study_instance_uid=text)
+        )
+
+    def filtered(self, filters: dict[str, Any]) -> "ClassificationQuerySet":
+        """Rows that pass every filter given: text, states, task, priority, and so on."""
+        found = self.matching(filters.get("q") or "")
+        if filters.get("state"):
+            found = found.filter(state__in=filters["state"])
+        if filters.get("department"):
+            found = found.filter(study__department=filters["department"])
+        if filters.get("since"):
+            found = found.filter(queued_at__gte=filters["since"])
+        exact = ("task", "priority", "study")
+        return found.filter(**{name: filters[name] for name in exact if filters.get(name)})
+
+    def counts_by_state(self, states: Sequence[str]) -> dict[str, int]:
+        """How many there are in each of `states`."""
+        rows = self.filter(state__in=states).order_by().values_list("state")
+        return dict(rows.annotate(n=Count("pk")))
+
+    def expired(self, *, now: dt.datetime | None = None) -> "ClassificationQuerySet":
+        """Running ones whose worker let the lease run out."""
+        return self.filter(state="running", lease_expires_at__lt=now or timezone.now())
+
+    def unanswered(self, *, before: dt.datetime) -> "ClassificationQuerySet":
+        """Queued ones whose doorbell rang before `before` and brought nobody, oldest first."""
+        return self.filter(state="queued", rung_at__lt=before).order_by("queued_at")

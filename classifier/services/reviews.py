@@ -1,0 +1,109 @@
+"""A person's decision."""
+
+from django.db import transaction
+
+from accounts.audit import record_event
+from accounts.models import Action, User
+from accounts.roles import Verb
+from classifier import errors
+from classifier.models import (
+    Classification,
+    ClassificationState,
+    Decision,
+    OverrideReason,
+    Review,
+)
+from classifier.models.reviews import OTHER_LABEL
+
+STATE_AFTER = {
+    Decision.CONFIRM: ClassificationState.CONFIRMED,
+    Decision.OVERRIDE: ClassificationState.OVERRIDDEN,
+    Decision.UNINTERPRETABLE: ClassificationState.UNINTERPRETABLE,
+}
+COMMENT_MAXIMUM = 2000
+
+
+@transaction.atomic
+def review_classification(
+    *,
+    actor: User,
+    classification: Classification,
+    decision: str,
+    label: str = "",
+    reason: str = "",
+    comment: str = "",
+) -> Review:
+    """Record one decision for good; the network's own answer stays as it was.
+
+    Raises NotYourDepartment, NotReviewable, NothingToConfirm, LabelRequired, LabelUnknown,
+    LabelUnchanged, ReasonRequired, CommentRequired, CommentTooLong.
+    """
+    row = (
+        Classification.objects.select_for_update(of=("self",))
+        .select_related("study", "model_version")
+        .get(pk=classification.pk)
+    )
+    if not actor.has_verb_in(Verb.REVIEW_CREATE, row.study.department_id):
+        raise errors.NotYourDepartment
+    if not row.is_reviewable:
+        raise errors.NotReviewable(state=row.get_state_display())
+    label = _label_decided(row, decision=Decision(decision), label=label)
+    _check_reason(decision=Decision(decision), reason=reason, comment=comment)
+    review = Review.objects.create(
+        classification=row,
+        reviewer=actor,
+        decision=decision,
+        label=label,
+        reason="" if decision == Decision.CONFIRM else reason,
+        comment=comment.strip(),
+    )
+    row.state = STATE_AFTER[Decision(decision)]
+    row.save(update_fields=["state"])
+    record_event(
+        action=Action.REVIEW_CREATED,
+        actor=actor,
+        target=row,
+        study=row.study,
+        details={
+            "decision": review.decision,
+            "label": review.label,
+            "model_label": row.label,
+            "reason": review.reason,
+        },
+    )
+    return review
+
+
+def labels_for_review(row: Classification) -> list[tuple[str, str]]:
+    """The findings a person may name: the model's labels, and one outside them."""
+    version = row.model_version
+    choices = [(name, version.display_of(name)) for name in version.labels] if version else []
+    return [*choices, (OTHER_LABEL, "Another finding (in the comment)")]
+
+
+def _label_decided(row: Classification, *, decision: Decision, label: str) -> str:
+    if decision == Decision.UNINTERPRETABLE:
+        return ""
+    if decision == Decision.CONFIRM:
+        if row.state == ClassificationState.ABSTAINED:
+            raise errors.NothingToConfirm
+        return row.label
+    choices = [name for name, _ in labels_for_review(row)]
+    if not label:
+        raise errors.LabelRequired
+    if label not in choices:
+        raise errors.LabelUnknown(label=label, choices=", ".join(choices))
+    if label == row.label:
+        raise errors.LabelUnchanged
+    return label
+
+
+def _check_reason(*, decision: Decision, reason: str, comment: str) -> None:
+    if len(comment) > COMMENT_MAXIMUM:
+        raise errors.CommentTooLong(length=len(comment), maximum=COMMENT_MAXIMUM)
+    if decision == Decision.CONFIRM:
+        return
+    if reason not in OverrideReason.values:
+        raise errors.ReasonRequired(choices=", ".join(OverrideReason.values))
+    if reason == OverrideReason.OTHER and not comment.strip():
+        raise errors.CommentRequired

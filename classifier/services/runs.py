@@ -1,0 +1,285 @@
+"""The life of a classification in the hands of workers: claim, renew, end, sweep.
+
+Every transition is one short transaction. A worker writes only while the row is RUNNING
+under the fencing number that it was given; otherwise its answer is dropped and logged.
+"""
+
+import datetime as dt
+import logging
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.audit import record_event
+from accounts.errors import KnownError
+from accounts.models import Action, Outcome
+from classifier.doorbell import ring
+from classifier.errors import UnexpectedFailure
+from classifier.models import (
+    Abstention,
+    Classification,
+    ClassificationState,
+    Explanation,
+    InstanceScore,
+    ModelVersion,
+)
+from classifier.querysets import ClassificationQuerySet
+
+logger = logging.getLogger(__name__)
+
+SWEEP_LIMIT = 200
+"""Rings per sweep: a long queue is rung for bit by bit, oldest first."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A worker's right to write on one classification."""
+
+    classification_id: UUID
+    study_id: UUID
+    task: str
+    fence: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What the network said of one frame."""
+
+    instance_id: UUID
+    frame: int
+    probabilities: dict[str, float]
+    activation_maps: dict[str, list[list[float]]] | None = None
+    is_deciding: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a worker found out about a study; `abstention` set means that it gives no label."""
+
+    model_version: ModelVersion | None = None
+    runtime: str = ""
+    label: str = ""
+    probabilities: dict[str, float] = field(default_factory=dict)
+    confidence: str = ""
+    aggregation: str = ""
+    input_hashes: list[str] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+    frames: list[FrameResult] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    abstention: Abstention | None = None
+    abstention_reason: str = ""
+
+
+@transaction.atomic
+def claim_classification(*, classification_id: str, worker: str) -> Claim | None:
+    """Take a queued row for `worker`, or None when there is nothing (any more) to take."""
+    row = (
+        Classification.objects.select_for_update(skip_locked=True, of=("self",))
+        .select_related("study")
+        .filter(pk=classification_id, state=ClassificationState.QUEUED)
+        .first()
+    )
+    if row is None:
+        return None
+    row.state = ClassificationState.RUNNING
+    row.attempt += 1
+    row.fence += 1
+    row.worker = worker
+    row.started_at = timezone.now()
+    row.lease_expires_at = _lease_end()
+    row.save()
+    record_event(
+        action=Action.CLASSIFICATION_STARTED,
+        actor=None,
+        target=row,
+        study=row.study,
+        details={"task": row.task, "attempt": row.attempt, "worker": worker},
+    )
+    return Claim(row.pk, row.study_id, row.task, row.fence, row.attempt)
+
+
+def renew_lease(*, claim: Claim) -> bool:
+    """Hold on to the row for longer; False when it is no longer ours."""
+    return bool(_ours(claim).update(lease_expires_at=_lease_end()))
+
+
+@transaction.atomic
+def complete_classification(*, claim: Claim, answer: Answer) -> bool:
+    """Write the answer; False (and nothing written) when the row is no longer ours."""
+    row = _lock(claim)
+    if row is None:
+        return False
+    _copy_answer(row, answer)
+    row.save()
+    _save_frames(row, answer.frames)
+    abstained = row.state == ClassificationState.ABSTAINED
+    record_event(
+        action=(Action.CLASSIFICATION_ABSTAINED if abstained else Action.CLASSIFICATION_COMPLETED),
+        actor=None,
+        target=row,
+        study=row.study,
+        details={
+            "task": row.task,
+            "label": row.label,
+            "abstention": row.abstention,
+            "model_digest": row.model_digest,
+            "attempt": row.attempt,
+        },
+    )
+    return True
+
+
+@transaction.atomic
+def fail_classification(*, claim: Claim, error: KnownError) -> bool:
+    """End the run with a reason that staff can read; False when the row is no longer ours."""
+    row = _lock(claim)
+    if row is None:
+        return False
+    _fail(row, error)
+    return True
+
+
+@transaction.atomic
+def release_classification(*, claim: Claim, reference: str) -> bool:
+    """After something unexpected: back to the queue, or FAILED after the last attempt."""
+    row = _lock(claim)
+    if row is None:
+        return False
+    _requeue_or_fail(row, reference=reference, reason="unexpected")
+    return True
+
+
+def sweep_classifications() -> dict[str, int]:
+    """Take back rows whose worker is gone, and ring again for rows that nobody came for."""
+    requeued = _requeue_expired()
+    rung = _ring_unanswered()
+    return {"requeued": requeued, "rung": rung}
+
+
+@transaction.atomic
+def _requeue_expired() -> int:
+    expired = Classification.objects.select_for_update(skip_locked=True, of=("self",))
+    rows = list(expired.select_related("study").expired()[:SWEEP_LIMIT])
+    for row in rows:
+        _requeue_or_fail(row, reference=str(row.pk)[:8], reason="lease_expired")
+    return len(rows)
+
+
+def _ring_unanswered() -> int:
+    before = timezone.now() - dt.timedelta(seconds=settings.CLASSIFICATION_RING_AGAIN_SECONDS)
+    rows = list(Classification.objects.unanswered(before=before)[:SWEEP_LIMIT])
+    rung = 0
+    for row in rows:
+        if not ring(classification_id=row.pk, priority=row.priority):
+            break
+        Classification.objects.filter(pk=row.pk).update(rung_at=timezone.now())
+        rung += 1
+    return rung
+
+
+def _requeue_or_fail(row: Classification, *, reference: str, reason: str) -> None:
+    if row.attempt >= settings.CLASSIFICATION_MAX_ATTEMPTS:
+        _fail(row, UnexpectedFailure(attempts=row.attempt, reference=reference))
+        return
+    row.state = ClassificationState.QUEUED
+    row.lease_expires_at = None
+    row.rung_at = row.queued_at
+    row.save(update_fields=["state", "lease_expires_at", "rung_at"])
+    record_event(
+        action=Action.CLASSIFICATION_REQUEUED,
+        actor=None,
+        target=row,
+        study=row.study,
+        outcome=Outcome.MINOR_FAILURE,
+        details={
+            "task": row.task,
+            "attempt": row.attempt,
+            "reason": reason,
+            "reference": reference,
+        },
+    )
+
+
+def _fail(row: Classification, error: KnownError) -> None:
+    row.state = ClassificationState.FAILED
+    row.lease_expires_at = None
+    row.finished_at = timezone.now()
+    row.failure_code = error.code[:40]
+    row.failure_message = error.message[:400]
+    row.failure_action = error.action[:400]
+    row.save()
+    record_event(
+        action=Action.CLASSIFICATION_FAILED,
+        actor=None,
+        target=row,
+        study=row.study,
+        outcome=Outcome.SERIOUS_FAILURE,
+        details={"task": row.task, "code": row.failure_code, "attempt": row.attempt},
+    )
+
+
+def _copy_answer(row: Classification, answer: Answer) -> None:
+    abstained = answer.abstention is not None
+    row.state = ClassificationState.ABSTAINED if abstained else ClassificationState.AWAITING_REVIEW
+    row.lease_expires_at = None
+    row.finished_at = timezone.now()
+    row.model_version = answer.model_version
+    row.model_digest = answer.model_version.digest if answer.model_version else ""
+    row.runtime = answer.runtime
+    row.label = answer.label
+    row.probabilities = answer.probabilities
+    row.confidence = answer.confidence
+    row.aggregation = answer.aggregation
+    row.input_hashes = answer.input_hashes
+    row.timings = answer.timings
+    row.notes = answer.notes
+    row.abstention = answer.abstention or ""
+    row.abstention_reason = answer.abstention_reason[:300]
+
+
+def _save_frames(row: Classification, frames: list[FrameResult]) -> None:
+    InstanceScore.objects.bulk_create(
+        InstanceScore(
+            classification=row,
+            instance_id=result.instance_id,
+            frame=result.frame,
+            probabilities=result.probabilities,
+            is_deciding=result.is_deciding,
+        )
+        for result in frames
+    )
+    Explanation.objects.bulk_create(
+        Explanation(
+            classification=row,
+            instance_id=result.instance_id,
+            frame=result.frame,
+            activation_maps=result.activation_maps,
+        )
+        for result in frames
+        if result.activation_maps
+    )
+
+
+def _ours(claim: Claim) -> ClassificationQuerySet:
+    return Classification.objects.filter(
+        pk=claim.classification_id, state=ClassificationState.RUNNING, fence=claim.fence
+    )
+
+
+def _lock(claim: Claim) -> Classification | None:
+    row = _ours(claim).select_for_update(of=("self",)).select_related("study").first()
+    if row is None:
+        logger.warning(
+            "classification %s is no longer held under fence %s: the late write is dropped",
+            claim.classification_id,
+            claim.fence,
+        )
+    return row
+
+
+def _lease_end() -> dt.datetime:
+    return timezone.now() + dt.timedelta(seconds=settings.CLASSIFICATION_LEASE_SECONDS)

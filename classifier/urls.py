@@ -1,0 +1,35 @@
+"""The pages of the classifier app."""
+
+from django.urls import path
+
+from classifier.views import classifications, versions, worklist
+
+app_name = "classifier"
+
+urlpatterns = [
+    path("worklist/", worklist.WorklistView.as_view(), name="worklist"),
+    path("queue/", worklist.QueuePillView.as_view(), name="queue-pill"),
+    path("classifications/<uuid:pk>/status/", classifications.StatusView.as_view(), name="status"),
+    path(
+        "classifications/<uuid:pk>/opinion/", classifications.OpinionView.as_view(), name="opinion"
+    ),
+    path(
+        "classifications/<uuid:pk>/review/",
+        classifications.ReviewCreateView.as_view(),
+        name="review-create",
+    ),
+    path("classifications/<uuid:pk>/rerun/", classifications.RerunView.as_view(), name="rerun"),
+    path(
+        "classifications/<uuid:pk>/overlay/<uuid:instance_pk>/<int:frame>/",
+        classifications.OverlayView.as_view(),
+        name="overlay-png",
+    ),
+    path("models/", versions.ModelListView.as_view(), name="model-list"),
+    path("models/<uuid:pk>/", versions.ModelDetailView.as_view(), name="model-detail"),
+    path("models/<uuid:pk>/deploy/", versions.ModelDeployView.as_view(), name="model-deploy"),
+    path(
+        "models/tasks/<slug:task>/withdraw/",
+        versions.TaskWithdrawView.as_view(),
+        name="task-withdraw",
+    ),
+]

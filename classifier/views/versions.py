@@ -1,0 +1,132 @@
+"""The pages about models: which there are, what they can do, which is live."""
+
+from operator import itemgetter
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.safestring import SafeString, mark_safe
+from django.views.generic import View
+from markdown_it import MarkdownIt
+
+from accounts.access import VerbRequiredMixin, signed_in_user
+from accounts.errors import KnownError
+from accounts.roles import Verb
+from classifier.models import Deployment, ModelVersion, Task
+from classifier.services.versions import deploy_version, withdraw_task
+
+
+class ModelListView(VerbRequiredMixin, View):
+    """Every task, its live version and the others."""
+
+    verb = Verb.MODEL_VIEW
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Draw the tasks in the order of the product."""
+        versions = list(ModelVersion.objects.visible_to(signed_in_user(request)).with_live())
+        tasks = [_task_entry(task, versions) for task in Task]
+        return render(request, "classifier/model_list.html", {"tasks": tasks})
+
+
+class ModelDetailView(VerbRequiredMixin, View):
+    """One version: its card, its figures, its limits, when it was live."""
+
+    verb = Verb.MODEL_VIEW
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Draw what the manifest says."""
+        versions = ModelVersion.objects.visible_to(signed_in_user(request))
+        version = get_object_or_404(versions, pk=pk)
+        deployments = Deployment.objects.filter(task=version.task).select_related(
+            "model_version", "deployed_by"
+        )
+        context = {
+            "model_version": version,
+            "manifest": version.manifest,
+            "metrics": _metrics_in_words(version.manifest["metrics"]),
+            "card": _card_as_html(version.model_card),
+            "deployments": list(deployments[:50]),
+            "is_live": Deployment.objects.live_version(version.task) == version,
+        }
+        return render(request, "classifier/model_detail.html", context)
+
+
+class ModelDeployView(VerbRequiredMixin, View):
+    """Put a version into use."""
+
+    verb = Verb.MODEL_DEPLOY
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Deploy and say so."""
+        version = get_object_or_404(ModelVersion, pk=pk)
+        try:
+            deploy_version(actor=signed_in_user(request), version=version)
+        except KnownError as error:
+            messages.error(request, f"{error.message} {error.action}")
+        else:
+            messages.success(request, f"{version} now answers {version.get_task_display()}.")
+        return redirect("classifier:model-detail", pk=pk)
+
+
+class TaskWithdrawView(VerbRequiredMixin, View):
+    """Stop a task at once."""
+
+    verb = Verb.MODEL_DEPLOY
+
+    def post(self, request: HttpRequest, task: str) -> HttpResponse:
+        """Withdraw and say so."""
+        try:
+            withdraw_task(actor=signed_in_user(request), task=task)
+        except KnownError as error:
+            messages.error(request, f"{error.message} {error.action}")
+        else:
+            messages.success(request, "Stopped. New studies of this kind will abstain.")
+        return redirect("classifier:model-list")
+
+
+WHOLE = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "macro_auc": "ROC-AUC, mean of the labels",
+    "calibration_error": "Calibration error",
+    "refused": "Share not answered",
+}
+"""The figures of the whole test split, in the order in which they are read."""
+
+
+def _metrics_in_words(metrics: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Overall figures first, then each label's and each source's together."""
+    whole = [(words, metrics[name]) for name, words in WHOLE.items() if name in metrics]
+    rest = {_parts_in_words(name): metrics[name] for name in metrics if name not in WHOLE}
+    return whole + sorted(rest.items(), key=itemgetter(0))
+
+
+def _parts_in_words(name: str) -> str:
+    """Turn `recall.pneumonia` into "Pneumonia: recall", and so on."""
+    *where, last = name.replace("_", " ").split(".")
+    if len(where) == 1 and where[0] in {"recall", "precision", "f1", "specificity"}:
+        return f"{last.capitalize()}: {where[0].replace('f1', 'F1')}"
+    figure = "ROC-AUC" if last == "auc" else last
+    return f"{' · '.join(part.capitalize() for part in where)}: {figure}".lstrip(": ")
+
+
+def _card_as_html(card: str) -> SafeString:
+    """The model card for reading; any HTML inside it stays text."""
+    lines = card.splitlines()
+    body = lines[1:] if lines and lines[0].startswith("# ") else lines
+    rendered = MarkdownIt("js-default").render("\n".join(body))
+    return mark_safe(rendered)  # noqa: S308 - the parser escapes every tag it didn't write
+
+
+def _task_entry(task: Task, versions: list[Any]) -> dict[str, Any]:
+    own = [version for version in versions if version.task == task]
+    live = next((version for version in own if version.live_id == version.pk), None)
+    return {
+        "task": task.value,
+        "title": task.label,
+        "live": live,
+        "versions": own,
+        "description": (live or own[0]).manifest.get("intended_use", "") if own else "",
+    }

@@ -1,0 +1,107 @@
+"""Home, the worklist and the queue pill."""
+
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.views.generic import TemplateView, View
+
+from accounts.access import VerbRequiredMixin, signed_in_user
+from accounts.models import Action, User
+from accounts.roles import Verb
+from accounts.views.lists import FilteredListView
+from classifier.forms import WAITING, WorklistForm
+from classifier.models import Classification
+from classifier.querysets import WORKLIST_ORDER
+from records.models import Submission
+from records.views.lists import record_list_read
+
+QUEUE_STATES = ("queued", "running", "awaiting_review", "failed", "abstained")
+
+
+def queue_counts(user: User) -> dict[str, int]:
+    """How many classifications of the person's departments stand where."""
+    counts = Classification.objects.visible_to(user).counts_by_state(QUEUE_STATES)
+    return {state: counts.get(state, 0) for state in QUEUE_STATES}
+
+
+HOME_WITHOUT_STUDIES = (
+    (Verb.ACCOUNT_MANAGE, "accounts:user-list"),
+    (Verb.AUDIT_VIEW, "accounts:audit-list"),
+    (Verb.MODEL_VIEW, "classifier:model-list"),
+)
+"""Where people start whose roles look at no studies: the first that their role allows."""
+
+
+class HomeView(TemplateView):
+    """Where the day starts: the queue, the latest results, what one sent oneself."""
+
+    template_name = "home.html"
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Send those who look at no studies to what they do look at."""
+        user = signed_in_user(request)
+        if not user.has_verb(Verb.STUDY_VIEW):
+            pages = [page for verb, page in HOME_WITHOUT_STUDIES if user.has_verb(verb)]
+            return redirect(pages[0] if pages else "accounts:profile")
+        return super().get(request, *args, **kwargs)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Show only what the person's role may see."""
+        user = signed_in_user(self.request)
+        recent = Classification.objects.visible_to(user).current().with_listing()
+        submissions = Submission.objects.visible_to(user).filter(created_by=user).with_counts()
+        return super().get_context_data(
+            queue=queue_counts(user),
+            recent=list(recent.order_by("-queued_at", "-id")[:8]),
+            my_submissions=list(submissions[:5]),
+            **kwargs,
+        )
+
+
+class QueuePillView(VerbRequiredMixin, View):
+    """The fragment in the top bar that says how busy the queue is."""
+
+    verb = Verb.QUEUE_VIEW
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Count and draw."""
+        return render(
+            request, "classifier/_queue_pill.html", {"queue": queue_counts(signed_in_user(request))}
+        )
+
+
+class WorklistView(FilteredListView):
+    """Studies that wait for somebody, the most urgent and oldest first."""
+
+    verb = Verb.STUDY_VIEW
+    template_name = "classifier/worklist.html"
+    rows_template_name = "classifier/_worklist_rows.html"
+    rows_name = "classifications"
+    key = WORKLIST_ORDER
+
+    def make_filter_form(self, params: QueryDict | None) -> WorklistForm:
+        """Offer the departments that the person may see."""
+        departments = signed_in_user(self.request).departments_for(self.verb)
+        return WorklistForm(params, departments=departments)
+
+    def find_rows(self, filters: dict[str, Any]) -> QuerySet[Classification]:
+        """Narrow what the person may see; without a word on it, to what waits for somebody."""
+        rows = Classification.objects.visible_to(signed_in_user(self.request)).current()
+        return rows.filtered({"state": WAITING, **filters}).with_listing()
+
+    def more_context(self, rows: QuerySet[Any]) -> dict[str, Any]:
+        """The state of the queue stands above the list."""
+        return {"queue": queue_counts(signed_in_user(self.request))}
+
+    def after_reading(self, form: forms.Form) -> None:
+        """Reading the list is reading patients' names."""
+        record_list_read(
+            actor=signed_in_user(self.request),
+            action=Action.STUDIES_SEARCHED,
+            place="worklist",
+            filters=form.used() if isinstance(form, WorklistForm) and form.is_bound else {},
+            is_continued="cursor" in form.data,
+        )
