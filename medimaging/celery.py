@@ -1,0 +1,18 @@
+"""The Celery application. Its settings are the CELERY_* ones of `medimaging.settings`."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medimaging.settings")
+
+app = Celery("medimaging")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def keep_log_settings(**_: Any) -> None:
+    """Leave the log to LOGGING: Celery sets nothing up once somebody listens to this signal."""

@@ -1,0 +1,52 @@
+"""System checks: what would make this installation fail or leak later."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps.config import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+
+@register(Tags.files)
+def check_data_dir(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Images, keys and logs go to the data directory."""
+    place = settings.DATA_DIR
+    while not place.exists():
+        place = place.parent
+    if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
+        return []
+    return [
+        Error(
+            f"The data directory {settings.DATA_DIR} can't be written.",
+            hint="Set MEDIMAGING_DATA_DIR to a directory that this user may write.",
+            id="medimaging.E001",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
+def check_secret_key(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """The key in the source signs sessions that anyone could forge."""
+    if settings.SECRET_KEY != settings.INSECURE_SECRET_KEY:
+        return []
+    return [
+        Error(
+            "SECRET_KEY is not set.", hint="Set it to 50 random characters.", id="medimaging.E002"
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
+def check_transport(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Patients' images must not cross a network in the clear."""
+    if settings.BEHIND_TLS:
+        return []
+    return [
+        Warning(
+            "BEHIND_TLS is off: cookies and images travel unencrypted.",
+            hint="Serve over https and set BEHIND_TLS=true.",
+            id="medimaging.W001",
+        )
+    ]

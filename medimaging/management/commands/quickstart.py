@@ -1,0 +1,96 @@
+"""`manage.py quickstart`: the whole product on this machine, until Ctrl-C."""
+
+import os
+import socket
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import Tags
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+
+from medimaging.quickstart import demo, stack
+from medimaging.quickstart.errors import QuickstartError
+from medimaging.quickstart.supervisor import StopRequested, Supervisor
+
+
+class Command(BaseCommand):
+    help = "Run the whole product here: database, queue, web server, worker. Ctrl-C ends it all."
+    requires_system_checks = [Tags.files]
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default=os.environ.get("HOST") or "127.0.0.1")
+        parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or 8000))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        host, port = options["host"], options["port"]
+        data_dir: Path = settings.DATA_DIR
+        try:
+            with stack.only_run(data_dir):
+                stack.check_port_is_free(host, port)
+                with Supervisor(log_file=data_dir / "log" / "quickstart.log") as supervisor:
+                    self.run(supervisor, data_dir, host, port)
+        except QuickstartError as error:
+            raise CommandError(str(error)) from None
+        except StopRequested:
+            self.stdout.write("Stopped.")
+
+    def run(self, supervisor: Supervisor, data_dir: Path, host: str, port: int) -> None:
+        started = time.monotonic()
+        # The first run makes the key after settings were read; demo tokens are signed here.
+        settings.SECRET_KEY = os.environ.get("SECRET_KEY") or stack.keep_secret_key(data_dir)
+        stack.start_services(supervisor, data_dir, os.environ)
+        call_command("migrate", interactive=False, verbosity=0)
+        self.register_bundles()
+        accounts = demo.make_accounts(data_dir)
+        web, worker, beat = stack.product_programs(self.environment(host, port))
+        supervisor.start(web)
+        supervisor.start(worker)
+        demo.submit_samples(settings.SAMPLES_DIR, accounts=accounts, report=self.stdout.write)
+        # The welcome may stand for weeks; no connection need stay open under it.
+        connections.close_all()
+        stack.wait_until_ready(supervisor, host, port)
+        # Nothing is overdue yet, and until here it would only slow the others down.
+        supervisor.start(beat)
+        self.stdout.write(self.welcome(accounts, host, port, time.monotonic() - started))
+        supervisor.watch()
+
+    def register_bundles(self) -> None:
+        """Make the bundles known; a damaged one is named and doesn't keep the rest from working."""
+        try:
+            call_command("register_bundles", deploy=True, stdout=self.stdout)
+        except CommandError as error:
+            self.stderr.write(str(error))
+
+    def environment(self, host: str, port: int) -> dict[str, str]:
+        """What the programs must know that isn't in our own environment."""
+        hosts = [*settings.ALLOWED_HOSTS, host, socket.gethostname()]
+        bracketed = f"[{host}]" if ":" in host else host
+        return {
+            "SECRET_KEY": settings.SECRET_KEY,
+            "MEDIMAGING_DATA_DIR": str(settings.DATA_DIR),
+            "DATABASE_URL": settings.DATABASE_URL,
+            "REDIS_URL": settings.REDIS_URL,
+            "ALLOWED_HOSTS": ",".join(dict.fromkeys(hosts)),
+            "DEMO_ACCOUNTS": demo.describe_accounts(),
+            "WEB_BIND": f"{bracketed}:{port}",
+            # Threads would each get an arena of their own, which never shrinks.
+            "MALLOC_ARENA_MAX": "2",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def welcome(self, accounts: demo.DemoAccounts, host: str, port: int, seconds: float) -> str:
+        """The last thing that is printed: where it is, and how to get in."""
+        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+        lines = ["", f"Ready after {seconds:.0f} s: http://{shown}:{port}/", ""]
+        if accounts.are_new:
+            lines += ["Sign in as (user name, password; shown only this once):", ""]
+            lines += [f"  {line}" for line in accounts.file.read_text().splitlines()]
+            lines += ["", f"They are kept in {accounts.file}"]
+        elif accounts.file.exists():
+            lines += [f"The sign-ins of the first run are in {accounts.file}"]
+        return "\n".join([*lines, "Ctrl-C ends everything.", ""])

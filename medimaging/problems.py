@@ -1,0 +1,164 @@
+"""Errors on their way out: RFC 9457 problem documents for the API, plain pages for people.
+
+Every problem has a stable `code`, a `detail` for staff, an `action` that says what to do, and
+the request's id as `reference`. Unknown errors keep their cause to the log.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from rest_framework import exceptions
+from rest_framework.renderers import JSONRenderer
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from accounts.errors import KnownError
+
+MEDIA_TYPE = "application/problem+json"
+API_PREFIXES = ("/api/", "/dicomweb/", "/fhir/")
+
+# Code, title and action for what a view refuses without an error of ours, by status.
+REFUSALS = {
+    400: ("invalid", "The request is not valid.", "Correct the fields named in `errors`."),
+    401: ("not_authenticated", "You are not signed in.", "Send a valid token, or sign in."),
+    403: (
+        "permission_denied",
+        "Your role does not allow this.",
+        "Ask your administrator for a role that does.",
+    ),
+    404: ("not_found", "Nothing was found here.", "Check the address and your departments."),
+    405: ("method_not_allowed", "This method is not allowed here.", "See the API documentation."),
+    406: ("not_acceptable", "No format that you accept is available.", "Accept JSON."),
+    413: ("too_large", "The request is too large.", "Send the files in smaller parts."),
+    415: ("unsupported_media_type", "This content type is not accepted.", "Send JSON."),
+    429: ("throttled", "There were too many requests.", "Wait, then try again."),
+    500: (
+        "internal_error",
+        "Something went wrong on our side.",
+        "Try again. If it happens again, give your administrator the reference.",
+    ),
+}
+OTHER_REFUSAL = ("request_refused", "The request was refused.", "See the detail.")
+
+
+def problem_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """Turn an error raised in an API view into a problem document.
+
+    Unknown errors are passed on: Django logs them and answers through `server_error`.
+    """
+    request = context["request"]
+    if isinstance(exc, KnownError):
+        response = exception_handler(exceptions.APIException(), context)
+        body = _problem(request, exc.status, code=exc.code, detail=exc.message, action=exc.action)
+    else:
+        exc = _as_api_exception(exc)
+        response = exception_handler(exc, context)
+        if response is None:
+            return None
+        body = _refusal(request, exc)
+    assert response is not None  # noqa: S101  (an APIException always gives one)
+    response.status_code = body["status"]
+    response.data = body
+    # Problems are JSON also where the view itself answers in another format.
+    request.accepted_renderer = JSONRenderer()
+    request.accepted_media_type = JSONRenderer.media_type
+    response.content_type = MEDIA_TYPE
+    return response
+
+
+def _as_api_exception(exc: Exception) -> Exception:
+    if isinstance(exc, Http404):
+        return exceptions.NotFound()
+    if isinstance(exc, PermissionDenied):
+        return exceptions.PermissionDenied()
+    if isinstance(exc, ValidationError):
+        return exceptions.ValidationError(
+            exc.message_dict if hasattr(exc, "error_dict") else exc.messages
+        )
+    return exc
+
+
+def _refusal(request: Any, exc: Any) -> dict[str, Any]:
+    code, title, action = REFUSALS.get(exc.status_code, OTHER_REFUSAL)
+    if isinstance(exc, exceptions.ValidationError):
+        return _problem(
+            request,
+            exc.status_code,
+            code=code,
+            detail=title,
+            action=action,
+            errors=list(_field_errors(exc.detail, "")),
+        )
+    specific = exc.detail != type(exc).default_detail
+    return _problem(
+        request,
+        exc.status_code,
+        code=exc.get_codes() if exc.status_code == HTTPStatus.BAD_REQUEST else code,
+        detail=str(exc.detail) if specific else title,
+        action=action,
+    )
+
+
+def _field_errors(detail: Any, pointer: str) -> Any:
+    """Yield one entry per message, with a JSON pointer to the field that it is about."""
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            step = "" if name == "non_field_errors" else f"/{name}"
+            yield from _field_errors(inner, pointer + step)
+    elif isinstance(detail, list):
+        for index, inner in enumerate(detail):
+            is_nested = isinstance(inner, dict | list)
+            yield from _field_errors(inner, f"{pointer}/{index}" if is_nested else pointer)
+    else:
+        yield {"pointer": pointer or "/", "code": detail.code, "detail": str(detail)}
+
+
+def _problem(
+    request: Any, status_code: int, *, code: str, detail: str, action: str, **more: Any
+) -> dict[str, Any]:
+    title = REFUSALS.get(status_code, OTHER_REFUSAL)[1]
+    return {
+        "type": "about:blank",
+        "title": title,
+        "status": status_code,
+        "code": code,
+        "detail": detail,
+        "action": action,
+        "reference": getattr(request, "id", ""),
+        **more,
+    }
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _answer(request, 400)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _answer(request, 403)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _answer(request, 404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return _answer(request, 500)
+
+
+def _answer(request: HttpRequest, status_code: int) -> HttpResponse:
+    code, title, action = REFUSALS[status_code]
+    if request.path.startswith(API_PREFIXES):
+        problem = _problem(request, status_code, code=code, detail=title, action=action)
+        return JsonResponse(problem, status=status_code, content_type=MEDIA_TYPE)
+    context = {
+        "error": {"code": code, "message": title, "action": action},
+        "reference": getattr(request, "id", ""),
+    }
+    # Whatever broke may be what the page's frame needs, so 500.html does without the request.
+    framed = None if status_code == HTTPStatus.INTERNAL_SERVER_ERROR else request
+    return HttpResponse(
+        render_to_string(f"{status_code}.html", context, framed), status=status_code
+    )

@@ -1,0 +1,355 @@
+"""Every setting of the product, driven by the environment. `.env.example` lists the variables."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+
+from medimaging import addresses
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+if (BASE_DIR / ".env").exists():
+    env.read_env(BASE_DIR / ".env")
+
+# Where things are
+
+DATA_DIR = Path(env.str("MEDIMAGING_DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
+BUNDLE_DIR = Path(env.str("BUNDLE_DIR", default=str(BASE_DIR / "ml" / "bundles"))).absolute()
+SAMPLES_DIR = BASE_DIR / "samples"
+
+# Deployment
+
+DEBUG = env.bool("DEBUG", default=False)
+# Known to everyone who reads this file: `check --deploy` refuses it, the quickstart replaces it.
+INSECURE_SECRET_KEY = "insecure-key-for-commands-that-sign-nothing"  # noqa: S105
+SECRET_KEY = env.str("SECRET_KEY", default=INSECURE_SECRET_KEY)
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# True where people reach the product over https, as they must outside one's own machine.
+BEHIND_TLS = env.bool("BEHIND_TLS", default=False)
+# How many reverse proxies append to X-Forwarded-For; 0 ignores the header.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+
+INSTALLED_APPS = [
+    "medimaging",
+    "accounts",
+    "records",
+    "classifier",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.humanize",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django_htmx",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "medimaging.middleware.RequestContextMiddleware",
+    "medimaging.middleware.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "medimaging.middleware.IdleSessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "medimaging.middleware.NoStoreMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "medimaging.urls"
+WSGI_APPLICATION = "medimaging.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Language and time
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+USE_I18N = True
+USE_TZ = True
+
+# Truth: PostgreSQL. Doorbell and shared counters: Redis.
+
+DATABASE_URL = env.str("DATABASE_URL", default="") or addresses.database_url(DATA_DIR)
+REDIS_URL = env.str("REDIS_URL", default="") or addresses.redis_url(DATA_DIR)
+
+DATABASES = {"default": env.db_url_config(DATABASE_URL)}
+DATABASES["default"].update(
+    CONN_MAX_AGE=env.int("CONN_MAX_AGE", default=60),
+    CONN_HEALTH_CHECKS=True,
+)
+DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "medimaging",
+        "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 1},
+    }
+}
+
+# Files
+
+# True where collectstatic has run: hashed names, compressed, cached for ever.
+STATIC_COLLECTED = env.bool("STATIC_COLLECTED", default=False)
+STORAGES = {
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": DATA_DIR / "files"},
+    },
+    # Private: no URL leads here, views hand the bytes out after checking who asks.
+    "images": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": DATA_DIR / "images",
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if STATIC_COLLECTED
+        else "django.contrib.staticfiles.storage.StaticFilesStorage",
+    },
+}
+STATIC_URL = "static/"
+STATIC_ROOT = env.str("STATIC_ROOT", default=str(DATA_DIR / "static")) if STATIC_COLLECTED else None
+WHITENOISE_USE_FINDERS = not STATIC_COLLECTED
+WHITENOISE_AUTOREFRESH = DEBUG
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
+# Images stream to disk; a form's own fields stay far below this.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FILES = 5000
+
+# People and sessions
+
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = "accounts:sign-in"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "accounts:sign-in"
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("username", "full_name", "email")},
+    },
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+# How long a set-password link works.
+PASSWORD_RESET_TIMEOUT = 3 * 24 * 60 * 60
+# Shown on the sign-in page of a quickstart that has made them: user name and role, no password.
+DEMO_ACCOUNTS = [
+    dict(zip(("username", "role"), account.split(":", 1), strict=True))
+    for account in env.list("DEMO_ACCOUNTS", default=[])
+]
+SESSION_COOKIE_AGE = env.int("SESSION_IDLE_MINUTES", default=30) * 60
+SESSION_SAVE_EVERY_REQUEST = True
+# Pages ask for these by themselves, so they say nothing about who is at the keyboard.
+POLLED_VIEWS = ("classifier:queue-pill", "classifier:status")
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+
+# Mail, where the hospital has a server for it
+
+MAIL_ENABLED = bool(env.str("EMAIL_URL", default=""))
+if MAIL_ENABLED:
+    vars().update(env.email("EMAIL_URL"))
+DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="medimaging@localhost")
+EMAIL_TIMEOUT = 10
+
+# Transport and browser
+
+SESSION_COOKIE_SECURE = BEHIND_TLS
+CSRF_COOKIE_SECURE = BEHIND_TLS
+SECURE_SSL_REDIRECT = BEHIND_TLS
+# The container's own health check asks over plain http.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000) if BEHIND_TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = BEHIND_TLS
+SECURE_HSTS_PRELOAD = BEHIND_TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# API
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.access.HasVerb"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": "medimaging.paging.KeysetPagination",
+    "PAGE_SIZE": 50,
+    "EXCEPTION_HANDLER": "medimaging.problems.problem_handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Medical image classification API",
+    "DESCRIPTION": (
+        "Submit imaging studies, follow their classification, read and review results. "
+        "Decision support: a person decides. Errors are RFC 9457 problem documents with a "
+        "stable `code` and an `action` that says what to do."
+    ),
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    # All three are fields called `state`.
+    "ENUM_NAME_OVERRIDES": {
+        "ClassificationState": "classifier.models.ClassificationState",
+        "StudyState": "records.models.StudyState",
+        "SubmissionState": "records.models.SubmissionState",
+    },
+}
+
+# Work in the background
+
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace(
+    "?db=", "?virtual_host="
+)
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TIMEZONE = "UTC"
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Soft < hard < visibility: a task is stopped before the broker hands it to a second worker.
+CELERY_TASK_SOFT_TIME_LIMIT = env.int("TASK_SECONDS", default=300)
+CELERY_TASK_TIME_LIMIT = CELERY_TASK_SOFT_TIME_LIMIT + 60
+CELERY_TASK_DEFAULT_QUEUE = "routine"
+CELERY_TASK_CREATE_MISSING_QUEUES = True
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+# Ringing the bell fails at once when the broker is down: the row is saved, the sweeper rings
+# again. A worker waits for the broker for ever.
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BROKER_CONNECTION_TIMEOUT = 1
+CELERY_BROKER_CONNECTION_RETRY = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": CELERY_TASK_TIME_LIMIT + 240,
+    "socket_connect_timeout": 1,
+    "socket_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 30,
+    # Queues are emptied in the order in which the worker names them.
+    "queue_order_strategy": "priority",
+}
+CELERY_BEAT_SCHEDULE_FILENAME = env.str(
+    "BEAT_SCHEDULE_FILE", default=str(DATA_DIR / "beat-schedule")
+)
+# How often somebody looks for work whose worker or sender is gone.
+SWEEP_SECONDS = env.int("TASK_SWEEP_SECONDS", default=15)
+CELERY_BEAT_SCHEDULE = {
+    "sweep-classifications": {
+        "task": "classifier.tasks.sweep_classifications",
+        "schedule": SWEEP_SECONDS,
+        "options": {"queue": "housekeeping", "expires": SWEEP_SECONDS},
+    },
+    "sweep-submissions": {
+        "task": "records.tasks.sweep_submissions",
+        "schedule": 4 * SWEEP_SECONDS,
+        "options": {"queue": "housekeeping", "expires": 4 * SWEEP_SECONDS},
+    },
+}
+
+# Classification
+
+INFERENCE_DEVICE = env.str("INFERENCE_DEVICE", default="auto")
+# Frames that go through the network at once; between batches the worker renews its lease.
+INFERENCE_BATCH = env.int("INFERENCE_BATCH", default=16)
+CLASSIFICATION_LEASE_SECONDS = env.int("CLASSIFICATION_LEASE_SECONDS", default=60)
+CLASSIFICATION_MAX_ATTEMPTS = env.int("CLASSIFICATION_MAX_ATTEMPTS", default=3)
+CLASSIFICATION_RING_AGAIN_SECONDS = env.int("CLASSIFICATION_RING_AGAIN_SECONDS", default=30)
+
+# Log: to standard output, one event a line, ids instead of anything about a patient.
+
+LOG_FORMAT = env.str("LOG_FORMAT", default="line")
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "medimaging.logs.RequestIdFilter"}},
+    "formatters": {
+        "line": {"()": "medimaging.logs.LineFormatter"},
+        "json": {"()": "medimaging.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stdout",
+            "filters": ["request_id"],
+            "formatter": LOG_FORMAT,
+        }
+    },
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {
+        # Django's own set-up would mail errors with the request's content to ADMINS.
+        "django": {"handlers": [], "propagate": True, "level": LOG_LEVEL},
+        "django.server": {"handlers": [], "propagate": True},
+        "celery.beat": {"level": "WARNING"},
+        # That a task came in; that it ended is logged too, and enough.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "pydicom": {"level": "ERROR"},
+    },
+}
+
+# Intake: what is accepted from outside. Everything is checked before anything is allocated.
+
+INTAKE_MAX_FILE_BYTES = env.int("INTAKE_MAX_FILE_MIB", default=1024) * 1024 * 1024
+INTAKE_MAX_FILES = env.int("INTAKE_MAX_FILES", default=5000)
+# As many as the image library decodes: one frame, and all frames of an image together.
+INTAKE_MAX_FRAME_PIXELS = 64_000_000
+INTAKE_MAX_IMAGE_PIXELS = 512_000_000
+INTAKE_ZIP_MAX_BYTES = env.int("INTAKE_ZIP_MAX_MIB", default=4096) * 1024 * 1024
+INTAKE_ZIP_MAX_ENTRIES = env.int("INTAKE_ZIP_MAX_ENTRIES", default=5000)
+INTAKE_ZIP_MAX_RATIO = env.int("INTAKE_ZIP_MAX_RATIO", default=200)
+INTAKE_ZIP_MAX_NESTING = env.int("INTAKE_ZIP_MAX_NESTING", default=2)
+INTAKE_ABANDONED_AFTER = timedelta(minutes=env.int("INTAKE_ABANDONED_AFTER_MINUTES", default=60))

@@ -1,0 +1,25 @@
+"""Every address of the product."""
+
+from django.contrib.auth.decorators import login_not_required
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+
+from classifier.views.worklist import HomeView
+from medimaging import health, problems, views
+
+urlpatterns = [
+    path("", HomeView.as_view(), name="home"),
+    path("", include("accounts.urls")),
+    path("", include("records.urls")),
+    path("", include("classifier.urls")),
+    path("api/v1/", include("medimaging.api")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("api/docs/", views.api_docs, name="api-docs"),
+    path("healthz", login_not_required(health.live), name="healthz"),
+    path("readyz", login_not_required(health.ready), name="readyz"),
+]
+
+handler400 = problems.bad_request
+handler403 = problems.permission_denied
+handler404 = problems.page_not_found
+handler500 = problems.server_error

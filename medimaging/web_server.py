@@ -1,0 +1,47 @@
+"""Settings of gunicorn, for the quickstart and for containers alike."""
+
+import os
+
+bind = os.environ.get("WEB_BIND", "127.0.0.1:8000")
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+threads = int(os.environ.get("WEB_THREADS", "4"))
+# Load once, then fork: the workers share what doesn't change.
+preload_app = True
+# An upload of a large series over a slow line keeps its thread, never its worker.
+timeout = 120
+graceful_timeout = 8
+keepalive = 5
+# The heartbeat file must not wait for a disk.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108
+# Whoever can reach this socket is our own proxy; settings decide what its headers are worth.
+forwarded_allow_ips = "*" if int(os.environ.get("TRUSTED_PROXIES", "0")) else "127.0.0.1"
+
+# It would lie in the home of whoever runs the server; signals and health checks are enough.
+control_socket_disable = True
+
+accesslog = "-"
+# The path without its query: a search for a patient's name is nobody's business.
+access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(b)s bytes %(M)s ms %({x-request-id}o)s'
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "medimaging.logs.RequestIdFilter"}},
+    "formatters": {
+        "line": {"()": "medimaging.logs.LineFormatter"},
+        "json": {"()": "medimaging.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stdout",
+            "filters": ["request_id"],
+            "formatter": os.environ.get("LOG_FORMAT", "line"),
+        }
+    },
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
+        "gunicorn.access": {"level": "INFO", "handlers": [], "propagate": True},
+    },
+}

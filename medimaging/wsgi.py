@@ -1,0 +1,17 @@
+"""The web application that gunicorn serves."""
+
+import os
+from importlib import import_module
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medimaging.settings")
+
+if settings.SECRET_KEY == settings.INSECURE_SECRET_KEY:
+    raise ImproperlyConfigured("Set SECRET_KEY: the one in the source is known to everybody.")
+
+application = get_wsgi_application()
+# Before the server forks: the workers share them, and the first visitor doesn't wait.
+import_module(settings.ROOT_URLCONF)
