@@ -1,0 +1,127 @@
+"""Every address of accounts, for every role: who gets in, and that refusals are recorded."""
+
+import uuid
+
+import pytest
+from django.urls import reverse
+
+from accounts.models import Action, AuditEvent, Department
+from accounts.roles import Role
+from accounts.urls import urlpatterns
+from tests import factories
+
+EVERYBODY = frozenset(Role)
+ADMINISTRATORS = frozenset({Role.ADMINISTRATOR})
+READERS_OF_THE_TRAIL = frozenset({Role.ADMINISTRATOR, Role.AUDITOR})
+
+PAGES = {
+    "password-change": ("get", EVERYBODY),
+    "profile": ("get", EVERYBODY),
+    "token-create": ("get", EVERYBODY),
+    "token-revoke": ("post", EVERYBODY),
+    "user-list": ("get", ADMINISTRATORS),
+    "user-invite": ("get", ADMINISTRATORS),
+    "user-edit": ("get", ADMINISTRATORS),
+    "user-deactivate": ("get", ADMINISTRATORS),
+    "user-reactivate": ("post", ADMINISTRATORS),
+    "user-password-link": ("post", ADMINISTRATORS),
+    "department-list": ("get", ADMINISTRATORS),
+    "department-create": ("get", ADMINISTRATORS),
+    "department-edit": ("get", ADMINISTRATORS),
+    "audit-list": ("get", READERS_OF_THE_TRAIL),
+    "audit-export": ("post", READERS_OF_THE_TRAIL),
+}
+OPEN_TO_STRANGERS = {
+    "sign-in",
+    "sign-out",
+    "password-reset",
+    "password-reset-done",
+    "password-reset-confirm",
+    "password-reset-complete",
+}
+API = {
+    "/api/v1/me/": EVERYBODY,
+    "/api/v1/departments/": EVERYBODY,
+    "/api/v1/tokens/": EVERYBODY,
+    "/api/v1/audit-events/": READERS_OF_THE_TRAIL,
+    f"/api/v1/audit-events/{uuid.uuid4()}/": READERS_OF_THE_TRAIL,
+}
+LET_IN = {200, 302, 404}
+
+
+@pytest.fixture
+def address_of(db):
+    """Return the address of a page, about somebody or something that exists."""
+    person = factories.make_user(Role.REVIEWER)
+    pks = {"user": person.pk, "department": Department.objects.get().pk, "token": uuid.uuid4()}
+    with_pk = {
+        pattern.name: "pk" in pattern.pattern.converters
+        for pattern in urlpatterns
+        if hasattr(pattern.pattern, "converters")
+    }
+
+    def find(name):
+        args = [pks[name.partition("-")[0]]] if with_pk[name] else []
+        return reverse(f"accounts:{name}", args=args)
+
+    return find
+
+
+def test_table_names_each_page_when_the_url_map_grows():
+    assert {pattern.name for pattern in urlpatterns} == PAGES.keys() | OPEN_TO_STRANGERS
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("name", PAGES)
+def test_page_answers_by_role_when_signed_in(client, address_of, recording, name, role):
+    method, allowed = PAGES[name]
+    user = factories.make_user(role)
+    client.force_login(user)
+    with recording() as events:
+        status = getattr(client, method)(address_of(name)).status_code
+    refusals = [event for event in events if event.action == Action.ACCESS_REFUSED]
+    if role in allowed:
+        assert status in LET_IN
+        assert refusals == []
+    else:
+        assert status == 403
+        assert [(event.actor_id, event.target_id) for event in refusals] == [
+            (user.pk, f"accounts:{name}")
+        ]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_asks_to_sign_in_when_anonymous(client, address_of, recording, name):
+    with recording() as events:
+        response = getattr(client, PAGES[name][0])(address_of(name))
+    assert response.status_code == 302
+    assert response.url.startswith("/sign-in/?next=")
+    assert events == []
+
+
+@pytest.mark.parametrize("name", PAGES.keys() - {"password-change", "profile"})
+def test_page_is_refused_when_no_role_is_held(client, address_of, name):
+    client.force_login(factories.make_user())
+    assert getattr(client, PAGES[name][0])(address_of(name)).status_code == 403
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("address", API)
+def test_api_answers_by_role_when_signed_in(client, db, address, role):
+    client.force_login(factories.make_user(role))
+    status = client.get(address).status_code
+    assert status in LET_IN if role in API[address] else status == 403
+    refusals = AuditEvent.objects.filter(action=Action.ACCESS_REFUSED).count()
+    assert refusals == (0 if role in API[address] else 1)
+
+
+@pytest.mark.parametrize("address", API)
+def test_api_answers_401_when_anonymous(client, db, address):
+    response = client.get(address)
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"].startswith("Token")
+
+
+@pytest.mark.parametrize("name", sorted(OPEN_TO_STRANGERS - {"sign-out", "password-reset-confirm"}))
+def test_page_is_open_when_nobody_has_signed_in(client, db, name):
+    assert client.get(reverse(f"accounts:{name}")).status_code == 200

@@ -1,0 +1,77 @@
+"""What most tests of the workflow start from."""
+
+import pytest
+
+from accounts.models import Department, User
+from accounts.roles import Role
+from classifier.models import Classification, ModelVersion
+from classifier.services import runs
+from classifier.services.requests import request_classifications
+from records.models import Study
+from tests import factories
+
+
+@pytest.fixture
+def department(db: None) -> Department:
+    return factories.make_department()
+
+
+@pytest.fixture
+def reviewer(department: Department) -> User:
+    return factories.make_user(Role.REVIEWER, department=department)
+
+
+@pytest.fixture
+def technician(department: Department) -> User:
+    return factories.make_user(Role.TECHNICIAN, department=department)
+
+
+@pytest.fixture
+def study(department: Department) -> Study:
+    return factories.make_study(department=department)
+
+
+@pytest.fixture
+def version(db: None) -> ModelVersion:
+    return factories.make_model_version()
+
+
+@pytest.fixture
+def queued(study: Study, technician: User) -> Classification:
+    return request_classifications(actor=technician, study=study)[0]
+
+
+@pytest.fixture
+def claim(queued: Classification) -> runs.Claim:
+    found = runs.claim_classification(classification_id=str(queued.pk), worker="worker-1")
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def answer(study: Study, version: ModelVersion) -> runs.Answer:
+    instance = study.series.get().instances.get()
+    return runs.Answer(
+        model_version=version,
+        runtime="openvino",
+        label="pneumonia",
+        probabilities={"normal": 0.06, "pneumonia": 0.92, "tuberculosis": 0.02},
+        confidence="high",
+        aggregation="mean",
+        input_hashes=[instance.sha256],
+        frames=[
+            runs.FrameResult(
+                instance_id=instance.pk,
+                frame=1,
+                probabilities={"normal": 0.06, "pneumonia": 0.92, "tuberculosis": 0.02},
+                activation_maps={"pneumonia": [[0.0, 1.0], [0.5, 0.25]]},
+                is_deciding=True,
+            )
+        ],
+    )
+
+
+@pytest.fixture
+def answered(claim: runs.Claim, answer: runs.Answer) -> Classification:
+    assert runs.complete_classification(claim=claim, answer=answer)
+    return Classification.objects.get(pk=claim.classification_id)

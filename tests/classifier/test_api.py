@@ -1,0 +1,96 @@
+"""Classifications, reviews and model versions over REST."""
+
+import pytest
+from rest_framework.test import APIClient
+
+from accounts.models import Action, AuditEvent
+from accounts.roles import Role
+from tests import factories
+
+ROOT = "/api/v1/classifications/"
+
+
+@pytest.fixture
+def as_reviewer(reviewer):
+    client = APIClient()
+    client.force_login(reviewer)
+    return client
+
+
+def test_list_answers_with_the_current_result_of_a_study(as_reviewer, answered):
+    (row,) = as_reviewer.get(ROOT, {"study": str(answered.study_id)}).json()["results"]
+    assert (row["status"], row["label"], row["task"]) == (
+        "awaiting_review",
+        "pneumonia",
+        "chest-xray",
+    )
+    assert row["probabilities"]["pneumonia"] == 0.92
+    assert row["model_digest"] == answered.model_digest
+    assert row["notice"]
+    viewed = AuditEvent.objects.filter(action=Action.CLASSIFICATION_VIEWED)
+    assert viewed.get().study_id == answered.study_id
+
+
+def test_list_refuses_a_study_that_is_no_uuid(as_reviewer):
+    response = as_reviewer.get(ROOT, {"study": "12"})
+    assert response.status_code == 400
+    assert response["Content-Type"] == "application/problem+json"
+
+
+def test_retrieve_comes_with_every_frame(as_reviewer, answered):
+    row = as_reviewer.get(f"{ROOT}{answered.pk}/").json()
+    (score,) = row["instance_scores"]
+    assert (score["frame"], score["is_deciding"]) == (1, True)
+
+
+def test_review_create_answers_201_and_can_be_read_back(as_reviewer, answered):
+    path = f"{ROOT}{answered.pk}/reviews/"
+    decision = {"decision": "override", "label": "normal", "reason": "false_positive"}
+    response = as_reviewer.post(path, decision, format="json")
+    assert response.status_code == 201
+    assert response.json()["decision"] == "override"
+    assert [review["label"] for review in as_reviewer.get(path).json()] == ["normal"]
+    assert as_reviewer.get(f"{ROOT}{answered.pk}/").json()["review"]["label"] == "normal"
+
+
+@pytest.mark.parametrize(
+    ("decision", "status", "code"),
+    [
+        ({"decision": "override", "reason": "false_positive"}, 400, "label_required"),
+        ({"decision": "override", "label": "normal"}, 400, "reason_required"),
+        ({"decision": "maybe"}, 400, "invalid"),
+        ({}, 400, "invalid"),
+    ],
+)
+def test_review_create_names_the_problem(as_reviewer, answered, decision, status, code):
+    response = as_reviewer.post(f"{ROOT}{answered.pk}/reviews/", decision, format="json")
+    problem = response.json()
+    assert (response.status_code, problem["code"]) == (status, code)
+    assert problem["action"]
+
+
+def test_review_create_answers_409_the_second_time(as_reviewer, answered):
+    path = f"{ROOT}{answered.pk}/reviews/"
+    assert as_reviewer.post(path, {"decision": "confirm"}, format="json").status_code == 201
+    again = as_reviewer.post(path, {"decision": "confirm"}, format="json")
+    assert (again.status_code, again.json()["code"]) == (409, "not_reviewable")
+
+
+def test_other_departments_results_are_not_there(answered):
+    client = APIClient()
+    client.force_login(factories.make_user(Role.REVIEWER))
+    assert client.get(f"{ROOT}{answered.pk}/").status_code == 404
+    assert client.get(ROOT).json()["results"] == []
+
+
+def test_rerun_answers_with_the_new_row(technician, answered):
+    client = APIClient()
+    client.force_login(technician)
+    response = client.post(f"{ROOT}{answered.pk}/rerun/")
+    assert response.status_code == 201
+    assert response.json()["supersedes"] == str(answered.pk)
+
+
+def test_model_versions_say_which_is_live(as_reviewer, version):
+    (row,) = as_reviewer.get("/api/v1/model-versions/").json()["results"]
+    assert (row["digest"], row["is_live"]) == (version.digest, True)

@@ -1,0 +1,209 @@
+"""The pages of the workflow by URL: what is drawn, what is refused, what is recorded."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import Action, AuditEvent
+from accounts.roles import Role
+from classifier.models import Classification, Deployment
+from classifier.services.requests import request_classifications
+from tests import factories
+
+SUPPORT = "A person decides"
+
+
+@pytest.fixture
+def as_reviewer(client: Client, reviewer):
+    client.force_login(reviewer)
+    return client
+
+
+def url(name, *args):
+    return reverse(f"classifier:{name}", args=args)
+
+
+def test_status_keeps_asking_while_it_runs_and_stops_when_it_has_ended(
+    as_reviewer, claim, answered
+):
+    ended = as_reviewer.get(url("status", answered.pk)).content.decode()
+    assert "every 2s" not in ended
+    assert url("opinion", answered.pk) in ended
+
+
+def test_status_asks_again_every_two_seconds_while_queued(as_reviewer, queued):
+    page = as_reviewer.get(url("status", queued.pk)).content.decode()
+    assert "every 2s" in page
+    assert "Queued" in page
+
+
+def test_opinion_shows_label_limits_support_sentence_and_is_recorded(as_reviewer, answered):
+    page = as_reviewer.get(url("opinion", answered.pk)).content.decode()
+    assert "Pneumonia" in page
+    assert "0.92" in page
+    assert "Made from the images of one hospital." in page
+    assert SUPPORT in page
+    assert AuditEvent.objects.filter(
+        action=Action.CLASSIFICATION_VIEWED, target_id=str(answered.pk)
+    ).exists()
+
+
+def test_opinion_offers_no_form_when_the_role_does_not_review(client, technician, answered):
+    client.force_login(technician)
+    page = client.get(url("opinion", answered.pk)).content.decode()
+    assert url("review-create", answered.pk) not in page
+
+
+def test_opinion_says_what_to_do_when_it_failed(as_reviewer, queued):
+    Classification.objects.filter(pk=queued.pk).update(
+        state="failed",
+        failure_code="image_truncated",
+        failure_message="Cut short.",
+        failure_action="Send it again.",
+    )
+    page = as_reviewer.get(url("opinion", queued.pk)).content.decode()
+    assert "Cut short." in page
+    assert "Send it again." in page
+
+
+def test_review_create_records_the_override(as_reviewer, answered):
+    response = as_reviewer.post(
+        url("review-create", answered.pk),
+        {"decision": "override", "label": "normal", "reason": "false_positive", "comment": ""},
+    )
+    assert response.status_code == 200
+    assert "Overridden" in response.content.decode()
+    answered.refresh_from_db()
+    assert answered.review.label == "normal"
+
+
+@pytest.mark.parametrize(
+    ("posted", "sentence"),
+    [
+        ({"decision": "override", "reason": "false_positive"}, "needs your own finding"),
+        ({"decision": "override", "label": "normal"}, "needs a reason"),
+        ({"decision": ""}, "required"),
+        ({"decision": "sign it"}, "valid choice"),
+    ],
+)
+def test_review_create_answers_422_with_the_reason(as_reviewer, answered, posted, sentence):
+    response = as_reviewer.post(url("review-create", answered.pk), posted)
+    assert response.status_code == 422
+    assert sentence in response.content.decode()
+    answered.refresh_from_db()
+    assert answered.state == "awaiting_review"
+
+
+def test_rerun_returns_to_the_study(client, technician, answered):
+    client.force_login(technician)
+    response = client.post(url("rerun", answered.pk))
+    assert response.url == answered.study.get_absolute_url()
+    assert answered.study.classifications.current().get().state == "queued"
+
+
+def test_overlay_is_a_png_of_the_image_s_size(as_reviewer, answered):
+    from io import BytesIO
+
+    from PIL import Image
+
+    instance = answered.explanations.get().instance
+    response = as_reviewer.get(url("overlay-png", answered.pk, instance.pk, 1))
+    picture = Image.open(BytesIO(response.content))
+    assert (response["Content-Type"], picture.size, picture.mode) == ("image/png", (8, 8), "RGBA")
+
+
+@pytest.mark.parametrize("query", ["?label=flu", "?label=normal"])
+def test_overlay_answers_404_when_there_is_no_map_of_that_label(as_reviewer, answered, query):
+    instance = answered.explanations.get().instance
+    assert (
+        as_reviewer.get(url("overlay-png", answered.pk, instance.pk, 1) + query).status_code == 404
+    )
+
+
+def test_worklist_shows_urgent_first_then_the_oldest(as_reviewer, department, reviewer):
+    names = ["Early^Routine", "Late^Routine", "Late^Urgent"]
+    priorities = ["routine", "routine", "urgent"]
+    for name, priority in zip(names, priorities, strict=True):
+        study = factories.make_study(
+            department=department,
+            priority=priority,
+            patient=factories.make_patient(name=name),
+        )
+        request_classifications(actor=reviewer, study=study)
+    page = as_reviewer.get(url("worklist")).content.decode()
+    places = [page.index(words) for words in ("Late, Urgent", "Early, Routine", "Late, Routine")]
+    assert places == sorted(places)
+
+
+def test_worklist_finds_by_patient_id_and_records_the_search_without_its_text(
+    as_reviewer, answered, reviewer
+):
+    other = factories.make_study(
+        department=answered.study.department, patient=factories.make_patient(name="Other^Person")
+    )
+    request_classifications(actor=reviewer, study=other)
+    mrn = answered.study.patient.mrn
+    page = as_reviewer.post(url("worklist"), {"q": mrn}).content.decode()
+    assert answered.study.patient.display_name in page
+    assert "Other, Person" not in page
+    event = AuditEvent.objects.get(action=Action.STUDIES_SEARCHED)
+    assert mrn not in str(event.details)
+
+
+def test_worklist_leaves_out_other_departments(client, answered):
+    client.force_login(factories.make_user(Role.REVIEWER))
+    page = client.get(url("worklist")).content.decode()
+    assert answered.study.patient.display_name not in page
+
+
+def test_worklist_asks_as_many_queries_for_fifty_rows_as_for_one(
+    as_reviewer, department, reviewer, django_assert_max_num_queries
+):
+    for _ in range(55):
+        study = factories.make_study(department=department)
+        request_classifications(actor=reviewer, study=study)
+    with django_assert_max_num_queries(16) as queries:
+        page = as_reviewer.get(url("worklist")).content.decode()
+    assert page.count("Test, Patient") >= 50, len(queries)
+
+
+def test_model_pages_show_versions_limits_and_who_put_them_live(client, version):
+    client.force_login(factories.make_user(Role.DATA_SCIENTIST))
+    assert version.version in client.get(url("model-list")).content.decode()
+    assert "operating" in client.get(url("model-detail", version.pk)).content.decode().lower()
+
+
+def test_model_deploy_appends_and_task_withdraw_stops_it(client, version):
+    newer = factories.make_model_version(is_live=False)
+    administrator = factories.make_user(Role.ADMINISTRATOR)
+    client.force_login(administrator)
+    client.post(url("model-deploy", newer.pk))
+    assert Deployment.objects.live_version("chest-xray") == newer
+    client.post(url("task-withdraw", "chest-xray"))
+    assert Deployment.objects.live_version("chest-xray") is None
+    assert Deployment.objects.filter(task="chest-xray").count() == 3
+    events = AuditEvent.objects.filter(action=Action.MODEL_DEPLOYED)
+    assert {event.actor_id for event in events} == {administrator.pk}
+
+
+def test_home_shows_the_queue_and_the_latest_results(as_reviewer, answered):
+    page = as_reviewer.get(reverse("home")).content.decode()
+    assert answered.study.patient.display_name in page
+
+
+@pytest.mark.parametrize(
+    ("role", "page"),
+    [
+        (Role.ADMINISTRATOR, "accounts:user-list"),
+        (Role.AUDITOR, "accounts:audit-list"),
+        (Role.DATA_SCIENTIST, "classifier:model-list"),
+    ],
+)
+def test_home_leads_on_when_the_role_looks_at_no_studies(client, db, role, page):
+    client.force_login(factories.make_user(role))
+    assert client.get(reverse("home")).url == reverse(page)
+
+
+def test_home_leads_to_the_profile_when_somebody_has_no_role_yet(client, db):
+    client.force_login(factories.make_user())
+    assert client.get(reverse("home")).url == reverse("accounts:profile")

@@ -1,0 +1,131 @@
+"""Rows for tests, made directly: what stands before the use case that a test is about."""
+
+import hashlib
+import itertools
+from typing import Any
+
+from django.core.files.base import ContentFile
+from pydicom.uid import generate_uid
+
+from accounts.models import Department, Membership, User
+from accounts.roles import DEPARTMENT_ROLES, Role
+from classifier.models import Deployment, ModelVersion
+from records.models import Instance, Patient, Series, Study, StudyState
+
+PASSWORD = "correct-horse-battery-9"
+
+_numbers = itertools.count(1)
+
+
+def make_department(name: str | None = None) -> Department:
+    """A department with a name of its own."""
+    number = next(_numbers)
+    return Department.objects.create(
+        name=name or f"Department {number}", slug=f"department-{number}"
+    )
+
+
+def make_user(*roles: Role, department: Department | None = None, **fields: Any) -> User:
+    """A person who holds `roles`, the departmental ones in `department`."""
+    number = next(_numbers)
+    user = User.objects.create_user(
+        username=fields.pop("username", f"person{number}"),
+        full_name=fields.pop("full_name", f"Person {number}"),
+        password=PASSWORD,
+        **fields,
+    )
+    for role in roles:
+        where = (department or make_department()) if role in DEPARTMENT_ROLES else None
+        Membership.objects.create(user=user, role=role, department=where)
+    return user
+
+
+def make_patient(**fields: Any) -> Patient:
+    """An invented patient."""
+    number = next(_numbers)
+    defaults = {"mrn": f"P{number:05}", "name": f"Test^Patient {number}", "sex": "F"}
+    return Patient.objects.create(**{**defaults, **fields})
+
+
+def make_study(
+    *,
+    department: Department,
+    modality: str = "CR",
+    body_part: str = "CHEST",
+    images: int = 1,
+    content: bytes = b"not an image",
+    **fields: Any,
+) -> Study:
+    """A complete study of one series; nobody has asked for its classification."""
+    study = Study.objects.create(
+        study_instance_uid=generate_uid(),
+        patient=fields.pop("patient", None) or make_patient(),
+        department=department,
+        modalities=[modality],
+        body_part=body_part,
+        state=StudyState.COMPLETE,
+        instance_count=images,
+        **fields,
+    )
+    series = Series.objects.create(
+        study=study,
+        series_instance_uid=generate_uid(),
+        modality=modality,
+        body_part_examined=body_part,
+    )
+    for number in range(1, images + 1):
+        make_instance(series=series, instance_number=number, content=content)
+    return study
+
+
+def make_instance(*, series: Series, content: bytes, **fields: Any) -> Instance:
+    """One stored image of 8 x 8 pixels by its row; `content` is what the file holds."""
+    uid = generate_uid()
+    digest = hashlib.sha256(content + uid.encode()).hexdigest()
+    instance = Instance(
+        series=series,
+        sop_instance_uid=uid,
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.1",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        sha256=digest,
+        source_sha256=digest,
+        size_bytes=len(content),
+        rows=8,
+        columns=8,
+        number_of_frames=1,
+        **fields,
+    )
+    instance.file.save(f"{digest}.dcm", ContentFile(content), save=False)
+    instance.save()
+    return instance
+
+
+MANIFEST: dict[str, Any] = {
+    "labels": ["normal", "pneumonia", "tuberculosis"],
+    "normal_label": "normal",
+    "codes": {
+        "normal": {"value": "17621005", "scheme": "SCT", "meaning": "Normal"},
+        "pneumonia": {"value": "233604007", "scheme": "SCT", "meaning": "Pneumonia"},
+        "tuberculosis": {"value": "154283005", "scheme": "SCT", "meaning": "Tuberculosis"},
+    },
+    "operating": {"thresholds": {"pneumonia": 0.4, "tuberculosis": 0.3}},
+    "limits": ["Made from the images of one hospital."],
+    "intended_use": "Reading of frontal chest radiographs.",
+    "scope": {"min_age_years": 1, "max_age_years": 100},
+    "metrics": {"macro_auc": {"value": 0.99, "low": 0.98, "high": 0.995, "images": 100}},
+}
+
+
+def make_model_version(*, task: str = "chest-xray", is_live: bool = True) -> ModelVersion:
+    """A registered version without a bundle, live unless said otherwise."""
+    number = next(_numbers)
+    version = ModelVersion.objects.create(
+        task=task,
+        version=f"1.{number}.0",
+        digest=hashlib.sha256(str(number).encode()).hexdigest(),
+        stage="released",
+        manifest=MANIFEST,
+    )
+    if is_live:
+        Deployment.objects.create(task=task, model_version=version)
+    return version

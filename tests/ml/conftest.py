@@ -1,0 +1,59 @@
+"""The real samples where they are at hand, the shipped bundle, and a bundle trained in the test."""
+
+from pathlib import Path
+
+import pytest
+
+from ml.bundles import find_task_bundle
+from ml.cli import BUNDLES_DIR, main
+from ml.predictor import Predictor, open_predictor
+from tests.ml.pictures import write_dataset
+from tests.prerequisites import SHARED, skip_or_fail
+
+ROOT = Path(__file__).parents[2]
+TINY = (
+    "model.width=0.35",
+    'model.weights="none"',
+    "input.size=32",
+    "training.epochs=1",
+    "training.batch_size=6",
+    "scope.max_validation_refusal=0.5",
+)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real images beside the repository; CI must have it."""
+    if not SHARED.is_dir():
+        skip_or_fail("the real images in ../shared are not on this machine")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def released_path() -> Path:
+    """The bundle that ships."""
+    return find_task_bundle(BUNDLES_DIR, "chest-xray")
+
+
+@pytest.fixture(scope="session")
+def predictor(released_path: Path) -> Predictor:
+    """The bundle that ships, opened on the CPU."""
+    return open_predictor(released_path, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty generated pictures."""
+    return write_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole training of a very small network by the command line: `run/` and `bundles/`."""
+    folder = tmp_path_factory.mktemp("training")
+    overrides = [part for pair in TINY for part in ("--set", pair)]
+    arguments = ["train", "chest-xray", "--data", str(tiny_data), *overrides]
+    places = ["--run", str(folder / "run"), "--out", str(folder / "bundles")]
+    (folder / "bundles").mkdir()
+    assert main([*arguments, *places]) == 0
+    return folder

@@ -1,0 +1,155 @@
+"""From scores to an answer: calibration, thresholds, aggregation, and when not to answer."""
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ml.abstention import check_distance, check_scope
+from ml.aggregation import AGGREGATIONS, StudyPrediction, aggregate
+from ml.calibration import choose_threshold, fit_temperature, softmax, wilson_low
+from ml.distance import fit_space, load_space
+from ml.images import read_frames
+from ml.predictor import Predictor
+from tests.ml.pictures import encode_picture, make_dicom
+
+LABELS = ("normal", "pneumonia", "tuberculosis")
+THRESHOLDS = {"pneumonia": 0.3, "tuberculosis": 0.6}
+PICTURE = np.random.default_rng(5).integers(0, 255, (200, 220), np.uint8)
+
+
+def decide(*frames: tuple[float, float, float], rule: str = "max_disease") -> StudyPrediction:
+    scores: list[Mapping[str, float]] = [dict(zip(LABELS, frame, strict=True)) for frame in frames]
+    return aggregate(rule, scores, LABELS, "normal", thresholds=THRESHOLDS)
+
+
+def test_softmax_sums_to_one_when_logits_are_extreme() -> None:
+    scores = softmax(np.array([[900.0, -900.0, 0.0], [1.0, 1.0, 1.0]]))
+    np.testing.assert_allclose(scores.sum(axis=1), 1)
+    assert scores[0].tolist() == [1, 0, 0]
+
+
+def test_fit_temperature_softens_when_the_network_is_too_sure() -> None:
+    rng = np.random.default_rng(0)
+    honest = rng.normal(0, 2, (4000, 3))
+    shares = softmax(honest).cumsum(axis=1)
+    targets = (rng.random((4000, 1)) > shares).sum(axis=1)
+    found = fit_temperature(honest * 3, targets, np.ones(4000))
+    assert found == pytest.approx(3, rel=0.08)
+
+
+def test_choose_threshold_is_the_highest_that_keeps_the_recall() -> None:
+    scores = np.concatenate([np.linspace(0.01, 1, 1000), np.zeros(500)])
+    is_positive = np.arange(1500) < 1000
+    point = choose_threshold(scores, is_positive, target_recall=0.9)
+    assert wilson_low(round(point.recall * 1000), 1000) >= 0.9
+    assert wilson_low(round(point.recall * 1000) - 2, 1000) < 0.9
+    assert point.specificity == 1
+
+
+def test_choose_threshold_asks_for_more_when_positives_are_few() -> None:
+    scores = np.concatenate([np.linspace(0.1, 1, 20), np.zeros(5)])
+    point = choose_threshold(scores, np.arange(25) < 20, target_recall=0.95)
+    assert point.recall == 1
+
+
+@pytest.mark.parametrize(
+    ("scores", "label", "confidence"),
+    [
+        ((0.98, 0.01, 0.01), "normal", "high"),
+        ((0.69, 0.31, 0.0), "pneumonia", "low"),
+        ((0.5, 0.5, 0.0), "pneumonia", "medium"),
+        ((0.02, 0.97, 0.01), "pneumonia", "high"),
+        ((0.05, 0.35, 0.6), "tuberculosis", "low"),
+        ((0.3, 0.15, 0.55), "normal", "low"),
+    ],
+)
+def test_aggregate_decides_by_the_operating_thresholds(
+    scores: tuple[float, float, float], label: str, confidence: str
+) -> None:
+    decision = decide(scores)
+    assert (decision.label, decision.confidence) == (label, confidence)
+    assert decision.is_above_threshold == {
+        name: dict(zip(LABELS, scores, strict=True))[name] >= limit
+        for name, limit in THRESHOLDS.items()
+    }
+
+
+def test_aggregate_follows_its_rule_when_one_frame_is_diseased() -> None:
+    frames = [(0.96, 0.02, 0.02), (0.1, 0.88, 0.02), (0.97, 0.01, 0.02)]
+    worst, mean = decide(*frames), decide(*frames, rule="mean")
+    assert (worst.label, worst.deciding_frame) == ("pneumonia", 1)
+    assert worst.probabilities["pneumonia"] == pytest.approx(0.88)
+    assert mean.probabilities["pneumonia"] == pytest.approx(0.91 / 3)
+    assert set(AGGREGATIONS) == {"mean", "max_disease"}
+
+
+def test_aggregate_refuses_when_there_is_no_frame() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        aggregate("mean", [], LABELS, "normal", thresholds=THRESHOLDS)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({}, None),
+        ({"Modality": "CR", "BodyPartExamined": "CHEST", "ViewPosition": "PA"}, None),
+        ({"PatientOrientation": ["L", "F"], "PatientAge": "004Y"}, None),
+        ({"Modality": "CT"}, "wrong_modality"),
+        ({"Modality": "CR", "BodyPartExamined": "HAND"}, "wrong_body_part"),
+        ({"Modality": "DX", "ViewPosition": "LL"}, "wrong_view"),
+        ({"Modality": "DX", "PatientOrientation": ["A", "F"]}, "wrong_view"),
+        ({"SeriesDescription": "Chest lateral"}, "wrong_view"),
+        ({"PatientAge": "003W"}, "age_out_of_range"),
+    ],
+)
+def test_check_scope_judges_by_the_header(
+    predictor: Predictor, fields: dict[str, Any], code: str | None
+) -> None:
+    (frame,) = read_frames(make_dicom(PICTURE, **fields))
+    abstention = check_scope(frame, predictor.bundle.manifest)
+    assert (abstention.code if abstention else None) == code
+
+
+@pytest.mark.parametrize(
+    ("pixels", "code"),
+    [
+        (np.zeros((200, 200), np.uint8), "constant_image"),
+        (PICTURE[:50, :50], "image_too_small"),
+        (PICTURE[:100], "image_too_narrow"),
+        (np.stack([PICTURE, PICTURE // 2, PICTURE // 3], axis=-1), "colour_image"),
+    ],
+)
+def test_check_scope_judges_by_the_pixels(
+    predictor: Predictor, pixels: np.ndarray[Any, Any], code: str
+) -> None:
+    (frame,) = read_frames(encode_picture(pixels))
+    abstention = check_scope(frame, predictor.bundle.manifest)
+    assert abstention is not None
+    assert abstention.code == code
+    assert abstention.reason.endswith(".")
+
+
+def test_fit_space_measures_strangers_as_farther(tmp_path: Any) -> None:
+    rng = np.random.default_rng(2)
+    targets = rng.integers(0, 3, 600)
+    mixing = rng.normal(size=(8, 100))
+    embeddings = rng.normal(size=(600, 8)) @ mixing + 4 * np.eye(3, 100)[targets]
+    embeddings = (embeddings + rng.normal(0, 0.1, embeddings.shape)).astype(np.float32)
+    space = fit_space(embeddings[:400], targets[:400])
+    known = space.measure(embeddings[400:])
+    strangers = space.measure(rng.normal(0, 6, (100, 100)).astype(np.float32))
+    assert np.median(strangers) > np.quantile(known, 0.99)
+    space.save(tmp_path / "space.npz")
+    again = load_space(tmp_path / "space.npz").measure(embeddings[400:])
+    np.testing.assert_allclose(again, known, rtol=2e-2)
+
+
+def test_check_distance_abstains_beyond_the_limit() -> None:
+    manifest: Any = SimpleNamespace(distance=SimpleNamespace(limit=2.0), title="Chest X-ray")
+    assert check_distance(2.0, manifest) is None
+    abstention = check_distance(2.01, manifest)
+    assert abstention is not None
+    assert abstention.code == "unlike_training"

@@ -1,0 +1,184 @@
+"""Task files, data tables and manifests: what they say is checked before it is used."""
+
+import csv
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml.bundles import find_bundles, find_task_bundle, load_bundle
+from ml.cli import BUNDLES_DIR
+from ml.datasets import balance_weights, load_dataset
+from ml.errors import BundleInvalid, BundleTampered, DataInvalid, TaskConfigInvalid
+from ml.manifest import read_manifest, write_manifest
+from ml.task_config import TASKS_DIR, find_task, load_task
+
+CHEST = find_task("chest-xray")
+
+
+@pytest.mark.parametrize("path", sorted(TASKS_DIR.glob("*.toml")), ids=lambda path: path.stem)
+def test_load_task_accepts_every_task_that_ships(path: Path) -> None:
+    config = load_task(path)
+    assert config.task == path.stem
+    assert config.card.limits
+    assert config.card.licences
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "complaint"),
+    [
+        ("training.epoch", 3, "unknown"),
+        ("training.epochs", "many", "epochs"),
+        ("training.epochs", True, "epochs"),
+        ("input.colour", "sepia", "grey or rgb"),
+        ("data.normal_label", "healthy", "normal_label"),
+        ("data.labels", ["normal", "normal"], "repeat"),
+        ("decision.target_recall", 1.5, "target_recall"),
+    ],
+)
+def test_load_task_refuses_when_an_entry_is_wrong(entry: str, value: Any, complaint: str) -> None:
+    with pytest.raises(TaskConfigInvalid, match=complaint):
+        load_task(CHEST, overrides={entry: value})
+
+
+def test_load_task_has_another_digest_when_a_choice_changes() -> None:
+    digest = load_task(CHEST).digest
+    assert load_task(CHEST).digest == digest
+    assert load_task(CHEST, overrides={"training.seed": 99}).digest != digest
+
+
+def test_load_dataset_reads_labels_groups_and_digest(tiny_data: Path) -> None:
+    dataset = load_dataset(tiny_data, load_task(CHEST).data)
+    assert len(dataset.examples) == 30
+    assert {split: len(dataset.of_split(split)) for split in ("train", "val", "test")} == {
+        "train": 18,
+        "val": 6,
+        "test": 6,
+    }
+    assert len(dataset.digest) == 64
+    assert dataset.examples[0].path.is_file()
+
+
+def test_load_dataset_maps_a_label_that_stands_for_another(tmp_path: Path) -> None:
+    write_rows(tmp_path, [("a.png", "covid", "s", "g1", "train"), ("b", "other", "s", "g2", "val")])
+    (example,) = load_dataset(tmp_path, load_task(CHEST).data).examples
+    assert (example.label, example.set_label) == ("pneumonia", "covid")
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ([("a", "normal", "s", "g", "train"), ("b", "normal", "s", "g", "test")], "cross splits"),
+        ([("a", "normal", "s", "g", "tran")], "unknown split"),
+    ],
+)
+def test_load_dataset_refuses_when_splits_are_wrong(
+    tmp_path: Path, rows: list[tuple[str, ...]], complaint: str
+) -> None:
+    write_rows(tmp_path, rows)
+    with pytest.raises(DataInvalid, match=complaint):
+        load_dataset(tmp_path, load_task(CHEST).data)
+
+
+def test_load_dataset_refuses_when_the_table_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(DataInvalid):
+        load_dataset(tmp_path, load_task(CHEST).data)
+
+
+def test_balance_weights_count_rare_cells_more_and_average_one(tiny_data: Path) -> None:
+    examples = list(load_dataset(tiny_data, load_task(CHEST).data).examples)
+    few = [row for row in examples if row.label != "normal" or row.split == "test"]
+    weights = balance_weights(few, power=1.0)
+    by_label = {row.label: weight for row, weight in zip(few, weights, strict=True)}
+    assert sum(weights) / len(weights) == pytest.approx(1)
+    assert by_label["normal"] == pytest.approx(5 * by_label["pneumonia"])
+    assert set(balance_weights(few, power=0)) == {1.0}
+
+
+@pytest.mark.parametrize(
+    "path", find_bundles(BUNDLES_DIR), ids=lambda path: "-".join(path.parts[-2:])
+)
+def test_load_bundle_accepts_every_bundle_that_ships(path: Path) -> None:
+    bundle = load_bundle(path)
+    assert (bundle.task, bundle.version) == path.parts[-2:]
+    assert len(bundle.digest) == 64
+    assert sum(entry.stat().st_size for entry in path.iterdir()) <= 16_000_000
+    card = (path / "model_card.md").read_text()
+    assert "Not for clinical use" in card
+    assert "not verified" in card
+
+
+def test_find_task_bundle_is_the_newest_when_there_are_several(tmp_path: Path) -> None:
+    for version in ("1.2.0", "1.10.0", "1.9.3"):
+        (tmp_path / "chest-xray" / version).mkdir(parents=True)
+        (tmp_path / "chest-xray" / version / "manifest.json").write_text("{}")
+    assert find_task_bundle(tmp_path, "chest-xray").name == "1.10.0"
+    with pytest.raises(BundleInvalid):
+        find_task_bundle(tmp_path, "retina")
+
+
+@pytest.mark.parametrize("name", ["network.bin", "model.keras", "model_card.md", "head.npz"])
+def test_load_bundle_refuses_when_a_file_was_changed(
+    released_path: Path, tmp_path: Path, name: str
+) -> None:
+    copy = shutil.copytree(released_path, tmp_path / "copy")
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(BundleTampered, match=name):
+        load_bundle(copy)
+
+
+def test_load_bundle_refuses_when_a_file_was_added_or_removed(
+    released_path: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(released_path, tmp_path / "copy")
+    (copy / "extra.txt").write_text("hello")
+    with pytest.raises(BundleTampered, match=r"extra\.txt"):
+        load_bundle(copy)
+    (copy / "extra.txt").unlink()
+    (copy / "network.bin").unlink()
+    with pytest.raises(BundleInvalid, match=r"network\.bin"):
+        load_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("schema", 2),
+        ("temperature", 0.0),
+        ("temperature", "warm"),
+        ("normal_label", "healthy"),
+        ("preprocessing", "another-1"),
+        ("surprise", 1),
+        ("files", {"../../etc/passwd": "00"}),
+    ],
+)
+def test_load_bundle_refuses_when_the_manifest_says_nonsense(
+    released_path: Path, tmp_path: Path, entry: str, value: Any
+) -> None:
+    copy = shutil.copytree(released_path, tmp_path / "copy")
+    table = json.loads((copy / "manifest.json").read_text()) | {entry: value}
+    (copy / "manifest.json").write_text(json.dumps(table))
+    with pytest.raises(BundleInvalid):
+        load_bundle(copy)
+
+
+def test_load_bundle_has_another_digest_when_a_threshold_changes(
+    released_path: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(released_path, tmp_path / "copy")
+    manifest, _ = read_manifest(copy)
+    write_manifest(manifest, copy)
+    assert load_bundle(copy).digest == load_bundle(released_path).digest
+    write_manifest(dataclasses.replace(manifest, temperature=manifest.temperature + 0.01), copy)
+    assert load_bundle(copy).digest != load_bundle(released_path).digest
+
+
+def write_rows(root: Path, rows: list[tuple[str, ...]]) -> None:
+    with (root / "chest-xray.csv").open("w", newline="") as stream:
+        head = ("path", "label", "source", "group", "split")
+        csv.writer(stream).writerows([head, *rows])

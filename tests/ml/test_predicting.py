@@ -1,0 +1,202 @@
+"""The shipped bundle in both engines, and the command line around it."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml.bundles import hash_file, load_bundle
+from ml.cli import main
+from ml.errors import CanaryMismatch, RuntimeUnavailable
+from ml.images import read_frames
+from ml.manifest import read_manifest, write_manifest
+from ml.predictor import Predictor, check_canary, open_predictor
+from ml.runtimes import open_runtime
+from tests.ml.conftest import ROOT
+from tests.ml.pictures import LABELS, draw_case, encode_picture, make_dicom
+
+
+@pytest.fixture
+def inputs() -> np.ndarray:
+    rng = np.random.default_rng(8)
+    cases = [draw_case(LABELS[number % 3], rng, side=160) for number in range(21)]
+    return np.stack(cases)[..., np.newaxis].astype(np.float32)
+
+
+def test_predict_answers_whole(predictor: Predictor) -> None:
+    frame = read_frames(encode_picture(draw_case("normal", np.random.default_rng(1), 200)))[0]
+    (prediction,) = predictor.predict([frame])
+    assert list(prediction.probabilities) == list(predictor.bundle.labels)
+    assert sum(prediction.probabilities.values()) == pytest.approx(1)
+    for activation in prediction.activation_maps.values():
+        assert activation.min() >= 0
+        assert activation.max() <= 1
+    assert prediction.embedding.ndim == 1
+    assert prediction.distance > 0
+
+
+def test_predict_gives_the_same_scores_in_any_batch(predictor: Predictor) -> None:
+    rng = np.random.default_rng(4)
+    frames = [read_frames(encode_picture(draw_case(LABELS[n % 3], rng)))[0] for n in range(35)]
+    together = [list(one.probabilities.values()) for one in predictor.predict(frames)]
+    alone = [list(predictor.predict([frame])[0].probabilities.values()) for frame in frames]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_predict_gives_the_same_score_when_a_radiograph_is_stored_inverted(
+    predictor: Predictor,
+) -> None:
+    stored = draw_case("pneumonia", np.random.default_rng(9), side=256).astype(np.uint16) * 16
+    window = {"BitsStored": 12, "WindowCenter": 2048, "WindowWidth": 4096, "Modality": "CR"}
+    usual = make_dicom(stored, **window)
+    twin = make_dicom(4095 - stored, PhotometricInterpretation="MONOCHROME1", **window)
+    first, second = predictor.predict([read_frames(usual)[0], read_frames(twin)[0]])
+    for label, score in first.probabilities.items():
+        assert second.probabilities[label] == pytest.approx(score, abs=5e-3)
+
+
+def test_both_engines_agree_and_don_t_depend_on_the_batch(
+    released_path: Path, inputs: np.ndarray
+) -> None:
+    from ml.calibration import softmax
+    from ml.runtimes.tensorflow import open_tensorflow
+
+    bundle = load_bundle(released_path)
+    engines = [open_runtime(bundle, device="cpu"), open_tensorflow(bundle, needs_gpu=False)]
+    scores = [softmax(engine.predict(inputs).logits) for engine in engines]
+    assert np.abs(scores[0] - scores[1]).max() <= bundle.manifest.parity.tolerance
+    np.testing.assert_array_equal(scores[0].argmax(axis=1), scores[1].argmax(axis=1))
+    for engine, together in zip(engines, scores, strict=True):
+        alone = softmax(np.concatenate([engine.predict(one[None]).logits for one in inputs]))
+        np.testing.assert_allclose(alone, together, atol=1e-5)
+        assert check_canary(bundle, engine) <= bundle.manifest.parity.tolerance
+
+
+def test_open_runtime_refuses_when_the_device_is_not_there(released_path: Path) -> None:
+    bundle = load_bundle(released_path)
+    with pytest.raises(RuntimeUnavailable):
+        open_runtime(bundle, device="abacus")
+    with pytest.raises(RuntimeUnavailable):
+        open_runtime(bundle, device="gpu")
+
+
+def test_open_predictor_refuses_when_the_canary_scores_differ(
+    released_path: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(released_path, tmp_path / "copy")
+    with np.load(copy / "canary.npz") as canary:
+        inputs, logits = canary["inputs"], canary["logits"]
+    np.savez_compressed(copy / "canary.npz", inputs=inputs, logits=logits[:, ::-1])
+    manifest, _ = read_manifest(copy)
+    files = manifest.files | {"canary.npz": hash_file(copy / "canary.npz")}
+    write_manifest(dataclasses.replace(manifest, files=files), copy)
+    with pytest.raises(CanaryMismatch):
+        open_predictor(copy, device="cpu")
+
+
+def test_open_predictor_gives_the_scores_of_the_report(
+    predictor: Predictor, shared: Path, released_path: Path
+) -> None:
+    import csv
+
+    with (released_path / "predictions.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))[::120]
+    frames = [read_frames(shared / "data" / row["path"])[0] for row in rows]
+    for row, prediction in zip(rows, predictor.predict(frames), strict=True):
+        for label, score in prediction.probabilities.items():
+            assert score == pytest.approx(float(row[label]), abs=1e-3)
+        assert predictor.conclude([prediction]).label == row["given"]
+
+
+def test_released_figures_meet_what_the_task_asks(predictor: Predictor) -> None:
+    manifest = predictor.bundle.manifest
+    assert manifest.metrics["guangzhou.pneumonia.auc"].value >= 0.96
+    assert all(recall >= 0.95 for recall in manifest.operating.validation_recall.values())
+    assert manifest.distance.validation_refusal <= 0.02
+    assert manifest.parity.max_difference <= 1e-3
+    assert manifest.parity.labels_changed == 0
+
+
+def test_predict_command_answers_each_file_in_order(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, released_path: Path
+) -> None:
+    (tmp_path / "good.png").write_bytes(
+        encode_picture(draw_case("normal", np.random.default_rng(2)))
+    )
+    (tmp_path / "lateral.dcm").write_bytes(
+        make_dicom(draw_case("normal", np.random.default_rng(2)), ViewPosition="LL", Modality="DX")
+    )
+    (tmp_path / "bad.dcm").write_bytes(b"no image")
+    files = [str(tmp_path / name) for name in ("bad.dcm", "lateral.dcm", "good.png")]
+    assert main(["predict", "--task", "chest-xray", "--json", "--device", "cpu", *files]) == 1
+    bad, lateral, good = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert [bad["path"], lateral["path"], good["path"]] == files
+    assert bad["error"]["code"] == "image_unreadable"
+    assert lateral["abstained"] is True
+    assert lateral["label"] is None
+    assert lateral["abstention"]["code"] == "wrong_view"
+    assert sum(good["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+    assert good["model_digest"] == load_bundle(released_path).digest
+
+
+def test_predict_command_succeeds_when_every_file_is_answered(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "good.png"
+    path.write_bytes(encode_picture(draw_case("normal", np.random.default_rng(2))))
+    assert main(["predict", "--task", "chest-xray", "--device", "cpu", str(path)]) == 0
+    assert str(path) in capsys.readouterr().out
+
+
+def test_predict_command_explains_when_there_is_no_such_task(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["predict", "--task", "palmistry", "x.png"]) == 2
+    assert "bundle_invalid" in capsys.readouterr().err
+
+
+def test_predict_needs_no_training_library(tmp_path: Path) -> None:
+    path = tmp_path / "good.png"
+    path.write_bytes(encode_picture(draw_case("normal", np.random.default_rng(2))))
+    program = (
+        "import sys; from ml.cli import main; "
+        f"status = main(['predict', '--task', 'chest-xray', '--json', {str(path)!r}]); "
+        "heavy = {'tensorflow', 'keras', 'sklearn', 'matplotlib', 'scipy'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_opening_openvino_reports_to_nobody() -> None:
+    program = (
+        "import sys, ml.runtimes.openvino; "
+        "sys.exit('telemetry' if sys.modules.get('openvino_telemetry') else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_the_interfaces_loads_no_engine() -> None:
+    program = (
+        "import sys, ml.predictor, ml.images, ml.bundles, ml.overlay, ml.aggregation; "
+        "heavy = {'openvino', 'tensorflow', 'keras', 'django'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,86 @@
+"""What the network looked at: activation maps, their colours, and the input it was given."""
+
+import numpy as np
+import pytest
+
+from ml.explanation import make_activation_maps
+from ml.overlay import render_activation
+from ml.preprocessing import prepare_display
+from ml.task_config import InputConfig
+
+GREY = InputConfig(size=64, colour="grey", contrast="as_shown")
+
+
+def test_make_activation_maps_peaks_where_the_label_is_supported() -> None:
+    maps = np.zeros((4, 4, 3), np.float32)
+    maps[1, 2, 0] = 5
+    maps[3, 0, 1] = 2
+    kernel = np.array([[1.0, -1.0], [0.5, 3.0], [0.0, 0.0]], np.float32)
+    first, second = make_activation_maps(maps, kernel)
+    assert first[1, 2] == 1
+    assert first[3, 0] == pytest.approx(0.2)
+    assert second[1, 2] == 0
+    assert second[3, 0] == 1
+
+
+def test_make_activation_maps_is_zero_when_nothing_supports_a_label() -> None:
+    maps = make_activation_maps(np.ones((2, 2, 1), np.float32), np.array([[-1.0]], np.float32))
+    assert maps.tolist() == [[[0, 0], [0, 0]]]
+
+
+def test_render_activation_is_clear_where_nothing_was_seen_and_bright_where_most_was() -> None:
+    activation = np.zeros((5, 5))
+    activation[2, 2] = 1
+    layer = render_activation(activation, size=(100, 150))
+    assert layer.shape == (100, 150, 4)
+    assert layer.dtype == np.uint8
+    assert layer[2, 2, 3] == 0
+    assert layer[50, 75, 3] == layer[..., 3].max() > 120
+    brightness = layer[..., :3].astype(int).sum(axis=2)
+    assert brightness[50, 75] > brightness[2, 2]
+
+
+@pytest.mark.parametrize("wrong", [np.full((2, 2), 1.5), np.full((2, 2), np.nan), np.zeros(4)])
+def test_render_activation_refuses_when_values_are_no_map(wrong: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        render_activation(wrong, size=(4, 4))
+
+
+def test_prepare_display_gives_nearly_the_same_input_when_an_image_is_larger() -> None:
+    rows, columns = np.mgrid[:64, :64]
+    small = (128 + 60 * np.sin(rows / 9) + 50 * np.cos(columns / 7)).astype(np.uint8)
+    large = np.kron(small, np.ones((30, 30), np.uint8))
+    expected = prepare_display(small, GREY)
+    assert expected.shape == (64, 64, 1)
+    np.testing.assert_array_equal(expected[..., 0], small)
+    assert np.abs(prepare_display(large, GREY) - expected).mean() < 1.5
+
+
+def test_prepare_display_does_not_alias_when_it_reduces() -> None:
+    checkers = (np.indices((1024, 1024)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    shown = prepare_display(checkers, GREY)
+    assert np.abs(shown - 127.5).max() < 6
+
+
+def test_prepare_display_gives_three_channels_when_the_task_is_in_colour() -> None:
+    colours = np.zeros((80, 80, 3), np.uint8)
+    colours[..., 0] = 200
+    shown = prepare_display(colours, InputConfig(size=64, colour="rgb", contrast="as_shown"))
+    assert shown.shape == (64, 64, 3)
+    assert shown[0, 0].tolist() == [200, 0, 0]
+
+
+def test_prepare_display_gives_the_same_input_when_only_the_exposure_differs() -> None:
+    spec = InputConfig(size=64, colour="grey", contrast="stretched")
+    rng = np.random.default_rng(0)
+    dark = rng.integers(40, 120, (64, 64)).astype(np.uint8)
+    bright = (dark.astype(int) * 3 // 2 + 60).astype(np.uint8)
+    found, expected = prepare_display(bright, spec), prepare_display(dark, spec)
+    assert np.abs(found - expected).max() < 4
+    assert (expected.min(), expected.max()) == (0, 255)
+
+
+def test_prepare_display_keeps_a_blank_image_blank_when_it_stretches() -> None:
+    spec = InputConfig(size=64, colour="grey", contrast="stretched")
+    blank = np.full((80, 80), 77, np.uint8)
+    assert np.ptp(prepare_display(blank, spec)) == 0

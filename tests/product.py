@@ -1,0 +1,209 @@
+"""The whole product as its users meet it: real processes, a real port, nothing imported."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 120
+Found = TypeVar("Found")
+
+SETTINGS_OF_THE_TESTS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "MEDIMAGING_DATA_DIR", "DEBUG")
+
+
+def wait_for(look: Callable[[], Found], *, seconds: float, what: str) -> Found:
+    """Return the first truthy thing that `look` finds; fail with `what` when time is up."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{what}: not within {seconds} s")
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Product:
+    """A quickstart in a data directory of its own."""
+
+    def __init__(self, data_dir: Path, **settings: str) -> None:
+        self.data_dir = data_dir
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        inherited = {k: v for k, v in os.environ.items() if k not in SETTINGS_OF_THE_TESTS}
+        self.environment = {**inherited, "MEDIMAGING_DATA_DIR": str(data_dir), **settings}
+        self.environment.pop("LOG_LEVEL", None)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.output = data_dir.parent / f"{data_dir.name}.out"
+
+    def start(self) -> None:
+        """Start it, and return when it says that it is ready."""
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "quickstart", "--port", str(self.port)],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        wait_for(self._is_ready, seconds=START_SECONDS, what=f"start-up, see {self.output}")
+
+    def stop(self) -> None:
+        """Ask it to end, and wait until it has."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=60)
+
+    def _is_ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.output.read_text()[-3000:]
+        return "Ready after" in self.output.read_text(errors="replace")
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command against it, and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    def sign_in_of(self, role: str) -> tuple[str, str]:
+        """User name and password of the demo account of that role."""
+        for line in (self.data_dir / "demo-accounts.txt").read_text().splitlines():
+            words = line.split()
+            if words and words[0] == role:
+                return words[0], words[1]
+        raise AssertionError(f"no demo account {role}")
+
+    def processes(self, *words: str) -> list[psutil.Process]:
+        """The running processes below the supervisor whose command line holds all `words`."""
+        assert self.process is not None
+        return [
+            process
+            for process in psutil.Process(self.process.pid).children(recursive=True)
+            if all(word in " ".join(_command_line(process)) for word in words)
+        ]
+
+    def kill(self, *words: str) -> None:
+        """SIGKILL every process whose command line holds all `words`."""
+        found = self.processes(*words)
+        assert found, f"no process like {words}"
+        for process in found:
+            process.kill()
+        psutil.wait_procs(found, timeout=10)
+
+    def client(self, token: str) -> "Client":
+        """Somebody who uses the API with `token`."""
+        return Client(self.url, token)
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
+class Client:
+    """The API by plain HTTP, so that nothing of the product's own code is on this side."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self.token = token
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, content_type: str = ""
+    ) -> tuple[int, Any]:
+        """Status and decoded JSON; a refusal is an answer like any other."""
+        request = urllib.request.Request(f"{self.url}/api/v1/{path}", data=body, method=method)  # noqa: S310
+        request.add_header("Authorization", f"Token {self.token}")
+        if content_type:
+            request.add_header("Content-Type", content_type)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+                return response.status, json.load(response)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def get(self, path: str) -> Any:
+        """The JSON under `path`, which has to be there."""
+        status, found = self.request("GET", path)
+        assert status == 200, found
+        return found
+
+    def post(self, path: str, **values: Any) -> tuple[int, Any]:
+        """Send JSON."""
+        return self.request("POST", path, json.dumps(values).encode(), "application/json")
+
+    def submit(self, files: dict[str, bytes], **fields: str) -> dict[str, Any]:
+        """Send a submission, which has to be taken."""
+        body, content_type = multipart(files, fields)
+        status, answer = self.request("POST", "submissions/", body, content_type)
+        assert status == 201, answer
+        return answer
+
+    def classification_of(self, study: str) -> dict[str, Any]:
+        """The study's one current classification."""
+        (row,) = self.get(f"classifications/?study={study}")["results"]
+        return row
+
+    def wait_for_state(self, study: str, *states: str, seconds: float = 60) -> dict[str, Any]:
+        """The study's current classification, once it is in one of `states`."""
+
+        def look() -> dict[str, Any] | None:
+            row = self.classification_of(study)
+            return row if row["status"] in states else None
+
+        return wait_for(look, seconds=seconds, what=f"{study} in {states}")
+
+
+def multipart(files: dict[str, bytes], fields: dict[str, str]) -> tuple[bytes, str]:
+    """A multipart/form-data body with `files` under the name "files"."""
+    boundary = "b7f3c1e2d4"
+    parts = []
+    for name, value in fields.items():
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
+        parts.append(head.encode() + value.encode() + b"\r\n")
+    for name, content in files.items():
+        head = (
+            f"--{boundary}\r\nContent-Disposition: form-data; "
+            f'name="files"; filename="{name}"\r\nContent-Type: application/octet-stream\r\n\r\n'
+        )
+        parts.append(head.encode() + content + b"\r\n")
+    parts.append(f"--{boundary}--\r\n".encode())
+    return b"".join(parts), f"multipart/form-data; boundary={boundary}"
+
+
+@contextmanager
+def running(data_dir: Path, **settings: str) -> Iterator[Product]:
+    """The product, from ready to stopped."""
+    product = Product(data_dir, **settings)
+    try:
+        product.start()
+        yield product
+    finally:
+        if product.process is not None and product.process.poll() is None:
+            product.stop()

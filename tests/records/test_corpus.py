@@ -1,0 +1,94 @@
+"""Real and hostile files, all of them: no crash, a verdict for every one."""
+
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from accounts.models import Action, AuditEvent
+from records.models import Instance, Patient, Study, SubmissionState, Verdict
+from records.services import submit_study
+from tests.prerequisites import SHARED, skip_or_fail
+from tests.records.files import SAMPLES
+
+pytestmark = pytest.mark.django_db
+
+PYDICOM = Path(pydicom.__file__).parent / "data"
+FOLDERS = [
+    pytest.param(SHARED / "dicom" / name, id=name, marks=pytest.mark.slow)
+    for name in ("malformed", "assorted", "transfer-syntaxes", "charsets", "chest")
+]
+
+
+@pytest.mark.parametrize("folder", [*FOLDERS, pytest.param(PYDICOM, id="pydicom")])
+def test_every_file_of_a_folder_gets_a_verdict(technician, department, folder):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not files:
+        skip_or_fail(f"{folder.name} of ../shared/dicom is not on this machine")
+
+    submission = submit_study(actor=technician, department=department, files=files)
+
+    verdicts = submission.files.all()
+    # An archive among the files gives a verdict for each of its own.
+    assert {verdict.name.split("/")[0] for verdict in verdicts} == {path.name for path in files}
+    assert not verdicts.filter(code="unexpected").exists()
+    assert submission.state == SubmissionState.PARTLY_STORED
+    events = AuditEvent.objects.filter(action__startswith="file.").count()
+    assert events == verdicts.count()
+    assert Instance.objects.count() == verdicts.filter(verdict=Verdict.STORED).count()
+    assert all(verdict.action for verdict in verdicts.filter(verdict=Verdict.REJECTED))
+
+
+@pytest.mark.parametrize("folder", sorted(SAMPLES.glob("*/")), ids=lambda path: path.name)
+def test_sample_is_stored_whole_and_can_be_classified(technician, department, folder):
+    files = sorted(folder.glob("*.dcm"))
+
+    submission = submit_study(actor=technician, department=department, files=files)
+
+    assert submission.state == SubmissionState.STORED
+    assert Instance.objects.classifiable().count() == len(files)
+    study = Study.objects.get()
+    assert study.patient.mrn.startswith("SAMPLE-")
+    assert study.state == "complete"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("chrArab", "قباني^لنزار"),
+        ("chrFren", "Buc^Jérôme"),
+        ("chrGerm", "Äneas^Rüdiger"),
+        ("chrGreek", "Διονυσιος"),
+        ("chrH31", "Yamada^Tarou"),
+        ("chrH32", "ﾔﾏﾀﾞ^ﾀﾛｳ"),
+        ("chrHbrw", "שרון^דבורה"),
+        ("chrI2", "Hong^Gildong"),
+        ("chrRuss", "Люкceмбypг"),
+        ("chrX1", "Wang^XiaoDong"),
+        ("chrX2", "Wang^XiaoDong"),
+    ],
+)
+def test_name_in_any_character_set_is_held_as_unicode(technician, department, name, expected):
+    path = PYDICOM / "charset_files" / f"{name}.dcm"
+
+    submit_study(actor=technician, department=department, files=[path])
+
+    assert Patient.objects.get().name == expected
+
+
+def test_samples_have_their_line_in_the_index():
+    lines = (SAMPLES / "index.csv").read_text(encoding="utf-8").splitlines()[1:]
+    listed = {line.partition("/")[0] for line in lines}
+    assert listed == {path.parent.name for path in SAMPLES.glob("*/study.json")}
+    assert sum(path.stat().st_size for path in SAMPLES.rglob("*.dcm")) < 3_000_000
+
+
+def test_conflicting_files_never_replace_what_is_held(technician, department):
+    """The MR_small files are one image in many encodings, under one UID."""
+    files = sorted((PYDICOM / "test_files").glob("MR_small*.dcm"))
+
+    submission = submit_study(actor=technician, department=department, files=files)
+
+    assert Instance.objects.count() == 1
+    assert submission.files.filter(code="uid_conflict").count() == len(files) - 1
+    assert AuditEvent.objects.filter(action=Action.FILE_STORED).count() == 1

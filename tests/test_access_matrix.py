@@ -1,0 +1,273 @@
+"""Every address × every role × one's own and another department, from the URL map itself.
+
+The table below says who may use an address; the URL map says which addresses there are. One
+that is missing from the table fails the first test, so nothing is added unguarded.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from accounts.models import AuditEvent, Department, User
+from accounts.roles import ROLE_VERBS, Role, Verb
+from accounts.services import issue_token
+from classifier.models import Classification, Explanation
+from records.models import Instance, Origin, Study
+from records.services import open_submission
+from tests import factories
+
+PUBLIC = "public"
+SIGNED_IN = "signed in"
+
+IMAGE = next(Path("samples").glob("chest-*/*.dcm")).read_bytes()
+
+
+@dataclass(frozen=True)
+class World:
+    """A department with one of everything, and a person who belongs to it."""
+
+    department: Department
+    user: User
+    study: Study
+    instance: Instance
+    classification: Classification
+    submission_id: Any
+    token_id: Any
+
+
+Target = Callable[[World], dict[str, Any]]
+
+TARGETS: dict[str, Target] = {
+    "study": lambda world: {"pk": world.study.pk},
+    "patient": lambda world: {"pk": world.study.patient_id},
+    "instance": lambda world: {"pk": world.instance.pk},
+    "frame": lambda world: {"pk": world.instance.pk, "frame": 1},
+    "classification": lambda world: {"pk": world.classification.pk},
+    "overlay": lambda world: {
+        "pk": world.classification.pk,
+        "instance_pk": world.instance.pk,
+        "frame": 1,
+    },
+    "submission": lambda world: {"pk": world.submission_id},
+    "token": lambda world: {"pk": world.token_id},
+    "user": lambda world: {"pk": world.user.pk},
+    "department": lambda world: {"pk": world.department.pk},
+    "model": lambda world: {"pk": world.classification.model_version_id},
+    "task": lambda world: {"task": "chest-xray"},
+    "event": lambda world: {"event_id": AuditEvent.objects.all()[0].event_id},
+    "link": lambda world: {"uidb64": "MQ", "token": "set-password"},
+}
+WITHIN_A_DEPARTMENT = {
+    "study",
+    "patient",
+    "instance",
+    "frame",
+    "classification",
+    "overlay",
+    "submission",
+}
+
+Rule = tuple[str, str, str | Verb, str]
+
+RULES: list[Rule] = [
+    ("home", "get", SIGNED_IN, ""),
+    ("healthz", "get", PUBLIC, ""),
+    ("readyz", "get", PUBLIC, ""),
+    ("api-schema", "get", SIGNED_IN, ""),
+    ("api-docs", "get", SIGNED_IN, ""),
+    ("accounts:sign-in", "get", PUBLIC, ""),
+    ("accounts:sign-out", "post", SIGNED_IN, ""),
+    ("accounts:password-change", "get", SIGNED_IN, ""),
+    ("accounts:password-reset", "get", PUBLIC, ""),
+    ("accounts:password-reset-done", "get", PUBLIC, ""),
+    ("accounts:password-reset-confirm", "get", PUBLIC, "link"),
+    ("accounts:password-reset-complete", "get", PUBLIC, ""),
+    ("accounts:profile", "get", SIGNED_IN, ""),
+    ("accounts:token-create", "get", Verb.TOKEN_OWN, ""),
+    ("accounts:token-revoke", "post", Verb.TOKEN_OWN, "token"),
+    ("accounts:user-list", "get", Verb.ACCOUNT_MANAGE, ""),
+    ("accounts:user-list", "post", Verb.ACCOUNT_MANAGE, ""),
+    ("accounts:user-invite", "get", Verb.ACCOUNT_MANAGE, ""),
+    ("accounts:user-invite", "post", Verb.ACCOUNT_MANAGE, ""),
+    ("accounts:user-edit", "get", Verb.ACCOUNT_MANAGE, "user"),
+    ("accounts:user-edit", "post", Verb.ACCOUNT_MANAGE, "user"),
+    ("accounts:user-deactivate", "get", Verb.ACCOUNT_MANAGE, "user"),
+    ("accounts:user-deactivate", "post", Verb.ACCOUNT_MANAGE, "user"),
+    ("accounts:user-reactivate", "post", Verb.ACCOUNT_MANAGE, "user"),
+    ("accounts:user-password-link", "post", Verb.ACCOUNT_MANAGE, "user"),
+    ("accounts:department-list", "get", Verb.ACCOUNT_MANAGE, ""),
+    ("accounts:department-create", "get", Verb.ACCOUNT_MANAGE, ""),
+    ("accounts:department-create", "post", Verb.ACCOUNT_MANAGE, ""),
+    ("accounts:department-edit", "get", Verb.ACCOUNT_MANAGE, "department"),
+    ("accounts:department-edit", "post", Verb.ACCOUNT_MANAGE, "department"),
+    ("accounts:audit-list", "get", Verb.AUDIT_VIEW, ""),
+    ("accounts:audit-list", "post", Verb.AUDIT_VIEW, ""),
+    ("accounts:audit-export", "post", Verb.AUDIT_EXPORT, ""),
+    ("records:submit", "get", Verb.STUDY_SUBMIT, ""),
+    ("records:submission-create", "post", Verb.STUDY_SUBMIT, ""),
+    ("records:submission-detail", "get", Verb.STUDY_SUBMIT, "submission"),
+    ("records:submission-file-create", "post", Verb.STUDY_SUBMIT, "submission"),
+    ("records:submission-close", "post", Verb.STUDY_SUBMIT, "submission"),
+    ("records:study-list", "get", Verb.STUDY_VIEW, ""),
+    ("records:study-list", "post", Verb.STUDY_VIEW, ""),
+    ("records:study-detail", "get", Verb.STUDY_VIEW, "study"),
+    ("records:patient-list", "get", Verb.PATIENT_VIEW, ""),
+    ("records:patient-list", "post", Verb.PATIENT_VIEW, ""),
+    ("records:patient-detail", "get", Verb.PATIENT_VIEW, "patient"),
+    ("records:frame-png", "get", Verb.STUDY_VIEW, "frame"),
+    ("records:instance-file", "get", Verb.STUDY_VIEW, "instance"),
+    ("classifier:worklist", "get", Verb.STUDY_VIEW, ""),
+    ("classifier:worklist", "post", Verb.STUDY_VIEW, ""),
+    ("classifier:queue-pill", "get", Verb.QUEUE_VIEW, ""),
+    ("classifier:status", "get", Verb.STUDY_VIEW, "classification"),
+    ("classifier:opinion", "get", Verb.STUDY_VIEW, "classification"),
+    ("classifier:review-create", "post", Verb.REVIEW_CREATE, "classification"),
+    ("classifier:rerun", "post", Verb.STUDY_RERUN, "classification"),
+    ("classifier:overlay-png", "get", Verb.STUDY_VIEW, "overlay"),
+    ("classifier:model-list", "get", Verb.MODEL_VIEW, ""),
+    ("classifier:model-detail", "get", Verb.MODEL_VIEW, "model"),
+    ("classifier:model-deploy", "post", Verb.MODEL_DEPLOY, "model"),
+    ("classifier:task-withdraw", "post", Verb.MODEL_DEPLOY, "task"),
+    ("api-me", "get", SIGNED_IN, ""),
+    ("api-department-list", "get", SIGNED_IN, ""),
+    ("api-token-list", "get", Verb.TOKEN_OWN, ""),
+    ("api-token-list", "post", Verb.TOKEN_OWN, ""),
+    ("api-token-detail", "delete", Verb.TOKEN_OWN, "token"),
+    ("api-audit-event-list", "get", Verb.AUDIT_VIEW, ""),
+    ("api-audit-event-detail", "get", Verb.AUDIT_VIEW, "event"),
+    ("api-submission-list", "get", Verb.STUDY_SUBMIT, ""),
+    ("api-submission-list", "post", Verb.STUDY_SUBMIT, ""),
+    ("api-submission-detail", "get", Verb.STUDY_SUBMIT, "submission"),
+    ("api-patient-list", "get", Verb.PATIENT_VIEW, ""),
+    ("api-patient-detail", "get", Verb.PATIENT_VIEW, "patient"),
+    ("api-study-list", "get", Verb.STUDY_VIEW, ""),
+    ("api-study-detail", "get", Verb.STUDY_VIEW, "study"),
+    ("api-instance-list", "get", Verb.STUDY_VIEW, ""),
+    ("api-instance-detail", "get", Verb.STUDY_VIEW, "instance"),
+    ("api-instance-file", "get", Verb.STUDY_VIEW, "instance"),
+    ("api-instance-rendered", "get", Verb.STUDY_VIEW, "instance"),
+    ("api-classification-list", "get", Verb.STUDY_VIEW, ""),
+    ("api-classification-detail", "get", Verb.STUDY_VIEW, "classification"),
+    ("api-classification-rerun", "post", Verb.STUDY_RERUN, "classification"),
+    ("api-classification-review-list", "get", Verb.STUDY_VIEW, "classification"),
+    ("api-classification-review-list", "post", Verb.REVIEW_CREATE, "classification"),
+    ("api-model-version-list", "get", Verb.MODEL_VIEW, ""),
+    ("api-model-version-detail", "get", Verb.MODEL_VIEW, "model"),
+]
+
+REFUSALS = {401, 403, 404, 405}
+
+
+def url_names(patterns: list[Any], namespaces: tuple[str, ...] = ()) -> Iterator[str]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            inner = (pattern.namespace,) if pattern.namespace else ()
+            yield from url_names(pattern.url_patterns, namespaces + inner)
+        elif isinstance(pattern, URLPattern):
+            yield ":".join((*namespaces, pattern.name or f"unnamed {pattern.pattern}"))
+
+
+def may(role: Role, who: str | Verb) -> bool:
+    return who in {PUBLIC, SIGNED_IN} or who in ROLE_VERBS[role]
+
+
+@pytest.fixture
+def make_world(db: None) -> Callable[..., World]:
+    def make(*roles: Role) -> World:
+        department = factories.make_department()
+        user = factories.make_user(*roles, department=department)
+        sender = factories.make_user(Role.TECHNICIAN, department=department)
+        study = factories.make_study(department=department, content=IMAGE)
+        instance = study.series.get().instances.get()
+        version = factories.make_model_version()
+        row = Classification.objects.create(
+            study=study,
+            task="chest-xray",
+            state="awaiting_review",
+            finished_at="2026-01-01T00:00:00Z",
+            model_version=version,
+            model_digest=version.digest,
+            label="pneumonia",
+            probabilities={"normal": 0.1, "pneumonia": 0.9},
+        )
+        Explanation.objects.create(
+            classification=row, instance=instance, activation_maps={"pneumonia": [[0.0, 1.0]]}
+        )
+        submission = open_submission(actor=sender, department=department, origin=Origin.WEB)
+        token, _ = issue_token(actor=user, user=user, name="own", days=1)
+        return World(department, user, study, instance, row, submission.pk, token.pk)
+
+    return make
+
+
+def ask(client: Client, rule: Rule, world: World) -> HttpResponse:
+    name, method, _, target = rule
+    address = reverse(name, kwargs=TARGETS[target](world) if target else {})
+    return getattr(client, method)(address)
+
+
+def rule_id(rule: Rule) -> str:
+    return f"{rule[1]} {rule[0]}"
+
+
+def test_every_address_is_in_the_table():
+    assert set(url_names(get_resolver().url_patterns)) == {name for name, *_ in RULES}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=rule_id)
+def test_nobody_gets_in_without_signing_in(make_world, client, rule):
+    response = ask(client, rule, make_world(Role.TECHNICIAN))
+    if rule[2] == PUBLIC:
+        assert response.status_code not in REFUSALS
+    elif rule[0].startswith("api-") and rule[0] != "api-docs":
+        assert response.status_code == 401
+        assert response["WWW-Authenticate"]
+    else:
+        assert response.status_code == 302
+        assert response["Location"].startswith(reverse("accounts:sign-in"))
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("rule", RULES, ids=rule_id)
+def test_role_decides_the_verb_in_one_s_own_department(make_world, client, rule, role):
+    world = make_world(role)
+    client.force_login(world.user)
+    status = ask(client, rule, world).status_code
+    if may(role, rule[2]):
+        assert status not in REFUSALS
+        assert status < 500
+    else:
+        assert status == 403
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize(
+    "rule", [rule for rule in RULES if rule[3] in WITHIN_A_DEPARTMENT | {"token"}], ids=rule_id
+)
+def test_other_departments_are_out_of_sight(make_world, client, rule, role):
+    other = make_world(Role.TECHNICIAN)
+    client.force_login(make_world(role).user)
+    status = ask(client, rule, other).status_code
+    if rule[0] == "accounts:token-revoke" and role == Role.ADMINISTRATOR:
+        assert status not in REFUSALS
+    else:
+        assert status == (404 if may(role, rule[2]) else 403)
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize(
+    "name",
+    ["records:study-list", "records:patient-list", "classifier:worklist", "home"],
+)
+def test_lists_hold_nothing_of_other_departments(make_world, client, name, role):
+    other = make_world(Role.TECHNICIAN)
+    client.force_login(make_world(role).user)
+    page = client.get(reverse(name)).content.decode()
+    assert other.study.patient.display_name not in page
+    assert str(other.study.pk) not in page
