@@ -175,9 +175,13 @@ def _decide_state(*, held: int, refused: int) -> SubmissionState:
 
 
 def _studies_to_complete(submission: Submission) -> list[Study]:
-    """Every study that this batch added to, in an order in which locks can't cross."""
-    added = submission.files.filter(verdict=Verdict.STORED).values("study")
-    return list(Study.objects.filter(pk__in=added, state=StudyState.OPEN).order_by("pk"))
+    """Every open study that this batch holds files of, in an order in which locks can't cross.
+
+    Files held already count too: who sends a batch again after a broken connection says that
+    the study is whole, and must not wait for the sweeper.
+    """
+    held = submission.files.exclude(verdict=Verdict.REJECTED).values("study")
+    return list(Study.objects.filter(pk__in=held, state=StudyState.OPEN).order_by("pk"))
 
 
 @contextmanager

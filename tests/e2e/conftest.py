@@ -13,7 +13,7 @@ from tests.product import Client, Product, running
 SWIFT = {
     "CLASSIFICATION_LEASE_SECONDS": "5",
     "CLASSIFICATION_RING_AGAIN_SECONDS": "5",
-    "INTAKE_ABANDONED_AFTER": "20",
+    "INTAKE_ABANDONED_AFTER_SECONDS": "15",
     "TASK_SWEEP_SECONDS": "3",
     "INFERENCE_DEVICE": "cpu",
 }

@@ -73,6 +73,8 @@ def test_web_killed_during_an_upload_keeps_what_was_stored_and_takes_the_rest(
     (patient,) = {technician.get(f"studies/{study}/")["patient"]["id"] for study in studies}
     instances = technician.get(f"studies/?patient={patient}")["results"]
     assert sum(study["instance_count"] for study in instances) == len(files)
+    for study in studies:
+        technician.wait_for_state(study, "awaiting_review", "abstained")
 
 
 def test_submission_left_half_way_is_closed_and_classified(

@@ -92,6 +92,21 @@ def test_close_submission_leaves_other_open_studies_alone(submission, technician
     assert Study.objects.get(patient__mrn="P-2").state == StudyState.OPEN
 
 
+def test_close_submission_completes_a_study_that_was_sent_again_after_a_broken_batch(
+    submission, technician, department, heard
+):
+    content = make_dicom()
+    receive(submission, content)  # and then the sender's connection broke
+    again = open_submission(actor=technician, department=department, origin=Origin.API)
+
+    (file,) = receive(again, content)
+    close_submission(actor=technician, submission=again)
+
+    assert file.verdict == "duplicate"
+    assert Study.objects.get().state == StudyState.COMPLETE
+    assert len(heard) == 1
+
+
 def test_complete_study_again_changes_nothing(submission, heard):
     receive(submission, make_dicom())
     study = Study.objects.get()
