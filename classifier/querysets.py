@@ -56,10 +56,6 @@ class ClassificationQuerySet(models.QuerySet[Any]):
         """Without those that were superseded or cancelled."""
         return self.exclude(state__in=("superseded", "cancelled"))
 
-    def worklist(self) -> "ClassificationQuerySet":
-        """The current ones, the most urgent and oldest first: order them by WORKLIST_ORDER."""
-        return self.current().order_by(*WORKLIST_ORDER)
-
     def with_listing(self) -> "ClassificationQuerySet":
         """Fetch what a list row shows."""
         return self.select_related(

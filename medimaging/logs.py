@@ -5,6 +5,7 @@ import logging
 import logging.config
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import Any
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
@@ -40,3 +41,26 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
         return json.dumps(event, ensure_ascii=False)
+
+
+def log_settings(*, log_format: str, level: str, loggers: dict[str, Any]) -> dict[str, Any]:
+    """Everything to standard output, in one format: what `logging.config.dictConfig` takes."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"request_id": {"()": "medimaging.logs.RequestIdFilter"}},
+        "formatters": {
+            "line": {"()": "medimaging.logs.LineFormatter"},
+            "json": {"()": "medimaging.logs.JsonFormatter"},
+        },
+        "handlers": {
+            "console": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stdout",
+                "filters": ["request_id"],
+                "formatter": log_format,
+            }
+        },
+        "root": {"handlers": ["console"], "level": level},
+        "loggers": loggers,
+    }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import environ
 
-from medimaging import addresses
+from medimaging import addresses, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -313,24 +313,10 @@ CLASSIFICATION_RING_AGAIN_SECONDS = env.int("CLASSIFICATION_RING_AGAIN_SECONDS",
 
 LOG_FORMAT = env.str("LOG_FORMAT", default="line")
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "medimaging.logs.RequestIdFilter"}},
-    "formatters": {
-        "line": {"()": "medimaging.logs.LineFormatter"},
-        "json": {"()": "medimaging.logs.JsonFormatter"},
-    },
-    "handlers": {
-        "console": {
-            "class": "logging.StreamHandler",
-            "stream": "ext://sys.stdout",
-            "filters": ["request_id"],
-            "formatter": LOG_FORMAT,
-        }
-    },
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {
+LOGGING = logs.log_settings(
+    log_format=LOG_FORMAT,
+    level=LOG_LEVEL,
+    loggers={
         # Django's own set-up would mail errors with the request's content to ADMINS.
         "django": {"handlers": [], "propagate": True, "level": LOG_LEVEL},
         "django.server": {"handlers": [], "propagate": True},
@@ -339,7 +325,7 @@ LOGGING = {
         "celery.worker.strategy": {"level": "WARNING"},
         "pydicom": {"level": "ERROR"},
     },
-}
+)
 
 # Intake: what is accepted from outside. Everything is checked before anything is allocated.
 

@@ -2,6 +2,8 @@
 
 import os
 
+from medimaging.logs import log_settings
+
 bind = os.environ.get("WEB_BIND", "127.0.0.1:8000")
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -23,25 +25,11 @@ control_socket_disable = True
 accesslog = "-"
 # The path without its query: a search for a patient's name is nobody's business.
 access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(b)s bytes %(M)s ms %({x-request-id}o)s'
-logconfig_dict = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "medimaging.logs.RequestIdFilter"}},
-    "formatters": {
-        "line": {"()": "medimaging.logs.LineFormatter"},
-        "json": {"()": "medimaging.logs.JsonFormatter"},
-    },
-    "handlers": {
-        "console": {
-            "class": "logging.StreamHandler",
-            "stream": "ext://sys.stdout",
-            "filters": ["request_id"],
-            "formatter": os.environ.get("LOG_FORMAT", "line"),
-        }
-    },
-    "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {
+logconfig_dict = log_settings(
+    log_format=os.environ.get("LOG_FORMAT", "line"),
+    level="INFO",
+    loggers={
         "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
         "gunicorn.access": {"level": "INFO", "handlers": [], "propagate": True},
     },
-}
+)

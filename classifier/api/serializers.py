@@ -70,14 +70,6 @@ class InstanceScoreSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class FailureSerializer(serializers.Serializer):
-    """Why there is no answer, and what to do."""
-
-    code = serializers.CharField()
-    message = serializers.CharField()
-    action = serializers.CharField()
-
-
 class ClassificationSerializer(serializers.ModelSerializer[Classification]):
     """A network's answer about a study. `label` is empty while there is none."""
 

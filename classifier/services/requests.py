@@ -52,9 +52,7 @@ def _request(*, actor: User | None, study: Study, task: str) -> Classification:
         Classification.objects.select_for_update().current().filter(study=study, task=task).first()
     )
     if previous is not None:
-        previous.state = ClassificationState.SUPERSEDED
-        previous.lease_expires_at = None
-        previous.save(update_fields=["state", "lease_expires_at"])
+        _supersede(previous)
     row = Classification(
         study=study, task=task, priority=study.priority, requested_by=actor, supersedes=previous
     )
@@ -97,13 +95,18 @@ def _record_request(
     )
 
 
+def _supersede(row: Classification) -> None:
+    """Take a row out of the current ones; a worker that still holds it can't write any more."""
+    row.state = ClassificationState.SUPERSEDED
+    row.lease_expires_at = None
+    row.save(update_fields=["state", "lease_expires_at"])
+
+
 def _retire_other_tasks(*, actor: User | None, study: Study, tasks: set[str]) -> None:
     """Supersede what the study no longer raises: a late header may change what it is."""
     others = Classification.objects.select_for_update().current().filter(study=study)
     for row in others.exclude(task__in=tasks):
-        row.state = ClassificationState.SUPERSEDED
-        row.lease_expires_at = None
-        row.save(update_fields=["state", "lease_expires_at"])
+        _supersede(row)
         record_event(
             action=Action.CLASSIFICATION_SUPERSEDED,
             actor=actor,

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
@@ -11,12 +10,11 @@ from django.views.generic import TemplateView, View
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.models import Action, User
 from accounts.roles import Verb
-from accounts.views.lists import FilteredListView
 from classifier.forms import WAITING, WorklistForm
 from classifier.models import Classification
 from classifier.querysets import WORKLIST_ORDER
 from records.models import Submission
-from records.views.lists import record_list_read
+from records.views.lists import RecordedListView
 
 QUEUE_STATES = ("queued", "running", "awaiting_review", "failed", "abstained")
 
@@ -73,13 +71,15 @@ class QueuePillView(VerbRequiredMixin, View):
         )
 
 
-class WorklistView(FilteredListView):
+class WorklistView(RecordedListView):
     """Studies that wait for somebody, the most urgent and oldest first."""
 
     verb = Verb.STUDY_VIEW
     template_name = "classifier/worklist.html"
     rows_template_name = "classifier/_worklist_rows.html"
     rows_name = "classifications"
+    list_action = Action.STUDIES_SEARCHED
+    place = "worklist"
     key = WORKLIST_ORDER
 
     def make_filter_form(self, params: QueryDict | None) -> WorklistForm:
@@ -95,13 +95,3 @@ class WorklistView(FilteredListView):
     def more_context(self, rows: QuerySet[Any]) -> dict[str, Any]:
         """The state of the queue stands above the list."""
         return {"queue": queue_counts(signed_in_user(self.request))}
-
-    def after_reading(self, form: forms.Form) -> None:
-        """Reading the list is reading patients' names."""
-        record_list_read(
-            actor=signed_in_user(self.request),
-            action=Action.STUDIES_SEARCHED,
-            place="worklist",
-            filters=form.used() if isinstance(form, WorklistForm) and form.is_bound else {},
-            is_continued="cursor" in form.data,
-        )

@@ -177,8 +177,3 @@ class Instance(models.Model):
     def is_image(self) -> bool:
         """Tell whether there is anything to look at."""
         return self.number_of_frames > 0
-
-    @property
-    def is_classifiable(self) -> bool:
-        """Tell whether a network may be shown this instance."""
-        return self.is_image and not self.exclusion

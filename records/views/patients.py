@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django import forms
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -13,15 +12,14 @@ from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
 from accounts.models import Action
 from accounts.roles import Verb
-from accounts.views.lists import FilteredListView
 from records.forms import PatientFilterForm
 from records.models import Patient, Study
-from records.views.lists import record_list_read
+from records.views.lists import RecordedListView
 
 STUDIES_SHOWN = 200
 
 
-class PatientListView(FilteredListView):
+class PatientListView(RecordedListView):
     """The patients with a study in the person's departments, by name."""
 
     verb = Verb.PATIENT_VIEW
@@ -29,6 +27,8 @@ class PatientListView(FilteredListView):
     template_name = "records/patient_list.html"
     rows_template_name = "records/_patient_rows.html"
     rows_name = "patients"
+    list_action = Action.PATIENTS_SEARCHED
+    place = "patient-list"
     key = ("name", "id")
 
     def find_rows(self, filters: dict[str, Any]) -> QuerySet[Patient]:
@@ -36,16 +36,6 @@ class PatientListView(FilteredListView):
         user = signed_in_user(self.request)
         visible = Patient.objects.visible_to(user)
         return visible.matching(filters.get("q") or "").with_counts(user)
-
-    def after_reading(self, form: forms.Form) -> None:
-        """Reading the list is reading patients' names."""
-        record_list_read(
-            actor=signed_in_user(self.request),
-            action=Action.PATIENTS_SEARCHED,
-            place="patient-list",
-            filters=form.used() if isinstance(form, PatientFilterForm) and form.is_bound else {},
-            is_continued="cursor" in form.data,
-        )
 
 
 class PatientDetailView(VerbRequiredMixin, View):

@@ -5,7 +5,6 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from django import forms
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
@@ -15,10 +14,9 @@ from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
 from accounts.models import Action, AuditEvent
 from accounts.roles import Verb
-from accounts.views.lists import FilteredListView
 from records.forms import StudyFilterForm
 from records.models import Instance, Series, Study
-from records.views.lists import record_list_read
+from records.views.lists import RecordedListView
 
 PRIORS_SHOWN = 10
 EVENTS_SHOWN = 50
@@ -27,13 +25,15 @@ EXCLUDED_SHOWN = 20
 NOT_IN_TIMELINE = (Action.FILE_STORED, Action.FILE_DUPLICATE, Action.IMAGE_VIEWED)
 
 
-class StudyListView(FilteredListView):
+class StudyListView(RecordedListView):
     """The studies of the person's departments, newest first."""
 
     verb = Verb.STUDY_VIEW
     template_name = "records/study_list.html"
     rows_template_name = "records/_study_rows.html"
     rows_name = "studies"
+    list_action = Action.STUDIES_SEARCHED
+    place = "study-list"
     key = ("-received_at", "-id")
 
     def make_filter_form(self, params: QueryDict | None) -> StudyFilterForm:
@@ -45,16 +45,6 @@ class StudyListView(FilteredListView):
         """Narrow what the person may see."""
         visible = Study.objects.visible_to(signed_in_user(self.request))
         return visible.filtered(filters).with_listing()
-
-    def after_reading(self, form: forms.Form) -> None:
-        """Reading the list is reading patients' names."""
-        record_list_read(
-            actor=signed_in_user(self.request),
-            action=Action.STUDIES_SEARCHED,
-            place="study-list",
-            filters=form.used() if isinstance(form, StudyFilterForm) and form.is_bound else {},
-            is_continued="cursor" in form.data,
-        )
 
 
 class StudyDetailView(VerbRequiredMixin, View):
