@@ -13,6 +13,8 @@ from ml.typed_tables import build_typed
 
 # What a checkpoint depends on. Thresholds, limits and sentences can change without training anew.
 NETWORK_SECTIONS = ("data", "input", "model", "augmentation", "training")
+# What a network can be kept for; less is better of those that end in `loss`.
+MONITORS = ("robust_loss", "val_loss", "val_macro_auc", "val_balanced_accuracy")
 TASKS_DIR = Path(__file__).parent / "tasks"
 
 
@@ -56,11 +58,15 @@ class InputConfig:
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """The backbone and where its first weights come from: a path, `imagenet` or `none`."""
+    """The backbone and where its first weights come from: a path, `imagenet` or `none`.
+
+    `fixed_norms` keeps the batch norms' statistics and scales as the weights brought them.
+    """
 
     backbone: str
     width: float
     weights: str
+    fixed_norms: bool
     dropout: float
 
 
@@ -87,19 +93,33 @@ class AugmentationConfig:
     erase_side: float
     noise_share: float
     noise: float
+    mix_share: float
+    mix_alpha: float
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """The optimiser's schedule and when to stop."""
+    """The optimiser's schedule, what a mistake costs, and when to stop.
+
+    `loss` is `cross_entropy` or `focal` (Lin et al. 2017). `sampling` is `weighted` (every image
+    once an epoch, its loss weighted by balance) or `balanced` (images drawn by those weights).
+    `average_decay` keeps a moving average of the weights and judges that; 0 does without.
+    `frozen_epochs` trains the head alone first. The network kept is the best by `monitor`.
+    """
 
     epochs: int
     batch_size: int
     learning_rate: float
-    warmup_epochs: float
+    warmup_share: float
     weight_decay: float
+    loss: str
+    focal_gamma: float
     label_smoothing: float
+    sampling: str
     balance_power: float
+    average_decay: float
+    frozen_epochs: int
+    monitor: str
     patience: int
     seed: int
 
@@ -199,6 +219,13 @@ def _check(config: TaskConfig) -> None:
         "input.size must be a multiple of 32": config.input.size % 32 == 0,
         "decision.headline_label must be a label": decision.headline_label in data.labels,
         "decision.target_recall must lie in (0, 1)": 0 < decision.target_recall < 1,
+        "training.loss must be cross_entropy or focal": config.training.loss
+        in ("cross_entropy", "focal"),
+        "training.sampling must be weighted or balanced": config.training.sampling
+        in ("weighted", "balanced"),
+        "training.average_decay must lie in [0, 1)": 0 <= config.training.average_decay < 1,
+        f"training.monitor must be one of {', '.join(MONITORS)}": config.training.monitor
+        in MONITORS,
         "stage must be released or research": config.stage in ("released", "research"),
     }
     for rule, is_kept in rules.items():

@@ -89,3 +89,31 @@ def _expose(
     levels = levels + rng.uniform(-config.brightness, config.brightness)
     table = np.clip(np.rint(levels * 255), 0, 255).astype(int).tolist()
     return image.point(table * len(image.getbands()))
+
+
+def mix_batch(
+    images: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    config: AugmentationConfig,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Blend a share of the images, and their labels alike, with others of the batch.
+
+    Half of them as a whole (mixup, Zhang 2018), half by a pasted rectangle (CutMix, Yun 2019).
+    """
+    partners = rng.permutation(len(images))
+    mixed, labels = images.copy(), targets.copy()
+    rows, columns = images.shape[1:3]
+    for row in np.flatnonzero(rng.random(len(images)) < config.mix_share):
+        share = rng.beta(config.mix_alpha, config.mix_alpha)
+        other = partners[row]
+        if rng.random() < 0.5:
+            mixed[row] = share * images[row] + (1 - share) * images[other]
+        else:
+            height, width = (round(side * (1 - share) ** 0.5) for side in (rows, columns))
+            top, left = rng.integers(0, rows - height + 1), rng.integers(0, columns - width + 1)
+            place = (row, slice(top, top + height), slice(left, left + width))
+            mixed[place] = images[(other, *place[1:])]
+            share = 1 - height * width / (rows * columns)
+        labels[row] = share * targets[row] + (1 - share) * targets[other]
+    return mixed, labels

@@ -10,7 +10,7 @@ from ml.datasets import Example
 from ml.images import read_frames, to_display
 from ml.preprocessing import prepare_display
 from ml.task_config import TaskConfig
-from ml.training.augmentation import augment_display
+from ml.training.augmentation import augment_display, mix_batch
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
@@ -52,7 +52,14 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
         targets = np.zeros((len(rows), len(labels)), np.float32)
         for position, row in enumerate(rows):
             targets[position, labels.index(self.examples[row].label)] = 1
-        return np.stack([self._prepare(int(row)) for row in rows]), targets, self.weights[rows]
+        images = np.stack([self._prepare(int(row)) for row in rows])
+        if not self.is_shuffled:
+            return images, targets, self.weights[rows]
+        rng = np.random.default_rng([self.config.training.seed, self.epoch, len(self), index])
+        images, targets = mix_batch(images, targets, self.config.augmentation, rng)
+        if self.config.training.sampling == "balanced":
+            return images, targets, np.ones(len(rows), np.float32)
+        return images, targets, self.weights[rows]
 
     def on_epoch_end(self) -> None:
         """Draw a new order; Keras calls this after each epoch."""
@@ -65,8 +72,12 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def _draw_order(self) -> NDArray[np.int64]:
         order = np.arange(len(self.examples))
-        if self.is_shuffled:
-            np.random.default_rng([self.config.training.seed, self.epoch]).shuffle(order)
+        if not self.is_shuffled:
+            return order
+        rng = np.random.default_rng([self.config.training.seed, self.epoch])
+        if self.config.training.sampling == "balanced":
+            return rng.choice(order, len(order), p=self.weights / self.weights.sum())
+        rng.shuffle(order)
         return order
 
     def _prepare(self, row: int) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ import keras
 
 from ml.errors import TaskConfigInvalid
 from ml.task_config import ModelConfig, TaskConfig
+from ml.training.efficientnet_lite import build_efficientnet_lite, read_weights
 
 FEATURES = "features"
 EMBEDDING = "embedding"
@@ -26,11 +27,19 @@ def _efficientnet_v2_b0(_: ModelConfig, **options: Any) -> Any:
     return keras.applications.EfficientNetV2B0(**options)
 
 
+def _efficientnet_lite0(
+    _: ModelConfig, *, input_tensor: Any = None, input_shape: Any = None, **__: Any
+) -> Any:
+    images = keras.Input(input_shape) if input_tensor is None else input_tensor
+    return build_efficientnet_lite(0, images)
+
+
 # Each with the scale and offset from 0..255 to the range its weights were trained for; the last
 # one scales by itself.
 BACKBONES: dict[str, tuple[Callable[..., Any], float, float]] = {
     "mobilenetv2": (_mobilenet_v2, 1 / 127.5, -1.0),
     "resnet50v2": (_resnet50_v2, 1 / 127.5, -1.0),
+    "efficientnetlite0": (_efficientnet_lite0, 1 / 128, -127 / 128),
     "efficientnetv2b0": (_efficientnet_v2_b0, 1.0, 0.0),
 }
 
@@ -52,9 +61,9 @@ def build_network(config: TaskConfig) -> Any:
     backbone = build(config.model, include_top=False, weights=None, input_tensor=scaled)
     _load_weights(backbone, build, config)
     for layer in backbone.layers:
-        # The de-quantised weights carry no batch statistics; training=False is not enough,
-        # because fit() overrides it.
-        if isinstance(layer, keras.layers.BatchNormalization):
+        # Weights may carry no batch statistics; training=False is not enough, because fit()
+        # overrides it.
+        if isinstance(layer, keras.layers.BatchNormalization) and config.model.fixed_norms:
             layer.trainable = False
     maps = keras.layers.Identity(name=FEATURES)(backbone.output)
     pooled = keras.layers.GlobalAveragePooling2D(name=EMBEDDING)(maps)
@@ -76,5 +85,8 @@ def _load_weights(backbone: Any, build: Callable[..., Any], config: TaskConfig) 
         path = Path(config.model.weights)
         if not path.is_file():
             raise TaskConfigInvalid(path=config.task, detail=f"no weights file {path}")
-        pretrained.load_weights(path)
+        if path.suffix == ".pth":
+            read_weights(pretrained, path)
+        else:
+            pretrained.load_weights(path)
     backbone.set_weights(pretrained.get_weights())

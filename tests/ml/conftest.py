@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from ml.bundles import find_task_bundle
-from ml.cli import BUNDLES_DIR, main
+from ml.cli import main
+from ml.commands.options import BUNDLES_DIR
 from ml.predictor import Predictor, open_predictor
 from tests.ml.pictures import write_dataset
 from tests.prerequisites import SHARED, skip_or_fail
@@ -52,8 +53,8 @@ def tiny_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole training of a very small network by the command line: `run/` and `bundles/`."""
     folder = tmp_path_factory.mktemp("training")
     overrides = [part for pair in TINY for part in ("--set", pair)]
-    arguments = ["train", "chest-xray", "--data", str(tiny_data), *overrides]
-    places = ["--run", str(folder / "run"), "--out", str(folder / "bundles")]
+    arguments = ["chest-xray", "--data", str(tiny_data), *overrides, "--run", str(folder / "run")]
     (folder / "bundles").mkdir()
-    assert main([*arguments, *places]) == 0
+    assert main(["train", *arguments]) == 0
+    assert main(["export", *arguments, "--out", str(folder / "bundles")]) == 0
     return folder

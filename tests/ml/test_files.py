@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ml.bundles import find_bundles, find_task_bundle, load_bundle
-from ml.cli import BUNDLES_DIR
+from ml.commands.options import BUNDLES_DIR
 from ml.datasets import balance_weights, load_dataset
 from ml.errors import BundleInvalid, BundleTampered, DataInvalid, TaskConfigInvalid
 from ml.manifest import read_manifest, write_manifest

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from ml.bundles import load_bundle
-from ml.cli import main, parse_overrides
+from ml.cli import main
+from ml.commands.options import parse_overrides
 from ml.datasets import load_dataset
 from ml.errors import BundleInvalid
 from ml.evaluation.metrics import bootstrap, calibration_error, macro_auc, roc_auc, score_labels
@@ -91,7 +92,7 @@ def test_evaluate_command_gives_the_figures_of_the_export(
 def test_train_command_refuses_when_the_weights_are_missing(
     tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    places = ["--run", str(tmp_path / "run"), "--out", str(tmp_path)]
+    places = ["--run", str(tmp_path / "run")]
     missing = ["--set", 'model.weights="nowhere.h5"', "--set", "input.size=32"]
     assert main(["train", "chest-xray", "--data", str(tiny_data), *missing, *places]) == 2
     assert "no weights file" in capsys.readouterr().err
