@@ -16,10 +16,11 @@ LOCK := $(BIN)/uv pip compile --python-version 3.11 --python-platform x86_64-man
 SOURCES := accounts classifier medimaging ml records
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test run test lint types fmt openapi lock bench clean
+.PHONY: help install install-test backbones run test lint types fmt openapi lock bench clean
 
 help:
 	@echo "make run        start everything on http://$(HOST):$(PORT) (PORT=, HOST=)"
+	@echo "make backbones  fetch the first weights that training starts from"
 	@echo "make test       every check and test"
 	@echo "make lint       style, import rules, templates, migrations, OpenAPI document"
 	@echo "make types      mypy"
@@ -43,6 +44,9 @@ $(STAMPS)/test: $(STAMPS)/base requirements/train.txt requirements/test.txt
 	@echo "Installing what training and tests need ..."
 	@$(INSTALL) -r requirements/train.txt -r requirements/test.txt
 	@touch $@
+
+backbones: install-test
+	@$(PIP) install --require-hashes --no-deps --upgrade --target var/backbones -r requirements/backbones.txt
 
 run: install
 	@$(BIN)/python manage.py quickstart --host $(HOST) --port $(PORT)
@@ -74,7 +78,7 @@ openapi: install-test
 
 # In this order: each set is resolved against the ones before it.
 lock: install-test
-	for set in base train test gpu; do \
+	for set in base train test gpu backbones; do \
 		$(LOCK) requirements/$$set.in --output-file requirements/$$set.txt || exit 1; \
 	done
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,15 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
+class GateResult:
+    """What a release had to reach, and what it reached."""
+
+    minimum: float
+    value: float
+    is_met: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Parity:
     """Agreement of the OpenVINO and TensorFlow artefacts on the validation images."""
 
@@ -99,6 +108,7 @@ class Manifest:
     metrics: dict[str, Metric]
     parity: Parity
     files: dict[str, str]
+    gate: dict[str, GateResult] = field(default_factory=dict)
 
 
 def read_manifest(bundle: Path) -> tuple[Manifest, bytes]:

@@ -81,6 +81,7 @@ class AugmentationConfig:
     zoom_out: float
     aspect: float
     flip: bool
+    quarter_turns: bool
     expose_share: float
     gamma: float
     contrast: float
@@ -161,7 +162,12 @@ class CardConfig:
 
 @dataclass(frozen=True, slots=True)
 class TaskConfig:
-    """One task, whole. `digest` is the SHA-256 of the choices that shape the network."""
+    """One task, whole.
+
+    `stage` is the highest that a bundle can have: one whose figures stay below the `gate` (least
+    value by metric) is `research` whatever stands here. `digest` is the SHA-256 of the choices
+    that shape the network.
+    """
 
     task: str
     title: str
@@ -174,6 +180,7 @@ class TaskConfig:
     training: TrainingConfig
     decision: DecisionConfig
     scope: ScopeConfig
+    gate: dict[str, float]
     card: CardConfig
     digest: str
 

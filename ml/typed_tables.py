@@ -11,15 +11,25 @@ Built = TypeVar("Built")
 def build_typed(kind: type[Built], table: Mapping[str, Any], where: str = "") -> Built:
     """A dataclass of `kind` with the table's values, its nested dataclasses included.
 
-    Raises ValueError for missing or unknown entries, TypeError for a value of another type.
+    Only what has a default may be missing. Raises ValueError for missing or unknown entries,
+    TypeError for a value of another type.
     """
     if not isinstance(table, Mapping):
         raise TypeError(f"{where or 'file'}: {table!r} is not a table")
     hints = get_type_hints(kind)
-    unknown, missing = sorted(set(table) - set(hints)), sorted(set(hints) - set(table))
+    unknown, missing = sorted(set(table) - set(hints)), sorted(_required(kind) - set(table))
     if unknown or missing:
         raise ValueError(f"{where or 'file'}: unknown {unknown}, missing {missing}")
-    return kind(**{name: _convert(hints[name], table[name], f"{where}{name}") for name in hints})
+    return kind(**{name: _convert(hints[name], table[name], f"{where}{name}") for name in table})
+
+
+def _required(kind: Any) -> set[str]:
+    missing = dataclasses.MISSING
+    return {
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is missing and field.default_factory is missing
+    }
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

@@ -3,7 +3,7 @@
 import dataclasses
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +18,7 @@ from ml.bundles import EMBEDDINGS, MODEL_CARD, OPENVINO_MODEL, Bundle, hash_file
 from ml.calibration import choose_threshold, fit_temperature, softmax
 from ml.datasets import Dataset, Example, balance_weights
 from ml.distance import fit_space, load_space
-from ml.errors import BundleInvalid
+from ml.errors import BundleInvalid, TaskConfigInvalid
 from ml.evaluation.plots import plot_history
 from ml.evaluation.report import evaluate_bundle
 from ml.exporting.artefacts import (
@@ -34,11 +34,15 @@ from ml.manifest import (
     MANIFEST,
     SCHEMA,
     Distance,
+    GateResult,
     Manifest,
+    Metric,
     Operating,
     TrainingRecord,
+    read_manifest,
     write_manifest,
 )
+from ml.openings import Opening, read_openings, record_opening
 from ml.predictor import Predictor, open_predictor
 from ml.preprocessing import PREPROCESSING_VERSION, prepare_frame
 from ml.runtimes import Floats, Runtime
@@ -68,8 +72,9 @@ def export_bundle(
     """Make `<root>/<task>/<version>/` of the run's best network; returns that folder.
 
     Calibration, thresholds and limits come from the validation split; the test split is only
-    scored, after everything is fixed. Raises BundleInvalid when that version exists already, and
-    ParityFailed; nothing is left behind then.
+    scored, after everything is fixed, and that look is recorded. The stage is `research` when
+    the figures stay below the task's gate. Raises BundleInvalid when that version exists already,
+    and ParityFailed; nothing is left behind then.
     """
     target = root / config.task / config.version
     if target.exists() and not replace:
@@ -79,6 +84,8 @@ def export_bundle(
         draft = Path(scratch) / config.version
         draft.mkdir()
         _fill_draft(config, dataset, run, draft)
+        record_opening(target, split="test", purpose="export")
+        _complete_draft(config, dataset, draft, read_openings(target.parent))
         if target.exists():
             shutil.rmtree(target)
         draft.rename(target)
@@ -96,13 +103,40 @@ def _fill_draft(config: TaskConfig, dataset: Dataset, run: Path, draft: Path) ->
     training = _run_split(engine, config, dataset.of_split("train"))
     fit_space(training.embeddings, training.targets).save(draft / EMBEDDINGS)
     manifest = _make_manifest(config, dataset, run, network, engine, draft)
-    predictor = Predictor(Bundle(path=draft, manifest=manifest, digest=""), engine)
-    evaluation = evaluate_bundle(predictor, config, dataset, draft)
+    write_manifest(manifest, draft)
     shutil.copyfile(run / HISTORY, draft / CURVES_TABLE)
     plot_history(run / HISTORY, draft / CURVES)
-    manifest = dataclasses.replace(manifest, metrics=evaluation.metrics)
-    (draft / MODEL_CARD).write_text(render_card(manifest, config, evaluation))
+
+
+def _complete_draft(
+    config: TaskConfig, dataset: Dataset, draft: Path, openings: Sequence[Opening]
+) -> None:
+    """Score the test split, hold the figures against the gate, write the card, and seal."""
+    manifest, _ = read_manifest(draft)
+    spec = manifest.input
+    engine = compile_network(draft / OPENVINO_MODEL, size=spec.size, channels=spec.channels)
+    predictor = Predictor(Bundle(path=draft, manifest=manifest, digest=""), engine)
+    evaluation = evaluate_bundle(predictor, config, dataset, draft)
+    gate = judge_gate(config, evaluation.metrics)
+    is_released = all(result.is_met for result in gate.values())
+    manifest = dataclasses.replace(
+        manifest,
+        metrics=evaluation.metrics,
+        gate=gate,
+        stage=config.stage if is_released else "research",
+    )
+    (draft / MODEL_CARD).write_text(render_card(manifest, config, evaluation, openings))
     _seal(manifest, draft)
+
+
+def judge_gate(config: TaskConfig, metrics: Mapping[str, Metric]) -> dict[str, GateResult]:
+    """Each figure of the gate against its least value; raises TaskConfigInvalid for no figure."""
+    if absent := set(config.gate) - set(metrics):
+        raise TaskConfigInvalid(path=config.task, detail=f"gate: no figure {min(absent)}")
+    return {
+        name: GateResult(minimum, metrics[name].value, metrics[name].value >= minimum)
+        for name, minimum in config.gate.items()
+    }
 
 
 def _run_split(engine: Runtime, config: TaskConfig, examples: Sequence[Example]) -> Outputs:

@@ -1,19 +1,27 @@
 """The model card: what the bundle is for, what it reached, and where it must not be trusted."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ml.evaluation.report import Evaluation
 from ml.manifest import Manifest, Metric
+from ml.openings import Opening
 from ml.task_config import TaskConfig
 
 
-def render_card(manifest: Manifest, config: TaskConfig, evaluation: Evaluation) -> str:
+def render_card(
+    manifest: Manifest,
+    config: TaskConfig,
+    evaluation: Evaluation,
+    openings: Sequence[Opening],
+) -> str:
     """The card as Markdown, from the manifest, the evaluation and the task file's sentences."""
     parts = [
         f"# {manifest.title} {manifest.version}",
         f"**Not for clinical use.** Stage: {manifest.stage}. {config.card.intended_use}",
         _describe(manifest),
+        _render_gate(manifest),
         "## Figures on the test split",
+        _render_openings(openings),
         _render_metrics(manifest),
         _render_sources(evaluation, manifest),
         _render_baseline(evaluation),
@@ -46,6 +54,25 @@ def _describe(manifest: Manifest) -> str:
         ("Made", manifest.created),
     ]
     return _table(("", ""), rows)
+
+
+def _render_gate(manifest: Manifest) -> str:
+    """What the stage rests on; nothing for a task without a gate."""
+    if not manifest.gate:
+        return ""
+    rows = [
+        (name, f"{result.minimum:g}", f"{result.value:.3f}", "yes" if result.is_met else "**no**")
+        for name, result in manifest.gate.items()
+    ]
+    table = _table(("figure", "at least", "reached", "met"), rows)
+    return f"## Release gate\n\nBelow it a bundle is for research only.\n\n{table}"
+
+
+def _render_openings(openings: Sequence[Opening]) -> str:
+    lines = [f"{one.opened[:10]}: {one.version}, {one.purpose}" for one in openings]
+    count = len(lines)
+    note = f"The test split was looked at {count} time{'s' if count != 1 else ''} for this task:"
+    return f"{note}\n\n{_list(lines)}"
 
 
 def _render_metrics(manifest: Manifest) -> str:
@@ -115,7 +142,8 @@ def _render_reproduction(manifest: Manifest) -> str:
     software = ", ".join(f"{name} {number}" for name, number in training.software.items())
     return _list(
         (
-            f"`python -m ml train {manifest.task} --data ../shared/data`",
+            f"`python -m ml train {manifest.task} --data ../shared/data`, then "
+            f"`python -m ml export {manifest.task} --data ../shared/data`",
             f"Table {training.data_table}, SHA-256 `{training.data_sha256}`.",
             f"Choices in the task file, SHA-256 `{training.config_sha256}`.",
             f"Best of {training.epochs} epochs: {training.best_epoch}. {software}.",

@@ -17,7 +17,9 @@ def augment_display(
     Each kind of change is left out now and then, so that the image as it is, with its full
     sharpness, stays among what the network learns from.
     """
-    image = Image.fromarray(shown)
+    if config.quarter_turns:
+        shown = np.rot90(shown, int(rng.integers(0, 4)))
+    image = Image.fromarray(np.ascontiguousarray(shown))
     if rng.random() < config.move_share:
         image = _move(image, config, rng)
     if rng.random() < config.equalize_share:
