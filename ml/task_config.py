@@ -15,6 +15,7 @@ from ml.typed_tables import build_typed
 NETWORK_SECTIONS = ("data", "input", "model", "augmentation", "training")
 # What a network can be kept for; less is better of those that end in `loss`.
 MONITORS = ("robust_loss", "val_loss", "val_macro_auc", "val_balanced_accuracy")
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "auto")
 TASKS_DIR = Path(__file__).parent / "tasks"
 
 
@@ -28,10 +29,31 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
-class DataConfig:
-    """Which table, which labels in which order, and which labels of the set stand for another."""
+class ExtraTable:
+    """Another table joined to the task's: `mapping` leads from its labels to the task's.
+
+    `*` stands for every label not named; rows that nothing maps are left out. At most
+    `limit_per_cell` images of each source, label of the table and split are taken, 0 for all.
+    """
 
     table: str
+    mapping: dict[str, str]
+    limit_per_cell: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """Which table, which labels in which order, and which labels of the set stand for another.
+
+    An empty `table` leaves it to what lies in the data's folder. At most `limit_per_label` images
+    of each label and split are used, 0 for all. `excluded` is a CSV file beside the task files
+    whose column `path` names images to leave out, as `audit-data` writes it; empty for none.
+    """
+
+    table: str
+    extra: tuple[ExtraTable, ...]
+    limit_per_label: int
+    excluded: str
     labels: tuple[str, ...]
     normal_label: str
     mapping: dict[str, str]
@@ -105,7 +127,9 @@ class TrainingConfig:
     `loss` is `cross_entropy` or `focal` (Lin et al. 2017). `sampling` is `weighted` (every image
     once an epoch, its loss weighted by balance) or `balanced` (images drawn by those weights).
     `average_decay` keeps a moving average of the weights and judges that; 0 does without.
-    `frozen_epochs` trains the head alone first. The network kept is the best by `monitor`.
+    `frozen_epochs` trains the head alone first; then the last layers of the backbone join, from
+    the share `unfreeze_from` of its depth on (0: all of them). `precision` is a Keras dtype
+    policy, or `auto`: half floats on a GPU alone. The network kept is the best by `monitor`.
     """
 
     epochs: int
@@ -120,6 +144,8 @@ class TrainingConfig:
     balance_power: float
     average_decay: float
     frozen_epochs: int
+    unfreeze_from: float
+    precision: str
     monitor: str
     patience: int
     seed: int
@@ -127,9 +153,17 @@ class TrainingConfig:
 
 @dataclass(frozen=True, slots=True)
 class DecisionConfig:
-    """How scores become a label, and which group of the data the headline figure comes from."""
+    """How scores become a label, and which group of the data the headline figure comes from.
 
+    `recall_labels` are those whose missing costs most: each gets a threshold that keeps
+    `target_recall` of it. Around a threshold an answer is indeterminate until at most `band_error`
+    of the answers beyond are wrong, within `band_share` of the validation images.
+    """
+
+    recall_labels: tuple[str, ...]
     target_recall: float
+    band_error: float
+    band_share: float
     aggregation: str
     headline_source: str
     headline_label: str
@@ -137,7 +171,11 @@ class DecisionConfig:
 
 @dataclass(frozen=True, slots=True)
 class ScopeConfig:
-    """What an image must be to be classified at all; empty lists accept anything."""
+    """What an image must be to be classified at all; empty lists accept anything.
+
+    `accepted_kinds` are kinds of rejects (`ml.rejects`) that this task takes after all. With
+    `any_colour` grey images are taken as well as coloured ones, whatever the input's colour.
+    """
 
     modalities: tuple[str, ...]
     body_parts: tuple[str, ...]
@@ -148,6 +186,8 @@ class ScopeConfig:
     min_side: int
     max_aspect_ratio: float
     max_validation_refusal: float
+    accepted_kinds: tuple[str, ...] = ()
+    any_colour: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,27 +254,47 @@ def load_task(path: Path, *, overrides: Mapping[str, Any] | None = None) -> Task
 
 
 def _check(config: TaskConfig) -> None:
+    for rule, is_kept in (_data_rules(config) | _training_rules(config)).items():
+        if not is_kept:
+            raise ValueError(rule)
+
+
+def _data_rules(config: TaskConfig) -> dict[str, bool]:
     data, decision = config.data, config.decision
-    rules = {
+    mapped = set(data.mapping.values()).union(*(extra.mapping.values() for extra in data.extra))
+    limits = (data.limit_per_label, *(extra.limit_per_cell for extra in data.extra))
+    return {
         "data.labels must not repeat": len(set(data.labels)) == len(data.labels),
         "data.normal_label must be a label": data.normal_label in data.labels,
-        "data.mapping must lead to labels": set(data.mapping.values()) <= set(data.labels),
+        "data.mapping and those of data.extra must lead to labels": mapped <= set(data.labels),
         "data.codes must code every label": set(data.codes) == set(data.labels),
+        "limits of data must not be negative": min(limits) >= 0,
+        "input.size must be positive": config.input.size > 0,
         "input.colour must be grey or rgb": config.input.colour in ("grey", "rgb"),
         "input.contrast must be stretched or as_shown": config.input.contrast
         in ("stretched", "as_shown"),
-        "input.size must be a multiple of 32": config.input.size % 32 == 0,
         "decision.headline_label must be a label": decision.headline_label in data.labels,
+        "decision.recall_labels must be labels": set(decision.recall_labels) <= set(data.labels),
         "decision.target_recall must lie in (0, 1)": 0 < decision.target_recall < 1,
-        "training.loss must be cross_entropy or focal": config.training.loss
-        in ("cross_entropy", "focal"),
-        "training.sampling must be weighted or balanced": config.training.sampling
-        in ("weighted", "balanced"),
-        "training.average_decay must lie in [0, 1)": 0 <= config.training.average_decay < 1,
-        f"training.monitor must be one of {', '.join(MONITORS)}": config.training.monitor
-        in MONITORS,
         "stage must be released or research": config.stage in ("released", "research"),
     }
-    for rule, is_kept in rules.items():
-        if not is_kept:
-            raise ValueError(rule)
+
+
+def _training_rules(config: TaskConfig) -> dict[str, bool]:
+    training, model = config.training, config.model
+    return {
+        "model.width must be positive": model.width > 0,
+        "model.dropout must lie in [0, 1)": 0 <= model.dropout < 1,
+        "training.epochs and training.batch_size must be positive": training.epochs > 0
+        and training.batch_size > 0,
+        "training.learning_rate must be positive": training.learning_rate > 0,
+        "training.loss must be cross_entropy or focal": training.loss in ("cross_entropy", "focal"),
+        "training.sampling must be weighted or balanced": training.sampling
+        in ("weighted", "balanced"),
+        "training.average_decay must lie in [0, 1)": 0 <= training.average_decay < 1,
+        "training.frozen_epochs must not be negative": training.frozen_epochs >= 0,
+        "training.unfreeze_from must lie in [0, 1]": 0 <= training.unfreeze_from <= 1,
+        f"training.precision must be one of {', '.join(PRECISIONS)}": training.precision
+        in PRECISIONS,
+        f"training.monitor must be one of {', '.join(MONITORS)}": training.monitor in MONITORS,
+    }

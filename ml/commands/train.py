@@ -1,7 +1,14 @@
-"""`python -m ml train`: train a task's network into a run folder."""
+"""`python -m ml train`: train a task's network into a run folder.
+
+The task file says everything that shapes the network; `--set` overrides one entry of it. The run's
+folder gets best.keras (the network, float32), history.csv and curves.png (every figure by epoch),
+and latest.npz, from which a stopped run goes on and ends with the same weights. The test split is
+never looked at.
+"""
 
 import argparse
 import sys
+from pathlib import Path
 
 from ml.commands.options import (
     add_run_option,
@@ -12,22 +19,57 @@ from ml.commands.options import (
 )
 
 SUMMARY = "train a task's network; goes on where a stopped run left off"
+EPILOG = """\
+examples:
+  python -m ml train chest-xray --data ../shared/data
+  python -m ml train chest-xray --data ../shared/data --run var/training/chest \\
+      --set training.epochs=20 --set 'training.monitor="val_macro_auc"'
+  python -m ml train my-task.toml --data scans/           the same, for a task file of your own
+  python -m ml train chest-xray --data mine/ --set 'data.table=""'          folders of classes
+  python -m ml train brain-mri --data ../shared/data --set 'model.weights="var/a/best.keras"'
+
+what --data may be:
+  a folder with the task's table, or with labels.csv: columns path, label, source, group, split;
+  a CSV file itself; of DICOM files source and group may be left to their headers;
+  folders <label>/*, or train/<label>/* and so on. Splits that are missing are drawn by group.
+
+what model.backbone may be:
+  efficientnetlite0 efficientnetlite1 efficientnetlite2 efficientnetv2b0 efficientnetv2b3
+  efficientnetv2s mobilenetv2 resnet50 resnet50v2 densenet121 inceptionv3 vgg16
+  residual    our own small network, to be trained from the start
+  cnn4-150 cnn5-64    references with a hidden layer; they can't be exported
+
+what model.weights may be:
+  none, imagenet (fetched by Keras), a .h5 or .weights.h5 without the top, a .pth of
+  EfficientNet-Lite, or the best.keras of a run of the same backbone, of any task
+
+GPUs are found by themselves and share each batch; CUDA_VISIBLE_DEVICES= hides them. The backend
+is KERAS_BACKEND=tensorflow (the default) or jax.
+"""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
     add_task_options(parser)
     add_run_option(parser)
+    parser.add_argument(
+        "--workers", type=int, help="threads that prepare images; one for each core by default"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train; the test split is never looked at. `export` makes the bundle."""
+    """Train, and print the run's folder; `export` makes the bundle."""
     quieten_engines()
-    from ml.datasets import load_dataset
+    from ml.datasets import SPLITS, load_dataset
     from ml.training.loop import train_network
 
     config = load_config(options)
-    folder = find_run(options, config)
-    train_network(config, load_dataset(options.data, config.data), folder)
+    folder: Path = find_run(options, config)
+    dataset = load_dataset(options.data, config.data)
+    counts = ", ".join(f"{len(dataset.of_split(split))} {split}" for split in SPLITS)
+    sys.stderr.write(f"{dataset.origin}: {counts} images\n")
+    train_network(config, dataset, folder, workers=options.workers)
     sys.stdout.write(f"{folder}\n")
     return 0

@@ -1,25 +1,47 @@
 """Batches for Keras: images decoded once, augmented anew in every epoch, weights attached."""
 
+import os
+from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
 
 from ml.datasets import Example
+from ml.errors import DataInvalid, MLError
 from ml.images import read_frames, to_display
 from ml.preprocessing import prepare_display
 from ml.task_config import TaskConfig
 from ml.training.augmentation import augment_display, mix_batch
+from ml.training.cache import ArrayCache
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+
+# Bytes that the decoded images of one split may take; what doesn't fit is decoded every time.
+CACHE_BYTES = 1024**3
+# Stored at most this many times as wide as the input: enough to enlarge a part of it.
+STORED_SCALE = 2
+MAX_WORKERS = 8
+# Tells the draws that mix a batch from those that change an image.
+MIXING = 1
+
+
+def count_workers() -> int:
+    """Threads that prepare batches: Pillow and numpy let them run beside one another."""
+    return min(MAX_WORKERS, len(os.sched_getaffinity(0)))
 
 
 class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
     """(images, one-hot labels, weights) of the examples, shuffled and augmented if asked for.
 
-    The random changes depend on the seed, the epoch and the image alone, so a resumed run sees
-    what an uninterrupted one would have seen.
+    The random changes depend on the seed, the epoch and the image alone, not on the threads, so a
+    resumed run sees what an uninterrupted one would have seen. `is_whole` leaves out the images
+    that fill no batch, for devices that share each batch evenly.
     """
 
     def __init__(
@@ -30,45 +52,71 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
         weights: Sequence[float],
         is_augmented: bool = False,
         is_shuffled: bool = False,
-        first_epoch: int = 0,
+        is_whole: bool = False,
+        workers: int | None = None,
     ) -> None:
-        super().__init__(workers=1, max_queue_size=8)
+        super().__init__(workers=workers or count_workers(), max_queue_size=8)
         self.examples = list(examples)
         self.config = config
         self.weights = np.asarray(weights, np.float32)
         self.is_augmented = is_augmented
         self.is_shuffled = is_shuffled
-        self.epoch = first_epoch
-        self._shown: dict[int, NDArray[np.uint8]] = {}
-        self._order = self._draw_order()
+        self.is_whole = is_whole
+        labels = {label: index for index, label in enumerate(config.data.labels)}
+        self.targets = np.array([labels[example.label] for example in self.examples], np.int64)
+        self.cache: ArrayCache[Any] = ArrayCache(CACHE_BYTES)
+        self.start_epoch(0)
 
     def __len__(self) -> int:
-        return -(-len(self.examples) // self.config.training.batch_size)
+        size = self.config.training.batch_size
+        full = len(self.examples) // size
+        return full if self.is_whole else -(-len(self.examples) // size)
 
     def __getitem__(self, index: int) -> Batch:
         size = self.config.training.batch_size
         rows = self._order[index * size : (index + 1) * size]
-        labels = self.config.data.labels
-        targets = np.zeros((len(rows), len(labels)), np.float32)
-        for position, row in enumerate(rows):
-            targets[position, labels.index(self.examples[row].label)] = 1
-        images = np.stack([self._prepare(int(row)) for row in rows])
+        targets = np.eye(len(self.config.data.labels), dtype=np.float32)[self.targets[rows]]
+        repeats = self._repeats[index * size : (index + 1) * size]
+        images = np.stack([self._prepare(*pair) for pair in zip(rows, repeats, strict=True)])
+        weights = self.weights[rows]
         if not self.is_shuffled:
-            return images, targets, self.weights[rows]
-        rng = np.random.default_rng([self.config.training.seed, self.epoch, len(self), index])
-        images, targets = mix_batch(images, targets, self.config.augmentation, rng)
+            return images, targets, weights
         if self.config.training.sampling == "balanced":
-            return images, targets, np.ones(len(rows), np.float32)
-        return images, targets, self.weights[rows]
+            weights = np.ones(len(rows), np.float32)
+        rng = np.random.default_rng([self.config.training.seed, self.epoch, index, 0, MIXING])
+        # The weight is mixed as the labels are: it rides along as one more column.
+        labelled = np.column_stack([targets, weights])
+        images, labelled = mix_batch(images, labelled, self.config.augmentation, rng)
+        return images, labelled[:, :-1], labelled[:, -1]
 
-    def on_epoch_end(self) -> None:
-        """Draw a new order; Keras calls this after each epoch."""
-        self.epoch += 1
+    def load(self) -> None:
+        """Decode what can be kept, before the first epoch; raises DataInvalid for a broken image.
+
+        Later the engine would turn that error into one of its own.
+        """
+        with ThreadPoolExecutor(self.workers) as pool:
+            rows = range(len(self.examples))
+            found = pool.map(self._try_row, rows)
+            for _ in tqdm(found, total=len(rows), desc="reading", unit="image", disable=None):
+                pass
+
+    def _try_row(self, row: int) -> None:
+        if self.cache.is_full:
+            return
+        try:
+            self._prepare_stored(row)
+        except MLError as error:
+            raise DataInvalid(path=self.examples[row].path, detail=error.message) from error
+
+    def start_epoch(self, epoch: int) -> None:
+        """Draw that epoch's order and changes; between epochs only, as threads read them."""
+        self.epoch = epoch
         self._order = self._draw_order()
-
-    def images(self) -> NDArray[np.float32]:
-        """Every image in the examples' order (N x size x size x channels)."""
-        return np.stack([self._prepare(row) for row in range(len(self.examples))])
+        self._repeats = np.zeros(len(self._order), np.int64)
+        seen: Counter[int] = Counter()
+        for position, row in enumerate(self._order.tolist()):
+            self._repeats[position] = seen[row]
+            seen[row] += 1
 
     def _draw_order(self) -> NDArray[np.int64]:
         order = np.arange(len(self.examples))
@@ -80,12 +128,31 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
         rng.shuffle(order)
         return order
 
-    def _prepare(self, row: int) -> NDArray[np.float32]:
-        shown = self._shown.get(row)
-        if shown is None:
-            shown = to_display(read_frames(self.examples[row].path)[0])
-            self._shown[row] = shown
+    def _prepare(self, row: int, repeat: int) -> NDArray[np.float32]:
+        """The input made of a row; one that is drawn again in an epoch is changed otherwise."""
+        stored = self._prepare_stored(row)
+        return self._make(stored, row, repeat) if self.is_shuffled else stored
+
+    def _prepare_stored(self, row: int) -> NDArray[Any]:
+        """What is kept of a row: the image, or the input itself where no epoch changes it."""
+        if self.is_shuffled:
+            return self.cache.get(row, lambda: _reduce(self._decode(row), self.config.input.size))
+        return self.cache.get(row, lambda: self._make(self._decode(row), row, 0))
+
+    def _make(self, shown: NDArray[np.uint8], row: int, repeat: int) -> NDArray[np.float32]:
         if self.is_augmented:
-            rng = np.random.default_rng([self.config.training.seed, self.epoch, row])
+            rng = np.random.default_rng([self.config.training.seed, self.epoch, row, repeat])
             shown = augment_display(shown, self.config.augmentation, rng)
         return prepare_display(shown, self.config.input)
+
+    def _decode(self, row: int) -> NDArray[np.uint8]:
+        return to_display(read_frames(self.examples[row].path, frames=[0])[0])
+
+
+def _reduce(shown: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """The image with no side longer than what is worth storing, by the filter of the input."""
+    height, width = (min(side, STORED_SCALE * size) for side in shown.shape[:2])
+    if (height, width) == shown.shape[:2]:
+        return shown
+    image = Image.fromarray(shown).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image)

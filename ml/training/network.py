@@ -1,92 +1,69 @@
-"""The network: a backbone, global average pooling and one dense layer, for any Keras backend."""
+"""The network: a backbone and its head in one flat functional graph, for any Keras backend."""
 
-from collections.abc import Callable
-from pathlib import Path
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 
-from ml.errors import TaskConfigInvalid
-from ml.task_config import ModelConfig, TaskConfig
-from ml.training.efficientnet_lite import build_efficientnet_lite, read_weights
+from ml.task_config import TaskConfig
+from ml.training.backbones import find_backbone
+from ml.training.weights import FEATURES, NONE, load_weights
 
-FEATURES = "features"
 EMBEDDING = "embedding"
 LOGITS = "logits"
+FLOAT32 = "float32"
+
+__all__ = ["EMBEDDING", "FEATURES", "FLOAT32", "LOGITS", "build_network", "build_unfilled"]
 
 
-def _mobilenet_v2(config: ModelConfig, **options: Any) -> Any:
-    return keras.applications.MobileNetV2(alpha=config.width, **options)
-
-
-def _resnet50_v2(_: ModelConfig, **options: Any) -> Any:
-    return keras.applications.ResNet50V2(**options)
-
-
-def _efficientnet_v2_b0(_: ModelConfig, **options: Any) -> Any:
-    return keras.applications.EfficientNetV2B0(**options)
-
-
-def _efficientnet_lite0(
-    _: ModelConfig, *, input_tensor: Any = None, input_shape: Any = None, **__: Any
-) -> Any:
-    images = keras.Input(input_shape) if input_tensor is None else input_tensor
-    return build_efficientnet_lite(0, images)
-
-
-# Each with the scale and offset from 0..255 to the range its weights were trained for; the last
-# one scales by itself.
-BACKBONES: dict[str, tuple[Callable[..., Any], float, float]] = {
-    "mobilenetv2": (_mobilenet_v2, 1 / 127.5, -1.0),
-    "resnet50v2": (_resnet50_v2, 1 / 127.5, -1.0),
-    "efficientnetlite0": (_efficientnet_lite0, 1 / 128, -127 / 128),
-    "efficientnetv2b0": (_efficientnet_v2_b0, 1.0, 0.0),
-}
-
-
-def build_network(config: TaskConfig) -> Any:
+def build_network(config: TaskConfig, *, precision: str = FLOAT32) -> Any:
     """A flat functional model from images (0..255) to logits, its inner layers named.
 
     `features` are the last maps (N x h x w x C), `embedding` their mean (N x C). Because only a
-    dense layer follows the mean, the class activation map is the maps weighted by its kernel.
+    dense layer follows the mean, the class activation map is the maps weighted by its kernel. The
+    two reference networks have a hidden layer instead, whose activations are the embedding.
+    `precision` is a Keras dtype policy; weights and logits are float32 whichever it is. Raises
+    TaskConfigInvalid when the task's choices don't fit the backbone.
     """
-    if config.model.backbone not in BACKBONES:
-        raise TaskConfigInvalid(path=config.task, detail=f"no backbone {config.model.backbone}")
-    build, scale, offset = BACKBONES[config.model.backbone]
+    entry = find_backbone(config)
     spec = config.input
-    images = keras.Input((spec.size, spec.size, spec.channels), name="image")
-    scaled = keras.layers.Rescaling(scale, offset)(images)
-    if images.shape[-1] == 1:
-        scaled = keras.layers.Concatenate()([scaled, scaled, scaled])
-    backbone = build(config.model, include_top=False, weights=None, input_tensor=scaled)
-    _load_weights(backbone, build, config)
-    for layer in backbone.layers:
-        # Weights may carry no batch statistics; training=False is not enough, because fit()
-        # overrides it.
-        if isinstance(layer, keras.layers.BatchNormalization) and config.model.fixed_norms:
-            layer.trainable = False
-    maps = keras.layers.Identity(name=FEATURES)(backbone.output)
-    pooled = keras.layers.GlobalAveragePooling2D(name=EMBEDDING)(maps)
-    kept = keras.layers.Dropout(config.model.dropout)(pooled)
-    logits = keras.layers.Dense(len(config.data.labels), dtype="float32", name=LOGITS)(kept)
-    return keras.Model(images, logits, name=config.task.replace("-", "_"))
+    with _policy(precision):
+        images = keras.Input((spec.size, spec.size, spec.channels), name="image")
+        backbone = entry.build(entry.scaling.apply(images), config.model.width)
+        load_weights(backbone, entry, config)
+        for layer in backbone.layers:
+            # Weights may carry no batch statistics; training=False is not enough, because fit()
+            # overrides it.
+            if isinstance(layer, keras.layers.BatchNormalization) and config.model.fixed_norms:
+                layer.trainable = False
+        maps = keras.layers.Identity(name=FEATURES)(backbone.output)
+        embedding = _embed(maps, entry.hidden)
+        kept = keras.layers.Dropout(config.model.dropout)(embedding)
+        logits = keras.layers.Dense(len(config.data.labels), dtype=FLOAT32, name=LOGITS)(kept)
+        return keras.Model(images, logits, name=config.task.replace("-", "_"))
 
 
-def _load_weights(backbone: Any, build: Callable[..., Any], config: TaskConfig) -> None:
-    """Fill the backbone from `none`, `imagenet` or a weights file of the same backbone."""
-    if config.model.weights == "none":
-        return
-    size = config.input.size
-    options = {"include_top": False, "input_shape": (size, size, 3)}
-    if config.model.weights == "imagenet":
-        pretrained = build(config.model, weights="imagenet", **options)
-    else:
-        pretrained = build(config.model, weights=None, **options)
-        path = Path(config.model.weights)
-        if not path.is_file():
-            raise TaskConfigInvalid(path=config.task, detail=f"no weights file {path}")
-        if path.suffix == ".pth":
-            read_weights(pretrained, path)
-        else:
-            pretrained.load_weights(path)
-    backbone.set_weights(pretrained.get_weights())
+def build_unfilled(config: TaskConfig, *, precision: str = FLOAT32) -> Any:
+    """The same network without its first weights, to be filled from elsewhere."""
+    model = dataclasses.replace(config.model, weights=NONE)
+    return build_network(dataclasses.replace(config, model=model), precision=precision)
+
+
+def _embed(maps: Any, hidden: int) -> Any:
+    if not hidden:
+        return keras.layers.GlobalAveragePooling2D(name=EMBEDDING)(maps)
+    flat = keras.layers.Flatten()(keras.layers.MaxPooling2D(2)(maps))
+    return keras.layers.Dense(hidden, activation="relu", name=EMBEDDING)(flat)
+
+
+@contextmanager
+def _policy(precision: str) -> Iterator[None]:
+    """Layers made inside compute in that precision; the backbones of Keras take no such option."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -4,6 +4,7 @@ The file is a pickle, which could run anything: the reader knows only the few na
 dict of tensors needs and refuses every other.
 """
 
+import math
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -13,11 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAGIC = 0x1950A86A20F9469CFC6C
-STORAGES = {
+STORAGES: dict[str, np.dtype[Any]] = {
     "FloatStorage": np.dtype("<f4"),
     "HalfStorage": np.dtype("<f2"),
     "LongStorage": np.dtype("<i8"),
 }
+# What pickle raises on a file that it didn't write, besides ValueError.
+READING_ERRORS = (
+    pickle.UnpicklingError,
+    AttributeError,
+    EOFError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    TypeError,
+)
 
 
 class _Pending:
@@ -60,24 +71,26 @@ def read_state_dict(path: Path) -> dict[str, NDArray[Any]]:
             tensors = reader.load()
             keys = _TensorUnpickler(stream).load()
             stored = {key: _read_numbers(stream, reader.dtypes[key]) for key in keys}
-    except (pickle.UnpicklingError, EOFError, KeyError) as error:
+        return {name: _cut(stored, tensor) for name, tensor in tensors.items()}
+    except READING_ERRORS as error:
         raise ValueError(f"{path} can't be read: {error}") from error
-    return {name: _cut(stored, tensor) for name, tensor in tensors.items()}
 
 
 def _read_numbers(stream: BinaryIO, dtype: np.dtype[Any]) -> NDArray[Any]:
-    count = int(np.frombuffer(stream.read(8), "<i8")[0])
-    numbers = np.frombuffer(stream.read(count * dtype.itemsize), dtype)
-    if len(numbers) != count:
+    count = int.from_bytes(stream.read(8), "little", signed=True)
+    content = stream.read(max(0, count) * dtype.itemsize)
+    if count < 0 or len(content) != count * dtype.itemsize:
         raise EOFError("the file is cut short")
-    return numbers
+    return np.frombuffer(content, dtype)
 
 
 def _cut(stored: dict[str, NDArray[Any]], tensor: _Pending) -> NDArray[Any]:
     """The tensor's view of its storage, copied into the usual order; strides count numbers."""
     numbers = stored[tensor.key][tensor.offset :]
     last = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.strides, strict=True))
-    if last >= len(numbers) or min(tensor.strides, default=0) < 0:
+    # A stride of 0 would let a short storage fill any amount of memory.
+    is_larger = math.prod(tensor.shape) > len(numbers)
+    if is_larger or last >= len(numbers) or min((tensor.offset, *tensor.strides)) < 0:
         raise ValueError("a tensor reaches beyond its storage")
     strides = [step * numbers.itemsize for step in tensor.strides]
     return np.lib.stride_tricks.as_strided(numbers, tensor.shape, strides).copy()

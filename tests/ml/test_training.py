@@ -22,11 +22,12 @@ from ml.training.augmentation import augment_display
 from tests.ml.conftest import TINY
 from tests.ml.pictures import draw_case, encode_picture
 
+VERSION = load_task(find_task("chest-xray")).version
 OVERRIDES = [part for pair in TINY for part in ("--set", pair)]
 
 
 def test_train_command_leaves_a_bundle_that_predicts(tiny_run: Path) -> None:
-    predictor = open_predictor(tiny_run / "bundles" / "chest-xray" / "1.0.0", device="cpu")
+    predictor = open_predictor(tiny_run / "bundles" / "chest-xray" / VERSION, device="cpu")
     frame = read_frames(encode_picture(draw_case("normal", np.random.default_rng(1))))[0]
     (prediction,) = predictor.predict([frame])
     assert sum(prediction.probabilities.values()) == pytest.approx(1)
@@ -37,7 +38,7 @@ def test_train_command_leaves_a_bundle_that_predicts(tiny_run: Path) -> None:
 
 
 def test_train_command_writes_the_whole_record(tiny_run: Path) -> None:
-    bundle = load_bundle(tiny_run / "bundles" / "chest-xray" / "1.0.0")
+    bundle = load_bundle(tiny_run / "bundles" / "chest-xray" / VERSION)
     with (bundle.path / "curves.csv").open(newline="") as stream:
         assert [row["epoch"] for row in csv.DictReader(stream)] == ["1"]
     with (bundle.path / "predictions.csv").open(newline="") as stream:
@@ -69,7 +70,7 @@ def test_train_network_goes_on_from_its_checkpoint(
 def test_export_command_keeps_a_version_that_exists(
     tiny_run: Path, tiny_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target = tiny_run / "bundles" / "chest-xray" / "1.0.0"
+    target = tiny_run / "bundles" / "chest-xray" / VERSION
     digest = load_bundle(target).digest
     places = ["--run", str(tiny_run / "run"), "--out", str(tiny_run / "bundles")]
     assert main(["export", "chest-xray", "--data", str(tiny_data), *OVERRIDES, *places]) == 2
@@ -80,8 +81,9 @@ def test_export_command_keeps_a_version_that_exists(
 def test_evaluate_command_gives_the_figures_of_the_export(
     tiny_run: Path, tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = load_bundle(tiny_run / "bundles" / "chest-xray" / "1.0.0")
+    bundle = load_bundle(tiny_run / "bundles" / "chest-xray" / VERSION)
     places = ["--bundle", str(bundle.path), "--out", str(tmp_path), "--device", "cpu"]
+    places += ["--purpose", "the same figures again"]
     assert main(["evaluate", "--data", str(tiny_data), *places]) == 0
     assert "thumbnail baseline" in capsys.readouterr().out
     written = json.loads((tmp_path / "evaluation.json").read_text())
@@ -96,22 +98,6 @@ def test_train_command_refuses_when_the_weights_are_missing(
     missing = ["--set", 'model.weights="nowhere.h5"', "--set", "input.size=32"]
     assert main(["train", "chest-xray", "--data", str(tiny_data), *missing, *places]) == 2
     assert "no weights file" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("backbone", ["mobilenetv2", "resnet50v2", "efficientnetv2b0"])
-def test_build_network_has_its_three_outputs_and_fixed_batch_norms(backbone: str) -> None:
-    from ml.exporting.artefacts import open_outputs
-    from ml.training.network import build_network
-
-    overrides = {"model.backbone": backbone, "model.weights": "none", "input.size": 64}
-    network = build_network(load_task(find_task("chest-xray"), overrides=overrides))
-    logits, maps, embedding = open_outputs(network).outputs
-    assert logits.shape == (None, 3)
-    assert maps.shape[1:3] == (2, 2)
-    assert embedding.shape == (None, maps.shape[3])
-    norms = [layer for layer in network.layers if "BatchNormalization" in type(layer).__name__]
-    assert norms
-    assert not any(layer.trainable for layer in norms)
 
 
 def test_augment_display_changes_the_image_the_same_way_for_the_same_seed() -> None:

@@ -35,10 +35,14 @@ STEM, HEAD, DIVISOR = 32, 1280, 8
 EPSILON = 1e-3
 
 
-def build_efficientnet_lite(size: int, images: Any) -> Any:
-    """Backbone of Lite`size` on images scaled to (x - 127) / 128, without its classifier."""
+def build_efficientnet_lite(size: int, images: Any, *, thinned: float = 1.0) -> Any:
+    """Backbone of Lite`size` on images scaled to (x - 127) / 128, without its classifier.
+
+    `thinned` multiplies every number of channels; published weights are for 1.
+    """
     width, depth = SCALES[size]
-    x = _normalise(_convolve(images, STEM, 3, 2, "stem"), "stem_bn", is_active=True)
+    stem = _round_channels(STEM * thinned)
+    x = _normalise(_convolve(images, stem, 3, 2, "stem"), "stem_bn", is_active=True)
     number = 0
     for position, (repeats, kernel, stride, expansion, channels) in enumerate(STAGES):
         is_outermost = position in (0, len(STAGES) - 1)
@@ -46,10 +50,11 @@ def build_efficientnet_lite(size: int, images: Any) -> Any:
         count = repeats if is_outermost else math.ceil(repeats * depth)
         for repeat in range(count):
             strides = stride if repeat == 0 else 1
-            filters = _round_channels(channels * width)
+            filters = _round_channels(channels * width * thinned)
             x = _block(x, filters, kernel, strides, expansion, f"block{number}")
             number += 1
-    x = _normalise(_convolve(x, HEAD, 1, 1, "head"), "head_bn", is_active=True)
+    head = _round_channels(HEAD * thinned)
+    x = _normalise(_convolve(x, head, 1, 1, "head"), "head_bn", is_active=True)
     inputs = keras.utils.get_source_inputs(images)
     return keras.Model(inputs, x, name=f"efficientnet_lite{size}")
 

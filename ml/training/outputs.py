@@ -1,0 +1,51 @@
+"""Runs a trained network over examples as they are, without the engines that ship."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.datasets import Example
+from ml.images import read_frames
+from ml.preprocessing import prepare_frame
+from ml.task_config import TaskConfig
+from ml.training.network import EMBEDDING, LOGITS
+
+# Images decoded and run at once.
+CHUNK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """One row for each example, in their order: logits N x K, embeddings N x C, label indices N."""
+
+    logits: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+    targets: NDArray[np.int64]
+
+
+def run_network(network: Any, examples: Sequence[Example], config: TaskConfig) -> Outputs:
+    """Logits, embeddings and label indices of the examples' first frames, not augmented.
+
+    `network` is what `build_network` made or `best.keras` holds. Raises the errors of
+    `ml.images.read_frames` for an image that can't be decoded.
+    """
+    layers = [network.get_layer(name).output for name in (LOGITS, EMBEDDING)]
+    both = keras.Model(network.inputs[0], layers)
+    parts = [
+        both.predict(images, batch_size=CHUNK, verbose=0) for images in _read(examples, config)
+    ]
+    empty = [np.zeros((0, layer.shape[-1]), np.float32) for layer in layers]
+    logits, embeddings = (np.concatenate(column) for column in zip(empty, *parts, strict=True))
+    labels = config.data.labels
+    targets = np.array([labels.index(example.label) for example in examples], np.int64)
+    return Outputs(logits=logits, embeddings=embeddings, targets=targets)
+
+
+def _read(examples: Sequence[Example], config: TaskConfig) -> Iterator[NDArray[np.float32]]:
+    for start in range(0, len(examples), CHUNK):
+        frames = [read_frames(row.path, frames=[0])[0] for row in examples[start : start + CHUNK]]
+        yield np.stack([prepare_frame(frame, config.input) for frame in frames])

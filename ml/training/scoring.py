@@ -1,0 +1,51 @@
+"""The figures of an epoch: training's own, and the validation split as it is and as changed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.calibration import softmax
+from ml.evaluation.metrics import macro_auc, score_labels
+from ml.training.batches import ImageBatches
+
+# Columns of the history.
+COLUMNS = (
+    "epoch",
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "val_balanced_accuracy",
+    "val_macro_auc",
+    "changed_loss",
+    "robust_loss",
+)
+
+
+def score_validation(network: Any, plain: ImageBatches, changed: ImageBatches) -> dict[str, float]:
+    """Figures of the validation images, as they are and as changed at random.
+
+    `robust_loss` is the mean loss of both: a network that leans on exposure or sharpness does
+    well on the first and fails on another hospital's images.
+    """
+    scores = [softmax(network.predict(batches, verbose=0)) for batches in (plain, changed)]
+    losses = [_log_loss(score, plain.targets, plain.weights) for score in scores]
+    labels: Sequence[str] = plain.config.data.labels
+    figures = score_labels(plain.targets, scores[0].argmax(axis=1), labels)
+    return {
+        "val_loss": losses[0],
+        "val_accuracy": figures["accuracy"],
+        "val_balanced_accuracy": figures["balanced_accuracy"],
+        "val_macro_auc": macro_auc(scores[0], plain.targets),
+        "changed_loss": losses[1],
+        "robust_loss": sum(losses) / 2,
+    }
+
+
+def _log_loss(
+    scores: NDArray[np.float64], targets: NDArray[np.int64], weights: NDArray[np.float32]
+) -> float:
+    right = scores[np.arange(len(targets)), targets]
+    return float(-np.average(np.log(right + 1e-12), weights=weights))
