@@ -16,7 +16,7 @@ LOCK := $(BIN)/uv pip compile --python-version 3.11 --python-platform x86_64-man
 SOURCES := accounts classifier medimaging ml records
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test backbones run test lint types fmt openapi lock bench clean
+.PHONY: help install install-test backbones run test lint types fmt openapi lock bench bench-inference clean
 
 help:
 	@echo "make run        start everything on http://$(HOST):$(PORT) (PORT=, HOST=)"
@@ -27,7 +27,8 @@ help:
 	@echo "make fmt        format sources and templates"
 	@echo "make openapi    write docs/openapi.yaml anew"
 	@echo "make lock       resolve requirements/*.in into requirements/*.txt"
-	@echo "make bench      measure"
+	@echo "make bench      measure pages, intake and training's input"
+	@echo "make bench-inference  measure the engines side by side, for every model"
 	@echo "make clean      remove caches (never var/, which holds your data)"
 
 install: $(STAMPS)/base
@@ -84,6 +85,9 @@ lock: install-test
 
 bench: install-test
 	$(BIN)/pytest tests/bench -m bench -q -s
+
+bench-inference: install-test
+	$(BIN)/python -m tests.bench.bench_inference --out var/bench
 
 clean:
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,112 @@
+"""Groups, copies and near-duplicates that cross splits, and pictures with two labels."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ml.audit.likeness import find_near
+from ml.audit.pictures import Picture
+from ml.datasets import SPLITS, Example
+
+SAME_FILE, SAME_PIXELS, NEAR = "same file", "same pixels", "near-duplicate"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two examples of one picture: the Hamming distance of their hashes, and how alike they are."""
+
+    first: Example
+    second: Example
+    kind: str
+    distance: int
+    correlation: float
+
+    @property
+    def crosses_splits(self) -> bool:
+        """Whether what is learned from one is asked of the other."""
+        return self.first.split != self.second.split
+
+    @property
+    def labels_differ(self) -> bool:
+        """Whether one of the two labels must be wrong."""
+        return self.first.label != self.second.label
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the pixels are the same."""
+        return self.kind != NEAR
+
+
+def choose_excluded(pairs: Iterable[Pair]) -> dict[str, str]:
+    """Images to leave out so that no copy crosses splits, and of which image each is a copy.
+
+    The test split stays whole, since figures on it are compared: of each pair the image of the
+    earlier split goes.
+    """
+    excluded = {}
+    for pair in pairs:
+        if pair.crosses_splits:
+            gone, kept = sorted(
+                (pair.first, pair.second), key=lambda example: SPLITS.index(example.split)
+            )
+            excluded[gone.name] = f"{pair.kind} of {kept.name} ({kept.split})"
+    return dict(sorted(excluded.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class CrossingGroup:
+    """A group with images in more than one split: how many in each."""
+
+    group: str
+    images: dict[str, int]
+
+
+def find_crossing_groups(examples: Iterable[Example]) -> list[CrossingGroup]:
+    """Groups in more than one split, by name."""
+    counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for example in examples:
+        counts[example.group][example.split] += 1
+    return [
+        CrossingGroup(group, dict(found))
+        for group, found in sorted(counts.items())
+        if len(found) > 1
+    ]
+
+
+def find_pairs(pictures: Sequence[Picture]) -> list[Pair]:
+    """Exact copies, each beside the first of its kind, then near-duplicates, the likest first.
+
+    Of images with the same pixels the first stands for all among the near-duplicates.
+    """
+    files = _repeats(pictures, lambda picture: picture.file_hash)
+    same_file = [Pair(first.example, other.example, SAME_FILE, 0, 1) for first, other in files]
+    again = {id(other) for _, other in files}
+    single = [picture for picture in pictures if id(picture) not in again]
+    pixels = _repeats(single, lambda picture: picture.pixel_hash)
+    same_pixels = [Pair(first.example, other.example, SAME_PIXELS, 0, 1) for first, other in pixels]
+    again = {id(other) for _, other in pixels}
+    single = [picture for picture in single if id(picture) not in again]
+    near = sorted(_near_pairs(single), key=lambda pair: -pair.correlation)
+    return [*same_file, *same_pixels, *near]
+
+
+def _repeats(
+    pictures: Sequence[Picture], key: Callable[[Picture], str]
+) -> list[tuple[Picture, Picture]]:
+    first: dict[str, Picture] = {}
+    pairs = []
+    for picture in pictures:
+        earlier = first.setdefault(key(picture), picture)
+        if earlier is not picture:
+            pairs.append((earlier, picture))
+    return pairs
+
+
+def _near_pairs(pictures: Sequence[Picture]) -> Iterator[Pair]:
+    if not pictures:
+        return
+    thumbnails = np.stack([picture.thumbnail for picture in pictures])
+    for first, second, distance, correlation in find_near(thumbnails):
+        yield Pair(pictures[first].example, pictures[second].example, NEAR, distance, correlation)

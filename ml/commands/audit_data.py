@@ -1,0 +1,47 @@
+"""`python -m ml audit-data`: what is wrong with a data set, before anything is trained on it.
+
+Looks at every image once and refuses (exit status 2) a set in which a group, the same file, the
+same pixels or a near-duplicate lies in two splits, or an image is missing or unreadable. Also says
+how many images each label has, which sizes, modes and sources there are, which pictures carry two
+labels, how well the label follows from how an image was taken, and what two baselines reach that
+hardly see disease. The report is written in either case: audit.html, audit.json,
+near_duplicates.csv, class_frequency.png and a montage of each label.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ml.commands.options import add_task_options, load_config, quieten_engines
+
+SUMMARY = "look for leaks, copies, shortcuts and bad files in a task's data set"
+AUDITS_DIR = Path("var/audits")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    add_task_options(parser)
+    parser.add_argument("--out", type=Path, help=f"folder of the report ({AUDITS_DIR}/<task>)")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        help="ImageNet weights of MobileNetV2 (.h5) or EfficientNet-Lite0 (.pth): measures the "
+        "frozen backbone too; its embeddings are kept in var/embeddings",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Audit, print what was found, write the report; 2 when the set must not be used as it is."""
+    quieten_engines()
+    from ml.audit.audit import audit_dataset
+    from ml.audit.report import PAGE, write_audit
+    from ml.audit.summary import format_audit
+
+    config = load_config(options)
+    audit = audit_dataset(config, options.data, weights=options.weights)
+    out = options.out or AUDITS_DIR / config.task
+    write_audit(audit, out)
+    sys.stdout.write("\n".join(format_audit(audit)) + f"\nreport: {out / PAGE}\n")
+    for error in audit.errors:
+        sys.stderr.write(f"{error.code}: {error.message} {error.action}\n")
+    return 2 if audit.errors else 0
