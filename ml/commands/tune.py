@@ -1,0 +1,113 @@
+"""`python -m ml tune`: search a task's recipe by its validation figure.
+
+Trials are kept in `var/tuning/<study>/`. Start the same command several times, and the processes
+share the study; `--storage postgresql+psycopg2://…` lets several machines do so. A search that was
+stopped, or whose process died, goes on when it is started again.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml.commands.options import (
+    add_task_options,
+    find_task_path,
+    load_config,
+    parse_overrides,
+    quieten_engines,
+)
+
+if TYPE_CHECKING:
+    import optuna
+
+    from ml.tuning.trials import Search
+
+SUMMARY = "search a task's recipe on validation: grid, random or TPE, in one process or many"
+STUDIES_DIR = Path("var/tuning")
+DEFAULT_TRIALS = 20
+METHODS = ("tpe", "random", "grid")
+PRUNERS = ("median", "halving", "none")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    add_task_options(parser)
+    parser.add_argument("--space", type=Path, help="by default ml/tasks/search/<task>.toml")
+    parser.add_argument(
+        "--grid",
+        action="append",
+        default=[],
+        metavar="SECTION.ENTRY=[VALUES]",
+        help="an entry with the values to try; without --space, alone",
+    )
+    parser.add_argument("--method", choices=METHODS, help="grid with --grid alone, otherwise tpe")
+    parser.add_argument("--trials", type=int, help="trials of the study, all workers together")
+    parser.add_argument("--hours", type=float, help="this worker's time; the trial is put back")
+    parser.add_argument("--pruner", choices=PRUNERS, default="median")
+    parser.add_argument("--folds", type=int, default=0, help="judge by folds of train and val")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings a trial, one per seed")
+    parser.add_argument("--study", help="name of the study; other choices need another")
+    parser.add_argument("--storage", help="database URL; by default a file in the study's folder")
+    parser.add_argument("--out", type=Path, default=STUDIES_DIR, help="folder of the studies")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Search, write the report, and print how to train with the best values."""
+    quieten_engines()
+    from tqdm import tqdm
+
+    from ml.tuning.report import join_command, write_report
+    from ml.tuning.space import write_overrides
+    from ml.tuning.study import best_overrides, list_trials, run_study
+
+    search = _make_search(options)
+    name = options.study or f"{load_config(options).task}-{search.digest[:12]}"
+    folder = options.out / name
+    command = _train_command(options)
+    with tqdm(total=search.count_trials(), desc=name, unit="trial") as bar:
+
+        def show(study: "optuna.Study") -> None:
+            bar.n = sum(trial.state.is_finished() for trial in list_trials(study))
+            bar.refresh()
+
+        study = run_study(search, folder, name, storage=options.storage, on_trial=show)
+    page = write_report(search, study, folder, command=command)
+    best = best_overrides(study)
+    sys.stdout.write(f"{page}\n{join_command(command, write_overrides(best))}\n")
+    return 0
+
+
+def _make_search(options: argparse.Namespace) -> "Search":
+    """The search that the options describe, checked: nothing is trained for a wrong name."""
+    from ml.datasets import load_dataset
+    from ml.tuning.space import check_space, find_space, read_space
+    from ml.tuning.trials import Search, check_backbone, make_parts
+
+    config, path = load_config(options), find_task_path(options)
+    overrides = parse_overrides(options.set)
+    shipped = None if options.grid else find_space(config.task)
+    space = read_space(options.space or shipped, options.grid, config)
+    check_space(space, path, overrides)
+    method = options.method or ("grid" if options.grid and not options.space else "tpe")
+    is_bounded = options.trials is not None or options.hours is not None or method == "grid"
+    dataset = load_dataset(options.data, config.data)
+    search = Search(
+        path=path,
+        overrides=overrides,
+        space=space,
+        parts=make_parts(config, dataset, folds=options.folds, seeds=options.seeds),
+        method=method,
+        pruner=options.pruner,
+        trials=options.trials if is_bounded else DEFAULT_TRIALS,
+        hours=options.hours,
+    )
+    search.count_trials()
+    check_backbone(config)
+    return search
+
+
+def _train_command(options: argparse.Namespace) -> list[str]:
+    """The words that train the task as it is, with the overrides given here."""
+    words = ["python", "-m", "ml", "train", options.task, "--data", str(options.data)]
+    return [*words, *(word for pair in options.set for word in ("--set", pair))]

@@ -1,0 +1,1 @@
+"""Choosing and judging a recipe: searches, cross-validation, repeats by seed, averaged weights."""
