@@ -1,7 +1,9 @@
 """`python -m ml evaluate`: score a bundle on a split."""
 
 import argparse
+import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ml.commands.options import add_device_option, quieten_engines
@@ -14,26 +16,72 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("--bundle", type=Path, required=True, help="the bundle's folder")
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument("--task-file", type=Path, help="instead of the task's file in ml/tasks")
     parser.add_argument("--out", type=Path, help="folder of the report")
-    parser.add_argument("--split", choices=("train", "val", "test"), default="test")
+    add_split_options(parser)
+    parser.add_argument(
+        "--weights", type=Path, help="a backbone's weights: adds the frozen baseline"
+    )
+    parser.add_argument("--no-robustness", action="store_true", help="leave out spoilt images")
+    parser.add_argument(
+        "--seeds", type=Path, metavar="FILE", help="JSON: values by metric, of other trainings"
+    )
     add_device_option(parser)
+
+
+def add_split_options(parser: argparse.ArgumentParser, *, default: str = "test") -> None:
+    """Which split is scored, and why if it is the test split: `check_purpose` reads them."""
+    parser.add_argument("--split", choices=("train", "val", "test"), default=default)
+    parser.add_argument("--purpose", help="why the test split is opened; goes on record")
 
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate, print the figures and where the report is."""
+    check_purpose(options)
+    seeds = read_seeds(options.seeds) if options.seeds else None
     quieten_engines()
     from ml.datasets import load_dataset
-    from ml.evaluation.report import evaluate_bundle
+    from ml.evaluation.report import PAGE, evaluate_bundle
+    from ml.openings import record_opening
     from ml.predictor import open_predictor
 
     predictor = open_predictor(options.bundle, device=options.device)
-    config = load_task(find_task(predictor.bundle.task))
-    out = options.out or Path("var/evaluations") / predictor.bundle.digest[:12]
+    config = load_task(options.task_file or find_task(predictor.bundle.task))
     dataset = load_dataset(options.data, config.data)
-    evaluation = evaluate_bundle(predictor, config, dataset, out, split=options.split)
+    record_opening(options.bundle.resolve(), split=options.split, purpose=options.purpose or "")
+    out = options.out or Path("var/evaluations") / predictor.bundle.digest[:12]
+    evaluation = evaluate_bundle(
+        predictor,
+        config,
+        dataset,
+        out,
+        split=options.split,
+        frozen_weights=options.weights,
+        is_robustness_wanted=not options.no_robustness,
+        seeds=seeds,
+    )
     for name, metric in evaluation.metrics.items():
         sys.stdout.write(f"{name:34} {metric.value:.4f} ({metric.low:.4f} to {metric.high:.4f})\n")
-    for name, value in evaluation.baseline.items():
-        sys.stdout.write(f"{'thumbnail baseline ' + name:34} {value:.4f}\n")
-    sys.stdout.write(f"report: {out}\n")
+    for kind, figures in (
+        ("thumbnail baseline", evaluation.baseline),
+        ("frozen baseline", evaluation.frozen_baseline),
+    ):
+        for name, value in figures.items():
+            sys.stdout.write(f"{f'{kind} {name}':34} {value:.4f}\n")
+    sys.stdout.write(f"report: {out / PAGE}\n")
     return 0
+
+
+def check_purpose(options: argparse.Namespace) -> None:
+    """Whoever opens the test split must say why; ends the command otherwise."""
+    if options.split == "test" and not (options.purpose or "").strip():
+        raise SystemExit("--split test needs --purpose TEXT: looks at the test split are recorded")
+
+
+def read_seeds(path: Path) -> Mapping[str, Sequence[float]]:
+    """`{metric: [value, ...]}` from a JSON file; ends the command for anything else."""
+    try:
+        content = json.loads(path.read_text())
+        return {str(name): [float(value) for value in values] for name, values in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise SystemExit(f"--seeds {path}: {error}") from error

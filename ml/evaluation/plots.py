@@ -1,6 +1,5 @@
 """The pictures of a report: confusion matrix, ROC curves, training curves."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,21 +53,6 @@ def plot_roc(
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, linestyle="--")
     axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1), ylim=(0, 1.01))
     axes.legend(loc="lower right")
-    _save(figure, path)
-
-
-def plot_history(history: Path, path: Path) -> None:
-    """Loss and accuracy by epoch, from the CSV that training wrote."""
-    with history.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    epochs = [int(row["epoch"]) for row in rows]
-    figure, panels = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
-    for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
-        for column, colour in ((name, COLOURS[0]), (f"val_{name}", COLOURS[1])):
-            values = [float(row[column]) for row in rows]
-            axes.plot(epochs, values, color=colour, marker="o", markersize=3, label=column)
-        axes.set(xlabel="epoch", title=name)
-        axes.legend()
     _save(figure, path)
 
 

@@ -1,36 +1,36 @@
-"""The evaluation report: figures as JSON, one line per image as CSV, and two pictures."""
+"""The evaluation of a bundle: figures as JSON, one line per image as CSV, and a page to read."""
 
 import csv
 import dataclasses
 import json
+import math
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ml.datasets import Dataset
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.datasets import Dataset, Example
+from ml.evaluation.baselines import frozen_scores, score_baseline, thumbnail_scores
 from ml.evaluation.metrics import RESAMPLES, confusion_matrix
+from ml.evaluation.operating import judge_operating
+from ml.evaluation.page import render_page
 from ml.evaluation.plots import plot_confusion, plot_roc
+from ml.evaluation.results import Evaluation
+from ml.evaluation.robustness import measure_robustness
 from ml.evaluation.scoring import Answers, collect_answers, score_answers
-from ml.evaluation.thumbnails import score_thumbnails
-from ml.manifest import Metric
+from ml.evaluation.subgroups import score_subgroups
 from ml.predictor import Predictor
 from ml.task_config import TaskConfig
 
+__all__ = ["PAGE", "PREDICTIONS", "REPORT", "Evaluation", "evaluate_bundle"]
+
+PAGE = "evaluation.html"
 REPORT = "evaluation.json"
 PREDICTIONS = "predictions.csv"
 CONFUSION = "confusion.png"
 ROC = "roc.png"
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What was found: figures, the baseline's figures, and what each kind of image was called."""
-
-    split: str
-    metrics: dict[str, Metric]
-    baseline: dict[str, float]
-    by_source: dict[str, dict[str, int]]
-    refusals: dict[str, int]
 
 
 def evaluate_bundle(
@@ -41,24 +41,65 @@ def evaluate_bundle(
     *,
     split: str = "test",
     resamples: int = RESAMPLES,
+    frozen_weights: Path | None = None,
+    is_robustness_wanted: bool = True,
+    seeds: Mapping[str, Sequence[float]] | None = None,
 ) -> Evaluation:
-    """Score the bundle on a split and write the report into the folder `out`."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Score the bundle on a split and write the report into the folder `out`.
+
+    `frozen_weights` adds the frozen backbone to the baselines; `seeds` are other trainings'.
+    """
     manifest, examples = predictor.bundle.manifest, dataset.of_split(split)
+    training = dataset.of_split("train")
     answers = collect_answers(predictor, examples)
+    baselines = {"thumbnails": thumbnail_scores(training, examples, config)}
+    if frozen_weights is not None:
+        baselines["frozen"] = frozen_scores(training, examples, config, frozen_weights)
+    figures = {name: _score_known(found, examples, config) for name, found in baselines.items()}
     evaluation = Evaluation(
         split=split,
+        images=len(examples),
+        groups=len(set(answers.groups)),
         metrics=score_answers(answers, manifest, config.decision, resamples=resamples),
-        baseline=score_thumbnails(dataset.of_split("train"), examples, config),
+        baseline=figures["thumbnails"],
         by_source=_count_by_source(answers, manifest.labels),
         refusals=dict(sorted(Counter(code for code in answers.refusals if code).items())),
+        frozen_baseline=figures.get("frozen", {}),
+        confusion=_count_confusion(answers, len(manifest.labels)),
+        operating=judge_operating(answers, manifest, resamples=resamples),
+        subgroups=score_subgroups(answers, manifest, config.decision, resamples=resamples),
+        robustness=measure_robustness(predictor, answers) if is_robustness_wanted else [],
+        seeds={name: list(values) for name, values in (seeds or {}).items()},
     )
-    (out / REPORT).write_text(json.dumps(dataclasses.asdict(evaluation), indent=2) + "\n")
-    _write_predictions(answers, manifest.labels, out / PREDICTIONS)
-    matrix = confusion_matrix(answers.targets, answers.given, labels=len(manifest.labels))
-    plot_confusion(matrix, manifest.labels, out / CONFUSION)
-    plot_roc(answers.probabilities, answers.targets, manifest.labels, out / ROC)
+    _write(evaluation, predictor, answers, out)
     return evaluation
+
+
+def _write(evaluation: Evaluation, predictor: Predictor, answers: Answers, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    labels = predictor.bundle.labels
+    (out / REPORT).write_text(json.dumps(dataclasses.asdict(evaluation), indent=2) + "\n")
+    _write_predictions(answers, labels, out / PREDICTIONS)
+    matrix = confusion_matrix(answers.targets, answers.given, labels=len(labels))
+    plot_confusion(matrix, labels, out / CONFUSION)
+    plot_roc(answers.probabilities, answers.targets, labels, out / ROC)
+    (out / PAGE).write_text(render_page(evaluation, predictor, answers), encoding="utf-8")
+
+
+def _score_known(
+    scores: NDArray[np.float64], examples: Sequence[Example], config: TaskConfig
+) -> dict[str, float]:
+    """A baseline's figures without those that nothing was there for."""
+    figures = score_baseline(scores, examples, config)
+    return {name: value for name, value in figures.items() if not math.isnan(value)}
+
+
+def _count_confusion(answers: Answers, labels: int) -> dict[str, list[list[int]]]:
+    calls = {"at_thresholds": answers.given, "argmax": np.argmax(answers.probabilities, axis=1)}
+    return {
+        name: confusion_matrix(answers.targets, given, labels=labels).tolist()
+        for name, given in calls.items()
+    }
 
 
 def _count_by_source(answers: Answers, labels: tuple[str, ...]) -> dict[str, dict[str, int]]:

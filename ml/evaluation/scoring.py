@@ -1,19 +1,25 @@
 """Runs a predictor over labelled examples and scores its answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from ml.datasets import Example
 from ml.evaluation.metrics import (
+    Draws,
     Rows,
-    bootstrap,
-    calibration_error,
-    macro_auc,
-    roc_auc,
-    score_labels,
+    Weights,
+    bootstrap_weights,
+    mean_known,
+    score_matrices,
+    weigh_auc,
+    weigh_average_precision,
+    weigh_brier,
+    weigh_calibration,
+    weigh_share,
 )
 from ml.images import read_frames
 from ml.manifest import Manifest, Metric
@@ -22,11 +28,17 @@ from ml.task_config import DecisionConfig
 
 # Images decoded at once.
 CHUNK = 64
+# What the headline figures are called when they come from every source.
+ALL_SOURCES = "all"
+WeightedScore = Callable[[Weights], Mapping[str, Draws]]
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a bundle said about the examples: arrays with one row for each, in their order."""
+    """What a bundle said about the examples: arrays with one row for each, in their order.
+
+    `given` is the label at the operating thresholds, `refusals` the abstention's code or ''.
+    """
 
     examples: tuple[Example, ...]
     probabilities: NDArray[np.float64]
@@ -35,18 +47,30 @@ class Answers:
     distances: NDArray[np.float64]
     refusals: tuple[str, ...]
 
+    @property
+    def groups(self) -> list[str]:
+        """The group of each example."""
+        return [example.group for example in self.examples]
+
+    @property
+    def is_refused(self) -> NDArray[np.bool_]:
+        """Which examples the bundle would not have answered."""
+        return np.array([bool(code) for code in self.refusals], bool)
+
 
 def collect_answers(predictor: Predictor, examples: Sequence[Example]) -> Answers:
-    """Predict every example as a user would; `refusals` holds the abstention's code or ''."""
+    """Predict every example as a user would; shows progress on a terminal."""
     labels = predictor.bundle.labels
     rows, given, distances, refusals = [], [], [], []
-    for start in range(0, len(examples), CHUNK):
-        frames = [read_frames(example.path)[0] for example in examples[start : start + CHUNK]]
-        for prediction in predictor.predict(frames):
-            rows.append([prediction.probabilities[label] for label in labels])
-            given.append(labels.index(predictor.conclude([prediction]).label))
-            distances.append(prediction.distance)
-            refusals.append(prediction.abstention.code if prediction.abstention else "")
+    with tqdm(total=len(examples), desc="predicting", unit="image", disable=None) as bar:
+        for start in range(0, len(examples), CHUNK):
+            part = examples[start : start + CHUNK]
+            for prediction in predictor.predict([read_frames(row.path)[0] for row in part]):
+                rows.append([prediction.probabilities[label] for label in labels])
+                given.append(labels.index(predictor.conclude([prediction]).label))
+                distances.append(prediction.distance)
+                refusals.append(prediction.abstention.code if prediction.abstention else "")
+            bar.update(len(part))
     return Answers(
         examples=tuple(examples),
         probabilities=np.array(rows),
@@ -62,53 +86,107 @@ def score_answers(
 ) -> dict[str, Metric]:
     """All figures with intervals. Refused images are scored too: their share is a figure itself.
 
-    The headline figures are those of one disease against normal within one source.
+    Plain names are at the operating thresholds, `argmax_` ones take the most probable label, and
+    the headline figures are those of one disease against normal within one source.
     """
-    labels = manifest.labels
+    score = make_score(answers, manifest.labels)
+    metrics = bootstrap_weights(score, answers.groups, resamples=resamples)
+    return metrics | _score_headline(answers, manifest, decision, resamples=resamples)
 
-    def score_all(rows: Rows) -> dict[str, float]:
-        shown, truth = answers.probabilities[rows], answers.targets[rows]
-        is_refused = np.array([bool(answers.refusals[row]) for row in rows])
+
+def make_score(answers: Answers, labels: Sequence[str]) -> WeightedScore:
+    """Every figure of the answers but the headline ones, as a function of image weights (B x N)."""
+    shown, targets = answers.probabilities, answers.targets
+    at_thresholds = _pair_labels(targets, answers.given, len(labels))
+    at_argmax = _pair_labels(targets, shown.argmax(axis=1), len(labels))
+    is_refused = answers.is_refused
+
+    def score(weights: Weights) -> dict[str, Draws]:
+        count = len(labels)
+        matrices = (weights @ at_thresholds).reshape(-1, count, count)
+        kept = (weights @ (at_thresholds * ~is_refused[:, None])).reshape(-1, count, count)
+        answered = score_matrices(kept, labels)
+        argmax = score_matrices((weights @ at_argmax).reshape(-1, count, count), labels)
         return {
-            **score_labels(truth, answers.given[rows], labels),
-            "macro_auc": macro_auc(shown, truth),
-            "calibration_error": calibration_error(shown, truth),
-            "refused": float(is_refused.mean()),
+            **score_matrices(matrices, labels),
+            **_weigh_ranking(weights, shown, targets, labels),
+            "calibration_error": weigh_calibration(weights, shown, targets),
+            "brier": weigh_brier(weights, shown, targets),
+            "refused": weigh_share(weights, is_refused),
+            "answered_accuracy": answered["accuracy"],
+            "answered_balanced_accuracy": answered["balanced_accuracy"],
+            **{f"argmax_{name}": values for name, values in argmax.items()},
         }
 
-    metrics = bootstrap(score_all, _groups(answers.examples), resamples=resamples)
-    return metrics | _score_headline(answers, manifest, decision, resamples=resamples)
+    return score
+
+
+def _pair_labels(
+    targets: NDArray[np.int64], given: NDArray[np.int64], count: int
+) -> NDArray[np.float64]:
+    """One row per image with a 1 at its cell of the flattened confusion matrix."""
+    return np.asarray(np.eye(count * count)[targets * count + given])
+
+
+def _weigh_ranking(
+    weights: Weights,
+    shown: NDArray[np.float64],
+    targets: NDArray[np.int64],
+    labels: Sequence[str],
+) -> dict[str, Draws]:
+    """AUC and average precision of each label against the rest, and their means."""
+    scores: dict[str, Draws] = {}
+    for name, weigh in (("auc", weigh_auc), ("average_precision", weigh_average_precision)):
+        areas = np.stack(
+            [weigh(weights, shown[:, row], targets == row) for row in range(len(labels))], axis=-1
+        )
+        scores[f"macro_{name}"] = mean_known(areas)
+        scores |= {f"{name}.{label}": areas[:, row] for row, label in enumerate(labels)}
+    return scores
+
+
+def headline_rows(
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    normal_label: str,
+    decision: DecisionConfig,
+) -> Rows:
+    """Rows that the headline question is put to: one disease and normal, within one source.
+
+    An empty source means all of them, and without a normal label every other one counts.
+    """
+    asked = {decision.headline_label, normal_label} if normal_label in labels else set(labels)
+    source = decision.headline_source
+    return np.flatnonzero([row.label in asked and source in ("", row.source) for row in examples])
 
 
 def _score_headline(
     answers: Answers, manifest: Manifest, decision: DecisionConfig, *, resamples: int
 ) -> dict[str, Metric]:
-    disease = manifest.labels.index(decision.headline_label)
-    normal = manifest.labels.index(manifest.normal_label)
-    kept = np.flatnonzero(
-        [example.source == decision.headline_source for example in answers.examples]
-        & np.isin(answers.targets, (disease, normal))
-    )
-    if not kept.size:
+    labels, normal_label = manifest.labels, manifest.normal_label
+    kept = headline_rows(answers.examples, labels, normal_label, decision)
+    disease = labels.index(decision.headline_label)
+    is_diseased = answers.targets[kept] == disease
+    if not kept.size or is_diseased.all() or not is_diseased.any():
         return {}
+    shown = answers.probabilities[kept]
+    calls = {"": answers.given[kept], "argmax_": shown.argmax(axis=1)}
 
-    def score(rows: Rows) -> dict[str, float]:
-        picked = kept[rows]
-        is_diseased = answers.targets[picked] == disease
-        if is_diseased.all() or not is_diseased.any():
-            return {"auc": np.nan, "sensitivity": np.nan, "specificity": np.nan}
-        given = answers.given[picked]
-        return {
-            "auc": roc_auc(answers.probabilities[picked, disease], is_diseased),
-            "sensitivity": float((given[is_diseased] == disease).mean()),
-            "specificity": float((given[~is_diseased] == normal).mean()),
-        }
+    def score(weights: Weights) -> dict[str, Draws]:
+        found = {"auc": weigh_auc(weights, shown[:, disease], is_diseased)}
+        for prefix, given in calls.items():
+            is_cleared = given != disease
+            if normal_label in labels:
+                is_cleared = given == labels.index(normal_label)
+            is_right = np.where(is_diseased, given == disease, is_cleared)
+            found |= {
+                f"{prefix}accuracy": weigh_share(weights, is_right),
+                f"{prefix}sensitivity": weigh_share(weights * is_diseased, is_right),
+                f"{prefix}specificity": weigh_share(weights * ~is_diseased, is_right),
+            }
+        return found
 
-    groups = _groups([answers.examples[row] for row in kept])
-    found = bootstrap(score, groups, resamples=resamples)
-    prefix = f"{decision.headline_source}.{decision.headline_label}"
-    return {f"{prefix}.{name}": metric for name, metric in found.items()}
-
-
-def _groups(examples: Sequence[Example]) -> list[str]:
-    return [example.group for example in examples]
+    groups = [answers.examples[row].group for row in kept]
+    metrics = bootstrap_weights(score, groups, resamples=resamples)
+    prefix = f"{decision.headline_source or ALL_SOURCES}.{decision.headline_label}"
+    return {f"{prefix}.{name}": metric for name, metric in metrics.items()}

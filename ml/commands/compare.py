@@ -1,0 +1,80 @@
+"""`python -m ml compare`: two bundles, or two tables of predictions, on the same images."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml.commands.evaluate import add_split_options, check_purpose
+from ml.commands.options import add_device_option, quieten_engines
+from ml.task_config import find_task, load_task
+
+if TYPE_CHECKING:
+    from ml.evaluation.comparison import Comparison, Predictions
+
+SUMMARY = "set two bundles' answers side by side, with paired tests"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("first", type=Path, help="a bundle's folder or a predictions.csv")
+    parser.add_argument(
+        "second", type=Path, help="the other one; differences are it less the first"
+    )
+    parser.add_argument("--data", type=Path, help="folder of the data sets, for bundles")
+    parser.add_argument("--task-file", type=Path, help="instead of the task's file in ml/tasks")
+    parser.add_argument("--out", type=Path, default=Path("var/comparison"), help="report's folder")
+    add_split_options(parser, default="val")
+    add_device_option(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compare, print the figures and where the report is."""
+    paths = (options.first, options.second)
+    if any(path.is_dir() for path in paths):
+        check_purpose(options)
+        if options.data is None:
+            raise SystemExit("compare: bundles need --data")
+    quieten_engines()
+    from ml.evaluation.comparison import PAGE, compare_predictions, write_comparison
+
+    comparison = compare_predictions(*(_read_side(path, options) for path in paths))
+    write_comparison(comparison, options.out)
+    _print(comparison)
+    sys.stdout.write(f"report: {options.out / PAGE}\n")
+    return 0
+
+
+def _read_side(path: Path, options: argparse.Namespace) -> "Predictions":
+    """A table as it is; a bundle is run on the split, and a look at the test split recorded."""
+    from ml.evaluation.comparison import read_predictions, take_answers
+
+    if not path.is_dir():
+        return read_predictions(path)
+    from ml.datasets import load_dataset
+    from ml.evaluation.scoring import collect_answers
+    from ml.openings import record_opening
+    from ml.predictor import open_predictor
+
+    predictor = open_predictor(path, device=options.device)
+    bundle = predictor.bundle
+    config = load_task(options.task_file or find_task(bundle.task))
+    dataset = load_dataset(options.data, config.data)
+    record_opening(path.resolve(), split=options.split, purpose=options.purpose or "")
+    answers = collect_answers(predictor, dataset.of_split(options.split))
+    name = f"{bundle.task} {bundle.manifest.version} ({bundle.digest[:8]})"
+    return take_answers(answers, bundle.labels, name=name)
+
+
+def _print(comparison: "Comparison") -> None:
+    from ml.evaluation.comparison import describe_tests
+
+    sys.stdout.write(f"first   {comparison.first}\nsecond  {comparison.second}\n")
+    sys.stdout.write(f"{'':26} {'first':>8} {'second':>8} {'difference':>11}\n")
+    for name, one in comparison.figures.items():
+        change = one.difference
+        sys.stdout.write(
+            f"{name:26} {one.first.value:8.4f} {one.second.value:8.4f} {change.value:+11.4f}"
+            f" ({change.low:+.4f} to {change.high:+.4f})\n"
+        )
+    sys.stdout.write(describe_tests(comparison.tests))
