@@ -19,6 +19,8 @@ class StudyPrediction:
 
     `is_above_threshold` says for each disease whether its threshold was reached; `confidence` is
     `high`, `medium` or `low`; `deciding_frame` is the index of the frame to show first.
+    `is_indeterminate` says that the answer lies so near to its threshold that it was too often
+    wrong there on the validation images, and `indeterminate_reason` says that to staff.
     """
 
     label: str
@@ -26,6 +28,8 @@ class StudyPrediction:
     is_above_threshold: dict[str, bool]
     confidence: str
     deciding_frame: int
+    is_indeterminate: bool = False
+    indeterminate_reason: str = ""
 
 
 def _take_mean(scores: Scores, normal: int) -> Scores:
@@ -51,13 +55,15 @@ def aggregate(
     normal_label: str,
     *,
     thresholds: Mapping[str, float],
+    bands: Mapping[str, tuple[float, float]] | None = None,
 ) -> StudyPrediction:
     """Combine the frames by the rule, then decide by the manifest's operating thresholds.
 
-    A disease is given when its probability reaches its threshold, which was chosen for recall; of
-    several that do, the most probable one. When none does the answer is the normal label, even
-    if a disease below its threshold is the most probable: confidence is then low. Raises KeyError
-    for an unknown rule and ValueError without frames.
+    A label is given when its probability reaches its threshold, which was chosen for recall; of
+    several that do, the most probable one. When none does the answer is the most probable label:
+    a threshold makes an answer more likely, never less. `bands` are the probabilities around the
+    thresholds (from the first, below the second) in which an answer is indeterminate. Raises
+    KeyError for an unknown rule and ValueError without frames.
     """
     if not frame_probabilities:
         raise ValueError("a study needs at least one frame")
@@ -66,14 +72,34 @@ def aggregate(
     probabilities = {label: float(value) for label, value in zip(labels, study, strict=True)}
     reached = {name: probabilities[name] >= limit for name, limit in thresholds.items()}
     positives = [name for name, is_reached in reached.items() if is_reached]
-    label = max(positives, key=lambda name: probabilities[name]) if positives else normal_label
+    label = max(positives or labels, key=lambda name: probabilities[name])
+    doubt = _find_doubt(label, probabilities, thresholds, bands or {})
     return StudyPrediction(
         label=label,
         probabilities=probabilities,
         is_above_threshold=reached,
         confidence=_grade_confidence(label, probabilities, thresholds),
         deciding_frame=int(scores[:, labels.index(label)].argmax()),
+        is_indeterminate=bool(doubt),
+        indeterminate_reason=doubt,
     )
+
+
+def _find_doubt(
+    label: str,
+    probabilities: Mapping[str, float],
+    thresholds: Mapping[str, float],
+    bands: Mapping[str, tuple[float, float]],
+) -> str:
+    """Why the answer is indeterminate: by its own band if it has a threshold, else by any."""
+    for name in [label] if label in thresholds else list(thresholds):
+        low, high = bands.get(name, (thresholds[name], thresholds[name]))
+        if low <= probabilities[name] < high:
+            return (
+                f"The probability of {name} ({probabilities[name]:.2f}) is too close to its "
+                f"threshold ({thresholds[name]:.2f}) to tell."
+            )
+    return ""
 
 
 def _grade_confidence(
@@ -83,11 +109,15 @@ def _grade_confidence(
     if label in thresholds:
         margin = (probabilities[label] - thresholds[label]) / max(1 - thresholds[label], 1e-9)
     else:
+        rivals = [probability for name, probability in probabilities.items() if name != label]
         margin = min(
-            (limit - probabilities[name]) / max(limit, 1e-9) for name, limit in thresholds.items()
+            1.0,
+            (probabilities[label] - max(rivals)) / max(1 - max(rivals), 1e-9),
+            *(
+                (limit - probabilities[name]) / max(limit, 1e-9)
+                for name, limit in thresholds.items()
+            ),
         )
-        if probabilities[label] < max(probabilities.values()):
-            margin = 0.0
     if margin >= HIGH_CONFIDENCE:
         return "high"
     return "medium" if margin >= MEDIUM_CONFIDENCE else "low"

@@ -22,6 +22,19 @@ class OperatingPoint:
     specificity: float
 
 
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Probabilities from `low` to below `high` around a threshold, in which a label is in doubt.
+
+    `share` of the images it was chosen on lie inside; outside `error` of them are wrong.
+    """
+
+    low: float
+    high: float
+    share: float
+    error: float
+
+
 def softmax(logits: Floats, *, temperature: float = 1.0) -> NDArray[np.float64]:
     """Probabilities (sum 1 along the last axis) of logits divided by the temperature."""
     scaled = np.asarray(logits, np.float64) / temperature
@@ -62,6 +75,52 @@ def choose_threshold(
         recall=float(is_given[is_positive].mean()),
         specificity=float((~is_given[~is_positive]).mean()),
     )
+
+
+def choose_band(
+    scores: Floats,
+    is_positive: NDArray[np.bool_],
+    *,
+    threshold: float,
+    max_error: float,
+    max_share: float,
+) -> Band:
+    """The narrowest band around the threshold outside of which few images are wrong.
+
+    On either side it ends where, of the images beyond, at most `max_error` are on the wrong side
+    of the threshold: an error rate of the answers given and one of those withheld, so that many
+    clear negatives can't hide what is wrong among the positives. Each side takes at most half of
+    `max_share` of the images; where that is not enough, the error outside stays larger, and
+    `Band.error` says so.
+    """
+    limit = int(len(scores) * max_share / 2)
+    order = np.argsort(scores, kind="stable")
+    ordered, is_diseased = scores[order], is_positive[order]
+    middle = int(np.searchsorted(ordered, threshold))
+    below = _count_doubtful(is_diseased[:middle][::-1], max_error, limit)
+    above = _count_doubtful(~is_diseased[middle:], max_error, limit)
+    low = float(ordered[middle - below]) if below else threshold
+    high = threshold
+    if above:
+        last = middle + above == len(ordered)
+        high = float(np.nextafter(ordered[-1], 2)) if last else float(ordered[middle + above])
+    is_inside = (scores >= low) & (scores < high)
+    is_wrong = (scores >= threshold) != is_positive
+    return Band(
+        low=low,
+        high=high,
+        share=float(is_inside.mean()),
+        error=float(is_wrong[~is_inside].mean()) if not is_inside.all() else 0.0,
+    )
+
+
+def _count_doubtful(is_wrong: NDArray[np.bool_], max_error: float, limit: int) -> int:
+    """How many of the images nearest to the threshold to leave out; they come nearest first."""
+    for count in range(min(limit, len(is_wrong)) + 1):
+        left = is_wrong[count:]
+        if not left.size or left.mean() <= max_error:
+            return count
+    return min(limit, len(is_wrong))
 
 
 def wilson_low(found: int, total: int) -> float:

@@ -4,10 +4,21 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ml.commands import evaluate, export, predict, train
+from ml.commands import (
+    audit_data,
+    compare,
+    crossval,
+    evaluate,
+    explain,
+    export,
+    predict,
+    soup,
+    train,
+    tune,
+)
 from ml.errors import MLError
 
-COMMANDS = (train, export, evaluate, predict)
+COMMANDS = (audit_data, train, export, evaluate, compare, predict, explain, tune, crossval, soup)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -119,3 +119,107 @@ class ParityFailed(MLError):
     code = "parity_failed"
     message = "The two engines disagree: largest difference {difference}, {changed} labels changed."
     action = "Keep the training run, and export it again with another precision."
+
+
+class SearchSpaceInvalid(MLError):
+    """A search space names an entry that can't be searched, or gives it no valid values."""
+
+    code = "search_space_invalid"
+    message = "The search space can't be used: {detail}."
+    action = "Correct the named entry; ml/tasks/search/chest-xray.toml shows the forms."
+
+
+class RunMismatch(MLError):
+    """A folder or study that was to be continued was begun with other choices or other data."""
+
+    code = "run_mismatch"
+    message = "{path} was begun with other choices: {detail}."
+    action = "Name another folder or study, or repeat the choices it was begun with."
+
+
+class StudyWithoutResult(MLError):
+    """Every trial of a study was pruned, failed or interrupted, so none is the best."""
+
+    code = "study_without_result"
+    message = "No trial of the study {study} came to its end."
+    action = "Run more trials, or look at the reasons in its trials.csv."
+
+
+class SoupInvalid(MLError):
+    """The networks to be averaged are not of one architecture, or too few."""
+
+    code = "soup_invalid"
+    message = "These runs can't be averaged: {detail}."
+    action = "Give two or more finished runs of one task file that differ in their seed only."
+
+
+class GroupCrossesSplits(MLError):
+    """A patient, lesion or other group has images in two splits."""
+
+    code = "group_crosses_splits"
+    message = "{count} groups have images in more than one split, such as {first}."
+    action = "Put all images of a group into one split: audit.json names them."
+
+
+class CopyCrossesSplits(MLError):
+    """The same file, or the same pixels in another file, is in two splits."""
+
+    code = "copy_crosses_splits"
+    message = "{count} pairs of copies lie in different splits, such as {first}."
+    action = "Remove one of each pair or give both one group: near_duplicates.csv lists them."
+
+
+class NearDuplicateCrossesSplits(MLError):
+    """Two images that are the same but for size, contrast or compression are in two splits."""
+
+    code = "near_duplicate_crosses_splits"
+    message = "{count} pairs of near-duplicates lie in different splits, such as {first}."
+    action = "Look at them in audit.html, give each pair one group, and draw the splits anew."
+
+
+class ImagesUnreadable(MLError):
+    """Images that the table names are missing or can't be decoded."""
+
+    code = "images_unreadable"
+    message = "{count} images can't be read, such as {first}."
+    action = "Restore them, or take their rows out of the table: audit.json gives each reason."
+
+
+class ComparisonRefused(MLError):
+    """Two sets of predictions that can't be set side by side, image by image."""
+
+    code = "comparison_refused"
+    message = "These two can't be compared: {detail}."
+    action = "Compare bundles of one task, scored on the same images of one data set."
+
+
+class CheckpointInvalid(MLError):
+    """The checkpoint of a run is broken, missing, or that of another network."""
+
+    code = "checkpoint_invalid"
+    message = "The run {path} can't go on: {detail}."
+    action = "Give another folder with --run, or remove this one and train anew."
+
+
+class BackboneNotExportable(MLError):
+    """The network has a hidden layer behind its maps: its activation map would not be exact."""
+
+    code = "backbone_not_exportable"
+    message = "A network with the backbone {backbone} can't be made a bundle."
+    action = "Train a backbone whose maps are averaged; the reference networks are for comparison."
+
+
+class TrainingDiverged(MLError):
+    """What a training is judged by is no longer a number."""
+
+    code = "training_diverged"
+    message = "The training diverged in epoch {epoch}: its loss is no longer a number."
+    action = "Lower training.learning_rate, or train in float32; the last checkpoint is kept."
+
+
+class ExplanationUnavailable(MLError):
+    """The way to explain an answer that was asked for doesn't fit this network."""
+
+    code = "explanation_unavailable"
+    message = "The answer can't be explained by {method}: {detail}."
+    action = "Choose another method, or a label that the model has."

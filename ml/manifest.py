@@ -19,6 +19,9 @@ class Operating:
     """Probability from which each disease label is given, and what that was chosen for.
 
     `validation_recall` and `validation_specificity` are those of the label against all others.
+    `bands` are the probabilities (from the first, below the second) in which a label's answer is
+    indeterminate; beyond them at most `band_error` of the validation images were wrong, unless
+    that would have taken more than `band_share` of them.
     """
 
     thresholds: dict[str, float]
@@ -26,6 +29,9 @@ class Operating:
     target_recall: float
     validation_recall: dict[str, float]
     validation_specificity: dict[str, float]
+    bands: dict[str, tuple[float, float]] = field(default_factory=dict)
+    band_error: float = 0.0
+    band_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +141,11 @@ def _refuse(value: Any) -> Any:
 
 
 def _check(manifest: Manifest) -> None:
-    diseases = set(manifest.labels) - {manifest.normal_label}
     rules = {
         f"schema {manifest.schema} is not {SCHEMA}": manifest.schema == SCHEMA,
         "the normal label is not a label": manifest.normal_label in manifest.labels,
         "every label needs a code": set(manifest.codes) == set(manifest.labels),
-        "every disease needs a threshold": set(manifest.operating.thresholds) == diseases,
+        "thresholds must be of labels": set(manifest.operating.thresholds) <= set(manifest.labels),
         "the temperature is not positive": manifest.temperature > 0,
         "file names must be plain": all(Path(name).name == name for name in manifest.files),
     }

@@ -1,44 +1,93 @@
 """What `predict` prints for a file: an answer, an abstention with its reason, or an error."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ml.abstention import Abstention
 from ml.errors import MLError
-from ml.images import read_frames
-from ml.predictor import Predictor
+from ml.images import Frame
+from ml.predictor import FramePrediction, Predictor
+from ml.router import Routing, compare_routing
 
 # Digits that are the same on both engines; more would promise a precision there isn't.
 DIGITS = 4
 
 
-def describe_file(predictor: Predictor, path: Path) -> dict[str, Any]:
-    """One file as a study of its own, in plain values; a known error becomes its code."""
-    try:
-        predictions = predictor.predict(read_frames(path))
-    except MLError as error:
-        return {
-            "path": str(path),
-            "error": {"code": error.code, "message": error.message, "action": error.action},
-            "model_digest": predictor.bundle.digest,
-        }
-    # Frames out of scope are left out as long as another frame can answer.
-    used = [prediction for prediction in predictions if prediction.abstention is None]
-    study = predictor.conclude(used or predictions)
-    abstention = None if used else predictions[study.deciding_frame].abstention
+def describe_error(path: Path, error: MLError) -> dict[str, Any]:
+    """A file that could not be answered."""
     return {
         "path": str(path),
-        "task": predictor.bundle.task,
+        "error": {"code": error.code, "message": error.message, "action": error.action},
+    }
+
+
+def describe_predictions(
+    predictor: Predictor,
+    path: Path,
+    frames: Sequence[Frame],
+    predictions: Sequence[FramePrediction],
+    *,
+    routing: Routing | None = None,
+) -> dict[str, Any]:
+    """The answer of a file whose frames were predicted; a sure routing elsewhere withholds it.
+
+    Frames out of scope are left out as long as another frame can answer. `deciding_frame` counts
+    all frames of the file, from 0.
+    """
+    used = [row for row, found in enumerate(predictions) if found.abstention is None]
+    kept = used or list(range(len(predictions)))
+    study = predictor.conclude([predictions[row] for row in kept])
+    deciding = kept[study.deciding_frame]
+    abstention = None if used else predictions[deciding].abstention
+    if routing and (other := compare_routing(predictor.bundle.task, routing)):
+        abstention = Abstention(other.code, other.reason)
+    bundle = predictor.bundle
+    return {
+        "path": str(path),
+        "task": bundle.task,
         "label": None if abstention else study.label,
         "confidence": None if abstention else study.confidence,
         "probabilities": {name: round(p, DIGITS) for name, p in study.probabilities.items()},
-        "abstained": abstention is not None,
-        "abstention": (
-            {"code": abstention.code, "reason": abstention.reason} if abstention else None
-        ),
-        "model_version": predictor.bundle.version,
-        "model_digest": predictor.bundle.digest,
+        **_describe_abstention(abstention),
+        "indeterminate": study.is_indeterminate and abstention is None,
+        "indeterminate_reason": study.indeterminate_reason if abstention is None else "",
+        "frames": len(frames),
+        "deciding_frame": deciding,
+        "stage": bundle.manifest.stage,
+        "model_version": bundle.version,
+        "model_digest": bundle.digest,
         "engine": predictor.runtime.name,
     }
+
+
+def describe_unrouted(path: Path, routing: Routing, abstention: Abstention) -> dict[str, Any]:
+    """A file that no task's model was asked about, because of what the router saw."""
+    return {
+        "path": str(path),
+        "task": None,
+        "label": None,
+        "confidence": None,
+        "probabilities": {},
+        **_describe_abstention(abstention),
+        "indeterminate": False,
+        "routing": describe_routing(routing),
+    }
+
+
+def describe_routing(routing: Routing) -> dict[str, Any]:
+    """What the router saw, in plain values."""
+    return {
+        "label": routing.label,
+        "task": routing.task,
+        "probability": round(routing.probability, DIGITS),
+        "is_sure": routing.is_sure,
+    }
+
+
+def _describe_abstention(abstention: Abstention | None) -> dict[str, Any]:
+    described = {"code": abstention.code, "reason": abstention.reason} if abstention else None
+    return {"abstained": abstention is not None, "abstention": described}
 
 
 def format_line(answer: dict[str, Any]) -> str:
@@ -47,5 +96,7 @@ def format_line(answer: dict[str, Any]) -> str:
         return f"{answer['path']}: {answer['error']['code']}: {answer['error']['message']}"
     scores = ", ".join(f"{name} {value:.3f}" for name, value in answer["probabilities"].items())
     if answer["abstained"]:
-        return f"{answer['path']}: abstained: {answer['abstention']['reason']} ({scores})"
-    return f"{answer['path']}: {answer['label']} ({answer['confidence']}; {scores})"
+        shown = f" ({scores})" if scores else ""
+        return f"{answer['path']}: abstained: {answer['abstention']['reason']}{shown}"
+    note = ", indeterminate" if answer["indeterminate"] else ""
+    return f"{answer['path']}: {answer['label']} ({answer['confidence']}{note}; {scores})"

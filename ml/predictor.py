@@ -14,6 +14,7 @@ from ml.calibration import softmax
 from ml.distance import load_space
 from ml.errors import CanaryMismatch
 from ml.explanation import make_activation_maps
+from ml.gate import GATE, Readings, load_gate
 from ml.images import Frame
 from ml.preprocessing import prepare_frame
 from ml.runtimes import DEFAULT_THREADS, Runtime, RuntimeOutputs, open_runtime
@@ -47,6 +48,7 @@ class Predictor:
         self.bundle = bundle
         self.runtime = runtime
         self._space = load_space(bundle.path / EMBEDDINGS)
+        self._gate = load_gate(bundle.path / GATE) if (bundle.path / GATE).exists() else None
         with np.load(bundle.path / HEAD, allow_pickle=False) as head:
             self._kernel: Floats = head["kernel"]
 
@@ -56,13 +58,19 @@ class Predictor:
         for start in range(0, len(frames), CHUNK):
             chunk = frames[start : start + CHUNK]
             spec = self.bundle.manifest.input
-            outputs = self.runtime.predict(np.stack([prepare_frame(one, spec) for one in chunk]))
-            distances = self._space.measure(outputs.embeddings)
+            inputs = np.stack([prepare_frame(one, spec) for one in chunk])
+            outputs = self.runtime.predict(inputs)
+            readings = self._read_distances(inputs, outputs)
             predictions += [
-                self._explain(frame, outputs, row, float(distances[row]))
-                for row, frame in enumerate(chunk)
+                self._explain(frame, outputs, readings, row) for row, frame in enumerate(chunk)
             ]
         return predictions
+
+    def _read_distances(self, inputs: Floats, outputs: RuntimeOutputs) -> Readings:
+        if self._gate is None:
+            distances = self._space.measure(outputs.embeddings)
+            return Readings(distances=distances, hints=("",) * len(distances))
+        return self._gate.measure(self._space, inputs, outputs.embeddings)
 
     def conclude(self, predictions: Sequence[FramePrediction]) -> StudyPrediction:
         """The study's answer by the bundle's aggregation rule and operating thresholds."""
@@ -73,14 +81,18 @@ class Predictor:
             manifest.labels,
             manifest.normal_label,
             thresholds=manifest.operating.thresholds,
+            bands=manifest.operating.bands,
         )
 
     def _explain(
-        self, frame: Frame, outputs: RuntimeOutputs, row: int, distance: float
+        self, frame: Frame, outputs: RuntimeOutputs, readings: Readings, row: int
     ) -> FramePrediction:
-        manifest = self.bundle.manifest
+        manifest, distance = self.bundle.manifest, float(readings.distances[row])
         scores = softmax(outputs.logits[row], temperature=manifest.temperature)
         maps = make_activation_maps(outputs.feature_maps[row], self._kernel)
+        if frame.is_constant:
+            # Padding alone would draw a border.
+            maps = np.zeros_like(maps)
         return FramePrediction(
             probabilities={
                 label: float(score) for label, score in zip(manifest.labels, scores, strict=True)
@@ -89,7 +101,8 @@ class Predictor:
             embedding=outputs.embeddings[row],
             logits=outputs.logits[row],
             distance=distance,
-            abstention=check_scope(frame, manifest) or check_distance(distance, manifest),
+            abstention=check_scope(frame, manifest)
+            or check_distance(distance, manifest, hint=readings.hints[row]),
         )
 
 

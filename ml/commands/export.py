@@ -22,6 +22,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_run_option(parser)
     parser.add_argument("--out", type=Path, default=BUNDLES_DIR, help="root of the bundles")
     parser.add_argument("--replace", action="store_true", help="replace the bundle's version")
+    parser.add_argument(
+        "--weights", type=Path, help="ImageNet weights of the frozen backbone to compare with"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,6 +36,14 @@ def run(options: argparse.Namespace) -> int:
     config = load_config(options)
     dataset = load_dataset(options.data, config.data)
     folder = find_run(options, config)
-    path = export_bundle(config, dataset, folder, options.out, replace=options.replace)
+    path = export_bundle(
+        config,
+        dataset,
+        folder,
+        options.out,
+        data_root=options.data,
+        frozen_weights=options.weights,
+        replace=options.replace,
+    )
     sys.stdout.write(f"{path}\n")
     return 0

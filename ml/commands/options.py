@@ -39,8 +39,12 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
 
 def load_config(options: argparse.Namespace) -> TaskConfig:
     """The task file that the options name, with their overrides."""
-    path = Path(options.task) if options.task.endswith(".toml") else find_task(options.task)
-    return load_task(path, overrides=parse_overrides(options.set))
+    return load_task(find_task_path(options), overrides=parse_overrides(options.set))
+
+
+def find_task_path(options: argparse.Namespace) -> Path:
+    """Path of the task file that the options name."""
+    return Path(options.task) if options.task.endswith(".toml") else find_task(options.task)
 
 
 def parse_overrides(pairs: Sequence[str]) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from ml.evaluation.report import Evaluation
 from ml.manifest import Manifest, Metric
 from ml.openings import Opening
+from ml.rejects import RejectScore
 from ml.task_config import TaskConfig
 
 
@@ -13,6 +14,7 @@ def render_card(
     config: TaskConfig,
     evaluation: Evaluation,
     openings: Sequence[Opening],
+    strangers: RejectScore,
 ) -> str:
     """The card as Markdown, from the manifest, the evaluation and the task file's sentences."""
     parts = [
@@ -27,6 +29,8 @@ def render_card(
         _render_baseline(evaluation),
         "## Operating point",
         _render_operating(manifest),
+        "## Images that are none of its business",
+        _render_strangers(strangers, manifest),
         "## Limits",
         _list(config.card.limits),
         "## Choices and their evidence",
@@ -122,6 +126,16 @@ def _render_operating(manifest: Manifest) -> str:
         f"{_table(head, rows)}\n\n"
         f"An image farther than {distance.limit:.2f} from the training embeddings is not "
         f"answered; that refuses {distance.validation_refusal:.1%} of the validation split."
+    )
+
+
+def _render_strangers(strangers: RejectScore, manifest: Manifest) -> str:
+    rows = [(kind.replace("_", " "), f"{share:.3f}") for kind, share in strangers.by_kind.items()]
+    refused = manifest.metrics["refused"]
+    return (
+        f"Of {strangers.images} images of other kinds, none of them seen while the limit was set, "
+        f"{strangers.refused:.1%} are refused; of the test split {refused.value:.1%} "
+        f"({refused.low:.1%} to {refused.high:.1%}).\n\n{_table(('kind', 'refused'), rows)}"
     )
 
 

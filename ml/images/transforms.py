@@ -46,6 +46,8 @@ def apply_modality(
         return table[np.clip(stored.astype(np.int64) - first, 0, len(table) - 1)]
     slope = float(fields.get("RescaleSlope", 1)) or 1.0
     intercept = float(fields.get("RescaleIntercept", 0))
+    if slope == 1 and intercept == 0:
+        return stored.astype(np.float32)
     return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
 
 
@@ -82,9 +84,8 @@ def default_voi(dataset: Dataset, pixels: Pixels, stored: NDArray[Any]) -> Voi:
     bits = int(dataset.get("BitsStored", 16))
     if bits <= 8 and not dataset.get("PixelRepresentation", 0) and _is_plain(pixels, stored):
         return Voi("NONE") if bits == 8 else Voi("RANGE", high=float(2**bits - 1))
-    kept = pixels[~_find_padding(dataset, stored)]
-    if not kept.size:
-        kept = pixels
+    padding = _find_padding(dataset, stored)
+    kept = pixels if padding is None or padding.all() else pixels[~padding]
     return Voi("RANGE", low=float(kept.min()), high=float(kept.max()))
 
 
@@ -92,10 +93,11 @@ def _is_plain(pixels: Pixels, stored: NDArray[Any]) -> bool:
     return bool(np.array_equal(pixels, stored))
 
 
-def _find_padding(dataset: Dataset, stored: NDArray[Any]) -> NDArray[np.bool_]:
+def _find_padding(dataset: Dataset, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Which pixels are padding; None for an image that declares no padding value."""
     value = _first_number(dataset.get("PixelPaddingValue"))
     if value is None:
-        return np.zeros(stored.shape, bool)
+        return None
     limit = _first_number(dataset.get("PixelPaddingRangeLimit"))
     low, high = sorted((value, value if limit is None else limit))
     return np.asarray((stored >= low) & (stored <= high))

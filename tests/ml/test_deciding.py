@@ -9,15 +9,15 @@ import pytest
 
 from ml.abstention import check_distance, check_scope
 from ml.aggregation import AGGREGATIONS, StudyPrediction, aggregate
-from ml.calibration import choose_threshold, fit_temperature, softmax, wilson_low
+from ml.calibration import choose_band, choose_threshold, fit_temperature, softmax, wilson_low
 from ml.distance import fit_space, load_space
 from ml.images import read_frames
 from ml.predictor import Predictor
-from tests.ml.pictures import encode_picture, make_dicom
+from tests.ml.pictures import draw_case, encode_picture, make_dicom
 
 LABELS = ("normal", "pneumonia", "tuberculosis")
 THRESHOLDS = {"pneumonia": 0.3, "tuberculosis": 0.6}
-PICTURE = np.random.default_rng(5).integers(0, 255, (200, 220), np.uint8)
+PICTURE = draw_case("pneumonia", np.random.default_rng(5), 220)[:200]
 
 
 def decide(*frames: tuple[float, float, float], rule: str = "max_disease") -> StudyPrediction:
@@ -63,7 +63,7 @@ def test_choose_threshold_asks_for_more_when_positives_are_few() -> None:
         ((0.5, 0.5, 0.0), "pneumonia", "medium"),
         ((0.02, 0.97, 0.01), "pneumonia", "high"),
         ((0.05, 0.35, 0.6), "tuberculosis", "low"),
-        ((0.3, 0.15, 0.55), "normal", "low"),
+        ((0.3, 0.15, 0.55), "tuberculosis", "low"),
     ],
 )
 def test_aggregate_decides_by_the_operating_thresholds(
@@ -84,6 +84,70 @@ def test_aggregate_follows_its_rule_when_one_frame_is_diseased() -> None:
     assert worst.probabilities["pneumonia"] == pytest.approx(0.88)
     assert mean.probabilities["pneumonia"] == pytest.approx(0.91 / 3)
     assert set(AGGREGATIONS) == {"mean", "max_disease"}
+
+
+BANDS = {"pneumonia": (0.2, 0.5), "tuberculosis": (0.6, 0.6)}
+
+
+@pytest.mark.parametrize(
+    ("scores", "label", "is_indeterminate"),
+    [
+        ((0.6, 0.4, 0.0), "pneumonia", True),
+        ((0.5, 0.5, 0.0), "pneumonia", False),
+        ((0.75, 0.25, 0.0), "normal", True),
+        ((0.81, 0.19, 0.0), "normal", False),
+        ((0.1, 0.25, 0.65), "tuberculosis", False),
+    ],
+)
+def test_aggregate_is_indeterminate_inside_the_band_of_what_it_answers(
+    scores: tuple[float, float, float], label: str, is_indeterminate: bool
+) -> None:
+    frame = dict(zip(LABELS, scores, strict=True))
+    decision = aggregate("mean", [frame], LABELS, "normal", thresholds=THRESHOLDS, bands=BANDS)
+    assert decision.label == label
+    assert decision.is_indeterminate == is_indeterminate
+    assert ("pneumonia" in decision.indeterminate_reason) == is_indeterminate
+    without = aggregate("mean", [frame], LABELS, "normal", thresholds=THRESHOLDS)
+    assert not without.is_indeterminate
+
+
+def test_aggregate_gives_the_most_probable_label_when_none_has_a_threshold() -> None:
+    frame = {"normal": 0.2, "pneumonia": 0.7, "tuberculosis": 0.1}
+    decision = aggregate("mean", [frame], LABELS, "normal", thresholds={})
+    assert (decision.label, decision.confidence) == ("pneumonia", "high")
+    assert not decision.is_indeterminate
+
+
+def test_choose_band_reaches_as_far_as_answers_are_often_wrong() -> None:
+    # Certain up to 0.4 and from 0.6 on; between them every second image is on the wrong side.
+    scores = np.linspace(0, 1, 1001)
+    is_positive = scores >= 0.5
+    is_doubtful = (scores > 0.4) & (scores < 0.6)
+    is_positive[is_doubtful] = np.arange(is_doubtful.sum()) % 2 == 0
+    band = choose_band(scores, is_positive, threshold=0.5, max_error=0.01, max_share=0.5)
+    assert 0.4 < band.low < 0.43
+    assert 0.57 < band.high < 0.6
+    outside = (scores < band.low) | (scores >= band.high)
+    is_wrong = (scores >= 0.5) != is_positive
+    assert band.share == pytest.approx(1 - outside.mean())
+    assert band.error == pytest.approx(is_wrong[outside].mean())
+    assert is_wrong[scores >= band.high].mean() <= 0.01
+    assert is_wrong[scores < band.low].mean() <= 0.01
+
+
+def test_choose_band_is_empty_when_the_threshold_separates() -> None:
+    scores = np.array([0.1, 0.2, 0.3, 0.7, 0.8, 0.9])
+    band = choose_band(scores, scores > 0.5, threshold=0.5, max_error=0.01, max_share=0.5)
+    assert (band.low, band.high, band.share, band.error) == (0.5, 0.5, 0, 0)
+
+
+def test_choose_band_stays_within_its_share_and_says_what_is_left() -> None:
+    rng = np.random.default_rng(7)
+    scores, is_positive = rng.random(400), rng.random(400) < 0.5
+    band = choose_band(scores, is_positive, threshold=0.5, max_error=0.01, max_share=0.1)
+    assert 0.09 <= band.share <= 0.1
+    assert band.error > 0.3
+    assert band.low < 0.5 < band.high
 
 
 def test_aggregate_refuses_when_there_is_no_frame() -> None:
@@ -117,6 +181,8 @@ def test_check_scope_judges_by_the_header(
     ("pixels", "code"),
     [
         (np.zeros((200, 200), np.uint8), "constant_image"),
+        (100 + PICTURE // 64, "constant_image"),
+        (np.random.default_rng(5).integers(0, 255, (200, 220), np.uint8), "unlike_training"),
         (PICTURE[:50, :50], "image_too_small"),
         (PICTURE[:100], "image_too_narrow"),
         (np.stack([PICTURE, PICTURE // 2, PICTURE // 3], axis=-1), "colour_image"),
@@ -153,3 +219,6 @@ def test_check_distance_abstains_beyond_the_limit() -> None:
     abstention = check_distance(2.01, manifest)
     assert abstention is not None
     assert abstention.code == "unlike_training"
+    hinted = check_distance(2.01, manifest, hint="It looks upside down.")
+    assert hinted is not None
+    assert hinted.reason == f"{abstention.reason} It looks upside down."

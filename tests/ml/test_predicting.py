@@ -19,6 +19,7 @@ from ml.predictor import Predictor, check_canary, open_predictor
 from ml.runtimes import open_runtime
 from tests.ml.conftest import ROOT
 from tests.ml.pictures import LABELS, draw_case, encode_picture, make_dicom
+from tests.ml.routers import make_router
 
 
 @pytest.fixture
@@ -151,6 +152,95 @@ def test_predict_command_succeeds_when_every_file_is_answered(
     path.write_bytes(encode_picture(draw_case("normal", np.random.default_rng(2))))
     assert main(["predict", "--task", "chest-xray", "--device", "cpu", str(path)]) == 0
     assert str(path) in capsys.readouterr().out
+
+
+def test_predict_command_reads_every_kind_of_picture(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    case = draw_case("normal", np.random.default_rng(2))
+    for kind in ("PNG", "JPEG", "WEBP", "TIFF"):
+        (tmp_path / f"{len(kind)}.{kind}").write_bytes(encode_picture(case, kind))
+    (tmp_path / "series.dcm").write_bytes(
+        make_dicom(np.concatenate([case, case[::-1]]), Rows=128, NumberOfFrames=2)
+    )
+    files = sorted(str(path) for path in tmp_path.iterdir())
+    assert main(["predict", "--task", "chest-xray", "--json", "--device", "cpu", *files]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [answer["path"] for answer in answers] == files
+    for answer in answers:
+        assert list(answer["probabilities"]) == list(LABELS)
+        assert answer["frames"] == (2 if answer["path"].endswith("dcm") else 1)
+        assert answer["stage"] in ("released", "research")
+        assert answer["indeterminate"] in (True, False)
+        assert answer["abstained"] == (answer["label"] is None)
+
+
+def test_predict_command_gives_probabilities_when_it_abstains(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "noise.png"
+    noise = np.random.default_rng(0).integers(0, 256, (160, 160)).astype(np.uint8)
+    path.write_bytes(encode_picture(noise))
+    assert main(["predict", "--task", "chest-xray", "--json", "--device", "cpu", str(path)]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["abstention"]["reason"] == "This image is nothing but noise."
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+    assert answer["indeterminate"] is False
+
+
+@pytest.fixture(scope="module")
+def routed(released_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two bundles: the chest model, and a router that is the same network."""
+    folder = tmp_path_factory.mktemp("bundles")
+    shutil.copytree(released_path, folder / "chest-xray" / "1.0.0")
+    make_router(released_path, folder)
+    return folder
+
+
+def sample(name: str) -> str:
+    return str(ROOT / "samples" / name / "01.dcm")
+
+
+def test_predict_command_finds_the_task_by_the_look_when_it_routes(
+    capsys: pytest.CaptureFixture[str], routed: Path, tmp_path: Path
+) -> None:
+    blank = tmp_path / "blank.png"
+    blank.write_bytes(encode_picture(np.zeros((128, 128), np.uint8)))
+    files = [sample("chest-normal-adult-1"), sample("chest-tuberculosis-1"), str(blank)]
+    options = ["--route", "--json", "--device", "cpu", "--bundles", str(routed)]
+    assert main(["predict", *options, *files]) == 0
+    chest, hand, nothing = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (chest["task"], chest["routing"]["label"]) == ("chest-xray", "chest-xr")
+    assert chest["label"] == "normal"
+    assert (hand["task"], hand["label"], hand["abstention"]["code"]) == (None, None, "no_task")
+    assert "a hand X-ray" in hand["abstention"]["reason"]
+    assert nothing["abstention"]["code"] == "constant_image"
+
+
+def test_predict_command_withholds_an_answer_when_the_image_looks_like_another_part(
+    capsys: pytest.CaptureFixture[str], routed: Path
+) -> None:
+    options = ["--task", "chest-xray", "--route", "--json", "--bundles", str(routed)]
+    files = [sample("chest-normal-adult-1"), sample("chest-tuberculosis-1")]
+    assert main(["predict", *options, "--device", "cpu", *files]) == 0
+    agreed, other = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert agreed["label"] == "normal"
+    assert other["label"] is None
+    assert other["abstention"]["code"] == "routed_elsewhere"
+    assert sum(other["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_predict_command_explains_when_there_is_no_router(
+    capsys: pytest.CaptureFixture[str], released_path: Path
+) -> None:
+    folder = str(released_path.parents[2])
+    assert main(["predict", "--route", "--bundles", f"{folder}/none", "x.png"]) == 2
+    assert "bundle_invalid" in capsys.readouterr().err
+
+
+def test_predict_command_asks_for_a_task_when_it_has_no_way_to_find_one() -> None:
+    with pytest.raises(SystemExit, match="--task"):
+        main(["predict", "x.png"])
 
 
 def test_predict_command_explains_when_there_is_no_such_task(

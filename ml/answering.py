@@ -1,0 +1,83 @@
+"""Answers files with the model of a task, named beforehand or found by the router."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ml.abstention import Abstention
+from ml.bundles import find_bundles, find_task_bundle
+from ml.errors import MLError
+from ml.images import Frame, read_frames
+from ml.prediction_output import (
+    describe_error,
+    describe_predictions,
+    describe_routing,
+    describe_unrouted,
+)
+from ml.predictor import Predictor, open_predictor
+from ml.router import NAMES, ROUTER_TASK, Routing, read_routing
+
+
+class Answerer:
+    """Opened bundles for one run over files: the task's, or the router's and what it asks for."""
+
+    def __init__(
+        self,
+        bundles: Path,
+        *,
+        task: str | None = None,
+        bundle: Path | None = None,
+        is_routed: bool = False,
+        device: str = "auto",
+    ) -> None:
+        """Open what is certain to be needed; raises what `open_predictor` raises."""
+        self._bundles = bundles
+        self._device = device
+        self._found: dict[str, Predictor] = {}
+        self._given: Predictor | None = None
+        if bundle or task:
+            chosen = bundle or find_task_bundle(bundles, task or "")
+            self._given = open_predictor(chosen, device=device)
+        self._router = self._open(ROUTER_TASK) if is_routed else None
+
+    def answer(self, path: Path) -> dict[str, Any]:
+        """One file as a study of its own, in plain values; a known error becomes its code."""
+        try:
+            return self._answer(path, read_frames(path))
+        except MLError as error:
+            digest = self._given.bundle.digest if self._given else None
+            return describe_error(path, error) | {"model_digest": digest}
+
+    def _answer(self, path: Path, frames: Sequence[Frame]) -> dict[str, Any]:
+        routing = self._route(frames)
+        predictor = self._given
+        if predictor is None and routing is not None:
+            if withheld := self._withhold(routing):
+                return describe_unrouted(path, routing, withheld)
+            predictor = self._open(routing.task or "")
+        if predictor is None:
+            raise ValueError("neither a task nor a router was given")
+        predictions = predictor.predict(frames)
+        answer = describe_predictions(predictor, path, frames, predictions, routing=routing)
+        return answer | ({"routing": describe_routing(routing)} if routing else {})
+
+    def _route(self, frames: Sequence[Frame]) -> Routing | None:
+        """By the middle frame: the ends of a series show least of what it was made for."""
+        return read_routing(self._router, frames[len(frames) // 2]) if self._router else None
+
+    def _withhold(self, routing: Routing) -> Abstention | None:
+        """Why no model is asked, if none can be chosen by look alone."""
+        if not routing.is_sure:
+            reason = "What the image shows can't be told for sure, so no model was chosen."
+            return routing.abstention or Abstention("route_unsure", reason)
+        installed = {found.parent.name for found in find_bundles(self._bundles)}
+        if routing.task not in installed:
+            looks = NAMES.get(routing.label, routing.label)
+            return Abstention("no_task", f"The image looks like {looks}; no model reads that.")
+        return None
+
+    def _open(self, task: str) -> Predictor:
+        if task not in self._found:
+            chosen = find_task_bundle(self._bundles, task)
+            self._found[task] = open_predictor(chosen, device=self._device)
+        return self._found[task]

@@ -1,0 +1,51 @@
+"""How many rejects a bundle refuses, by kind."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from ml.images import read_frames
+from ml.predictor import Predictor
+from ml.rejects.reject import Reject
+
+# Files decoded at once.
+CHUNK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RejectScore:
+    """Of how many rejects which share was refused, overall and by kind, and by which codes."""
+
+    images: int
+    refused: float
+    by_kind: dict[str, float]
+    codes: dict[str, int]
+
+
+def score_rejects(
+    predictor: Predictor, rejects: Sequence[Reject], *, refusing_labels: Collection[str] = ()
+) -> RejectScore:
+    """Send every reject to the predictor as a file of a user, and count the abstentions.
+
+    `refusing_labels` are labels that refuse as well as an abstention does (the body-part model's
+    `something_else`).
+    """
+    kinds: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    codes: Counter[str] = Counter()
+    for start in range(0, len(rejects), CHUNK):
+        chunk = rejects[start : start + CHUNK]
+        frames = [read_frames(reject.content)[0] for reject in chunk]
+        for reject, prediction in zip(chunk, predictor.predict(frames), strict=True):
+            label = predictor.conclude([prediction]).label
+            code = prediction.abstention.code if prediction.abstention else ""
+            code = code or (label if label in refusing_labels else "")
+            kinds[reject.kind] += 1
+            refused[reject.kind] += bool(code)
+            codes[code or "answered"] += 1
+    return RejectScore(
+        images=kinds.total(),
+        refused=refused.total() / max(kinds.total(), 1),
+        by_kind={kind: refused[kind] / count for kind, count in sorted(kinds.items())},
+        codes=dict(sorted(codes.items())),
+    )

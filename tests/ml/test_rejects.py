@@ -1,0 +1,262 @@
+"""Images that must be refused: the fixed set of them, and the gate that knows them."""
+
+import csv
+import dataclasses
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml.bundles import hash_file
+from ml.datasets import Example, load_dataset
+from ml.distance import EmbeddingSpace, fit_space
+from ml.errors import DataInvalid
+from ml.gate import GATE, IN_SCOPE, Gate, join_features, load_gate, score_rejection
+from ml.images import read_frames, to_display
+from ml.manifest import read_manifest, write_manifest
+from ml.predictor import Predictor, open_predictor
+from ml.preprocessing import prepare_frame
+from ml.rejects import (
+    KINDS,
+    MIN_TEST_REJECTS,
+    UNSEEN_KINDS,
+    Reject,
+    digest_rejects,
+    reject_examples,
+    score_rejects,
+)
+from ml.rejects.drawn import DRAWN_KINDS, draw_rejects
+from ml.rejects.fitting import fit_gate
+from ml.rejects.gathered import OTHER_KINDS, PHOTOGRAPHS, TURNED_KINDS
+from ml.rejects.reject import encode_reject
+from ml.task_config import TaskConfig, find_task, load_task
+from tests.ml.pictures import draw_case, encode_picture
+
+# A chest radiograph is in scope for the chest task, whichever collection it comes from.
+CHEST = ("small-chest-xr",)
+
+
+@pytest.fixture(scope="module")
+def test_part(tiny_data: Path) -> list[Reject]:
+    """The part `test` beside a data set that has no other task's images."""
+    return reject_examples("chest-xray", tiny_data, "test")
+
+
+def test_reject_examples_are_enough_and_the_same_again(
+    test_part: list[Reject], tiny_data: Path
+) -> None:
+    assert len(test_part) >= MIN_TEST_REJECTS
+    again = reject_examples("chest-xray", tiny_data, "test")
+    assert digest_rejects(again) == digest_rejects(test_part)
+    assert digest_rejects(again[1:]) != digest_rejects(test_part)
+    for reject in test_part[::25]:
+        assert read_frames(reject.content)
+
+
+def test_reject_examples_shares_no_source_between_the_parts(
+    test_part: list[Reject], tiny_data: Path
+) -> None:
+    fit = reject_examples("chest-xray", tiny_data, "fit")
+    assert not {reject.name for reject in fit} & {reject.name for reject in test_part}
+    assert not {reject.content for reject in fit} & {reject.content for reject in test_part}
+    with (tiny_data / "chest-xray.csv").open(newline="") as stream:
+        split_of = {row["path"]: row["split"] for row in csv.DictReader(stream)}
+    for part, split in ((fit, "train"), (test_part, "val")):
+        turned = [one.name.rpartition("/")[0] for one in part if one.kind in TURNED_KINDS]
+        assert {split_of[name] for name in turned} == {split}
+
+
+def test_reject_examples_leaves_out_what_is_accepted_or_unseen(tiny_data: Path) -> None:
+    accepted = ("rotated_90", "rotated_270", "photograph")
+    kinds = {one.kind for one in reject_examples("x", tiny_data, "test", accepted=accepted)}
+    assert not kinds & set(accepted)
+    assert set(DRAWN_KINDS) <= kinds
+    fitted = {one.kind for one in reject_examples("chest-xray", tiny_data, "fit")}
+    assert not fitted & set(UNSEEN_KINDS)
+    assert set(TURNED_KINDS) <= fitted
+
+
+def test_reject_examples_refuses_when_a_part_or_kind_is_unknown(tiny_data: Path) -> None:
+    with pytest.raises(DataInvalid):
+        reject_examples("chest-xray", tiny_data, "train")
+    with pytest.raises(DataInvalid):
+        reject_examples("chest-xray", tiny_data, "fit", accepted=("unicorn",))
+
+
+def test_reject_examples_has_every_kind_when_all_data_is_there(shared: Path) -> None:
+    root = shared / "data"
+    chest = Counter(one.kind for one in reject_examples("chest-xray", root, "test", accepted=CHEST))
+    assert set(KINDS) - set(chest) == {"chest-xr", *CHEST}
+    others = (*OTHER_KINDS, *TURNED_KINDS)
+    body_part = reject_examples("body-part", root, "test", accepted=others)
+    assert len(body_part) >= MIN_TEST_REJECTS
+    assert not {one.kind for one in body_part} & set(others)
+
+
+def test_photographs_are_small_attributed_and_all_listed() -> None:
+    with (PHOTOGRAPHS / "index.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    files = {path.name: path for path in PHOTOGRAPHS.glob("*.webp")}
+    assert {row["file"] for row in rows} == set(files)
+    assert all(row["author"] and row["licence"] and row["package"] for row in rows)
+    assert sum(path.stat().st_size for path in files.values()) < 1_200_000
+    for path in files.values():
+        with Image.open(path) as image:
+            assert max(image.size) <= 256
+
+
+def test_score_rejects_counts_refusals_by_kind(predictor: Predictor) -> None:
+    colours = np.random.default_rng(1).integers(0, 255, (120, 120, 3)).astype(np.uint8)
+    chest = draw_case("normal", np.random.default_rng(3), 160)
+    rejects = [
+        Reject("colour", "1", encode_picture(colours)),
+        Reject("blank", "1", encode_picture(np.zeros((120, 120), np.uint8))),
+        Reject("case", "1", encode_picture(chest)),
+    ]
+    score = score_rejects(predictor, rejects)
+    assert score.images == 3
+    assert (score.by_kind["colour"], score.by_kind["blank"]) == (1, 1)
+    assert score.codes["colour_image"] == score.codes["constant_image"] == 1
+    assert score.refused == pytest.approx(sum(score.by_kind.values()) / 3)
+    every = score_rejects(predictor, rejects, refusing_labels=predictor.bundle.labels)
+    assert every.refused == 1
+
+
+def test_join_features_averages_the_input_over_sixteen_by_sixteen_cells() -> None:
+    inputs = np.zeros((1, 40, 40, 1), np.float32)
+    inputs[:, :, 20:] = 64
+    features = join_features(inputs, np.full((1, 3), 7, np.float32))
+    assert features.shape == (1, 3 + 256)
+    cells = features[0, 3:].reshape(16, 16)
+    assert features[0, :3].tolist() == [7, 7, 7]
+    np.testing.assert_allclose(cells[:, :8], 0)
+    np.testing.assert_allclose(cells[:, 8:], 1)
+
+
+def test_score_rejection_is_the_log_odds_of_any_other_class() -> None:
+    kinds = ("inverted", IN_SCOPE, "stranger")
+    shares = np.array([[0.2, 0.5, 0.3], [0.1, 0.9, 0.0]])
+    found = score_rejection(np.log(shares + 1e-300), kinds)
+    np.testing.assert_allclose(found, np.log([1.0, 1 / 9]), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def fitting(
+    predictor: Predictor, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Gate, EmbeddingSpace, list[Example], TaskConfig]:
+    """A gate of the shipped network for drawn pictures, fitted as the export does."""
+    folder = tmp_path_factory.mktemp("gate")
+    rng = np.random.default_rng(12)
+    rows = []
+    for number in range(90):
+        name = f"{number}.png"
+        Image.fromarray(draw_upright(rng)).save(folder / name)
+        split = "train" if number < 60 else "val"
+        rows.append((name, "normal", "drawn", str(number), split))
+    with (folder / "chest-xray.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("path", "label", "source", "group", "split"), *rows])
+    config = load_task(find_task("chest-xray"), overrides={"data.table": "chest-xray.csv"})
+    config = dataclasses.replace(config, input=predictor.bundle.manifest.input)
+    dataset = load_dataset(folder, config.data)
+    training, validation = dataset.of_split("train"), dataset.of_split("val")
+    rejects = [
+        *draw_rejects("fit", UNSEEN_KINDS, at_least=0)[::4],
+        *[turn(kind, row.path) for row in training[::2] for kind in TURNED_KINDS],
+    ]
+    inputs = np.stack([prepare(row.path, config) for row in training])
+    embeddings = predictor.runtime.predict(inputs).embeddings
+    space = fit_space(embeddings, np.zeros(len(embeddings), np.int64))
+    gate = fit_gate(predictor.runtime, config, space, training, validation, rejects)
+    return gate, space, validation, config
+
+
+def draw_upright(rng: np.random.Generator) -> np.ndarray:
+    """A grey picture with an up, a left and a right: darker below, a bright and a dark disc."""
+    rows, columns = np.mgrid[:128, :128] / 128
+    levels = 150 - 70 * rows + rng.uniform(-10, 10)
+    for place, level in (((0.3, 0.3), 230), ((0.7, 0.6), 20)):
+        center = rng.normal(place, 0.02)
+        levels[np.hypot(rows - center[0], columns - center[1]) < 0.15] = level
+    return np.clip(levels + rng.normal(0, 4, levels.shape), 0, 255).astype(np.uint8)
+
+
+def prepare(source: Path | bytes, config: TaskConfig) -> np.ndarray:
+    return prepare_frame(read_frames(source)[0], config.input)
+
+
+def turn(kind: str, path: Path) -> Reject:
+    shown = to_display(read_frames(path)[0])
+    turned = 255 - shown if kind == "inverted" else np.rot90(shown, int(kind[8:]) // 90)
+    return encode_reject(kind, f"{path}/{kind}", np.ascontiguousarray(turned))
+
+
+def test_fit_gate_measures_turned_and_strange_images_as_farther(
+    predictor: Predictor, fitting: tuple[Gate, EmbeddingSpace, list[Example], TaskConfig]
+) -> None:
+    gate, space, validation, config = fitting
+
+    def measure(sources: list[Path | bytes]) -> tuple[np.ndarray, tuple[str, ...]]:
+        inputs = np.stack([prepare(source, config) for source in sources])
+        readings = gate.measure(space, inputs, predictor.runtime.predict(inputs).embeddings)
+        return readings.distances, readings.hints
+
+    known, _ = measure([row.path for row in validation])
+    assert np.median(known) == pytest.approx(0, abs=0.5)
+    limit = np.quantile(known, 0.95)
+    for kind in TURNED_KINDS:
+        distances, hints = measure([turn(kind, row.path).content for row in validation])
+        assert (distances > limit).mean() > 0.9, kind
+        if kind == "inverted":
+            assert sum("negative" in hint for hint in hints) > len(hints) / 2
+    drawn, _ = measure([one.content for one in draw_rejects("test", (), at_least=0)[::8]])
+    assert (drawn > limit).mean() > 0.9
+
+
+def test_load_gate_measures_as_the_one_that_was_saved(
+    fitting: tuple[Gate, EmbeddingSpace, list[Example], TaskConfig], tmp_path: Path
+) -> None:
+    gate, space, validation, config = fitting
+    gate.save(tmp_path / GATE)
+    inputs = np.stack([prepare(row.path, config) for row in validation[:4]])
+    embeddings = np.zeros((4, len(space.center)), np.float32)
+    expected = gate.measure(space, inputs, embeddings)
+    found = load_gate(tmp_path / GATE).measure(space, inputs, embeddings)
+    np.testing.assert_array_equal(found.distances, expected.distances)
+    assert found.hints == expected.hints
+
+
+def test_predictor_judges_by_the_gate_when_the_bundle_has_one(
+    released_path: Path,
+    tmp_path: Path,
+    fitting: tuple[Gate, EmbeddingSpace, list[Example], TaskConfig],
+) -> None:
+    gate, space, validation, _ = fitting
+    copy = shutil.copytree(released_path, tmp_path / "copy")
+    gate.save(copy / GATE)
+    space.save(copy / "embeddings.npz")
+    manifest, _ = read_manifest(copy)
+    changed = {name: hash_file(copy / name) for name in (GATE, "embeddings.npz")}
+    limit = dataclasses.replace(manifest.distance, limit=1.5)
+    write_manifest(
+        dataclasses.replace(manifest, files=manifest.files | changed, distance=limit), copy
+    )
+    gated = open_predictor(copy, device="cpu")
+    upright = read_frames(validation[0].path)[0]
+    (negative,) = read_frames(turn("inverted", validation[0].path).content)
+    accepted, refused = gated.predict([upright, negative])
+    assert accepted.abstention is None
+    assert refused.abstention is not None
+    assert refused.abstention.code == "unlike_training"
+    assert "negative" in refused.abstention.reason
+
+
+def test_released_bundle_refuses_what_it_was_not_made_for(
+    predictor: Predictor, shared: Path
+) -> None:
+    rejects = reject_examples("chest-xray", shared / "data", "test", accepted=CHEST)[::4]
+    score = score_rejects(predictor, rejects)
+    assert score.refused >= 0.95
+    assert predictor.bundle.manifest.distance.validation_refusal <= 0.05

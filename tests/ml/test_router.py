@@ -1,0 +1,97 @@
+"""The body-part model in front of the others: what an image looks like, against what is said."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml.abstention import Abstention
+from ml.images import read_frames
+from ml.predictor import Predictor, open_predictor
+from ml.router import (
+    AGREES,
+    DISAGREES,
+    LABEL_OF_TASK,
+    NAMES,
+    ROUTED_ELSEWHERE,
+    SURE,
+    TASK_OF_LABEL,
+    UNSURE,
+    Routing,
+    agree,
+    compare_routing,
+    read_routing,
+)
+from tests.ml.conftest import ROOT
+from tests.ml.pictures import encode_picture
+from tests.ml.routers import make_router
+
+STRANGE = Abstention("unlike_training", "This image is unlike those.")
+
+
+def route(
+    label: str, *, probability: float = 0.99, abstention: Abstention | None = None
+) -> Routing:
+    is_sure = abstention is None and probability >= SURE
+    return Routing(label, TASK_OF_LABEL.get(label), probability, is_sure, abstention)
+
+
+@pytest.fixture(scope="module")
+def router(released_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    """The shipped network under the labels of a body-part model."""
+    folder = tmp_path_factory.mktemp("router")
+    return open_predictor(make_router(released_path, folder), device="cpu")
+
+
+def test_tasks_and_labels_lead_to_one_another() -> None:
+    assert {TASK_OF_LABEL[label]: label for label in TASK_OF_LABEL} == dict(LABEL_OF_TASK)
+    assert set(TASK_OF_LABEL) <= set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("routing", "task", "code"),
+    [
+        (route("chest-xr"), "chest-xray", AGREES),
+        (route("chest-xr", probability=0.5), "chest-xray", AGREES),
+        (route("chest-xr", abstention=STRANGE), "chest-xray", UNSURE),
+        (route("hand-xr"), "chest-xray", DISAGREES),
+        (route("hand-xr", probability=0.6), "chest-xray", UNSURE),
+        (route("hand-xr", abstention=STRANGE), "chest-xray", UNSURE),
+        (route("something_else"), "retina", DISAGREES),
+        (route("chest-ct"), "chest-xray", DISAGREES),
+        (route("chest-ct"), "palmistry", UNSURE),
+    ],
+)
+def test_agree_compares_a_header_with_the_look(routing: Routing, task: str, code: str) -> None:
+    agreement = agree(routing, task)
+    assert agreement.code == code
+    assert agreement.reason.endswith(".")
+    disagreement = compare_routing(task, routing)
+    assert (disagreement is not None) == (code == DISAGREES)
+    if disagreement:
+        assert disagreement.code == ROUTED_ELSEWHERE
+
+
+def test_compare_routing_says_what_staff_can_check() -> None:
+    found = compare_routing("chest-xray", route("hand-xr"))
+    assert found is not None
+    assert found.reason == "The header says a chest X-ray, the image looks like a hand X-ray."
+
+
+def test_read_routing_names_the_task_that_reads_such_an_image(router: Predictor) -> None:
+    (frame,) = read_frames(ROOT / "samples" / "chest-normal-adult-1" / "01.dcm")
+    routing = read_routing(router, frame)
+    assert (routing.label, routing.task, routing.abstention) == ("chest-xr", "chest-xray", None)
+    assert routing.is_sure == (routing.probability >= SURE)
+
+
+@pytest.mark.parametrize("is_blank", [True, False])
+def test_read_routing_is_not_sure_when_the_image_shows_nothing_known(
+    router: Predictor, is_blank: bool
+) -> None:
+    checkers = np.indices((128, 128)).sum(axis=0) % 2 * 255
+    pixels = np.zeros((128, 128), np.uint8) if is_blank else checkers.astype(np.uint8)
+    routing = read_routing(router, read_frames(encode_picture(pixels))[0])
+    assert routing.abstention is not None
+    assert not routing.is_sure
+    assert compare_routing("retina", routing) is None
