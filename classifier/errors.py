@@ -86,6 +86,14 @@ class NotRerunnable(KnownError):
     status = 409
 
 
+class NotStatable(KnownError):
+    """The header rules out what a person stated, or says enough by itself."""
+
+    code = "not_statable"
+    message = "What these images show can't be stated as that: their header says otherwise."
+    action = "Choose one of the kinds offered, or have the header corrected and send them again."
+
+
 class BundleUnavailable(KnownError):
     """The live version's bundle is not on this machine, or not the one that was registered."""
 

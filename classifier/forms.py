@@ -5,7 +5,14 @@ from typing import Any
 from django import forms
 
 from accounts.models import Department
-from classifier.models import Classification, ClassificationState, Decision, OverrideReason, Task
+from classifier.models import (
+    CLASSIFICATION_TASKS,
+    Classification,
+    ClassificationState,
+    Decision,
+    OverrideReason,
+    Task,
+)
 from classifier.services.reviews import COMMENT_MAXIMUM, labels_for_review
 from records.forms import FilterForm, SinceField
 from records.models import Priority
@@ -41,7 +48,9 @@ class WorklistForm(FilterForm):
         ],
     )
     task = forms.ChoiceField(
-        required=False, label="Task", choices=[("", "Any task"), *Task.choices]
+        required=False,
+        label="Task",
+        choices=[("", "Any task"), *CLASSIFICATION_TASKS],
     )
     priority = forms.ChoiceField(
         required=False, label="Priority", choices=[("", "Any priority"), *Priority.choices]
@@ -61,6 +70,20 @@ class WorklistForm(FilterForm):
         chosen = self.cleaned_data["state"]
         groups = {"": WAITING, "reviewed": REVIEWED, "all": ()}
         return groups.get(chosen, (chosen,))
+
+
+class TaskForm(forms.Form):
+    """What the images of a study show, where their header doesn't say."""
+
+    task = forms.ChoiceField(label="What do the images show?")
+
+    def __init__(self, *args: Any, tasks: list[Task], **kwargs: Any) -> None:
+        """Offer what no header rules out."""
+        super().__init__(*args, **kwargs)
+        self.fields["task"].choices = [  # type: ignore[attr-defined]
+            ("", "Choose what you see"),
+            *((task.value, task.label) for task in tasks),
+        ]
 
 
 class ReviewForm(forms.Form):

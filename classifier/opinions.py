@@ -5,14 +5,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from classifier.models import Classification, InstanceScore, ModelVersion, Stage
+from classifier.models.classifications import CHOSEN_SENTENCE
+
+SCHEMES = {"SCT": "SNOMED CT"}
+"""Coding schemes as people know them; any other goes by its own designator."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """One label with its calibrated probability and, for a disease, its operating point."""
+    """One label with its calibrated probability and, for a disease, its operating point.
+
+    `code` is the label's code with its scheme, for people who read codes.
+    """
 
     label: str
     label_display: str
+    code: str
     probability: float
     operating_point: float | None
     is_leading: bool
@@ -78,12 +86,20 @@ def _scores(classification: Classification, version: ModelVersion | None) -> lis
         Score(
             label=label,
             label_display=version.display_of(label) if version else label,
+            code=_code_in_words(version, label),
             probability=probability,
             operating_point=version.threshold_of(label) if version else None,
             is_leading=label == leading,
         )
         for label, probability in ranked
     ]
+
+
+def _code_in_words(version: ModelVersion | None, label: str) -> str:
+    code = version.code_of(label) if version else None
+    if code is None:
+        return ""
+    return f"{SCHEMES.get(code['scheme'], code['scheme'])} {code['value']}: {code['meaning']}"
 
 
 def _slices(classification: Classification, label: str) -> list[tuple[Slice, bool]]:
@@ -101,15 +117,20 @@ def _slices(classification: Classification, label: str) -> list[tuple[Slice, boo
 def _limits(classification: Classification, version: ModelVersion | None) -> list[str]:
     """The sentences of "why this may be wrong" that apply to this very study."""
     if version is None:
-        return []
+        return list(classification.notes)
     manifest = version.manifest
     sentences = []
-    if version.stage == Stage.RESEARCH:
-        sentences.append("Research model: it did not pass its release gate.")
+    if version.is_research:
+        sentences.append(version.stage_sentence)
+    if classification.is_chosen_by_image and classification.routing["stage"] == Stage.RESEARCH:
+        sentences.append("The body-part model that chose this task is a research model itself.")
     sentences += _age_limit(classification, manifest)
     if not classification.study.patient.is_identified:
         sentences.append("The patient is not identified, so age and history are unknown.")
-    return sentences + list(classification.notes) + list(manifest["limits"])
+    # Shown beside the label already.
+    notes = [note for note in classification.notes if note != CHOSEN_SENTENCE]
+    limits = list(manifest["limits"]) if classification.probabilities else []
+    return sentences + notes + limits
 
 
 def _age_limit(classification: Classification, manifest: dict[str, Any]) -> list[str]:

@@ -7,7 +7,8 @@ import uuid
 from celery import shared_task
 
 from accounts.errors import KnownError
-from classifier.inference import answer_for
+from classifier.inference import answer_for, route_study
+from classifier.models import UNROUTED
 from classifier.services import runs
 
 logger = logging.getLogger(__name__)
@@ -15,14 +16,17 @@ logger = logging.getLogger(__name__)
 
 @shared_task
 def classify_study(classification_id: str) -> None:
-    """Claim one row, compute outside any transaction, write the answer back."""
+    """Claim one row, compute outside any transaction, write the answer back.
+
+    A row without a task first gets the one that its images are for.
+    """
     claim = runs.claim_classification(
         classification_id=classification_id, worker=socket.gethostname()
     )
     if claim is None:
         return
     try:
-        answer = answer_for(claim, keep_alive=lambda: runs.renew_lease(claim=claim))
+        _classify(claim)
     except KnownError as error:
         logger.warning("classification %s failed: %s", classification_id, error.code)
         runs.fail_classification(claim=claim, error=error)
@@ -32,6 +36,22 @@ def classify_study(classification_id: str) -> None:
         logger.exception("classification %s broke (reference %s)", classification_id, reference)
         runs.release_classification(claim=claim, reference=reference)
         raise
+
+
+def _classify(claim: runs.Claim) -> None:
+    def keep_alive() -> bool:
+        return runs.renew_lease(claim=claim)
+
+    if claim.task == UNROUTED:
+        found = route_study(claim, keep_alive=keep_alive)
+        if isinstance(found, runs.Answer):
+            runs.complete_classification(claim=claim, answer=found)
+            return
+        routed = runs.route_classification(claim=claim, routed=found)
+        if routed is None:
+            return
+        claim = routed
+    answer = answer_for(claim, keep_alive=keep_alive)
     runs.complete_classification(claim=claim, answer=answer)
 
 

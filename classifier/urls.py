@@ -20,6 +20,16 @@ urlpatterns = [
     ),
     path("classifications/<uuid:pk>/rerun/", classifications.RerunView.as_view(), name="rerun"),
     path(
+        "classifications/<uuid:pk>/task/",
+        classifications.TaskStateView.as_view(),
+        name="task-state",
+    ),
+    path(
+        "patients/<uuid:pk>/results/",
+        classifications.PatientResultsView.as_view(),
+        name="patient-results",
+    ),
+    path(
         "classifications/<uuid:pk>/overlay/<uuid:instance_pk>/<int:frame>/",
         classifications.OverlayView.as_view(),
         name="overlay-png",

@@ -238,11 +238,14 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    # All three are fields called `state`.
+    # Three are fields called `state`, three are called `task`.
     "ENUM_NAME_OVERRIDES": {
         "ClassificationState": "classifier.models.ClassificationState",
         "StudyState": "records.models.StudyState",
         "SubmissionState": "records.models.SubmissionState",
+        "ModelTask": "classifier.models.Task",
+        "ClassificationTask": "classifier.models.CLASSIFICATION_TASKS",
+        "StudyTask": "classifier.models.STUDY_TASKS",
     },
 }
 

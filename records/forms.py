@@ -18,6 +18,7 @@ MODALITIES = (
     ("MR", "Magnetic resonance (MR)"),
     ("US", "Ultrasound (US)"),
     ("XC", "Photograph (XC)"),
+    ("DMS", "Dermoscopic photograph (DMS)"),
     ("OP", "Eye photograph (OP)"),
     ("OT", "Other (OT)"),
 )
@@ -27,6 +28,7 @@ BODY_PARTS = (
     ("BRAIN", "Brain"),
     ("SKIN", "Skin"),
     ("EYE", "Eye"),
+    ("RETINA", "Retina"),
     ("BREAST", "Breast"),
     ("ABDOMEN", "Abdomen"),
     ("HAND", "Hand"),
@@ -63,7 +65,10 @@ class SubmitForm(forms.Form):
     )
     modality = forms.ChoiceField(required=False, choices=[("", "Not stated"), *MODALITIES])
     body_part = forms.ChoiceField(
-        label="Body part", required=False, choices=[("", "Not stated"), *BODY_PARTS]
+        label="Body part",
+        required=False,
+        choices=[("", "Not stated"), *BODY_PARTS],
+        help_text="A mole: DMS or XC, and Skin. The back of the eye: OP, and Eye.",
     )
     view_position = forms.ChoiceField(
         label="View", required=False, choices=[("", "Not stated"), *VIEW_POSITIONS]

@@ -1,8 +1,9 @@
 """Make the sample studies from public images: `python samples/make_samples.py --data DIR`.
 
 Only images of the test split are used, so that no model has been trained on them: the first of
-their kind by name that carry no handwriting, which may be somebody's name. Every identity is
-invented. The same input gives the same files.
+their kind by name that carry no handwriting, which may be somebody's name. Skin and eye are drawn
+by code: no image of them is had under terms that fit. Every identity is invented. The same input
+gives the same files.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -30,6 +32,7 @@ from pydicom.uid import generate_uid  # noqa: E402
 from records.intake.declared import DeclaredFields  # noqa: E402
 from records.intake.photograph import as_dicom, assign_uids  # noqa: E402
 from records.intake.sniff import Kind  # noqa: E402
+from samples.drawn import draw_fundus, draw_skin  # noqa: E402
 
 STUDY_DATE = dt.date(2026, 1, 12)
 GUANGZHOU = "Kermany et al. 2018, doi:10.17632/rscbjbr9sj"
@@ -37,6 +40,7 @@ MIXED = "COVID-19 Radiography and TB chest X-ray databases (Mendeley), RSNA/NIH 
 BRAIN = "Nickparvar 2021 (figshare Cheng, Bhuvaji, Br35H)"
 LUNG = "IQ-OTH/NCCD, Alyasriy, doi:10.17632/bhmdr45bh2"
 PYDICOM = "pydicom test files (CT_small.dcm)"
+DRAWN = "drawn by samples/drawn.py"
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,21 @@ class Sample:
     sex: str
     slices: int = 1
     priority: str = "routine"
+    department: str = "Radiology"
+    header: tuple[str, str, str] | None = None
 
 
 CHEST, HEAD, THORAX = ("CR", "CHEST", "PA"), ("MR", "BRAIN", ""), ("CT", "CHEST", "")
-HEADER = {"chest-xray": CHEST, "brain-mri": HEAD, "lung-ct": THORAX, "none": THORAX}
+SKIN, EYE, SILENT = ("XC", "SKIN", ""), ("OP", "EYE", ""), ("", "", "")
+HEADER = {
+    "chest-xray": CHEST,
+    "brain-mri": HEAD,
+    "lung-ct": THORAX,
+    "skin-lesion": SKIN,
+    "retina": EYE,
+    "none": THORAX,
+}
+DRAWINGS = {"skin-lesion": draw_skin, "retina": draw_fundus}
 
 SAMPLES = (
     Sample(
@@ -116,6 +131,22 @@ SAMPLES = (
     Sample(
         "ct-of-no-task", "none", "", 0, "", PYDICOM, "MIT", "Silva^Marta", "1960-03-03", "F",
     ),
+    Sample(
+        "skin-drawn", "skin-lesion", "", 3, "", DRAWN, "Apache-2.0", "Lindqvist^Elsa",
+        "1988-05-19", "F", department="Dermatology",
+    ),
+    Sample(
+        "eye-drawn", "retina", "", 5, "", DRAWN, "Apache-2.0", "Costa^Rafael", "1966-11-27", "M",
+        department="Ophthalmology",
+    ),
+    Sample(
+        "header-says-nothing", "chest-xray", "normal", 5, "chest-xray/mixed-normal/normal", MIXED,
+        "mixed, see README", "Kowalska^Anna", "1984-02-06", "F", header=SILENT,
+    ),
+    Sample(
+        "header-says-chest", "brain-mri", "", 3, "brain-mri/nickparvar/no_tumor", BRAIN,
+        "CC0 as claimed by the publisher", "Yilmaz^Deniz", "1972-09-13", "O", header=CHEST,
+    ),
 )  # fmt: skip
 
 
@@ -141,8 +172,8 @@ def main() -> None:
 
 
 def declare(sample: Sample, number: int) -> DeclaredFields:
-    """The invented identity and the true kind of image."""
-    modality, body_part, view = HEADER[sample.task]
+    """The invented identity, and the true kind of image unless the sample is to hide it."""
+    modality, body_part, view = sample.header or HEADER[sample.task]
     return DeclaredFields(
         patient_id=f"SAMPLE-{number:02}",
         issuer="SAMPLES",
@@ -152,23 +183,47 @@ def declare(sample: Sample, number: int) -> DeclaredFields:
         modality=modality,
         body_part=body_part,
         view_position=view,
-        study_description=f"Sample: {sample.task.replace('-', ' ')}"[:64],
+        study_description=describe(sample)[:64],
         study_date=STUDY_DATE,
         accession_number=f"SAMPLE{number:02}",
     )
 
 
+def describe(sample: Sample) -> str:
+    """What the header says of the study; nothing that names a body part where it hides it."""
+    words = sample.slug if sample.header else sample.task
+    return f"Sample: {words.replace('-', ' ')}"
+
+
 def write_images(sample: Sample, declared: DeclaredFields, data: Path, folder: Path) -> None:
     """Write the DICOM files of one study."""
-    if not sample.folder:
+    if sample.source == PYDICOM:
         write_pydicom_image(declared, folder)
         return
+    if sample.source == DRAWN:
+        write_drawing(sample, declared, folder)
+        return
     for number, path in enumerate(choose(sample, data), start=1):
-        uids = assign_uids(
-            declared=declared, department_id="samples", batch_id=sample.slug, sha256=path.name
-        )
-        content = as_dicom(path, kind=Kind.JPEG, declared=declared, uids=uids, number=number)
-        save(dcmread(io.BytesIO(content)), folder / f"{number:02}.dcm")
+        write_picture(sample, declared, path, kind=Kind.JPEG, number=number, folder=folder)
+
+
+def write_picture(
+    sample: Sample, declared: DeclaredFields, path: Path, *, kind: Kind, number: int, folder: Path
+) -> None:
+    """Write one picture as DICOM."""
+    uids = assign_uids(
+        declared=declared, department_id="samples", batch_id=sample.slug, sha256=path.name
+    )
+    content = as_dicom(path, kind=kind, declared=declared, uids=uids, number=number)
+    save(dcmread(io.BytesIO(content)), folder / f"{number:02}.dcm")
+
+
+def write_drawing(sample: Sample, declared: DeclaredFields, folder: Path) -> None:
+    """Draw the picture of one study; `pick` is the seed."""
+    with tempfile.TemporaryDirectory() as there:
+        path = Path(there) / f"{sample.slug}.png"
+        DRAWINGS[sample.task](sample.pick).save(path)
+        write_picture(sample, declared, path, kind=Kind.PNG, number=1, folder=folder)
 
 
 def choose(sample: Sample, data: Path) -> list[Path]:
@@ -219,7 +274,7 @@ def save(image: Dataset, path: Path) -> None:
 
 def write_description(sample: Sample, folder: Path) -> None:
     """What the quickstart needs to submit the folder: the files say the rest themselves."""
-    stated = {"department": "Radiology", "priority": sample.priority, "declared": {}}
+    stated = {"department": sample.department, "priority": sample.priority, "declared": {}}
     text = json.dumps(stated, indent=2) + "\n"
     (folder / "study.json").write_text(text, encoding="utf-8")
 

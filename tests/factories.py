@@ -116,14 +116,16 @@ MANIFEST: dict[str, Any] = {
 }
 
 
-def make_model_version(*, task: str = "chest-xray", is_live: bool = True) -> ModelVersion:
+def make_model_version(
+    *, task: str = "chest-xray", is_live: bool = True, stage: str = "released"
+) -> ModelVersion:
     """A registered version without a bundle, live unless said otherwise."""
     number = next(_numbers)
     version = ModelVersion.objects.create(
         task=task,
         version=f"1.{number}.0",
         digest=hashlib.sha256(str(number).encode()).hexdigest(),
-        stage="released",
+        stage=stage,
         manifest=MANIFEST,
     )
     if is_live:

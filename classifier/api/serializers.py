@@ -2,24 +2,35 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from classifier.models import (
+    STUDY_TASKS,
     Classification,
     Decision,
     InstanceScore,
     ModelVersion,
     OverrideReason,
     Review,
+    Stage,
 )
 
 DECISION_SUPPORT = "Decision support. A person decides."
+STAGE_HELP = "`research`: below its release gate, not for use in a decision. Null without a model."
 
 
 class ReviewSerializer(serializers.ModelSerializer):
     """One immutable decision."""
 
     reviewer = serializers.CharField(source="reviewer.username")
+    stage = serializers.ChoiceField(
+        choices=Stage.choices,
+        source="classification.model_version.stage",
+        read_only=True,
+        allow_null=True,
+        help_text=STAGE_HELP,
+    )
 
     class Meta:
         """Everything, read-only."""
@@ -28,6 +39,7 @@ class ReviewSerializer(serializers.ModelSerializer):
         fields = (
             "id",
             "classification",
+            "stage",
             "reviewer",
             "decision",
             "label",
@@ -59,6 +71,12 @@ class ReviewRequestSerializer(serializers.Serializer):
     comment = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
 
 
+class TaskStatementSerializer(serializers.Serializer):
+    """What the images of a study show, where their header doesn't say."""
+
+    task = serializers.ChoiceField(choices=STUDY_TASKS)
+
+
 class InstanceScoreSerializer(serializers.ModelSerializer):
     """What the network said of one frame (counted from 1)."""
 
@@ -70,9 +88,57 @@ class InstanceScoreSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+AGREEMENTS = ("agrees", "disagrees", "unsure", "chosen", "no_header")
+
+
+class SeriesRoutingSerializer(serializers.Serializer):
+    """What one series, or all together, looks like to the body-part model."""
+
+    label = serializers.CharField(help_text="A label of the body-part model.")  # type: ignore[assignment]
+    task = serializers.CharField(allow_null=True, help_text="The task for that kind of image.")
+    probability = serializers.FloatField()
+    is_sure = serializers.BooleanField()
+    agreement = serializers.ChoiceField(
+        choices=AGREEMENTS,
+        help_text="With the task that the header names. `chosen`: the header names none and the "
+        "image decided. `no_header`: the header names none and nothing was decided.",
+    )
+    frames = serializers.IntegerField(help_text="Images looked at.")
+    sure_frames = serializers.IntegerField(help_text="Images that surely look so.")
+
+
+class RoutingSerializer(SeriesRoutingSerializer):
+    """The body-part model's view: of the series that counts, and of each by its id."""
+
+    chosen = serializers.BooleanField(help_text="Whether the image, not the header, decided.")
+    model_digest = serializers.CharField()
+    model_version = serializers.CharField()
+    stage = serializers.ChoiceField(choices=Stage.choices)
+    series = serializers.DictField(child=SeriesRoutingSerializer())
+
+
 class ClassificationSerializer(serializers.ModelSerializer[Classification]):
     """A network's answer about a study. `label` is empty while there is none."""
 
+    label_display = serializers.CharField(read_only=True, help_text="The label in words.")
+    label_code = serializers.DictField(
+        child=serializers.CharField(),
+        read_only=True,
+        allow_null=True,
+        help_text="`value`, `scheme` (`SCT` is SNOMED CT) and `meaning`.",
+    )
+    stage = serializers.ChoiceField(
+        choices=Stage.choices,
+        source="model_version.stage",
+        read_only=True,
+        allow_null=True,
+        help_text=STAGE_HELP,
+    )
+    is_indeterminate = serializers.BooleanField(
+        read_only=True,
+        help_text="The probabilities are too close to call; the label must not be taken as given.",
+    )
+    routing = serializers.SerializerMethodField()
     status = serializers.CharField(source="state", help_text="The state of the workflow.")
     probability = serializers.FloatField(allow_null=True)
     model_version = serializers.SerializerMethodField()
@@ -92,9 +158,13 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
             "status",
             "priority",
             "label",
+            "label_display",
+            "label_code",
+            "stage",
             "probability",
             "probabilities",
             "confidence",
+            "is_indeterminate",
             "abstained",
             "abstention",
             "abstention_reason",
@@ -103,6 +173,7 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
             "model_version",
             "runtime",
             "aggregation",
+            "routing",
             "notes",
             "input_hashes",
             "timings",
@@ -119,6 +190,11 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
     def get_model_version(self, row: Classification) -> str | None:
         """Task and version of the model."""
         return str(row.model_version) if row.model_version else None
+
+    @extend_schema_field(RoutingSerializer(allow_null=True))
+    def get_routing(self, row: Classification) -> dict[str, Any] | None:
+        """What the body-part model saw; null where none was in use."""
+        return row.routing or None
 
     def get_abstained(self, row: Classification) -> bool:
         """Tell whether the model gave no answer."""
@@ -139,9 +215,10 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
         review = getattr(row, "review", None)
         return ReviewSerializer(review).data if review else None
 
-    def get_notice(self, _row: Classification) -> str:
-        """The sentence that goes wherever a result goes."""
-        return DECISION_SUPPORT
+    def get_notice(self, row: Classification) -> str:
+        """The sentences that go wherever a result goes."""
+        sentence = row.model_version.stage_sentence if row.model_version else ""
+        return f"{DECISION_SUPPORT} {sentence}".rstrip()
 
 
 class ClassificationDetailSerializer(ClassificationSerializer):

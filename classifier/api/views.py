@@ -21,15 +21,23 @@ from classifier.api.serializers import (
     ModelVersionSerializer,
     ReviewRequestSerializer,
     ReviewSerializer,
+    TaskStatementSerializer,
 )
-from classifier.models import Classification, ClassificationState, ModelVersion, Review, Task
-from classifier.services.requests import rerun_classification
+from classifier.models import (
+    CLASSIFICATION_TASKS,
+    Classification,
+    ClassificationState,
+    ModelVersion,
+    Review,
+)
+from classifier.services.requests import rerun_classification, state_task
 from classifier.services.reviews import review_classification
 
+REVIEW_LISTING = ("reviewer", "classification__model_version")
 FILTERS = [
     OpenApiParameter("study", OpenApiTypes.UUID, description="Of this study only."),
     OpenApiParameter("status", str, enum=ClassificationState.values),
-    OpenApiParameter("task", str, enum=Task.values),
+    OpenApiParameter("task", str, enum=[task for task, _ in CLASSIFICATION_TASKS]),
     OpenApiParameter(
         "all", bool, description="With those that were superseded or cancelled as well."
     ),
@@ -46,6 +54,7 @@ class ClassificationViewSet(
         "list": Verb.STUDY_VIEW,
         "retrieve": Verb.STUDY_VIEW,
         "rerun": Verb.STUDY_RERUN,
+        "state_task": Verb.STUDY_RERUN,
         "review_list": Verb.STUDY_VIEW,
         "review_create": Verb.REVIEW_CREATE,
     }
@@ -86,12 +95,26 @@ class ClassificationViewSet(
         row = rerun_classification(actor=signed_in_user(request), classification=self.get_object())
         return Response(ClassificationSerializer(row).data, status=status.HTTP_201_CREATED)
 
+    @extend_schema(request=TaskStatementSerializer, responses={201: ClassificationSerializer})
+    @action(detail=True, methods=["post"], url_path="task")
+    def state_task(self, request: Request, **_: Any) -> Response:
+        """Say what the images show, where their header doesn't, and classify them anew."""
+        earlier = self.get_object()
+        stated = TaskStatementSerializer(data=request.data)
+        stated.is_valid(raise_exception=True)
+        rows = state_task(
+            actor=signed_in_user(request),
+            classification=earlier,
+            task=stated.validated_data["task"],
+        )
+        return Response(ClassificationSerializer(rows[0]).data, status=status.HTTP_201_CREATED)
+
     @extend_schema(responses=ReviewSerializer(many=True))
     @action(detail=True, methods=["get"], url_path="reviews", pagination_class=None)
     def review_list(self, request: Request, **_: Any) -> Response:
         """The decision on this result, if there is one."""
         reviews = Review.objects.filter(classification=self.get_object())
-        return Response(ReviewSerializer(reviews.select_related("reviewer"), many=True).data)
+        return Response(ReviewSerializer(reviews.select_related(*REVIEW_LISTING), many=True).data)
 
     @extend_schema(request=ReviewRequestSerializer, responses={201: ReviewSerializer})
     @review_list.mapping.post

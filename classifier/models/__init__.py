@@ -1,6 +1,8 @@
 """The rows of the classifier app."""
 
 from classifier.models.classifications import (
+    CLASSIFICATION_TASKS,
+    UNROUTED,
     Abstention,
     Classification,
     ClassificationState,
@@ -9,9 +11,20 @@ from classifier.models.classifications import (
     InstanceScore,
 )
 from classifier.models.reviews import Decision, OverrideReason, Review
-from classifier.models.versions import Deployment, ModelVersion, Stage, Task
+from classifier.models.versions import (
+    RESEARCH_SENTENCE,
+    STUDY_TASKS,
+    Deployment,
+    ModelVersion,
+    Stage,
+    Task,
+)
 
 __all__ = [
+    "CLASSIFICATION_TASKS",
+    "RESEARCH_SENTENCE",
+    "STUDY_TASKS",
+    "UNROUTED",
     "Abstention",
     "Classification",
     "ClassificationState",

@@ -7,9 +7,15 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models import User
-from classifier.models.versions import ModelVersion, Task
+from classifier.models.versions import STUDY_TASKS, ModelVersion
 from classifier.querysets import ClassificationQuerySet
 from records.models import Instance, Priority, Study
+
+UNROUTED = "unrouted"
+"""The task of a row whose study's header doesn't name one, until the images have been looked at."""
+
+CLASSIFICATION_TASKS = (*STUDY_TASKS, (UNROUTED, "Body part not known"))
+"""What a classification may be about."""
 
 
 class ClassificationState(models.TextChoices):
@@ -46,11 +52,13 @@ class Confidence(models.TextChoices):
 
 
 class Abstention(models.TextChoices):
-    """Why no answer was given. From WRONG_MODALITY on, the codes are those of `ml.abstention`."""
+    """Why no answer was given. From ROUTED_ELSEWHERE on, the codes are those of `ml`."""
 
     NO_TASK = "no_task", "No model for this kind of study"
     NO_DEPLOYED_MODEL = "no_deployed_model", "No model in use"
     NO_IMAGE = "no_image", "No usable image"
+    ROUTE_UNSURE = "route_unsure", "Body part not known"
+    ROUTED_ELSEWHERE = "routed_elsewhere", "Image and header disagree"
     WRONG_MODALITY = "wrong_modality", "Another modality"
     WRONG_BODY_PART = "wrong_body_part", "Another body part"
     WRONG_VIEW = "wrong_view", "Another view"
@@ -67,8 +75,18 @@ ABSTENTION_SENTENCES = {
     Abstention.NO_TASK: "No model looks at studies of this modality and body part.",
     Abstention.NO_DEPLOYED_MODEL: "No model for this task is in use at present.",
     Abstention.NO_IMAGE: "The study holds no image that can be classified.",
+    Abstention.ROUTE_UNSURE: (
+        "The header doesn't say what the images show, and the images alone don't settle it. "
+        "Say which body part this is."
+    ),
 }
 """What staff read when the decision not to answer is ours; the others come from `ml`."""
+
+CHOSEN_SENTENCE = "Chosen from the image, not from the header."
+"""Stands beside a result whose task no header named."""
+
+INDETERMINATE_SENTENCE = "The probability is too near to its operating point to settle it."
+"""Stands beside a label that is given but too close to call."""
 
 
 class Classification(models.Model):
@@ -79,6 +97,7 @@ class Classification(models.Model):
       ▲               │  ├──abstain───▶ ABSTAINED ───────review─▶ OVERRIDDEN
       └─lease expired─┘  └──fail──────▶ FAILED                    UNINTERPRETABLE
     any of them but a reviewed one ─late image or run again─▶ SUPERSEDED
+    RUNNING as UNROUTED ─route─▶ RUNNING as the task that the images are for
     QUEUED ─study withdrawn─▶ CANCELLED
     ```
 
@@ -86,11 +105,15 @@ class Classification(models.Model):
     which grows with every claim, so that a worker thought dead can't write late.
     `rung_at` is when the broker was last told of the row. What the network said is
     written once; a trigger refuses to change it afterwards.
+
+    `routing` is what the body-part model made of the images: `label`, `task`, `probability`,
+    `agreement` with the header (agrees, disagrees, unsure; chosen or no_header where that names
+    no task), `model_digest`, and the same for each series. Empty where no such model was in use.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="classifications")
-    task = models.CharField(max_length=20, choices=Task.choices, blank=True)
+    task = models.CharField(max_length=20, choices=CLASSIFICATION_TASKS, blank=True)
     state = models.CharField(
         max_length=16, choices=ClassificationState.choices, default=ClassificationState.QUEUED
     )
@@ -118,9 +141,11 @@ class Classification(models.Model):
     model_digest = models.CharField(max_length=64, blank=True)
     runtime = models.CharField(max_length=40, blank=True)
     input_hashes = models.JSONField(default=list)
+    routing = models.JSONField(default=dict)
     label = models.CharField(max_length=40, blank=True)
     probabilities = models.JSONField(default=dict)
     confidence = models.CharField(max_length=10, choices=Confidence.choices, blank=True)
+    is_indeterminate = models.BooleanField(default=False)
     aggregation = models.CharField(max_length=40, blank=True)
     timings = models.JSONField(default=dict)
     notes = models.JSONField(default=list)
@@ -149,6 +174,13 @@ class Classification(models.Model):
             models.CheckConstraint(
                 condition=~Q(state="awaiting_review") | (~Q(label="") & ~Q(model_digest="")),
                 name="classification_answer_has_label_and_model",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="awaiting_review") | ~Q(task__in=("", UNROUTED)),
+                name="classification_answer_has_task",
+            ),
+            models.CheckConstraint(
+                condition=~Q(task="body-part"), name="classification_task_is_no_router"
             ),
             models.CheckConstraint(
                 condition=~Q(state="abstained") | ~Q(abstention=""),
@@ -200,6 +232,29 @@ class Classification(models.Model):
         return self.state in over
 
     @property
+    def is_chosen_by_image(self) -> bool:
+        """Tell whether the image decided the task, because the header didn't name one."""
+        return bool(self.routing.get("chosen"))
+
+    @property
+    def chosen_series(self) -> list[str]:
+        """The ids of the series that the image, not the header, brought to this task."""
+        if not self.is_chosen_by_image:
+            return []
+        series = self.routing.get("series", {})
+        return [pk for pk, look in series.items() if look["task"] == self.task]
+
+    @property
+    def indeterminate_sentence(self) -> str:
+        """What has to be said of a label that is too close to call; nothing of another."""
+        return INDETERMINATE_SENTENCE if self.is_indeterminate else ""
+
+    @property
+    def is_research(self) -> bool:
+        """Tell whether a model below its release gate gave the answer."""
+        return self.model_version is not None and self.model_version.is_research
+
+    @property
     def probability(self) -> float | None:
         """The calibrated probability of the label given."""
         return self.probabilities.get(self.label)
@@ -208,6 +263,11 @@ class Classification(models.Model):
     def operating_point(self) -> float | None:
         """The probability from which the label is given; None for the normal one."""
         return self.model_version.threshold_of(self.label) if self.model_version else None
+
+    @property
+    def label_code(self) -> dict[str, str] | None:
+        """The code of the label given: value, scheme and meaning."""
+        return self.model_version.code_of(self.label) if self.model_version else None
 
     @property
     def label_display(self) -> str:

@@ -63,3 +63,11 @@ class Review(models.Model):
     def __str__(self) -> str:
         """Return the decision."""
         return f"{self.decision} by {self.reviewer_id}"
+
+    @property
+    def label_display(self) -> str:
+        """The words for the finding that the person named."""
+        if self.label == OTHER_LABEL:
+            return "Another finding"
+        version = self.classification.model_version
+        return version.display_of(self.label) if version and self.label else self.label

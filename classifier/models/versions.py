@@ -18,6 +18,12 @@ class Task(models.TextChoices):
     LUNG_CT = "lung-ct", "Lung CT"
     SKIN_LESION = "skin-lesion", "Skin lesion"
     RETINA = "retina", "Retina"
+    BODY_PART = "body-part", "Body part"
+
+
+STUDY_TASKS = tuple(choice for choice in Task.choices if choice[0] != Task.BODY_PART)
+"""The tasks that classify a study. The body-part model stands in front of them: it says which
+of them an image is for, and never has a classification of its own."""
 
 
 class Stage(models.TextChoices):
@@ -25,6 +31,10 @@ class Stage(models.TextChoices):
 
     RELEASED = "released", "Released"
     RESEARCH = "research", "Research"
+
+
+RESEARCH_SENTENCE = "Research model: below its release gate. Not for use in a decision."
+"""Stands beside every result of a research bundle, wherever it is shown."""
 
 
 class ModelVersion(models.Model):
@@ -55,6 +65,21 @@ class ModelVersion(models.Model):
         return f"{self.task} {self.version}"
 
     @property
+    def is_research(self) -> bool:
+        """Tell whether it is below its release gate."""
+        return self.stage == Stage.RESEARCH
+
+    @property
+    def stage_sentence(self) -> str:
+        """What has to be said of its results; nothing of a released one's."""
+        return RESEARCH_SENTENCE if self.is_research else ""
+
+    @property
+    def is_router(self) -> bool:
+        """Tell whether it chooses the task instead of answering one."""
+        return self.task == Task.BODY_PART
+
+    @property
     def labels(self) -> list[str]:
         """The labels in the order of the network's outputs."""
         return list(self.manifest["labels"])
@@ -66,7 +91,7 @@ class ModelVersion(models.Model):
             {
                 "name": label,
                 "display": self.display_of(label),
-                "code": self.manifest["codes"][label],
+                "code": self.code_of(label),
                 "threshold": self.threshold_of(label),
                 "is_disease": label != self.manifest["normal_label"],
             }
@@ -74,8 +99,14 @@ class ModelVersion(models.Model):
         ]
 
     def display_of(self, label: str) -> str:
-        """The words for a label."""
-        return label.replace("_", " ").capitalize()
+        """The words for a label: the meaning of its code."""
+        code = self.code_of(label)
+        return str(code["meaning"]) if code else label.replace("_", " ").capitalize()
+
+    def code_of(self, label: str) -> dict[str, str] | None:
+        """The code of a label: `value`, `scheme` (SCT for SNOMED CT) and `meaning`."""
+        found: dict[str, str] | None = self.manifest["codes"].get(label)
+        return found
 
     def threshold_of(self, label: str) -> float | None:
         """The operating threshold of a disease label; None for the normal one."""

@@ -1,6 +1,7 @@
 """Asking for a classification."""
 
 from functools import partial
+from typing import Any
 
 from django.db import transaction
 
@@ -8,11 +9,19 @@ from accounts.audit import record_event
 from accounts.models import Action, User
 from accounts.roles import Verb
 from classifier.doorbell import ring
-from classifier.errors import NotRerunnable, NotYourDepartment
-from classifier.models import Abstention, Classification, ClassificationState
-from classifier.models.classifications import ABSTENTION_SENTENCES
-from classifier.routing import tasks_for_study
+from classifier.errors import NotRerunnable, NotStatable, NotYourDepartment
+from classifier.models import (
+    UNROUTED,
+    Abstention,
+    Classification,
+    ClassificationState,
+    Deployment,
+    Task,
+)
+from classifier.models.classifications import ABSTENTION_SENTENCES, REVIEWED_STATES
+from classifier.routing import ROUTE_OF_TASK, open_series, tasks_for_study, tasks_to_state
 from records.models import Instance, Study
+from records.services import state_kind
 
 NO_TASK = ""
 
@@ -21,40 +30,97 @@ NO_TASK = ""
 def request_classifications(*, actor: User | None, study: Study) -> list[Classification]:
     """Queue every classification that `study` raises, superseding earlier ones.
 
-    A study that no task looks at, or that holds no image a network may be shown, gets
-    one abstained row that says so: a person still has to read it.
+    A study whose headers leave the task open gets one unrouted row: the worker looks at its
+    images first. A study that no task looks at, or that holds no image a network may be shown,
+    gets one abstained row that says so: a person still has to read it.
     """
     Study.objects.select_for_update().get(pk=study.pk)
-    tasks = tasks_for_study(study) or {NO_TASK}
-    _retire_other_tasks(actor=actor, study=study, tasks=tasks)
-    return [_request(actor=actor, study=study, task=task) for task in sorted(tasks)]
+    tasks = _tasks_of(study)
+    retired = _retire_other_tasks(actor=actor, study=study, tasks=tasks)
+    replaced = retired[0] if len(tasks) == 1 and retired else None
+    return [
+        _request(actor=actor, study=study, task=task, replaced=replaced) for task in sorted(tasks)
+    ]
 
 
 @transaction.atomic
 def rerun_classification(*, actor: User, classification: Classification) -> Classification:
     """Run an ended, undecided classification again; the old one is kept as superseded.
 
-    Raises NotYourDepartment, NotRerunnable.
+    A task that the images decided stays decided. Raises NotYourDepartment, NotRerunnable.
     """
+    study = _lock_rerunnable(actor=actor, classification=classification)
+    tasks = _tasks_of(study)
+    is_chosen = classification.is_chosen_by_image and not tasks_for_study(study)
+    return _request(
+        actor=actor,
+        study=study,
+        task=classification.task if is_chosen or classification.task in tasks else min(tasks),
+        replaced=classification,
+        routing=classification.routing if is_chosen else {},
+    )
+
+
+@transaction.atomic
+def state_task(*, actor: User, classification: Classification, task: str) -> list[Classification]:
+    """Note which task a person names for a study whose header is silent, and classify it anew.
+
+    It is said of the whole study; where a person has decided on any result of it, that stays.
+    Raises NotYourDepartment, NotRerunnable, NotStatable.
+    """
+    study = _lock_rerunnable(actor=actor, classification=classification)
+    current = Classification.objects.current().filter(study=study)
+    reviewed = current.filter(state__in=REVIEWED_STATES).first()
+    if reviewed is not None:
+        raise NotRerunnable(state=reviewed.get_state_display())
+    if task not in tasks_to_state(study):
+        raise NotStatable
+    modality, body_part = ROUTE_OF_TASK[task].stated
+    study = state_kind(actor=actor, study=study, modality=modality, body_part=body_part)
+    return request_classifications(actor=actor, study=study)
+
+
+def _lock_rerunnable(*, actor: User, classification: Classification) -> Study:
     study = Study.objects.select_for_update().get(pk=classification.study_id)
     if not actor.has_verb_in(Verb.STUDY_RERUN, study.department_id):
         raise NotYourDepartment
     classification.refresh_from_db()
     if not classification.can_rerun:
         raise NotRerunnable(state=classification.get_state_display())
-    tasks = tasks_for_study(study) or {NO_TASK}
-    task = classification.task if classification.task in tasks else min(tasks)
-    return _request(actor=actor, study=study, task=task)
+    return study
 
 
-def _request(*, actor: User | None, study: Study, task: str) -> Classification:
-    previous = (
-        Classification.objects.select_for_update().current().filter(study=study, task=task).first()
-    )
-    if previous is not None:
-        _supersede(previous)
+def _tasks_of(study: Study) -> set[str]:
+    """The tasks that the headers name; else whether the images are to be asked."""
+    named = tasks_for_study(study)
+    if named:
+        return named
+    if open_series(study) and Deployment.objects.live_version(Task.BODY_PART):
+        return {UNROUTED}
+    return {NO_TASK}
+
+
+def _request(
+    *,
+    actor: User | None,
+    study: Study,
+    task: str,
+    replaced: Classification | None,
+    routing: dict[str, Any] | None = None,
+) -> Classification:
+    """Write one row; `replaced` is what it stands for when its task had no row before."""
+    same = Classification.objects.select_for_update().current().filter(study=study, task=task)
+    previous = same.first() or replaced
+    for earlier in (previous, replaced):
+        if earlier is not None:
+            _supersede(earlier)
     row = Classification(
-        study=study, task=task, priority=study.priority, requested_by=actor, supersedes=previous
+        study=study,
+        task=task,
+        priority=study.priority,
+        requested_by=actor,
+        supersedes=previous,
+        routing=routing or {},
     )
     abstention = _abstention_before_queueing(study=study, task=task)
     if abstention is not None:
@@ -102,10 +168,13 @@ def _supersede(row: Classification) -> None:
     row.save(update_fields=["state", "lease_expires_at"])
 
 
-def _retire_other_tasks(*, actor: User | None, study: Study, tasks: set[str]) -> None:
+def _retire_other_tasks(
+    *, actor: User | None, study: Study, tasks: set[str]
+) -> list[Classification]:
     """Supersede what the study no longer raises: a late header may change what it is."""
     others = Classification.objects.select_for_update().current().filter(study=study)
-    for row in others.exclude(task__in=tasks):
+    retired = list(others.exclude(task__in=tasks))
+    for row in retired:
         _supersede(row)
         record_event(
             action=Action.CLASSIFICATION_SUPERSEDED,
@@ -114,3 +183,4 @@ def _retire_other_tasks(*, actor: User | None, study: Study, tasks: set[str]) ->
             study=study,
             details={"task": row.task},
         )
+    return retired

@@ -68,6 +68,7 @@ def review_classification(
             "decision": review.decision,
             "label": review.label,
             "model_label": row.label,
+            "stage": row.model_version.stage if row.model_version else "",
             "reason": review.reason,
         },
     )

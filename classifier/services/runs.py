@@ -7,6 +7,8 @@ under the fencing number that it was given; otherwise its answer is dropped and 
 import datetime as dt
 import logging
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -27,6 +29,7 @@ from classifier.models import (
     ModelVersion,
 )
 from classifier.querysets import ClassificationQuerySet
+from records.models import Study
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +46,8 @@ class Claim:
     task: str
     fence: int
     attempt: int
+    chosen_series: tuple[str, ...] = ()
+    """Ids of the series that the image, not the header, brought to this task."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,14 @@ class FrameResult:
 
 
 @dataclass(frozen=True)
+class Routed:
+    """Which tasks the images of a study with a silent header are for; at least one."""
+
+    tasks: tuple[str, ...]
+    routing: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Answer:
     """What a worker found out about a study; `abstention` set means that it gives no label."""
 
@@ -65,6 +78,8 @@ class Answer:
     label: str = ""
     probabilities: dict[str, float] = field(default_factory=dict)
     confidence: str = ""
+    is_indeterminate: bool = False
+    routing: dict[str, Any] = field(default_factory=dict)
     aggregation: str = ""
     input_hashes: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
@@ -99,12 +114,67 @@ def claim_classification(*, classification_id: str, worker: str) -> Claim | None
         study=row.study,
         details={"task": row.task, "attempt": row.attempt, "worker": worker},
     )
-    return Claim(row.pk, row.study_id, row.task, row.fence, row.attempt)
+    return _claim_on(row)
 
 
 def renew_lease(*, claim: Claim) -> bool:
     """Hold on to the row for longer; False when it is no longer ours."""
     return bool(_ours(claim).update(lease_expires_at=_lease_end()))
+
+
+@transaction.atomic
+def route_classification(*, claim: Claim, routed: Routed) -> Claim | None:
+    """Give an unrouted row the first of the tasks found, and each further one a row of its own.
+
+    Returns the claim under which the first is answered, None when the row is no longer ours.
+    """
+    study = Study.objects.select_for_update().get(pk=claim.study_id)
+    row = _lock(claim)
+    if row is None:
+        return None
+    row.task, *others = routed.tasks
+    row.routing = routed.routing
+    row.save(update_fields=["task", "routing"])
+    record_event(
+        action=Action.CLASSIFICATION_ROUTED,
+        actor=None,
+        target=row,
+        study=study,
+        details={
+            "tasks": list(routed.tasks),
+            "label": routed.routing["label"],
+            "probability": routed.routing["probability"],
+            "model_digest": routed.routing["model_digest"],
+        },
+    )
+    for task in others:
+        _queue_sibling(row, task=task)
+    return _claim_on(row)
+
+
+def _queue_sibling(row: Classification, *, task: str) -> None:
+    sibling = Classification.objects.create(
+        study=row.study,
+        task=task,
+        priority=row.priority,
+        requested_by=row.requested_by,
+        routing=row.routing,
+    )
+    record_event(
+        action=Action.CLASSIFICATION_QUEUED,
+        actor=None,
+        target=sibling,
+        study=row.study,
+        details={
+            "task": task,
+            "priority": sibling.priority,
+            "supersedes": None,
+            "abstention": "",
+        },
+    )
+    transaction.on_commit(
+        partial(ring, classification_id=sibling.pk, priority=sibling.priority), robust=True
+    )
 
 
 @transaction.atomic
@@ -127,6 +197,7 @@ def complete_classification(*, claim: Claim, answer: Answer) -> bool:
             "label": row.label,
             "abstention": row.abstention,
             "model_digest": row.model_digest,
+            "stage": row.model_version.stage if row.model_version else "",
             "attempt": row.attempt,
         },
     )
@@ -233,6 +304,8 @@ def _copy_answer(row: Classification, answer: Answer) -> None:
     row.label = answer.label
     row.probabilities = answer.probabilities
     row.confidence = answer.confidence
+    row.is_indeterminate = answer.is_indeterminate
+    row.routing = answer.routing or row.routing
     row.aggregation = answer.aggregation
     row.input_hashes = answer.input_hashes
     row.timings = answer.timings
@@ -262,6 +335,10 @@ def _save_frames(row: Classification, frames: list[FrameResult]) -> None:
         for result in frames
         if result.activation_maps
     )
+
+
+def _claim_on(row: Classification) -> Claim:
+    return Claim(row.pk, row.study_id, row.task, row.fence, row.attempt, tuple(row.chosen_series))
 
 
 def _ours(claim: Claim) -> ClassificationQuerySet:

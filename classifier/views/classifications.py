@@ -13,14 +13,19 @@ from accounts.audit import record_access
 from accounts.errors import KnownError
 from accounts.models import Action
 from accounts.roles import Verb
-from classifier.forms import ReviewForm
+from classifier.forms import ReviewForm, TaskForm
 from classifier.inference import draw_overlay
-from classifier.models import Classification, Explanation
+from classifier.models import Abstention, Classification, Explanation
+from classifier.models.classifications import CHOSEN_SENTENCE
 from classifier.opinions import opinion_on
-from classifier.services.requests import rerun_classification
+from classifier.routing import tasks_to_state
+from classifier.services.requests import rerun_classification, state_task
 from classifier.services.reviews import review_classification
+from records.models import Patient
 
 UNPROCESSABLE = 422
+RESULTS_SHOWN = 200
+NOT_ROUTED = (Abstention.ROUTE_UNSURE, Abstention.NO_TASK, Abstention.ROUTED_ELSEWHERE)
 
 
 class ClassificationView(VerbRequiredMixin, View):
@@ -37,12 +42,20 @@ class ClassificationView(VerbRequiredMixin, View):
         """The answer, and the form for whoever may decide on it."""
         user, department = signed_in_user(self.request), row.study.department_id
         may_review = row.is_reviewable and user.has_verb_in(Verb.REVIEW_CREATE, department)
+        can_rerun = row.can_rerun and user.has_verb_in(Verb.STUDY_RERUN, department)
         return {
             "classification": row,
             "opinion": opinion_on(row),
+            "chosen_sentence": CHOSEN_SENTENCE,
             "form": (form or ReviewForm(classification=row)) if may_review else None,
-            "can_rerun": row.can_rerun and user.has_verb_in(Verb.STUDY_RERUN, department),
+            "can_rerun": can_rerun,
+            "task_form": self.task_form(row) if can_rerun else None,
         }
+
+    def task_form(self, row: Classification) -> TaskForm | None:
+        """The form that says what the images show, where no header does."""
+        tasks = tasks_to_state(row.study) if row.abstention in NOT_ROUTED else []
+        return TaskForm(tasks=tasks, auto_id=f"id_{row.pk}_%s") if tasks else None
 
 
 class StatusView(ClassificationView):
@@ -105,6 +118,44 @@ class RerunView(ClassificationView):
         else:
             messages.success(request, "Queued again. The earlier result is kept as superseded.")
         return redirect(row.study)
+
+
+class TaskStateView(ClassificationView):
+    """What the images show, said by a person where their header is silent."""
+
+    verb = Verb.STUDY_RERUN
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Note it, classify anew and return to the study."""
+        row = self.classification(pk)
+        try:
+            state_task(
+                actor=signed_in_user(request),
+                classification=row,
+                task=request.POST.get("task", ""),
+            )
+        except KnownError as error:
+            messages.error(request, f"{error.message} {error.action}")
+        else:
+            messages.success(request, "Noted. The study is being classified.")
+        return redirect(row.study)
+
+
+class PatientResultsView(VerbRequiredMixin, View):
+    """The current results of one patient's studies: a part of the patient's page."""
+
+    verb = Verb.STUDY_VIEW
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Draw those that the person may see."""
+        user = signed_in_user(request)
+        patient = get_object_or_404(Patient.objects.visible_to(user), pk=pk)
+        record_access(
+            action=Action.PATIENT_VIEWED, actor=user, target=patient, patient_id=patient.pk
+        )
+        rows = Classification.objects.visible_to(user).filter(study__patient=patient)
+        context = {"classifications": rows.current().with_listing()[:RESULTS_SHOWN]}
+        return render(request, "classifier/_patient_results.html", context)
 
 
 class OverlayView(ClassificationView):

@@ -66,8 +66,15 @@ class ModelDeployView(VerbRequiredMixin, View):
         except KnownError as error:
             messages.error(request, f"{error.message} {error.action}")
         else:
-            messages.success(request, f"{version} now answers {version.get_task_display()}.")
+            words = "routes the studies" if version.is_router else "answers its task"
+            messages.success(request, f"{version} now {words}.")
         return redirect("classifier:model-detail", pk=pk)
+
+
+WITHDRAWN = {
+    True: "Stopped. From now on the header alone decides which model looks at a study.",
+    False: "Stopped. New studies of this kind will abstain.",
+}
 
 
 class TaskWithdrawView(VerbRequiredMixin, View):
@@ -82,7 +89,7 @@ class TaskWithdrawView(VerbRequiredMixin, View):
         except KnownError as error:
             messages.error(request, f"{error.message} {error.action}")
         else:
-            messages.success(request, "Stopped. New studies of this kind will abstain.")
+            messages.success(request, WITHDRAWN[task == Task.BODY_PART])
         return redirect("classifier:model-list")
 
 
@@ -126,6 +133,7 @@ def _task_entry(task: Task, versions: list[Any]) -> dict[str, Any]:
     return {
         "task": task.value,
         "title": task.label,
+        "is_router": task == Task.BODY_PART,
         "live": live,
         "versions": own,
         "description": (live or own[0]).manifest.get("intended_use", "") if own else "",

@@ -202,6 +202,8 @@ class SeriesSerializer(serializers.ModelSerializer[Series]):
             "series_number",
             "modality",
             "body_part_examined",
+            "stated_modality",
+            "stated_body_part",
             "description",
             "laterality",
             "image_count",

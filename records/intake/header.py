@@ -14,6 +14,7 @@ from django.template.defaultfilters import filesizeformat
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.filereader import read_dataset, read_file_meta_info
+from pydicom.sequence import Sequence
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from records.errors import Dicomdir, DicomUnreadable, FileTooLarge, MissingUid
@@ -26,6 +27,7 @@ from records.intake.values import (
     read_name,
     read_text,
     read_time,
+    read_value,
 )
 
 UID_PATTERN = re.compile(r"\d+(\.\d+)*")
@@ -150,7 +152,7 @@ def _as_header(
         study_time=read_time(dataset, "StudyTime"),
         series_number=read_integer(dataset, "SeriesNumber"),
         modality=read_text(dataset, "Modality", limit=16).upper(),
-        body_part=read_text(dataset, "BodyPartExamined", limit=64).upper(),
+        body_part=_body_part(dataset),
         series_description=read_text(dataset, "SeriesDescription", limit=64),
         laterality=read_text(dataset, "Laterality", limit=16).upper(),
         instance_number=read_integer(dataset, "InstanceNumber"),
@@ -193,6 +195,19 @@ def _patient(dataset: Dataset) -> PatientFields:
         birth_date=read_date(dataset, "PatientBirthDate"),
         sex=sex if sex in ("F", "M", "O") else "",
     )
+
+
+def _body_part(dataset: Dataset) -> str:
+    """Body Part Examined, or where photographs say it: the meaning of their anatomic region.
+
+    DICOM PS3.3 C.8.12.1 and A.41: visible light and eye images carry Anatomic Region Sequence
+    (0008,2218) in its place.
+    """
+    part = read_text(dataset, "BodyPartExamined", limit=64)
+    regions = read_value(dataset, "AnatomicRegionSequence")
+    if not part and isinstance(regions, Sequence) and len(regions):
+        part = read_text(regions[0], "CodeMeaning", limit=64)
+    return part.upper()
 
 
 def _slice_position(dataset: Dataset) -> float | None:

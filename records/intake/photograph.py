@@ -28,6 +28,8 @@ OTHER_MODALITY = "OT"
 MANUFACTURER = "Medical image classification"
 CHARACTER_SET = "ISO_IR 192"
 DEEPEST_GREY = 65535
+UNPAIRED = frozenset({"CHEST", "HEAD", "BRAIN", "ABDOMEN"})
+"""Body parts of which there is one: for any other, Laterality has to be there, known or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,8 @@ def _describe_series(image: Dataset, declared: DeclaredFields, uids: PhotographU
     image.Manufacturer = MANUFACTURER
     if declared.body_part:
         image.BodyPartExamined = declared.body_part
+    if declared.body_part not in UNPAIRED:
+        image.Laterality = ""  # type 2C (PS3.3 C.7.3.1)
     if declared.view_position:
         image.ViewPosition = declared.view_position
 

@@ -18,6 +18,10 @@ def image_storage() -> Storage:
     return storages["images"]
 
 
+OPEN_MODALITIES = frozenset({"", "OT", "SC"})
+"""Modalities (0008,0060) that say nothing of the image: missing, "other", secondary capture."""
+
+
 class StudyState(models.TextChoices):
     """Whether more images are still expected."""
 
@@ -95,7 +99,11 @@ class Study(models.Model):
 
 
 class Series(models.Model):
-    """Instances taken together."""
+    """Instances taken together.
+
+    `modality` and `body_part_examined` are the header's. Where it leaves them open, a person
+    may state them: `stated_modality` and `stated_body_part` never stand against a header.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="series")
@@ -103,6 +111,8 @@ class Series(models.Model):
     series_number = models.IntegerField(null=True, blank=True)
     modality = models.CharField(max_length=16, blank=True)
     body_part_examined = models.CharField(max_length=64, blank=True)
+    stated_modality = models.CharField(max_length=16, blank=True)
+    stated_body_part = models.CharField(max_length=16, blank=True)
     description = models.CharField(max_length=64, blank=True)
     laterality = models.CharField(max_length=16, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -122,7 +132,22 @@ class Series(models.Model):
     @property
     def title(self) -> str:
         """What the series is, in a few words."""
-        return self.description or self.body_part_examined.capitalize() or self.modality
+        return self.description or self.known_body_part.capitalize() or self.known_modality
+
+    @property
+    def is_modality_open(self) -> bool:
+        """Tell whether the header leaves open by what the images were made."""
+        return self.modality in OPEN_MODALITIES
+
+    @property
+    def known_modality(self) -> str:
+        """The header's modality, or what a person stated where the header leaves it open."""
+        return self.stated_modality or self.modality
+
+    @property
+    def known_body_part(self) -> str:
+        """The header's body part, or what a person stated where the header is silent."""
+        return self.body_part_examined or self.stated_body_part
 
 
 class Instance(models.Model):

@@ -2,7 +2,7 @@
 
 from records.intake.declared import DeclaredFields
 from records.services.receiving import receive_file
-from records.services.studies import complete_study
+from records.services.studies import complete_study, state_kind
 from records.services.submissions import (
     close_submission,
     open_submission,
@@ -18,6 +18,7 @@ __all__ = [
     "open_submission",
     "receive_file",
     "resolve_department",
+    "state_kind",
     "submit_study",
     "sweep_submissions",
 ]

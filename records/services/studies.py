@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from accounts.audit import record_event
 from accounts.models import Action, User
-from records.models import Study, StudyState
+from records.models import Series, Study, StudyState
 from records.signals import study_completed
 
 
@@ -29,6 +29,32 @@ def complete_study(*, actor: User | None, study: Study) -> Study:
         details={"instances": study.instance_count},
     )
     study_completed.send(sender=Study, study=study, actor=actor)
+    return study
+
+
+@transaction.atomic
+def state_kind(*, actor: User, study: Study, modality: str, body_part: str) -> Study:
+    """Record what a person says the images show, where their headers leave it open.
+
+    A header's own words stay: only series without modality or body part take these. Stating it
+    again replaces what was stated before. The caller has checked that the actor may.
+    """
+    study = Study.objects.select_for_update(no_key=True).get(pk=study.pk)
+    rows = list(Series.objects.filter(study=study))
+    for row in rows:
+        row.stated_modality = modality if row.is_modality_open else ""
+        row.stated_body_part = "" if row.body_part_examined else body_part
+        row.save(update_fields=["stated_modality", "stated_body_part"])
+    if not any(row.body_part_examined for row in rows):
+        study.body_part = body_part
+        study.save(update_fields=["body_part"])
+    record_event(
+        action=Action.STUDY_DESCRIBED,
+        actor=actor,
+        target=study,
+        study=study,
+        details={"modality": modality, "body_part": body_part},
+    )
     return study
 
 

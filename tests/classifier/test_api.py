@@ -5,6 +5,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import Action, AuditEvent
 from accounts.roles import Role
+from classifier.services.requests import request_classifications
 from tests import factories
 
 ROOT = "/api/v1/classifications/"
@@ -94,3 +95,26 @@ def test_rerun_answers_with_the_new_row(technician, answered):
 def test_model_versions_say_which_is_live(as_reviewer, version):
     (row,) = as_reviewer.get("/api/v1/model-versions/").json()["results"]
     assert (row["digest"], row["is_live"]) == (version.digest, True)
+
+
+def test_state_task_answers_with_the_new_row(technician, department):
+    study = factories.make_study(department=department, modality="OT", body_part="")
+    (row,) = request_classifications(actor=technician, study=study)
+    client = APIClient()
+    client.force_login(technician)
+    response = client.post(f"{ROOT}{row.pk}/task/", {"task": "lung-ct"}, format="json")
+    assert response.status_code == 201
+    assert (response.json()["task"], response.json()["supersedes"]) == ("lung-ct", str(row.pk))
+
+
+def test_state_task_names_the_problem_when_the_header_says_otherwise(technician, answered):
+    client = APIClient()
+    client.force_login(technician)
+    response = client.post(f"{ROOT}{answered.pk}/task/", {"task": "retina"}, format="json")
+    assert (response.status_code, response.json()["code"]) == (400, "not_statable")
+
+
+def test_retrieve_names_the_label_in_words_and_code(as_reviewer, answered):
+    row = as_reviewer.get(f"{ROOT}{answered.pk}/").json()
+    assert (row["label_display"], row["label_code"]["value"]) == ("Pneumonia", "233604007")
+    assert (row["is_indeterminate"], row["routing"]) == (False, None)

@@ -1,5 +1,6 @@
 """From a claimed row to an answer with the bundle that ships, and what happens when it can't be."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from classifier.services.requests import request_classifications
 from classifier.services.versions import register_bundles, withdraw_task
 from records.models import Instance
 from tests import factories
+from tests.classifier.bundles import change_manifest
 
 BUNDLES = Path("ml/bundles")
 CHEST = next(Path("samples").glob("chest-pneumonia*/*.dcm"))
@@ -60,6 +62,18 @@ def test_classify_study_answers_with_the_shipped_bundle(department, live):
     assert row.input_hashes == [Instance.objects.get(series__study=row.study).sha256]
     assert set(row.explanations.get().activation_maps) == set(live.labels)
     assert row.instance_scores.get().is_deciding
+    assert not row.is_indeterminate
+
+
+def test_classify_study_says_so_when_the_answer_is_too_close_to_call(department, bundle_dir):
+    shipped = next(bundle_dir.glob("chest-xray/*/"))
+    operating = json.loads((shipped / "manifest.json").read_text())["operating"]
+    change_manifest(shipped, operating=operating | {"bands": {"pneumonia": [0.1, 1.0]}})
+    register_bundles(actor=None, root=bundle_dir, deploy=True)
+    row = classified(stored_study(department))
+    assert (row.state, row.label, row.is_indeterminate) == ("awaiting_review", "pneumonia", True)
+    assert "pneumonia" in row.notes[0]
+    assert "too close to its threshold" in row.notes[0]
 
 
 def test_classify_study_changes_nothing_when_it_is_delivered_twice(department, live):

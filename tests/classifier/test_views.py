@@ -1,12 +1,15 @@
 """The pages of the workflow by URL: what is drawn, what is refused, what is recorded."""
 
+import dataclasses
+
 import pytest
 from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Action, AuditEvent
 from accounts.roles import Role
-from classifier.models import Classification, Deployment
+from classifier.models import Abstention, Classification, Deployment
+from classifier.services import runs
 from classifier.services.requests import request_classifications
 from tests import factories
 
@@ -72,7 +75,7 @@ def test_review_create_records_the_override(as_reviewer, answered):
         {"decision": "override", "label": "normal", "reason": "false_positive", "comment": ""},
     )
     assert response.status_code == 200
-    assert "Overridden" in response.content.decode()
+    assert "Overridden: Normal" in response.content.decode()
     answered.refresh_from_db()
     assert answered.review.label == "normal"
 
@@ -207,3 +210,123 @@ def test_home_leads_on_when_the_role_looks_at_no_studies(client, db, role, page)
 def test_home_leads_to_the_profile_when_somebody_has_no_role_yet(client, db):
     client.force_login(factories.make_user())
     assert client.get(reverse("home")).url == reverse("accounts:profile")
+
+
+@pytest.fixture
+def unrouted(department):
+    """A study that nobody knows the task of, as the router leaves it when it isn't sure."""
+    study = factories.make_study(department=department, modality="XC", body_part="")
+    return Classification.objects.create(
+        study=study,
+        task="unrouted",
+        state="abstained",
+        abstention="route_unsure",
+        abstention_reason="Say which body part this is.",
+        finished_at="2026-01-01T00:00:00Z",
+    )
+
+
+def test_opinion_asks_what_the_images_show_when_the_header_is_silent(client, technician, unrouted):
+    client.force_login(technician)
+    page = client.get(url("opinion", unrouted.pk)).content.decode()
+    assert url("task-state", unrouted.pk) in page
+    assert all(f'value="{task}"' in page for task in ("retina", "skin-lesion"))
+    assert 'value="chest-xray"' not in page
+
+
+def test_opinion_asks_nobody_whose_role_runs_nothing_again(client, department, unrouted):
+    client.force_login(factories.make_user(Role.INTEGRATOR, department=department))
+    page = client.get(url("opinion", unrouted.pk)).content.decode()
+    assert "Say which body part this is." in page
+    assert url("task-state", unrouted.pk) not in page
+
+
+def test_opinion_doesn_t_ask_when_the_header_says_it(client, technician, claim, version):
+    disagreement = runs.Answer(
+        model_version=version,
+        abstention=Abstention.ROUTED_ELSEWHERE,
+        abstention_reason="The header says a chest X-ray, the image looks like a hand X-ray.",
+    )
+    assert runs.complete_classification(claim=claim, answer=disagreement)
+    client.force_login(technician)
+    page = client.get(url("opinion", claim.classification_id)).content.decode()
+    assert "Image and header disagree" in page
+    assert "the image looks like a hand X-ray" in page
+    assert url("task-state", claim.classification_id) not in page
+
+
+def test_task_state_queues_what_was_named_and_returns_to_the_study(client, technician, unrouted):
+    client.force_login(technician)
+    response = client.post(url("task-state", unrouted.pk), {"task": "retina"})
+    assert response.url == unrouted.study.get_absolute_url()
+    current = unrouted.study.classifications.current().get()
+    assert (current.task, current.state, current.supersedes) == ("retina", "queued", unrouted)
+    page = client.get(response.url).content.decode()
+    assert "stated by a person" in page
+    assert "stated what the images show: OP EYE" in page
+
+
+@pytest.mark.parametrize("posted", [{}, {"task": "chest-xray"}, {"task": "body-part"}])
+def test_task_state_changes_nothing_when_the_header_rules_it_out(
+    client, technician, unrouted, posted
+):
+    client.force_login(technician)
+    response = client.post(url("task-state", unrouted.pk), posted, follow=True)
+    assert "header says otherwise" in response.content.decode()
+    assert unrouted.study.classifications.get() == unrouted
+
+
+def test_opinion_says_that_the_image_and_not_the_header_was_believed(
+    as_reviewer, claim, answer, study
+):
+    look = {"task": "chest-xray", "probability": 0.97}
+    chosen = dataclasses.replace(
+        answer,
+        routing={**look, "chosen": True, "stage": "research", "series": {"1": look}},
+        notes=["Chosen from the image, not from the header."],
+    )
+    assert runs.complete_classification(claim=claim, answer=chosen)
+    page = as_reviewer.get(url("opinion", claim.classification_id)).content.decode()
+    assert page.count("Chosen from the image, not from the header.") == 1
+    assert "0.97" in page
+    assert "research model itself" in page
+
+
+def test_opinion_shows_each_label_s_code(as_reviewer, answered):
+    page = as_reviewer.get(url("opinion", answered.pk)).content.decode()
+    assert "SNOMED CT <code>233604007</code>" in page
+    assert "SNOMED CT 17621005: Normal" in page
+
+
+def test_indeterminate_result_is_called_so_in_lists_and_in_the_opinion(as_reviewer, claim, answer):
+    close = dataclasses.replace(answer, is_indeterminate=True)
+    assert runs.complete_classification(claim=claim, answer=close)
+    row = Classification.objects.get(pk=claim.classification_id)
+    for address in (url("worklist"), url("opinion", row.pk), reverse("home")):
+        page = as_reviewer.get(address).content.decode()
+        assert "Indeterminate" in page
+        assert row.indeterminate_sentence in page
+
+
+def test_determinate_result_is_not_called_indeterminate(as_reviewer, answered):
+    for address in (url("worklist"), url("opinion", answered.pk)):
+        assert "Indeterminate" not in as_reviewer.get(address).content.decode()
+
+
+def test_patient_results_show_the_current_answers_and_are_recorded(as_reviewer, answered):
+    patient = answered.study.patient
+    page = as_reviewer.get(url("patient-results", patient.pk)).content.decode()
+    assert "Pneumonia" in page
+    assert SUPPORT in page
+    assert AuditEvent.objects.filter(action=Action.PATIENT_VIEWED, patient_id=patient.pk).exists()
+
+
+def test_model_pages_say_that_the_router_gives_no_result(client, db):
+    router = factories.make_model_version(task="body-part")
+    client.force_login(factories.make_user(Role.ADMINISTRATOR))
+    assert "gives no result of its own" in client.get(url("model-list")).content.decode()
+    assert (
+        "What the image looks like" in client.get(url("model-detail", router.pk)).content.decode()
+    )
+    stopped = client.post(url("task-withdraw", "body-part"), follow=True).content.decode()
+    assert "the header alone decides which model" in stopped

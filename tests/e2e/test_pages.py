@@ -50,6 +50,11 @@ def open_newest_study(page: Page, product: Product) -> None:
     expect(page.locator(".opinion").first).to_contain_text("A person decides")
 
 
+def open_its_patient(page: Page) -> None:
+    page.locator("a.side-item", has_text="All of this patient").click()
+    expect(page.get_by_role("heading", name="What the models said")).to_be_visible()
+
+
 def test_pages_are_accessible_fit_and_run_without_errors(
     product: Product, context: BrowserContext
 ) -> None:
@@ -67,6 +72,8 @@ def test_pages_are_accessible_fit_and_run_without_errors(
             found += problems_of(page)
         if role == "reviewer":
             open_newest_study(page, product)
+            found += problems_of(page)
+            open_its_patient(page)
             found += problems_of(page)
     assert not found, "\n".join(found)
 

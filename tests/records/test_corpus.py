@@ -39,9 +39,11 @@ def test_every_file_of_a_folder_gets_a_verdict(technician, department, folder):
     assert all(verdict.action for verdict in verdicts.filter(verdict=Verdict.REJECTED))
 
 
-@pytest.mark.parametrize("folder", sorted(SAMPLES.glob("*/")), ids=lambda path: path.name)
-def test_sample_is_stored_whole_and_can_be_classified(technician, department, folder):
-    files = sorted(folder.glob("*.dcm"))
+@pytest.mark.parametrize(
+    "description", sorted(SAMPLES.glob("*/study.json")), ids=lambda path: path.parent.name
+)
+def test_sample_is_stored_whole_and_can_be_classified(technician, department, description):
+    files = sorted(description.parent.glob("*.dcm"))
 
     submission = submit_study(actor=technician, department=department, files=files)
 

@@ -25,7 +25,7 @@ WHO = DeclaredFields(
     study_description="Thorax",
     accession_number="A1",
 )
-MODALITIES = ["", "CR", "DX", "CT", "MR", "US", "XC", "OP", "OT"]
+MODALITIES = ["", "CR", "DX", "CT", "MR", "US", "XC", "DMS", "OP", "OT"]
 
 
 def errors_of(path: str) -> list[str]:
@@ -43,6 +43,16 @@ def test_written_file_satisfies_the_validator(send_one, make, modality):
     who = DeclaredFields(patient_id="P-7", modality=modality, body_part="CHEST")
 
     send_one(make(), declared=who)
+
+    assert errors_of(Instance.objects.get().file.path) == []
+
+
+@pytest.mark.parametrize("body_part", ["", "HEAD", "SKIN", "EYE", "BREAST", "HAND"])
+@pytest.mark.parametrize("modality", ["OT", "XC", "DMS", "OP"])
+def test_written_file_satisfies_the_validator_whatever_it_shows(send_one, modality, body_part):
+    who = DeclaredFields(patient_id="P-7", modality=modality, body_part=body_part)
+
+    send_one(make_png(shape=(7, 9, 3)), declared=who)
 
     assert errors_of(Instance.objects.get().file.path) == []
 

@@ -211,7 +211,9 @@ const showOverlay = () => {
   const url = `${address(panel.dataset.overlayUrl, slice())}?label=${encodeURIComponent(label.value)}`;
   overlay.onload = () => {
     overlay.hidden = false;
-    part("corner-map").textContent = `Heat map: ${panel.dataset.overlayWords || label.selectedOptions?.[0]?.textContent.trim() || label.value}`;
+    const words = panel.dataset.overlayWords || label.selectedOptions?.[0]?.textContent.trim() || label.value;
+    const stage = panel.dataset.overlayStage ? ` · ${panel.dataset.overlayStage}` : "";
+    part("corner-map").textContent = `Heat map: ${words}${stage}`;
   };
   overlay.onerror = () => (part("corner-map").textContent = "No heat map for this image");
   overlay.style.opacity = panel.querySelector("[data-overlay-opacity]").value / 100;

@@ -1,0 +1,18 @@
+"""The bridge to `ml`: from a claimed row to an answer, outside any transaction.
+
+The one room of this app that imports `ml`, and with it (only when a model is opened) the
+inference engine.
+"""
+
+from classifier.inference.answers import answer_for, route_study
+from classifier.inference.bundles import BundleDescription, describe_bundle, find_bundle_paths
+from classifier.inference.overlays import draw_overlay
+
+__all__ = [
+    "BundleDescription",
+    "answer_for",
+    "describe_bundle",
+    "draw_overlay",
+    "find_bundle_paths",
+    "route_study",
+]

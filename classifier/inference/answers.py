@@ -1,0 +1,251 @@
+"""From a study's images to what is written of them: a route, an answer, or why there is none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from classifier.inference.bundles import Router, live_router, predictor_for
+from classifier.inference.looks import (
+    SeriesLook,
+    disagreement,
+    name_of,
+    record_looks,
+    source_of,
+)
+from classifier.inference.reading import KeepAlive, Place, Reading, read_study
+from classifier.models import Abstention, Deployment, ModelVersion
+from classifier.models.classifications import ABSTENTION_SENTENCES, CHOSEN_SENTENCE
+from classifier.routing import open_series, possible_tasks, task_for_series
+from classifier.services.runs import Answer, Claim, FrameResult, Routed
+from ml.abstention import Abstention as FrameAbstention
+from ml.aggregation import StudyPrediction
+from ml.predictor import FramePrediction, Predictor
+from records.models import Series, Study
+
+MAP_DECIMALS = 3
+SCORE_DECIMALS = 6
+"""Scores are stored rounded, so that the same image gives the same stored score everywhere."""
+
+Entry = tuple[Place, FramePrediction]
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Why a series with a silent header is not given to the task that it looks like."""
+
+    abstention: Abstention
+    reason: str
+
+
+def answer_for(claim: Claim, *, keep_alive: KeepAlive) -> Answer:
+    """Read the study's images, run the live model on them and draw the conclusion.
+
+    Beside it the body-part model, where one is in use, looks at the same frames: what it surely
+    takes for another kind of image is not answered. `keep_alive` is called between batches.
+    Raises BundleUnavailable and InferenceFailed.
+    """
+    version = Deployment.objects.live_version(claim.task)
+    if version is None:
+        return _without_answer(Abstention.NO_DEPLOYED_MODEL)
+    predictor, router = predictor_for(version), live_router()
+    study = Study.objects.get(pk=claim.study_id)
+    reading = read_study(
+        study,
+        wanted=lambda series: (
+            str(series.pk) in claim.chosen_series or task_for_series(series, study) == claim.task
+        ),
+        predictor=predictor,
+        router=router,
+        keep_alive=keep_alive,
+    )
+    answer = _conclude(predictor, version, _compared(reading, claim), reading)
+    return replace(
+        answer,
+        routing=_routing_of(reading, claim, router),
+        notes=[*_notes_on_routing(answer, reading, claim), *answer.notes],
+    )
+
+
+def route_study(claim: Claim, *, keep_alive: KeepAlive) -> Routed | Answer:
+    """Find the tasks that the images of a study with a silent header are for.
+
+    Without any, the answer says why: they look like something that no model reads, like
+    something that the header rules out, or like nothing for sure. Raises BundleUnavailable and
+    InferenceFailed.
+    """
+    router = live_router()
+    if router is None:
+        return _without_answer(Abstention.NO_TASK)
+    study = Study.objects.get(pk=claim.study_id)
+    silent = {str(series.pk): series for series in open_series(study)}
+    reading = read_study(
+        study,
+        wanted=lambda series: str(series.pk) in silent,
+        predictor=None,
+        router=router,
+        keep_alive=keep_alive,
+    )
+    looks = reading.looks()
+    if not looks:
+        return _without_answer(Abstention.NO_IMAGE)
+    doubts = {look.series_id: _doubt_about(silent[look.series_id], look) for look in looks}
+    chosen = [look for look in looks if doubts[look.series_id] is None]
+    record = record_looks(looks, router=router, task="", chosen=[look.series_id for look in chosen])
+    if chosen:
+        return Routed(
+            tasks=tuple(dict.fromkeys(str(look.routing.task) for look in chosen)), routing=record
+        )
+    doubt = next(found for found in doubts.values() if found)
+    return Answer(
+        abstention=doubt.abstention,
+        abstention_reason=doubt.reason,
+        routing=record,
+        input_hashes=reading.hashes,
+        notes=_notes_on_looks(looks),
+        timings=_timings(reading),
+    )
+
+
+def _without_answer(reason: Abstention) -> Answer:
+    return Answer(abstention=reason, abstention_reason=ABSTENTION_SENTENCES[reason])
+
+
+def _doubt_about(series: Series, look: SeriesLook) -> Doubt | None:
+    """Why `series` can't be given to the task it looks like; None when it can."""
+    routing = look.routing
+    if not routing.is_sure:
+        reason = Abstention.ROUTE_UNSURE
+        return Doubt(reason, ABSTENTION_SENTENCES[reason])
+    seen = name_of(routing)
+    if routing.task is None:
+        return Doubt(
+            Abstention.NO_TASK,
+            f"The image looks like {seen}. No model looks at images of that kind.",
+        )
+    if routing.task not in possible_tasks(series):
+        said = " ".join(part for part in (series.modality, series.body_part_examined) if part)
+        return Doubt(
+            Abstention.ROUTED_ELSEWHERE, f"The header says {said}, the image looks like {seen}."
+        )
+    return None
+
+
+def _compared(reading: Reading, claim: Claim) -> list[Entry]:
+    """The predictions, with an abstention on those that surely show another kind of image.
+
+    A series that as a whole looks like something else is out altogether; of one that doesn't,
+    only the frames that do.
+    """
+    entries = list(zip(reading.places, reading.predictions, strict=True))
+    if not reading.routings:
+        return entries
+    verdicts = {look.series_id: look.routing for look in reading.looks()}
+    compared = []
+    for (place, found), routing in zip(entries, reading.routings, strict=True):
+        source = source_of(place.series, claim.chosen_series)
+        reason = disagreement(claim.task, verdicts[str(place.series.pk)], source) or disagreement(
+            claim.task, routing, source
+        )
+        if reason:
+            abstention = FrameAbstention(Abstention.ROUTED_ELSEWHERE.value, reason)
+            found = replace(found, abstention=abstention)
+        compared.append((place, found))
+    return compared
+
+
+def _routing_of(reading: Reading, claim: Claim, router: Router | None) -> dict[str, Any]:
+    looks = reading.looks()
+    if router is None or not looks:
+        return {}
+    return record_looks(looks, router=router, task=claim.task, chosen=claim.chosen_series)
+
+
+def _conclude(
+    predictor: Predictor, version: ModelVersion, seen: Sequence[Entry], reading: Reading
+) -> Answer:
+    used = [(place, found) for place, found in seen if found.abstention is None]
+    answer = Answer(
+        model_version=version,
+        runtime=predictor.runtime.name,
+        aggregation=predictor.bundle.manifest.aggregation,
+        input_hashes=reading.hashes,
+        timings=_timings(reading),
+        notes=_notes_on_left_out(seen, used),
+    )
+    if not used:
+        return replace(answer, **_abstention(seen))
+    conclusion = predictor.conclude([found for _, found in used])
+    return replace(
+        answer,
+        label=conclusion.label,
+        probabilities=_rounded(conclusion.probabilities),
+        confidence=conclusion.confidence,
+        is_indeterminate=conclusion.is_indeterminate,
+        notes=[*_notes_on_doubt(conclusion, version), *answer.notes],
+        frames=_frame_results(used, conclusion.deciding_frame),
+    )
+
+
+def _timings(reading: Reading) -> dict[str, float]:
+    return {
+        "decode_seconds": round(reading.decode_seconds, 4),
+        "predict_seconds": round(reading.predict_seconds, 4),
+    }
+
+
+def _abstention(seen: Sequence[Entry]) -> dict[str, Any]:
+    first = next((found.abstention for _, found in seen if found.abstention), None)
+    if first is None:
+        reason = Abstention.NO_IMAGE
+        return {"abstention": reason, "abstention_reason": ABSTENTION_SENTENCES[reason]}
+    return {"abstention": Abstention(first.code), "abstention_reason": first.reason}
+
+
+def _notes_on_routing(answer: Answer, reading: Reading, claim: Claim) -> list[str]:
+    """Say that the image decided, or what it was taken for instead."""
+    if answer.abstention == Abstention.ROUTED_ELSEWHERE:
+        return _notes_on_looks(reading.looks())
+    return [CHOSEN_SENTENCE] if claim.chosen_series else []
+
+
+def _notes_on_looks(looks: Sequence[SeriesLook]) -> list[str]:
+    return [look.sentence for look in looks]
+
+
+def _notes_on_left_out(seen: Sequence[Entry], used: Sequence[Entry]) -> list[str]:
+    """Say which images an answer leaves out, and why."""
+    left_out = len(seen) - len(used)
+    if not used or not left_out:
+        return []
+    reasons = sorted({found.abstention.reason for _, found in seen if found.abstention})
+    return [f"{left_out} of {len(seen)} images were left out. {' '.join(reasons)}"]
+
+
+def _notes_on_doubt(conclusion: StudyPrediction, version: ModelVersion) -> list[str]:
+    """Say which finding is too close to its threshold, in the words that staff know it by."""
+    reason = conclusion.indeterminate_reason
+    for label in version.labels:
+        reason = reason.replace(f" of {label} (", f" of {version.display_of(label).lower()} (")
+    return [reason] if reason else []
+
+
+def _frame_results(entries: Sequence[Entry], deciding: int) -> list[FrameResult]:
+    return [
+        FrameResult(
+            instance_id=place.instance_id,
+            frame=place.frame,
+            probabilities=_rounded(found.probabilities),
+            activation_maps={
+                label: np.round(grid.astype(float), MAP_DECIMALS).tolist()
+                for label, grid in found.activation_maps.items()
+            },
+            is_deciding=position == deciding,
+        )
+        for position, (place, found) in enumerate(entries)
+    ]
+
+
+def _rounded(probabilities: dict[str, float]) -> dict[str, float]:
+    return {label: round(value, SCORE_DECIMALS) for label, value in probabilities.items()}

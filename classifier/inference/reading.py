@@ -1,0 +1,118 @@
+"""The images of a study on their way through the networks, a batch at a time."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from uuid import UUID
+
+from django.conf import settings
+
+from classifier.errors import InferenceFailed
+from classifier.inference.bundles import Router
+from classifier.inference.looks import SeriesLook, judge_series
+from ml.errors import MLError
+from ml.images import Frame
+from ml.predictor import FramePrediction, Predictor
+from ml.router import Routing, make_routing
+from records.models import Instance, Series, Study
+from records.pixels import iter_frames
+
+KeepAlive = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a frame stands; frames count from 1."""
+
+    series: Series
+    instance_id: UUID
+    frame: int
+
+
+@dataclass
+class Reading:
+    """The frames of a study as the networks saw them; the lists run beside one another.
+
+    `predictions` stays empty without a predictor, `routings` without a router.
+    """
+
+    places: list[Place] = field(default_factory=list)
+    predictions: list[FramePrediction] = field(default_factory=list)
+    routings: list[Routing] = field(default_factory=list)
+    hashes: list[str] = field(default_factory=list)
+    decode_seconds: float = 0.0
+    predict_seconds: float = 0.0
+
+    def looks(self) -> list[SeriesLook]:
+        """The router's verdict on each series, in the order in which they were read."""
+        seen = zip(self.places, self.routings, strict=bool(self.routings))
+        grouped = groupby(seen, key=lambda entry: entry[0].series.pk)
+        return [judge_series(str(pk), [one for _, one in entries]) for pk, entries in grouped]
+
+
+def read_study(
+    study: Study,
+    *,
+    wanted: Callable[[Series], bool],
+    predictor: Predictor | None,
+    router: Router | None,
+    keep_alive: KeepAlive,
+) -> Reading:
+    """Show the wanted series' frames to the networks; `keep_alive` is called between batches.
+
+    Raises InferenceFailed.
+    """
+    reading = Reading()
+    try:
+        for batch in _batches(_frames_of(study, wanted, reading)):
+            keep_alive()
+            _show(batch, reading, predictor, router)
+    except MLError as error:
+        raise InferenceFailed(code=error.code, reason=error.message, remedy=error.action) from error
+    return reading
+
+
+def _frames_of(
+    study: Study, wanted: Callable[[Series], bool], reading: Reading
+) -> Iterator[tuple[Place, Frame]]:
+    for instance in Instance.objects.of_study(study).classifiable():
+        if not wanted(instance.series):
+            continue
+        reading.hashes.append(instance.sha256)
+        started = time.perf_counter()
+        for number, frame in enumerate(iter_frames(instance), start=1):
+            reading.decode_seconds += time.perf_counter() - started
+            yield Place(instance.series, instance.pk, number), frame
+            started = time.perf_counter()
+
+
+def _batches(frames: Iterable[tuple[Place, Frame]]) -> Iterator[list[tuple[Place, Frame]]]:
+    batch = []
+    for entry in frames:
+        batch.append(entry)
+        if len(batch) == settings.INFERENCE_BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _show(
+    batch: list[tuple[Place, Frame]],
+    reading: Reading,
+    predictor: Predictor | None,
+    router: Router | None,
+) -> None:
+    started = time.perf_counter()
+    frames = [frame for _, frame in batch]
+    if predictor is not None:
+        reading.predictions += predictor.predict(frames)
+    if router is not None:
+        seen = router.predictor.predict(frames)
+        reading.routings += [
+            make_routing(router.predictor, frame, prediction)
+            for frame, prediction in zip(frames, seen, strict=True)
+        ]
+    reading.places += [place for place, _ in batch]
+    reading.predict_seconds += time.perf_counter() - started

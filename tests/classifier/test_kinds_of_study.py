@@ -1,0 +1,112 @@
+"""Every kind of study that the product classifies, from the file that is sent to its task."""
+
+import io
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import (
+    DermoscopicPhotographyImageStorage,
+    OphthalmicPhotography8BitImageStorage,
+    SecondaryCaptureImageStorage,
+    VLPhotographicImageStorage,
+)
+
+from classifier.models import STUDY_TASKS, Classification
+from classifier.routing import ROUTES
+from records.forms import BODY_PARTS, MODALITIES
+from records.services import DeclaredFields, submit_study
+from tests.records.files import make_dicom, make_jpeg
+
+
+@pytest.fixture
+def send(technician, department):
+    """Submit one file and return the one classification that comes of it."""
+
+    def _send(content, **declared):
+        submit_study(
+            actor=technician,
+            department=department,
+            files=[("file", io.BytesIO(content))],
+            declared=DeclaredFields(**declared),
+        )
+        return Classification.objects.get()
+
+    return _send
+
+
+def photograph(sop_class, modality, *, region="", **elements):
+    """A colour photograph as a camera or an archive writes it: its region is a code."""
+    if region:
+        code = Dataset()
+        code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "1", "SCT", region
+        elements["AnatomicRegionSequence"] = [code]
+    return make_dicom(
+        SOPClassUID=sop_class,
+        Modality=modality,
+        BodyPartExamined=elements.pop("BodyPartExamined", None),
+        SamplesPerPixel=3,
+        PlanarConfiguration=0,
+        PhotometricInterpretation="RGB",
+        BitsAllocated=8,
+        BitsStored=8,
+        HighBit=7,
+        PixelData=bytes(range(256)) * 3,
+        **elements,
+    )
+
+
+@pytest.mark.parametrize(
+    ("modality", "body_part", "task"),
+    [
+        ("CR", "CHEST", "chest-xray"),
+        ("DX", "CHEST", "chest-xray"),
+        ("CT", "CHEST", "lung-ct"),
+        ("MR", "BRAIN", "brain-mri"),
+        ("MR", "HEAD", "brain-mri"),
+        ("XC", "SKIN", "skin-lesion"),
+        ("DMS", "SKIN", "skin-lesion"),
+        ("DMS", "", "skin-lesion"),
+        ("OP", "EYE", "retina"),
+        ("OP", "RETINA", "retina"),
+        ("XC", "EYE", "retina"),
+    ],
+)
+def test_picture_goes_to_the_task_that_the_upload_page_s_choices_name(
+    send, modality, body_part, task
+):
+    row = send(make_jpeg(), patient_id="P-1", modality=modality, body_part=body_part)
+    assert (row.task, row.state) == (task, "queued")
+    assert modality in dict(MODALITIES)
+    assert body_part in dict([("", ""), *BODY_PARTS])
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "modality", "elements", "task"),
+    [
+        (DermoscopicPhotographyImageStorage, "DMS", {"region": "Skin of back"}, "skin-lesion"),
+        (DermoscopicPhotographyImageStorage, "DMS", {"BodyPartExamined": "ARM"}, "skin-lesion"),
+        (VLPhotographicImageStorage, "XC", {"region": "Skin"}, "skin-lesion"),
+        (VLPhotographicImageStorage, "XC", {"SeriesDescription": "Fundus left"}, "retina"),
+        (OphthalmicPhotography8BitImageStorage, "OP", {"region": "Retina"}, "retina"),
+        (OphthalmicPhotography8BitImageStorage, "OP", {"region": "Eye"}, "retina"),
+        (SecondaryCaptureImageStorage, "OP", {"BodyPartExamined": "EYE"}, "retina"),
+        (OphthalmicPhotography8BitImageStorage, "OP", {"region": "Eyelid"}, ""),
+        (VLPhotographicImageStorage, "XC", {"region": "Hand"}, ""),
+    ],
+)
+def test_dicom_photograph_goes_to_the_task_of_its_modality_and_region(
+    send, sop_class, modality, elements, task
+):
+    row = send(photograph(sop_class, modality, **elements))
+    assert row.task == task
+
+
+def test_every_task_can_be_reached_from_the_upload_page():
+    reached = {
+        route.task.value
+        for route in ROUTES
+        for modality, _ in MODALITIES
+        for body_part, _ in BODY_PARTS
+        if route.is_named_by(modality, body_part)
+    }
+    assert reached == {task for task, _ in STUDY_TASKS}
