@@ -293,7 +293,7 @@ def train_elsewhere(data: Path, run: Path, kind: str, **environment: str) -> Any
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", ["alone", "parallel"])
 def test_train_network_gives_the_same_logits_in_tensorflow_after_jax(
     tiny_data: Path, dataset: Dataset, tmp_path: Path, kind: str
@@ -314,7 +314,7 @@ def test_train_network_gives_the_same_logits_in_tensorflow_after_jax(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_train_network_learns_the_same_when_two_devices_share_the_batches(
     tiny_data: Path, tmp_path: Path
 ) -> None:
