@@ -1,6 +1,7 @@
 """The network's files: Keras model, OpenVINO IR, head, canary, and the embedding space."""
 
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,24 @@ def _round_half(weight: NDArray[np.float32]) -> NDArray[np.float32]:
 def write_network(network: Any, folder: Path) -> None:
     """Write `model.keras`, the IR with half-precision weights, and the head's kernel and bias."""
     network.save(folder / KERAS_MODEL)
+    compress_model(folder / KERAS_MODEL)
     with tempfile.TemporaryDirectory() as scratch:
         network.export(scratch, format="tf_saved_model", verbose=False)
         convert_network(scratch, folder / OPENVINO_MODEL)
     kernel, bias = network.get_layer(LOGITS).get_weights()
     np.savez(folder / HEAD, kernel=kernel, bias=bias)
+
+
+def compress_model(path: Path) -> None:
+    """Deflate a `.keras` file, which Keras only stores: rounded weights are half zeros."""
+    with zipfile.ZipFile(path) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, content in members.items():
+            # One date for all, so that the same network gives the same file.
+            archive.writestr(
+                zipfile.ZipInfo(name), content, compress_type=zipfile.ZIP_DEFLATED, compresslevel=9
+            )
 
 
 def write_canary(network: Any, folder: Path) -> None:
