@@ -1,9 +1,13 @@
 """Bundles for tests, made from the one that ships: its real network under another manifest."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+from ml.bundles import find_task_bundle
+
+BUNDLES = Path("ml/bundles")
 SAMPLES = Path("samples")
 IMAGES = {
     "normal": SAMPLES / "chest-normal-adult-1" / "01.dcm",
@@ -15,6 +19,12 @@ IMAGES = {
 
 ROUTER_LABELS = {"normal": "chest-xr", "pneumonia": "fundus", "tuberculosis": "hand-xr"}
 """What the router made from it takes those images for."""
+
+
+def copy_chest(root: Path) -> Path:
+    """A copy of the newest chest bundle under `root`, that a test may damage."""
+    shipped = find_task_bundle(BUNDLES, "chest-xray")
+    return shutil.copytree(shipped, root / "chest-xray" / shipped.name)
 
 
 def change_manifest(bundle: Path, **changes: Any) -> None:

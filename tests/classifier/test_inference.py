@@ -15,17 +15,16 @@ from classifier.services.requests import request_classifications
 from classifier.services.versions import register_bundles, withdraw_task
 from records.models import Instance
 from tests import factories
-from tests.classifier.bundles import change_manifest
+from tests.classifier.bundles import change_manifest, copy_chest
 
-BUNDLES = Path("ml/bundles")
 CHEST = next(Path("samples").glob("chest-pneumonia*/*.dcm"))
 
 
 @pytest.fixture
 def bundle_dir(tmp_path, settings):
-    """A copy of the shipped bundles that a test may damage."""
+    """A copy of the chest bundle that a test may damage, and no other."""
     copy = tmp_path / "bundles"
-    shutil.copytree(BUNDLES, copy)
+    copy_chest(copy)
     settings.BUNDLE_DIR = copy
     return copy
 

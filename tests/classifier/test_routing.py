@@ -27,15 +27,14 @@ from classifier.services.versions import register_bundles, withdraw_task
 from ml.router import ROUTED_ELSEWHERE
 from records.models import Instance, Series
 from tests import factories
-from tests.classifier.bundles import IMAGES, make_router
+from tests.classifier.bundles import IMAGES, copy_chest, make_router
 
 
 @pytest.fixture(scope="module")
 def routed_bundles(tmp_path_factory):
     """The chest bundle that ships, and a body-part model beside it."""
     root = tmp_path_factory.mktemp("routed") / "bundles"
-    shutil.copytree("ml/bundles/chest-xray", root / "chest-xray")
-    shipped = next(root.glob("chest-xray/*/"))
+    shipped = copy_chest(root)
     shutil.copytree(shipped, root / "body-part" / shipped.name)
     make_router(root / "body-part" / shipped.name)
     return root
