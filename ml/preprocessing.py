@@ -1,10 +1,13 @@
 """From a displayed image to the network's input: one path for training and for prediction."""
 
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.images import Frame, to_display
+from ml.images import Frame, read_frames, to_display
 from ml.task_config import InputConfig
 
 # Stored in every bundle. A change of anything below needs a new number here, and new bundles.
@@ -12,6 +15,25 @@ PREPROCESSING_VERSION = "squash-triangle-1"
 
 STRETCH_PERCENTILES = (1, 99)
 MIN_STRETCHED_RANGE = 32
+# Files decoded at once.
+CHUNK = 64
+
+
+def prepare_files(
+    sources: Iterable[Path | bytes], spec: InputConfig
+) -> Iterator[NDArray[np.float32]]:
+    """Inputs of the files' first frames, in order and in batches (N x size x size x channels).
+
+    Raises the errors of `ml.images.read_frames` for a file that can't be decoded.
+    """
+    chunk: list[NDArray[np.float32]] = []
+    for source in sources:
+        chunk.append(prepare_frame(read_frames(source, frames=[0])[0], spec))
+        if len(chunk) == CHUNK:
+            yield np.stack(chunk)
+            chunk = []
+    if chunk:
+        yield np.stack(chunk)
 
 
 def prepare_frame(frame: Frame, spec: InputConfig) -> NDArray[np.float32]:

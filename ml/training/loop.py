@@ -29,6 +29,7 @@ from ml.training.curves import plot_curves
 from ml.training.devices import choose_precision, find_accelerators, share_batches
 from ml.training.network import build_network, build_unfilled
 from ml.training.progress import EpochBar, write_epoch
+from ml.training.recipe import claim_run
 from ml.training.scoring import COLUMNS, score_validation
 from ml.training.stages import Stage, plan_stages, prepare_stage, read_weights
 
@@ -65,10 +66,11 @@ def train_network(
     after every epoch, once it is written, with its number (from 1) and its row of the history;
     what it raises ends the training, which can go on from there later. `workers` are the threads
     that prepare batches, `devices` those that share each batch: every GPU unless said otherwise.
-    Raises TaskConfigInvalid, DataInvalid, CheckpointInvalid and TrainingDiverged.
+    Raises TaskConfigInvalid, DataInvalid, CheckpointInvalid and TrainingDiverged, and RunMismatch
+    for a run that was begun with other choices or other images.
     """
+    claim_run(config, dataset, run)
     keras.utils.set_random_seed(config.training.seed)
-    run.mkdir(parents=True, exist_ok=True)
     training = _Training(config, dataset, run, workers, devices)
     for stage in plan_stages(config.training):
         while stage.first <= training.state.epoch < stage.last and not training.is_stuck(stage):

@@ -14,6 +14,8 @@ from ml.training.weights import FEATURES, NONE, load_weights
 EMBEDDING = "embedding"
 LOGITS = "logits"
 FLOAT32 = "float32"
+# Of batch norms whose statistics learn.
+MAX_MOMENTUM = 0.9
 
 __all__ = ["EMBEDDING", "FEATURES", "FLOAT32", "LOGITS", "build_network", "build_unfilled"]
 
@@ -34,10 +36,8 @@ def build_network(config: TaskConfig, *, precision: str = FLOAT32) -> Any:
         backbone = entry.build(entry.scaling.apply(images), config.model.width)
         load_weights(backbone, entry, config)
         for layer in backbone.layers:
-            # Weights may carry no batch statistics; training=False is not enough, because fit()
-            # overrides it.
-            if isinstance(layer, keras.layers.BatchNormalization) and config.model.fixed_norms:
-                layer.trainable = False
+            if isinstance(layer, keras.layers.BatchNormalization):
+                _prepare_norm(layer, is_fixed=config.model.fixed_norms)
         maps = keras.layers.Identity(name=FEATURES)(backbone.output)
         embedding = _embed(maps, entry.hidden)
         kept = keras.layers.Dropout(config.model.dropout)(embedding)
@@ -49,6 +49,18 @@ def build_unfilled(config: TaskConfig, *, precision: str = FLOAT32) -> Any:
     """The same network without its first weights, to be filled from elsewhere."""
     model = dataclasses.replace(config.model, weights=NONE)
     return build_network(dataclasses.replace(config, model=model), precision=precision)
+
+
+def _prepare_norm(norm: Any, *, is_fixed: bool) -> None:
+    """Fix a batch norm, or let its statistics follow a training of few steps.
+
+    Weights may carry no statistics, so fixing matters; training=False is not enough, because
+    fit() overrides it. Statistics that learn do so with the momentum of the backbone (0.999 in
+    MobileNetV2), made for hundreds of thousands of steps: after a few thousand they still were
+    those of ImageNet, and validation collapsed while the training loss fell.
+    """
+    norm.trainable = not is_fixed
+    norm.momentum = min(norm.momentum, MAX_MOMENTUM)
 
 
 def _embed(maps: Any, hidden: int) -> Any:

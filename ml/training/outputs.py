@@ -1,6 +1,6 @@
 """Runs a trained network over examples as they are, without the engines that ship."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.datasets import Example
-from ml.images import read_frames
-from ml.preprocessing import prepare_frame
+from ml.preprocessing import CHUNK, prepare_files
 from ml.task_config import TaskConfig
 from ml.training.network import EMBEDDING, LOGITS
-
-# Images decoded and run at once.
-CHUNK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +31,10 @@ def run_network(network: Any, examples: Sequence[Example], config: TaskConfig) -
     """
     layers = [network.get_layer(name).output for name in (LOGITS, EMBEDDING)]
     both = keras.Model(network.inputs[0], layers)
-    parts = [
-        both.predict(images, batch_size=CHUNK, verbose=0) for images in _read(examples, config)
-    ]
+    inputs = prepare_files((example.path for example in examples), config.input)
+    parts = [both.predict(images, batch_size=CHUNK, verbose=0) for images in inputs]
     empty = [np.zeros((0, layer.shape[-1]), np.float32) for layer in layers]
     logits, embeddings = (np.concatenate(column) for column in zip(empty, *parts, strict=True))
     labels = config.data.labels
     targets = np.array([labels.index(example.label) for example in examples], np.int64)
     return Outputs(logits=logits, embeddings=embeddings, targets=targets)
-
-
-def _read(examples: Sequence[Example], config: TaskConfig) -> Iterator[NDArray[np.float32]]:
-    for start in range(0, len(examples), CHUNK):
-        frames = [read_frames(row.path, frames=[0])[0] for row in examples[start : start + CHUNK]]
-        yield np.stack([prepare_frame(frame, config.input) for frame in frames])

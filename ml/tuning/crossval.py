@@ -19,7 +19,8 @@ from ml.evaluation.baselines import frozen_scores, thumbnail_scores
 from ml.task_config import TaskConfig
 from ml.training.loop import BEST
 from ml.training.outputs import Outputs, run_network
-from ml.tuning.fitting import digest_rows, fit_network, with_seed, write_json
+from ml.training.recipe import digest_rows
+from ml.tuning.fitting import fit_network, with_seed, write_json
 from ml.tuning.folds import Fold, make_folds
 from ml.tuning.space import Point
 

@@ -10,16 +10,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
-from ml.datasets import Dataset, Example
-from ml.errors import DataInvalid, RunMismatch
+from ml.datasets import Dataset
+from ml.errors import DataInvalid
 from ml.task_config import TaskConfig
 from ml.training.checkpoints import LATEST
 from ml.training.loop import BEST, HISTORY, OnEpoch, train_network
+from ml.training.recipe import claim_run
 
 FIT = "fit.json"
 # Trains into a folder as `train_network` does, and leaves a history there.
@@ -62,10 +62,9 @@ def fit_network(
     """
     if any(example.split == "test" for example in dataset.examples):
         raise DataInvalid(path=dataset.origin, detail="test rows reached a training")
-    record = {"config": config.digest, "rows": digest_rows(dataset.examples)}
-    known = _begin(run, record)
-    if "figures" in known:
-        return Fit(**{name: known[name] for name in Fit.__slots__})
+    claim_run(config, dataset, run)
+    if (run / FIT).exists():
+        return Fit(**json.loads((run / FIT).read_text()))
     started = time.monotonic()
     train(config, dataset, run, on_epoch=on_epoch)
     rows = read_history(run)
@@ -77,22 +76,8 @@ def fit_network(
         epochs=len(rows),
         seconds=time.monotonic() - started,
     )
-    write_json(run / FIT, {**record, **dataclasses.asdict(fit)})
+    write_json(run / FIT, dataclasses.asdict(fit))
     return fit
-
-
-def _begin(run: Path, record: dict[str, str]) -> dict[str, Any]:
-    """What is known of the fit in that folder; a new one is recorded as begun."""
-    path = run / FIT
-    if not path.exists():
-        run.mkdir(parents=True, exist_ok=True)
-        write_json(path, record)
-        return dict(record)
-    known: dict[str, Any] = json.loads(path.read_text())
-    for name, value in record.items():
-        if known.get(name) != value:
-            raise RunMismatch(path=run, detail=f"its {name} differ")
-    return known
 
 
 def choose_epoch(rows: Sequence[dict[str, float]], monitor: str) -> dict[str, float]:
@@ -131,12 +116,6 @@ def with_seed(config: TaskConfig, seed: int) -> TaskConfig:
 def list_seeds(config: TaskConfig, count: int) -> list[int]:
     """The task's seed and those that follow it."""
     return list(range(config.training.seed, config.training.seed + count))
-
-
-def digest_rows(examples: Sequence[Example]) -> str:
-    """SHA-256 of which rows are in which split with which label, whatever their order."""
-    lines = sorted(f"{row.name}\t{row.label}\t{row.group}\t{row.split}" for row in examples)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def without_test(dataset: Dataset) -> Dataset:

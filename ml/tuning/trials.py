@@ -15,10 +15,10 @@ from ml.datasets import Dataset
 from ml.errors import TaskConfigInvalid, TrainingDiverged
 from ml.task_config import TaskConfig, load_task
 from ml.training.backbones import find_backbone
+from ml.training.recipe import digest_rows
 from ml.training.weights import IMAGENET, NONE
 from ml.tuning.fitting import (
     Trainer,
-    digest_rows,
     fit_network,
     is_loss,
     list_seeds,

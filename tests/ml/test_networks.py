@@ -50,6 +50,26 @@ def read_features(network: Any, images: np.ndarray) -> np.ndarray:
     return np.asarray(features(images, training=False))
 
 
+def test_build_network_lets_statistics_follow_within_a_short_training() -> None:
+    """Of images twice as bright as the weights knew, a few steps must show in validation mode."""
+    import keras
+
+    from ml.training.network import build_network
+
+    network = build_network(configure("mobilenetv2", 32, model__fixed_norms=False))
+    norms = [
+        layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    before = np.asarray(norms[0].moving_variance)
+    images = 255 * np.random.default_rng(2).random((8, 32, 32, 1), np.float32)
+    for _ in range(20):
+        network(images, training=True)
+    seen = keras.Model(network.inputs[0], norms[0].input)(images)
+    actual = np.var(np.asarray(seen), axis=(0, 1, 2))
+    left = np.abs(np.asarray(norms[0].moving_variance) - actual) / np.abs(before - actual)
+    assert left.max() < 0.2
+
+
 @pytest.mark.parametrize(("backbone", "size", "grid"), POOLED)
 def test_build_network_has_its_three_outputs_and_fixed_batch_norms(
     backbone: str, size: int, grid: int

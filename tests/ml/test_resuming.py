@@ -177,7 +177,8 @@ def test_train_network_refuses_to_go_on_with_another_network(
         (tmp_path / name).write_bytes((whole_run / name).read_bytes())
     with pytest.raises(CheckpointInvalid, match="other choices"):
         train(configure(**{"model.width": 0.5, "training.epochs": 4}), dataset, tmp_path)
-    (tmp_path / "latest.npz").unlink()
+    for name in ("latest.npz", "recipe.json"):
+        (tmp_path / name).unlink()
     with pytest.raises(CheckpointInvalid, match="missing"):
         train(configure(), dataset, tmp_path)
 

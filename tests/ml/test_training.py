@@ -13,7 +13,7 @@ from ml.bundles import load_bundle
 from ml.cli import main
 from ml.commands.options import parse_overrides
 from ml.datasets import load_dataset
-from ml.errors import BundleInvalid
+from ml.errors import BundleInvalid, RunMismatch
 from ml.evaluation.metrics import bootstrap, calibration_error, macro_auc, roc_auc, score_labels
 from ml.images import read_frames
 from ml.predictor import open_predictor
@@ -52,19 +52,22 @@ def test_train_command_writes_the_whole_record(tiny_run: Path) -> None:
         assert not read_frames(bundle.path / picture)[0].is_constant
 
 
-def test_train_network_goes_on_from_its_checkpoint(
-    tiny_run: Path, tiny_data: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("override", "named"), [("training.epochs", "config"), ("data.mapping", "rows")]
+)
+def test_train_network_refuses_a_run_that_was_begun_otherwise(
+    tiny_run: Path, tiny_data: Path, tmp_path: Path, override: str, named: str
 ) -> None:
     from ml.training.loop import train_network
 
     run = shutil.copytree(tiny_run / "run", tmp_path / "run")
     before = (run / "history.csv").read_text()
-    overrides = {**parse_overrides(TINY), "training.epochs": 2}
+    value = 2 if override == "training.epochs" else {"normal": "pneumonia"}
+    overrides = {**parse_overrides(TINY), override: value}
     config = load_task(find_task("chest-xray"), overrides=overrides)
-    train_network(config, load_dataset(tiny_data, config.data), run)
-    history = (run / "history.csv").read_text()
-    assert history.startswith(before)
-    assert [line.split(",")[0] for line in history.splitlines()] == ["epoch", "1", "2"]
+    with pytest.raises(RunMismatch, match=named):
+        train_network(config, load_dataset(tiny_data, config.data), run)
+    assert (run / "history.csv").read_text() == before
 
 
 def test_export_command_keeps_a_version_that_exists(
