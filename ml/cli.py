@@ -12,13 +12,28 @@ from ml.commands import (
     explain,
     export,
     predict,
+    rejects,
+    seeds,
     soup,
     train,
     tune,
 )
 from ml.errors import MLError
 
-COMMANDS = (audit_data, train, export, evaluate, compare, predict, explain, tune, crossval, soup)
+COMMANDS = (
+    audit_data,
+    train,
+    export,
+    evaluate,
+    compare,
+    predict,
+    explain,
+    tune,
+    crossval,
+    seeds,
+    soup,
+    rejects,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

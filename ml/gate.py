@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.distance import EmbeddingSpace
+from ml.runtimes import RuntimeOutputs
 
 Floats = NDArray[np.float32]
 
@@ -37,7 +38,7 @@ class Readings:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A linear head on embedding and thumbnail, and how it is joined with the distance.
+    """A linear head on embedding, lean and thumbnail, and how it is joined with the distance.
 
     `kinds` (M) are the head's classes, `in_scope` among them; `offset` and `scale` (F) standardise
     the features, `kernel` (F x M) and `bias` (M) give the classes' logits. `middles` and `widths`
@@ -52,23 +53,28 @@ class Gate:
     middles: Floats
     widths: Floats
 
-    def measure(self, space: EmbeddingSpace, inputs: Floats, embeddings: Floats) -> Readings:
-        """Readings of N prepared inputs (N x H x W x channels) and their embeddings (N x C).
+    def measure(self, space: EmbeddingSpace, features: Floats, embeddings: Floats) -> Readings:
+        """Readings of N images from their joined features (N x F) and their embeddings (N x C).
 
         The distance is the larger of two, each 0 at the median of the images it was scaled on
         and 1 at their 99th percentile: how far the embedding is from the training images, and
         how much rather the head takes the image for a reject. Each sees what the other misses:
         the first an image like nothing known, the second one that is only turned or inverted.
         """
-        logits = self.classify(join_features(inputs, embeddings))
-        parts = np.stack([space.measure(embeddings), score_rejection(logits, self.kinds)], axis=1)
-        scaled = (parts - self.middles) / self.widths
+        logits = self.classify(features)
+        scaled = self.scale_parts(space.measure(embeddings), score_rejection(logits, self.kinds))
         likely = [self.kinds[index] for index in logits.argmax(axis=1)]
         hints = [
             REASONS.get(kind, "") if by_head > 1 else ""
             for kind, by_head in zip(likely, scaled[:, 1], strict=True)
         ]
         return Readings(distances=scaled.max(axis=1), hints=tuple(hints))
+
+    def scale_parts(
+        self, from_training: NDArray[np.float64], by_head: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Both distances of N images (N x 2), brought to one scale."""
+        return (np.stack([from_training, by_head], axis=1) - self.middles) / self.widths
 
     def classify(self, features: Floats) -> NDArray[np.float64]:
         """Logits (N x M) of the head for joined features (N x F)."""
@@ -99,12 +105,16 @@ def load_gate(path: Path) -> Gate:
         )
 
 
-def join_features(inputs: Floats, embeddings: Floats) -> Floats:
-    """What the head sees (N x F): the embedding, and a thumbnail of the network's input.
+def join_features(inputs: Floats, outputs: RuntimeOutputs) -> Floats:
+    """What the head sees (N x F): the embedding, what is above but not below, and a thumbnail.
 
-    The network was taught that a little turn changes nothing, so its embedding half forgets how
-    an image lies; sixteen by sixteen grey levels remember.
+    The embedding is a mean over the whole image and so forgets how the image lies: its upper half
+    less its lower half, and sixteen by sixteen grey levels of the network's input, remember.
     """
+    maps = outputs.feature_maps
+    rows = maps.shape[1]
+    upper, lower = maps[:, : (rows + 1) // 2], maps[:, rows // 2 :]
+    lean = upper.mean(axis=(1, 2)) - lower.mean(axis=(1, 2))
     images, side, _, channels = inputs.shape
     edges = np.linspace(0, side, THUMBNAIL_SIDE + 1).astype(int)[:-1]
     sums = np.add.reduceat(np.add.reduceat(inputs, edges, axis=1), edges, axis=2)
@@ -112,7 +122,7 @@ def join_features(inputs: Floats, embeddings: Floats) -> Floats:
     areas = (heights[:, np.newaxis] * heights)[np.newaxis, ..., np.newaxis]
     means = sums / (areas * THUMBNAIL_UNIT)
     thumbnails = means.reshape(images, THUMBNAIL_SIDE**2 * channels)
-    return np.concatenate([embeddings, thumbnails], axis=1).astype(np.float32)
+    return np.concatenate([outputs.embeddings, lean, thumbnails], axis=1).astype(np.float32)
 
 
 def standardise(features: Floats, offset: Floats, scale: Floats) -> Floats:
@@ -123,6 +133,8 @@ def standardise(features: Floats, offset: Floats, scale: Floats) -> Floats:
 
 def score_rejection(logits: NDArray[np.floating], kinds: tuple[str, ...]) -> NDArray[np.float64]:
     """Log odds (N) that an image is of any class but the one in scope, from logits (N x M)."""
+    if len(kinds) == 1:
+        return np.zeros(len(logits))
     own = kinds.index(IN_SCOPE)
     others = np.delete(np.asarray(logits, np.float64), own, axis=1)
     peaks = others.max(axis=1)

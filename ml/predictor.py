@@ -14,7 +14,7 @@ from ml.calibration import softmax
 from ml.distance import load_space
 from ml.errors import CanaryMismatch
 from ml.explanation import make_activation_maps
-from ml.gate import GATE, Readings, load_gate
+from ml.gate import GATE, Readings, join_features, load_gate
 from ml.images import Frame
 from ml.preprocessing import prepare_frame
 from ml.runtimes import DEFAULT_THREADS, Runtime, RuntimeOutputs, open_runtime
@@ -48,7 +48,7 @@ class Predictor:
         self.bundle = bundle
         self.runtime = runtime
         self._space = load_space(bundle.path / EMBEDDINGS)
-        self._gate = load_gate(bundle.path / GATE) if (bundle.path / GATE).exists() else None
+        self._gate = load_gate(bundle.path / GATE)
         with np.load(bundle.path / HEAD, allow_pickle=False) as head:
             self._kernel: Floats = head["kernel"]
 
@@ -60,17 +60,12 @@ class Predictor:
             spec = self.bundle.manifest.input
             inputs = np.stack([prepare_frame(one, spec) for one in chunk])
             outputs = self.runtime.predict(inputs)
-            readings = self._read_distances(inputs, outputs)
+            features = join_features(inputs, outputs)
+            readings = self._gate.measure(self._space, features, outputs.embeddings)
             predictions += [
                 self._explain(frame, outputs, readings, row) for row, frame in enumerate(chunk)
             ]
         return predictions
-
-    def _read_distances(self, inputs: Floats, outputs: RuntimeOutputs) -> Readings:
-        if self._gate is None:
-            distances = self._space.measure(outputs.embeddings)
-            return Readings(distances=distances, hints=("",) * len(distances))
-        return self._gate.measure(self._space, inputs, outputs.embeddings)
 
     def conclude(self, predictions: Sequence[FramePrediction]) -> StudyPrediction:
         """The study's answer by the bundle's aggregation rule and operating thresholds."""

@@ -32,7 +32,8 @@ class Code:
 class ExtraTable:
     """Another table joined to the task's: `mapping` leads from its labels to the task's.
 
-    `*` stands for every label not named; rows that nothing maps are left out. At most
+    It lies beside the task's table, or else in the working folder. `*` stands for every label
+    not named; rows that nothing maps are left out. At most
     `limit_per_cell` images of each source, label of the table and split are taken, 0 for all.
     """
 
@@ -175,6 +176,8 @@ class ScopeConfig:
 
     `accepted_kinds` are kinds of rejects (`ml.rejects`) that this task takes after all. With
     `any_colour` grey images are taken as well as coloured ones, whatever the input's colour.
+    `stranger_label` is the label that the rejects carry in the task's own data, so that the
+    network names them and the gate leaves them alone; empty for none.
     """
 
     modalities: tuple[str, ...]
@@ -188,6 +191,7 @@ class ScopeConfig:
     max_validation_refusal: float
     accepted_kinds: tuple[str, ...] = ()
     any_colour: bool = False
+    stranger_label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +279,7 @@ def _data_rules(config: TaskConfig) -> dict[str, bool]:
         in ("stretched", "as_shown"),
         "decision.headline_label must be a label": decision.headline_label in data.labels,
         "decision.recall_labels must be labels": set(decision.recall_labels) <= set(data.labels),
+        "scope.stranger_label must be a label": config.scope.stranger_label in ("", *data.labels),
         "decision.target_recall must lie in (0, 1)": 0 < decision.target_recall < 1,
         "stage must be released or research": config.stage in ("released", "research"),
     }

@@ -1,12 +1,10 @@
 """`python -m ml evaluate`: score a bundle on a split."""
 
 import argparse
-import json
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ml.commands.options import add_device_option, quieten_engines
+from ml.commands.options import add_device_option, add_seed_runs_option, quieten_engines
 from ml.task_config import find_task, load_task
 
 SUMMARY = "score a bundle on a split and write its report"
@@ -23,9 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--weights", type=Path, help="a backbone's weights: adds the frozen baseline"
     )
     parser.add_argument("--no-robustness", action="store_true", help="leave out spoilt images")
-    parser.add_argument(
-        "--seeds", type=Path, metavar="FILE", help="JSON: values by metric, of other trainings"
-    )
+    add_seed_runs_option(parser)
     add_device_option(parser)
 
 
@@ -38,7 +34,6 @@ def add_split_options(parser: argparse.ArgumentParser, *, default: str = "test")
 def run(options: argparse.Namespace) -> int:
     """Evaluate, print the figures and where the report is."""
     check_purpose(options)
-    seeds = read_seeds(options.seeds) if options.seeds else None
     quieten_engines()
     from ml.datasets import load_dataset
     from ml.evaluation.report import PAGE, evaluate_bundle
@@ -58,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         split=options.split,
         frozen_weights=options.weights,
         is_robustness_wanted=not options.no_robustness,
-        seeds=seeds,
+        seed_runs=options.seed_runs,
     )
     for name, metric in evaluation.metrics.items():
         sys.stdout.write(f"{name:34} {metric.value:.4f} ({metric.low:.4f} to {metric.high:.4f})\n")
@@ -76,12 +71,3 @@ def check_purpose(options: argparse.Namespace) -> None:
     """Whoever opens the test split must say why; ends the command otherwise."""
     if options.split == "test" and not (options.purpose or "").strip():
         raise SystemExit("--split test needs --purpose TEXT: looks at the test split are recorded")
-
-
-def read_seeds(path: Path) -> Mapping[str, Sequence[float]]:
-    """`{metric: [value, ...]}` from a JSON file; ends the command for anything else."""
-    try:
-        content = json.loads(path.read_text())
-        return {str(name): [float(value) for value in values] for name, values in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise SystemExit(f"--seeds {path}: {error}") from error

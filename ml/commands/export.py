@@ -7,6 +7,7 @@ from pathlib import Path
 from ml.commands.options import (
     BUNDLES_DIR,
     add_run_option,
+    add_seed_runs_option,
     add_task_options,
     find_run,
     load_config,
@@ -20,6 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add_task_options(parser)
     add_run_option(parser)
+    add_seed_runs_option(parser)
     parser.add_argument("--out", type=Path, default=BUNDLES_DIR, help="root of the bundles")
     parser.add_argument("--replace", action="store_true", help="replace the bundle's version")
     parser.add_argument(
@@ -43,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
         options.out,
         data_root=options.data,
         frozen_weights=options.weights,
+        seed_runs=options.seed_runs,
         replace=options.replace,
     )
     sys.stdout.write(f"{path}\n")

@@ -32,6 +32,18 @@ def add_run_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, help="folder of the checkpoints, to go on from")
 
 
+def add_seed_runs_option(parser: argparse.ArgumentParser) -> None:
+    """The runs of a recipe with several seeds, whose spread stands in the report."""
+    parser.add_argument(
+        "--seed-runs",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="RUN",
+        help="runs of the same recipe with several seeds: their spread goes into the report",
+    )
+
+
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     """Where a bundle's network runs."""
     parser.add_argument("--device", choices=DEVICES, default="auto")

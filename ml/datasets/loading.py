@@ -34,7 +34,8 @@ def load_dataset(root: Path, config: DataConfig, *, may_leak: bool = False) -> D
         examples = _split_missing(examples)
         digests, origins = [hashlib.sha256(content).hexdigest()], [f"table {table}"]
     for extra in config.extra:
-        place = (root if table is None else table.parent) / extra.table
+        beside = (root if table is None else table.parent) / extra.table
+        place = beside if beside.is_file() else Path(extra.table)
         rows, content = _read_extra(place, extra)
         examples += rows
         digests.append(hashlib.sha256(content).hexdigest())

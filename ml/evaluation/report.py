@@ -5,7 +5,7 @@ import dataclasses
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from ml.evaluation.plots import plot_confusion, plot_roc
 from ml.evaluation.results import Evaluation
 from ml.evaluation.robustness import measure_robustness
 from ml.evaluation.scoring import Answers, collect_answers, score_answers
+from ml.evaluation.seeds import score_runs
 from ml.evaluation.subgroups import score_subgroups
 from ml.predictor import Predictor
 from ml.task_config import TaskConfig
@@ -43,11 +44,12 @@ def evaluate_bundle(
     resamples: int = RESAMPLES,
     frozen_weights: Path | None = None,
     is_robustness_wanted: bool = True,
-    seeds: Mapping[str, Sequence[float]] | None = None,
+    seed_runs: Sequence[Path] = (),
 ) -> Evaluation:
     """Score the bundle on a split and write the report into the folder `out`.
 
-    `frozen_weights` adds the frozen backbone to the baselines; `seeds` are other trainings'.
+    `frozen_weights` adds the frozen backbone to the baselines; `seed_runs` are the runs of the
+    same recipe, the bundle's own among them, whose spread the report shows.
     """
     manifest, examples = predictor.bundle.manifest, dataset.of_split(split)
     training = dataset.of_split("train")
@@ -69,7 +71,7 @@ def evaluate_bundle(
         operating=judge_operating(answers, manifest, resamples=resamples),
         subgroups=score_subgroups(answers, manifest, config.decision, resamples=resamples),
         robustness=measure_robustness(predictor, answers) if is_robustness_wanted else [],
-        seeds={name: list(values) for name, values in (seeds or {}).items()},
+        seeds=score_runs(seed_runs, examples, dataclasses.replace(config, input=manifest.input)),
     )
     _write(evaluation, predictor, answers, out)
     return evaluation

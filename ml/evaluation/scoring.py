@@ -30,6 +30,7 @@ from ml.task_config import DecisionConfig
 CHUNK = 64
 # What the headline figures are called when they come from every source.
 ALL_SOURCES = "all"
+HEADLINE_CALLS = ("accuracy", "sensitivity", "specificity")
 WeightedScore = Callable[[Weights], Mapping[str, Draws]]
 
 
@@ -92,6 +93,25 @@ def score_answers(
     score = make_score(answers, manifest.labels)
     metrics = bootstrap_weights(score, answers.groups, resamples=resamples)
     return metrics | _score_headline(answers, manifest, decision, resamples=resamples)
+
+
+def name_figures(labels: Sequence[str], decision: DecisionConfig) -> set[str]:
+    """The names of the figures of `score_answers`: all of them, unless no image asks for one."""
+    count = len(labels)
+    nothing = Answers(
+        examples=(),
+        probabilities=np.eye(count),
+        given=np.arange(count),
+        targets=np.arange(count),
+        distances=np.zeros(count),
+        refusals=("",) * count,
+    )
+    headline = _name_headline(decision)
+    calls = [f"{call}{name}" for call in ("", "argmax_") for name in HEADLINE_CALLS]
+    return {
+        *make_score(nothing, labels)(np.ones((1, count))),
+        *(f"{headline}.{name}" for name in ("auc", *calls)),
+    }
 
 
 def make_score(answers: Answers, labels: Sequence[str]) -> WeightedScore:
@@ -179,14 +199,16 @@ def _score_headline(
             if normal_label in labels:
                 is_cleared = given == labels.index(normal_label)
             is_right = np.where(is_diseased, given == disease, is_cleared)
-            found |= {
-                f"{prefix}accuracy": weigh_share(weights, is_right),
-                f"{prefix}sensitivity": weigh_share(weights * is_diseased, is_right),
-                f"{prefix}specificity": weigh_share(weights * ~is_diseased, is_right),
-            }
+            counted = (weights, weights * is_diseased, weights * ~is_diseased)
+            for name, among in zip(HEADLINE_CALLS, counted, strict=True):
+                found[f"{prefix}{name}"] = weigh_share(among, is_right)
         return found
 
     groups = [answers.examples[row].group for row in kept]
     metrics = bootstrap_weights(score, groups, resamples=resamples)
-    prefix = f"{decision.headline_source or ALL_SOURCES}.{decision.headline_label}"
-    return {f"{prefix}.{name}": metric for name, metric in metrics.items()}
+    headline = _name_headline(decision)
+    return {f"{headline}.{name}": metric for name, metric in metrics.items()}
+
+
+def _name_headline(decision: DecisionConfig) -> str:
+    return f"{decision.headline_source or ALL_SOURCES}.{decision.headline_label}"

@@ -4,11 +4,12 @@ import dataclasses
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,8 +19,9 @@ from ml.bundles import EMBEDDINGS, MODEL_CARD, OPENVINO_MODEL, Bundle, hash_file
 from ml.calibration import choose_band, choose_threshold, fit_temperature, softmax
 from ml.datasets import Dataset, Example, balance_weights
 from ml.distance import fit_space
-from ml.errors import BundleInvalid, TaskConfigInvalid
+from ml.errors import BackboneNotExportable, BundleInvalid, TaskConfigInvalid
 from ml.evaluation.report import evaluate_bundle
+from ml.evaluation.scoring import name_figures
 from ml.exporting.artefacts import (
     PARITY_TOLERANCE,
     check_parity,
@@ -28,9 +30,10 @@ from ml.exporting.artefacts import (
     write_canary,
     write_network,
 )
+from ml.exporting.gate_fitting import fit_gate
 from ml.exporting.model_card import render_card
+from ml.exporting.readout import read_out
 from ml.gate import GATE
-from ml.images import read_frames
 from ml.manifest import (
     MANIFEST,
     SCHEMA,
@@ -46,31 +49,32 @@ from ml.manifest import (
 )
 from ml.openings import Opening, read_openings, record_opening
 from ml.predictor import Predictor, open_predictor
-from ml.preprocessing import PREPROCESSING_VERSION, prepare_frame
-from ml.rejects import reject_examples, score_rejects
-from ml.rejects.fitting import fit_gate
-from ml.router import SOMETHING_ELSE
+from ml.preprocessing import PREPROCESSING_VERSION, prepare_files
+from ml.rejects import Reject, reject_examples, score_rejects
 from ml.runtimes import Floats, Runtime
 from ml.runtimes.openvino import compile_network
 from ml.task_config import TaskConfig
+from ml.training.backbones import find_backbone
 from ml.training.curves import plot_curves
 from ml.training.loop import BEST, HISTORY, read_state
 
 CURVES = "curves.png"
 CURVES_TABLE = "curves.csv"
 REJECTS = "rejects.json"
-CHUNK = 64
 SOFTWARE = ("keras", "tensorflow-cpu", "openvino", "numpy", "pillow")
 
 
 @dataclass(frozen=True, slots=True)
-class Outputs:
-    """Logits and embeddings of a split, with its label indices and balancing weights."""
+class Validation:
+    """What decides a bundle: one row for each image of the validation split.
+
+    Logits N x K, label indices, balancing weights, and the gate's distances.
+    """
 
     logits: Floats
-    embeddings: Floats
     targets: NDArray[np.int64]
     weights: NDArray[np.float64]
+    distances: NDArray[np.float64]
 
 
 def export_bundle(
@@ -81,30 +85,37 @@ def export_bundle(
     *,
     data_root: Path,
     frozen_weights: Path | None = None,
+    seed_runs: Sequence[Path] = (),
     replace: bool = False,
 ) -> Path:
     """Make `<root>/<task>/<version>/` of the run's best network; returns that folder.
 
     `data_root` is the folder of the data sets: other tasks' images there are what this one must
-    refuse. `frozen_weights` adds the frozen backbone to the baselines.
+    refuse. `frozen_weights` adds the frozen backbone to the baselines, `seed_runs` the spread over
+    seeds.
 
     Calibration, thresholds and limits come from the validation split; the test split is only
     scored, after everything is fixed, and that look is recorded. The stage is `research` when
     the figures stay below the task's gate. Raises BundleInvalid when that version exists already,
-    and ParityFailed; nothing is left behind then.
+    BackboneNotExportable, TaskConfigInvalid for a gate of unknown figures, and ParityFailed;
+    nothing is left behind then.
     """
     target = root / config.task / config.version
     if target.exists() and not replace:
         raise BundleInvalid(path=target, detail="this version exists already")
+    if not find_backbone(config).is_exportable:
+        raise BackboneNotExportable(backbone=config.model.backbone)
+    if unknown := set(config.gate) - name_figures(config.data.labels, config.decision):
+        raise TaskConfigInvalid(path=config.task, detail=f"gate: no figure {min(unknown)}")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root) as scratch:
         draft = Path(scratch) / config.version
         draft.mkdir()
-        _fill_draft(config, dataset, run, draft, data_root)
+        engine = _fill_draft(config, dataset, run, draft, data_root)
         record_opening(target, split="test", purpose="export")
-        _complete_draft(
-            config, dataset, draft, read_openings(target.parent), data_root, frozen_weights
-        )
+        openings = read_openings(target.parent)
+        comparisons = {"frozen_weights": frozen_weights, "seed_runs": seed_runs}
+        _complete_draft(config, dataset, engine, draft, openings, data_root, comparisons)
         if target.exists():
             shutil.rmtree(target)
         draft.rename(target)
@@ -114,8 +125,8 @@ def export_bundle(
 
 def _fill_draft(
     config: TaskConfig, dataset: Dataset, run: Path, draft: Path, data_root: Path
-) -> None:
-    """Everything that training and validation images decide."""
+) -> Runtime:
+    """Everything that training and validation images decide; returns the opened engine."""
     network = open_outputs(keras.saving.load_model(run / BEST, compile=False))
     round_weights(network)
     write_network(network, draft)
@@ -123,41 +134,57 @@ def _fill_draft(
     spec = config.input
     engine = compile_network(draft / OPENVINO_MODEL, size=spec.size, channels=spec.channels)
     training, validation = dataset.of_split("train"), dataset.of_split("val")
-    seen = _run_split(engine, config, training)
-    space = fit_space(seen.embeddings, seen.targets)
+    seen = read_out(engine, prepare_files((row.path for row in training), spec))
+    inputs = list(prepare_files((row.path for row in validation), spec))
+    unseen = read_out(engine, inputs)
+    space = fit_space(seen.embeddings, _find_targets(config, training))
     space.save(draft / EMBEDDINGS)
-    rejects = reject_examples(config.task, data_root, "fit", accepted=config.scope.accepted_kinds)
-    gate = fit_gate(engine, config, space, training, validation, rejects)
+    strangers, kinds = seen.features[:0], []
+    if not config.scope.stranger_label:
+        rejects = _find_rejects(config, data_root, "fit")
+        kinds = [reject.kind for reject in rejects]
+        inputs_of_strangers = prepare_files((reject.content for reject in rejects), spec)
+        strangers = read_out(engine, inputs_of_strangers).features
+    groups = [row.group for row in validation]
+    gate, distances = fit_gate(space, seen, unseen, groups, strangers, kinds)
     gate.save(draft / GATE)
-    inputs = np.concatenate(list(_read_inputs(config, validation)))
-    unseen = _run_split(engine, config, validation)
-    distances = gate.measure(space, inputs, unseen.embeddings).distances
-    manifest = _make_manifest(config, dataset, run, unseen, distances)
-    parity = check_parity(network, draft, inputs, temperature=manifest.temperature)
+    outputs = Validation(
+        logits=unseen.logits,
+        targets=_find_targets(config, validation),
+        weights=np.array(balance_weights(validation, power=config.training.balance_power)),
+        distances=distances,
+    )
+    manifest = _make_manifest(config, dataset, run, outputs)
+    parity = check_parity(network, draft, np.concatenate(inputs), temperature=manifest.temperature)
     write_manifest(dataclasses.replace(manifest, parity=parity), draft)
     shutil.copyfile(run / HISTORY, draft / CURVES_TABLE)
     plot_curves(run / HISTORY, draft / CURVES)
+    return engine
+
+
+def _find_rejects(config: TaskConfig, data_root: Path, part: str) -> list[Reject]:
+    return reject_examples(config.task, data_root, part, accepted=config.scope.accepted_kinds)
+
+
+def _find_targets(config: TaskConfig, examples: Sequence[Example]) -> NDArray[np.int64]:
+    return np.array([config.data.labels.index(row.label) for row in examples], np.int64)
 
 
 def _complete_draft(
     config: TaskConfig,
     dataset: Dataset,
+    engine: Runtime,
     draft: Path,
     openings: Sequence[Opening],
     data_root: Path,
-    frozen_weights: Path | None,
+    comparisons: Mapping[str, Any],
 ) -> None:
     """Score the test split, hold the figures against the gate, write the card, and seal."""
     manifest, _ = read_manifest(draft)
-    spec = manifest.input
-    engine = compile_network(draft / OPENVINO_MODEL, size=spec.size, channels=spec.channels)
     predictor = Predictor(Bundle(path=draft, manifest=manifest, digest=""), engine)
-    evaluation = evaluate_bundle(predictor, config, dataset, draft, frozen_weights=frozen_weights)
-    strangers = score_rejects(
-        predictor,
-        reject_examples(config.task, data_root, "test", accepted=config.scope.accepted_kinds),
-        refusing_labels=(SOMETHING_ELSE,),
-    )
+    evaluation = evaluate_bundle(predictor, config, dataset, draft, **comparisons)
+    rejects = _find_rejects(config, data_root, "test")
+    strangers = score_rejects(predictor, rejects, refusing_label=config.scope.stranger_label)
     (draft / REJECTS).write_text(json.dumps(dataclasses.asdict(strangers), indent=2) + "\n")
     gate = judge_gate(config, evaluation.metrics)
     is_released = all(result.is_met for result in gate.values())
@@ -172,7 +199,10 @@ def _complete_draft(
 
 
 def judge_gate(config: TaskConfig, metrics: Mapping[str, Metric]) -> dict[str, GateResult]:
-    """Each figure of the gate against its least value; raises TaskConfigInvalid for no figure."""
+    """Each figure of the gate against its least value; raises TaskConfigInvalid for an absent one.
+
+    A figure can be absent when no image of the split asks for it.
+    """
     if absent := set(config.gate) - set(metrics):
         raise TaskConfigInvalid(path=config.task, detail=f"gate: no figure {min(absent)}")
     return {
@@ -181,33 +211,11 @@ def judge_gate(config: TaskConfig, metrics: Mapping[str, Metric]) -> dict[str, G
     }
 
 
-def _run_split(engine: Runtime, config: TaskConfig, examples: Sequence[Example]) -> Outputs:
-    """The network's outputs for a split, through the engine that ships."""
-    logits, embeddings = [], []
-    for images in _read_inputs(config, examples):
-        outputs = engine.predict(images)
-        logits.append(outputs.logits)
-        embeddings.append(outputs.embeddings)
-    return Outputs(
-        logits=np.concatenate(logits),
-        embeddings=np.concatenate(embeddings),
-        targets=np.array([config.data.labels.index(row.label) for row in examples]),
-        weights=np.array(balance_weights(examples, power=config.training.balance_power)),
-    )
-
-
-def _read_inputs(config: TaskConfig, examples: Sequence[Example]) -> Iterator[Floats]:
-    for start in range(0, len(examples), CHUNK):
-        frames = [read_frames(row.path)[0] for row in examples[start : start + CHUNK]]
-        yield np.stack([prepare_frame(frame, config.input) for frame in frames])
-
-
 def _make_manifest(
     config: TaskConfig,
     dataset: Dataset,
     run: Path,
-    validation: Outputs,
-    distances: NDArray[np.float64],
+    validation: Validation,
 ) -> Manifest:
     """Everything but the parity, the figures on the test split and the files' hashes."""
     temperature = fit_temperature(validation.logits, validation.targets, validation.weights)
@@ -227,7 +235,7 @@ def _make_manifest(
         preprocessing=PREPROCESSING_VERSION,
         temperature=temperature,
         operating=_choose_operating(config, validation, temperature),
-        distance=_choose_limit(config, distances),
+        distance=_choose_limit(config, validation.distances),
         scope=config.scope,
         aggregation=config.decision.aggregation,
         training=_record_training(config, dataset, run),
@@ -237,7 +245,7 @@ def _make_manifest(
     )
 
 
-def _choose_operating(config: TaskConfig, validation: Outputs, temperature: float) -> Operating:
+def _choose_operating(config: TaskConfig, validation: Validation, temperature: float) -> Operating:
     decision, labels = config.decision, config.data.labels
     scores = softmax(validation.logits, temperature=temperature)
     points, bands = {}, {}

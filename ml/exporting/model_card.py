@@ -1,6 +1,7 @@
 """The model card: what the bundle is for, what it reached, and where it must not be trusted."""
 
 from collections.abc import Iterable, Sequence
+from statistics import mean, stdev
 
 from ml.evaluation.report import Evaluation
 from ml.manifest import Manifest, Metric
@@ -27,6 +28,7 @@ def render_card(
         _render_metrics(manifest),
         _render_sources(evaluation, manifest),
         _render_baseline(evaluation),
+        _render_seeds(evaluation),
         "## Operating point",
         _render_operating(manifest),
         "## Images that are none of its business",
@@ -100,12 +102,38 @@ def _render_sources(evaluation: Evaluation, manifest: Manifest) -> str:
 
 
 def _render_baseline(evaluation: Evaluation) -> str:
-    rows = [(name, f"{value:.3f}") for name, value in evaluation.baseline.items()]
+    """Both baselines beside the network's own figures for the most probable label."""
+    frozen, own = evaluation.frozen_baseline, evaluation.metrics
+    rows = [
+        (
+            name,
+            f"{value:.3f}",
+            f"{frozen[name]:.3f}" if name in frozen else "–",
+            next((f"{own[one].value:.3f}" for one in (f"argmax_{name}", name) if one in own), "–"),
+        )
+        for name, value in evaluation.baseline.items()
+    ]
     note = (
-        "Logistic regression on 16 x 16 thumbnails, which can see little disease, reaches the "
-        "following on the same images. That much is owed to how and where they were taken."
+        "Logistic regression on 16 x 16 thumbnails, which can see little disease, and a linear "
+        "layer on a frozen ImageNet backbone reach the following on the same images; beside them "
+        "this network's most probable labels. What a thumbnail reaches is owed to how and where "
+        "the images were taken."
     )
-    return f"{note}\n\n{_table(('baseline', 'value'), rows)}"
+    head = ("figure", "thumbnails", "frozen backbone", "this network")
+    return f"{note}\n\n{_table(head, rows)}"
+
+
+def _render_seeds(evaluation: Evaluation) -> str:
+    """The spread over trainings; nothing when there was one."""
+    rows = [
+        (name, str(len(values)), f"{mean(values):.3f} ± {stdev(values):.3f}")
+        for name, values in evaluation.seeds.items()
+        if len(values) > 1
+    ]
+    if not rows:
+        return ""
+    note = "The same recipe with other seeds, most probable labels, on the same images:"
+    return f"{note}\n\n{_table(('figure', 'trainings', 'mean ± sd'), rows)}"
 
 
 def _render_operating(manifest: Manifest) -> str:

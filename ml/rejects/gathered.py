@@ -42,7 +42,7 @@ MIN_SIDE = 120
 
 
 def read_photographs(part: str, left_out: Collection[str]) -> Iterator[Reject]:
-    """Everyday photographs, whole in colour, and pieces of them in grey."""
+    """Everyday photographs in colour, and pieces of them in grey; for `fit` also in colour."""
     with (PHOTOGRAPHS / "index.csv").open(newline="") as stream:
         names = [row["file"] for row in csv.DictReader(stream) if row["part"] == part]
     rng = np.random.default_rng(SEEDS[part])
@@ -50,11 +50,14 @@ def read_photographs(part: str, left_out: Collection[str]) -> Iterator[Reject]:
         content = (PHOTOGRAPHS / name).read_bytes()
         if "photograph" not in left_out:
             yield Reject("photograph", name, content)
-        grey = Image.fromarray(to_display(read_frames(content)[0])).convert("L")
+        whole = Image.fromarray(to_display(read_frames(content)[0])).convert("RGB")
         for number in range(PER_PHOTOGRAPH[part]):
-            piece = _crop(grey, rng)
+            piece = _crop(whole, rng)
+            if "photograph" not in left_out and part == "fit":
+                yield encode_reject("photograph", f"{name}/{number}", np.asarray(piece))
             if "grey_photograph" not in left_out:
-                yield encode_reject("grey_photograph", f"{name}/{number}", np.asarray(piece))
+                grey = np.asarray(piece.convert("L"))
+                yield encode_reject("grey_photograph", f"{name}/{number}", grey)
 
 
 def _crop(image: Image.Image, rng: np.random.Generator) -> Image.Image:

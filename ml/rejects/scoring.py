@@ -1,7 +1,7 @@
 """How many rejects a bundle refuses, by kind."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ml.images import read_frames
@@ -23,12 +23,12 @@ class RejectScore:
 
 
 def score_rejects(
-    predictor: Predictor, rejects: Sequence[Reject], *, refusing_labels: Collection[str] = ()
+    predictor: Predictor, rejects: Sequence[Reject], *, refusing_label: str = ""
 ) -> RejectScore:
     """Send every reject to the predictor as a file of a user, and count the abstentions.
 
-    `refusing_labels` are labels that refuse as well as an abstention does (the body-part model's
-    `something_else`).
+    `refusing_label` is the label that refuses as well as an abstention does, if there is one (the
+    body-part model's `something_else`).
     """
     kinds: Counter[str] = Counter()
     refused: Counter[str] = Counter()
@@ -39,7 +39,7 @@ def score_rejects(
         for reject, prediction in zip(chunk, predictor.predict(frames), strict=True):
             label = predictor.conclude([prediction]).label
             code = prediction.abstention.code if prediction.abstention else ""
-            code = code or (label if label in refusing_labels else "")
+            code = code or (label if label == refusing_label else "")
             kinds[reject.kind] += 1
             refused[reject.kind] += bool(code)
             codes[code or "answered"] += 1

@@ -94,6 +94,24 @@ def test_load_dataset_joins_tables_by_their_own_mappings(tmp_path: Path) -> None
     assert joined.digest != load_dataset(tmp_path, configure()).digest
 
 
+def test_load_dataset_finds_a_joined_table_beside_the_data_or_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, working = tmp_path / "data", tmp_path / "working"
+    for folder in (data, working / "var"):
+        folder.mkdir(parents=True)
+    write_table(data / CONFIG.table, FULL, [("0.png", "normal", "s", "s:0", "train")])
+    write_table(working / "var" / "more.csv", FULL, [("1.png", "odd", "m", "m:1", "train")])
+    monkeypatch.chdir(working)
+    extra = {"table": "var/more.csv", "mapping": {"*": "pneumonia"}, "limit_per_cell": 0}
+    config = load_task(find_task("chest-xray"), overrides={"data.extra": [extra]}).data
+    found = {row.name: row.path.parent for row in load_dataset(data, config).examples}
+    assert found == {"0.png": data, "1.png": Path("var")}
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataInvalid, match="more.csv"):
+        load_dataset(data, config)
+
+
 def test_load_dataset_takes_the_same_images_when_labels_are_limited(tmp_path: Path) -> None:
     rows = [
         (f"{label}{n}.png", label, "s", f"{label}:{n}", split)

@@ -1,10 +1,5 @@
 """Figures against scikit-learn and by hand, subgroups, wrong answers, spoilt images, the report."""
 
-import base64
-import io
-import json
-import re
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 from sklearn import metrics as sklearn
 
-from ml.bundles import find_task_bundle
-from ml.cli import main
 from ml.datasets import Example
-from ml.evaluation.checklist import ReportFacts, fill_checklist
 from ml.evaluation.gallery import choose_mistakes, find_mistakes, lay_over
 from ml.evaluation.metrics import (
     bootstrap,
@@ -38,13 +29,11 @@ from ml.evaluation.operating import (
     net_benefit_of_all,
     predictive_values,
 )
-from ml.evaluation.page import format_percent
 from ml.evaluation.robustness import CHANGES, measure_robustness, spoil_picture
 from ml.evaluation.scoring import Answers, headline_rows, score_answers
 from ml.evaluation.subgroups import band_age, read_attributes, score_subgroups
 from ml.images import encode_png
 from ml.manifest import Manifest
-from ml.openings import read_openings
 from ml.predictor import Predictor
 from ml.task_config import DecisionConfig, find_task, load_task
 from tests.ml.pictures import draw_case
@@ -399,115 +388,3 @@ def test_measure_robustness_compares_with_the_untouched_sample(
     assert untouched[0].disease_recall == 1
     for row in rows:
         assert 0 <= row.refused <= 1
-
-
-def test_fill_checklist_answers_each_item_honestly() -> None:
-    plain = ReportFacts(
-        has_demographics=False, has_robustness=False, has_seeds=False, is_test_split=True
-    )
-    items = fill_checklist(plain)
-    assert [item.number for item in items] == list(range(1, 45))
-    status = {item.number: item.status for item in items}
-    assert status[30] == status[33] == status[36] == "not done"
-    richer = fill_checklist(replace(plain, has_robustness=True, is_test_split=False))
-    changed = [new.number for new, old in zip(richer, items, strict=True) if new != old]
-    assert changed == [30, 32]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.5, "50.0"), (0.0004, "0.04"), (0.99951, "99.95"), (1.0, "100.0")]
-)
-def test_format_percent_keeps_certainty_for_the_certain(value: float, text: str) -> None:
-    assert format_percent(value) == f"{text}\u00a0%"
-
-
-@pytest.fixture(scope="module")
-def report(tiny_run: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a whole report on the validation split, with seeds."""
-    folder = tmp_path_factory.mktemp("report")
-    seeds = folder / "seeds.json"
-    seeds.write_text(json.dumps({"accuracy": [0.5, 0.7]}))
-    bundle = find_task_bundle(tiny_run / "bundles", "chest-xray")
-    places = ["--bundle", str(bundle), "--data", str(tiny_data), "--out", str(folder)]
-    assert main(["evaluate", *places, "--split", "val", "--seeds", str(seeds)]) == 0
-    return folder
-
-
-def test_evaluate_command_writes_a_page_that_needs_nothing_else(report: Path) -> None:
-    page = (report / "evaluation.html").read_text()
-    assert len(page) < 1_200_000
-    links = re.findall(r'(?:src|href)="([^"]*)"', page)
-    assert links
-    assert all(link.startswith(("data:image/", "#")) for link in links)
-    assert not re.search(r"https?://(?!www\.w3\.org)", page)
-    for words in ("0.600 ± 0.141", "validation split took part", "CLAIM checklist", "Net benefit"):
-        assert words in page
-    targets = set(re.findall(r'href="#([\w-]+)"', page))
-    assert targets <= set(re.findall(r'id="([\w-]+)"', page))
-    assert len(re.findall(r' id="([^"]+)"', page)) == len(set(re.findall(r' id="([^"]+)"', page)))
-
-
-def test_evaluate_command_shows_every_wrong_answer_as_a_pair_of_pictures(report: Path) -> None:
-    page = (report / "evaluation.html").read_text()
-    figures = json.loads((report / "evaluation.json").read_text())
-    matrix = np.array(figures["confusion"]["at_thresholds"])
-    wrong = int(matrix.sum() - matrix.trace())
-    pictures = re.findall(r"data:image/webp;base64,([\w+/=]+)", page)
-    assert len(pictures) == 2 * wrong
-    for picture in pictures:
-        with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
-            assert max(image.size) == 128
-
-
-def test_evaluate_command_writes_every_part_of_the_figures(report: Path) -> None:
-    figures = json.loads((report / "evaluation.json").read_text())
-    assert figures["images"] == figures["groups"] == 6
-    assert len(figures["robustness"]) == 24
-    assert figures["operating"].keys() == {"pneumonia", "tuberculosis"}
-    assert figures["seeds"] == {"accuracy": [0.5, 0.7]}
-    assert {"brier", "auc.normal", "argmax_recall.pneumonia"} <= figures["metrics"].keys()
-
-
-def test_evaluate_command_gives_the_same_page_twice(
-    report: Path, tiny_run: Path, tiny_data: Path, tmp_path: Path
-) -> None:
-    bundle = find_task_bundle(tiny_run / "bundles", "chest-xray")
-    places = ["--bundle", str(bundle), "--data", str(tiny_data), "--out", str(tmp_path)]
-    assert main(["evaluate", *places, "--split", "val", "--seeds", str(report / "seeds.json")]) == 0
-    for name in ("evaluation.html", "evaluation.json", "confusion.png", "roc.png"):
-        assert (tmp_path / name).read_bytes() == (report / name).read_bytes()
-
-
-def test_evaluate_command_records_each_look_at_the_test_split(
-    tiny_run: Path, tiny_data: Path, tmp_path: Path
-) -> None:
-    task = shutil.copytree(tiny_run / "bundles" / "chest-xray", tmp_path / "chest-xray")
-    before = len(read_openings(task))
-    out = tmp_path / "out"
-    arguments = [
-        "evaluate",
-        "--bundle",
-        str(find_task_bundle(tmp_path, "chest-xray")),
-        "--data",
-        str(tiny_data),
-    ]
-    arguments += ["--out", str(out), "--no-robustness"]
-    assert main([*arguments, "--split", "val"]) == 0
-    assert len(read_openings(task)) == before
-    with pytest.raises(SystemExit, match="--purpose"):
-        main([*arguments, "--split", "test"])
-    assert main([*arguments, "--split", "test", "--purpose", "an audit"]) == 0
-    openings = read_openings(task)
-    assert [one.purpose for one in openings[before:]] == ["an audit"]
-    assert "Left out of this run" in (out / "evaluation.html").read_text()
-
-
-def test_evaluate_command_refuses_seeds_that_are_no_figures(
-    tiny_run: Path, tiny_data: Path, tmp_path: Path
-) -> None:
-    seeds = tmp_path / "seeds.json"
-    seeds.write_text('{"accuracy": "high"}')
-    bundle = find_task_bundle(tiny_run / "bundles", "chest-xray")
-    places = ["--bundle", str(bundle), "--data", str(tiny_data), "--seeds", str(seeds)]
-    with pytest.raises(SystemExit, match="--seeds"):
-        main(["evaluate", *places, "--split", "val"])

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import shutil
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,18 @@ import pytest
 from PIL import Image
 
 from ml.bundles import hash_file
+from ml.cli import main
 from ml.datasets import Example, load_dataset
+from ml.datasets.tables import read_table
 from ml.distance import EmbeddingSpace, fit_space
 from ml.errors import DataInvalid
+from ml.exporting.gate_fitting import fit_gate
+from ml.exporting.readout import Readout, read_out
 from ml.gate import GATE, IN_SCOPE, Gate, join_features, load_gate, score_rejection
 from ml.images import read_frames, to_display
 from ml.manifest import read_manifest, write_manifest
 from ml.predictor import Predictor, open_predictor
-from ml.preprocessing import prepare_frame
+from ml.preprocessing import prepare_files
 from ml.rejects import (
     KINDS,
     MIN_TEST_REJECTS,
@@ -29,9 +34,10 @@ from ml.rejects import (
     score_rejects,
 )
 from ml.rejects.drawn import DRAWN_KINDS, draw_rejects
-from ml.rejects.fitting import fit_gate
+from ml.rejects.files import write_rejects
 from ml.rejects.gathered import OTHER_KINDS, PHOTOGRAPHS, TURNED_KINDS
 from ml.rejects.reject import encode_reject
+from ml.runtimes import RuntimeOutputs
 from ml.task_config import TaskConfig, find_task, load_task
 from tests.ml.pictures import draw_case, encode_picture
 
@@ -108,6 +114,32 @@ def test_photographs_are_small_attributed_and_all_listed() -> None:
             assert max(image.size) <= 256
 
 
+def test_write_rejects_makes_a_table_whose_groups_stay_in_one_split(
+    tiny_data: Path, tmp_path: Path
+) -> None:
+    found = reject_examples("chest-xray", tiny_data, "fit")
+    table = write_rejects(found, tmp_path / "rejects")
+    rows, _ = read_table(table, lambda kind: kind)
+    assert Counter(row.label for row in rows) == Counter(reject.kind for reject in found)
+    splits: dict[str, set[str]] = {}
+    for row in rows:
+        splits.setdefault(row.group, set()).add(row.split)
+        assert read_frames(row.path)
+    assert {len(names) for names in splits.values()} == {1}
+    assert {row.split for row in rows if row.label not in TURNED_KINDS} == {"train", "val"}
+    # They are turned from training images, and must not judge a network that saw those.
+    assert {row.split for row in rows if row.label in TURNED_KINDS} == {"train"}
+
+
+def test_rejects_command_leaves_out_what_the_task_accepts(tiny_data: Path, tmp_path: Path) -> None:
+    accepted = 'scope.accepted_kinds=["inverted", "white_noise"]'
+    places = ["--data", str(tiny_data), "--out", str(tmp_path)]
+    assert main(["rejects", "chest-xray", *places, "--set", accepted]) == 0
+    kinds = {path.name for path in tmp_path.iterdir() if path.is_dir()}
+    assert "rotated_90" in kinds
+    assert not kinds & {"inverted", "white_noise"}
+
+
 def test_score_rejects_counts_refusals_by_kind(predictor: Predictor) -> None:
     colours = np.random.default_rng(1).integers(0, 255, (120, 120, 3)).astype(np.uint8)
     chest = draw_case("normal", np.random.default_rng(3), 160)
@@ -121,17 +153,20 @@ def test_score_rejects_counts_refusals_by_kind(predictor: Predictor) -> None:
     assert (score.by_kind["colour"], score.by_kind["blank"]) == (1, 1)
     assert score.codes["colour_image"] == score.codes["constant_image"] == 1
     assert score.refused == pytest.approx(sum(score.by_kind.values()) / 3)
-    every = score_rejects(predictor, rejects, refusing_labels=predictor.bundle.labels)
-    assert every.refused == 1
+    label = predictor.conclude(predictor.predict(read_frames(rejects[2].content))).label
+    assert score_rejects(predictor, rejects, refusing_label=label).by_kind["case"] == 1
 
 
-def test_join_features_averages_the_input_over_sixteen_by_sixteen_cells() -> None:
+def test_join_features_tells_above_from_below_and_shrinks_the_input_to_sixteen() -> None:
     inputs = np.zeros((1, 40, 40, 1), np.float32)
     inputs[:, :, 20:] = 64
-    features = join_features(inputs, np.full((1, 3), 7, np.float32))
-    assert features.shape == (1, 3 + 256)
-    cells = features[0, 3:].reshape(16, 16)
-    assert features[0, :3].tolist() == [7, 7, 7]
+    maps = np.zeros((1, 3, 2, 2), np.float32)
+    maps[0, :2, :, 1] = 4
+    outputs = RuntimeOutputs(np.zeros((1, 1)), maps, np.full((1, 2), 7, np.float32))
+    features = join_features(inputs, outputs)
+    assert features.shape == (1, 2 + 2 + 256)
+    cells = features[0, 4:].reshape(16, 16)
+    assert features[0, :4].tolist() == [7, 7, 0, 2]
     np.testing.assert_allclose(cells[:, :8], 0)
     np.testing.assert_allclose(cells[:, 8:], 1)
 
@@ -162,14 +197,20 @@ def fitting(
     config = dataclasses.replace(config, input=predictor.bundle.manifest.input)
     dataset = load_dataset(folder, config.data)
     training, validation = dataset.of_split("train"), dataset.of_split("val")
+
+    def read(sources: Iterable[Path | bytes]) -> Readout:
+        return read_out(predictor.runtime, prepare_files(sources, config.input))
+
     rejects = [
         *draw_rejects("fit", UNSEEN_KINDS, at_least=0)[::4],
         *[turn(kind, row.path) for row in training[::2] for kind in TURNED_KINDS],
     ]
-    inputs = np.stack([prepare(row.path, config) for row in training])
-    embeddings = predictor.runtime.predict(inputs).embeddings
-    space = fit_space(embeddings, np.zeros(len(embeddings), np.int64))
-    gate = fit_gate(predictor.runtime, config, space, training, validation, rejects)
+    seen, unseen = (read(row.path for row in rows) for rows in (training, validation))
+    space = fit_space(seen.embeddings, np.zeros(len(training), np.int64))
+    strangers = read(reject.content for reject in rejects)
+    groups = [row.group for row in validation]
+    kinds = [reject.kind for reject in rejects]
+    gate, _ = fit_gate(space, seen, unseen, groups, strangers.features, kinds)
     return gate, space, validation, config
 
 
@@ -181,10 +222,6 @@ def draw_upright(rng: np.random.Generator) -> np.ndarray:
         center = rng.normal(place, 0.02)
         levels[np.hypot(rows - center[0], columns - center[1]) < 0.15] = level
     return np.clip(levels + rng.normal(0, 4, levels.shape), 0, 255).astype(np.uint8)
-
-
-def prepare(source: Path | bytes, config: TaskConfig) -> np.ndarray:
-    return prepare_frame(read_frames(source)[0], config.input)
 
 
 def turn(kind: str, path: Path) -> Reject:
@@ -199,8 +236,8 @@ def test_fit_gate_measures_turned_and_strange_images_as_farther(
     gate, space, validation, config = fitting
 
     def measure(sources: list[Path | bytes]) -> tuple[np.ndarray, tuple[str, ...]]:
-        inputs = np.stack([prepare(source, config) for source in sources])
-        readings = gate.measure(space, inputs, predictor.runtime.predict(inputs).embeddings)
+        found = read_out(predictor.runtime, prepare_files(sources, config.input))
+        readings = gate.measure(space, found.features, found.embeddings)
         return readings.distances, readings.hints
 
     known, _ = measure([row.path for row in validation])
@@ -215,15 +252,35 @@ def test_fit_gate_measures_turned_and_strange_images_as_farther(
     assert (drawn > limit).mean() > 0.9
 
 
+def test_fit_gate_leaves_it_to_the_distance_when_there_are_no_rejects() -> None:
+    rng = np.random.default_rng(8)
+    readouts = []
+    for count in (80, 30):
+        features = rng.normal(size=(count, 12)).astype(np.float32)
+        readouts.append(Readout(features[:, :2], features[:, :6], features))
+    seen, unseen = readouts
+    space = fit_space(seen.embeddings, np.zeros(80, np.int64))
+    groups = [str(number // 3) for number in range(30)]
+    gate, distances = fit_gate(space, seen, unseen, groups, seen.features[:0], [])
+    assert gate.kinds == (IN_SCOPE,)
+    measured = space.measure(unseen.embeddings)
+    # Below the median both say the same: nothing strange.
+    farther = np.argsort(measured)[15:]
+    assert np.argsort(distances, kind="stable")[15:].tolist() == farther.tolist()
+    strange = gate.measure(space, 9 * unseen.features, 9 * unseen.embeddings)
+    assert (strange.distances > distances.max()).all()
+    assert set(strange.hints) == {""}
+
+
 def test_load_gate_measures_as_the_one_that_was_saved(
     fitting: tuple[Gate, EmbeddingSpace, list[Example], TaskConfig], tmp_path: Path
 ) -> None:
-    gate, space, validation, config = fitting
+    gate, space, _, _ = fitting
     gate.save(tmp_path / GATE)
-    inputs = np.stack([prepare(row.path, config) for row in validation[:4]])
-    embeddings = np.zeros((4, len(space.center)), np.float32)
-    expected = gate.measure(space, inputs, embeddings)
-    found = load_gate(tmp_path / GATE).measure(space, inputs, embeddings)
+    features = np.random.default_rng(3).normal(size=(4, len(gate.offset))).astype(np.float32)
+    embeddings = features[:, : len(space.center)]
+    expected = gate.measure(space, features, embeddings)
+    found = load_gate(tmp_path / GATE).measure(space, features, embeddings)
     np.testing.assert_array_equal(found.distances, expected.distances)
     assert found.hints == expected.hints
 

@@ -1,0 +1,39 @@
+"""`python -m ml seeds`: train one recipe with several seeds, and say how much is luck.
+
+A stopped one goes on when the command is given again. Each seed gets a run folder; give them to
+`export --seed-runs` for the spread on the test split, or to `soup` to average them.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ml.commands.options import add_task_options, load_config, quieten_engines
+
+SUMMARY = "train a task's recipe with several seeds; mean and spread on validation"
+SEEDS_DIR = Path("var/seeds")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    add_task_options(parser)
+    parser.add_argument("--seeds", type=int, default=3, help="the task's seed and those after it")
+    parser.add_argument("--out", type=Path, help="folder of the runs, to go on in")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, and print each figure's mean and standard deviation, and the runs."""
+    quieten_engines()
+    from ml.datasets import load_dataset
+    from ml.tuning.fitting import list_seeds
+    from ml.tuning.seeds import run_seeds
+
+    config = load_config(options)
+    dataset = load_dataset(options.data, config.data)
+    folder = options.out or SEEDS_DIR / f"{config.task}-{config.digest[:12]}"
+    found = run_seeds(config, dataset, folder, list_seeds(config, options.seeds))
+    for name, mean in found.mean.items():
+        sys.stdout.write(f"{name:24} {mean:.4f} ± {found.sd[name]:.4f}\n")
+    for path in found.runs.values():
+        sys.stdout.write(f"{path}\n")
+    return 0

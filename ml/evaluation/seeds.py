@@ -1,0 +1,56 @@
+"""What trainings of one recipe with other seeds reach on the same images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ml.calibration import softmax
+from ml.datasets import Example
+from ml.errors import CheckpointInvalid
+from ml.evaluation.scoring import Answers, make_score
+from ml.task_config import TaskConfig
+
+# Figures that need no threshold: every network would have thresholds of its own.
+FIGURES = ("argmax_accuracy", "argmax_balanced_accuracy", "macro_auc")
+RECALL = "argmax_recall."
+
+
+def score_runs(
+    runs: Sequence[Path], examples: Sequence[Example], config: TaskConfig
+) -> dict[str, list[float]]:
+    """Each figure with its value for the best network of every run, most probable labels taken.
+
+    Raises CheckpointInvalid for a run without a network.
+    """
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        for name, value in _score_run(run, examples, config).items():
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def _score_run(run: Path, examples: Sequence[Example], config: TaskConfig) -> dict[str, float]:
+    import keras
+
+    from ml.training.loop import BEST
+    from ml.training.outputs import run_network
+
+    if not (run / BEST).is_file():
+        raise CheckpointInvalid(path=run, detail=f"it has no {BEST}")
+    outputs = run_network(keras.saving.load_model(run / BEST, compile=False), examples, config)
+    probabilities = softmax(outputs.logits)
+    answers = Answers(
+        examples=tuple(examples),
+        probabilities=probabilities,
+        given=probabilities.argmax(axis=1),
+        targets=outputs.targets,
+        distances=np.zeros(len(examples)),
+        refusals=("",) * len(examples),
+    )
+    figures = make_score(answers, config.data.labels)(np.ones((1, len(examples))))
+    return {
+        name: float(values[0])
+        for name, values in figures.items()
+        if name in FIGURES or name.startswith(RECALL)
+    }
