@@ -23,9 +23,9 @@ from tests.ml.routers import make_router
 
 
 @pytest.fixture
-def inputs() -> np.ndarray:
-    rng = np.random.default_rng(8)
-    cases = [draw_case(LABELS[number % 3], rng, side=160) for number in range(21)]
+def inputs(predictor: Predictor) -> np.ndarray:
+    rng, side = np.random.default_rng(8), predictor.bundle.manifest.input.size
+    cases = [draw_case(LABELS[number % 3], rng, side=side) for number in range(21)]
     return np.stack(cases)[..., np.newaxis].astype(np.float32)
 
 
