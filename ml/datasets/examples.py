@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 SPLITS = ("train", "val", "test")
 
 
@@ -41,6 +44,11 @@ class Dataset:
     def of_split(self, split: str) -> list[Example]:
         """The rows of `train`, `val` or `test`, in the set's order."""
         return [example for example in self.examples if example.split == split]
+
+
+def index_labels(examples: Sequence[Example], labels: Sequence[str]) -> NDArray[np.int64]:
+    """Each example's place among the labels (N)."""
+    return np.array([labels.index(example.label) for example in examples], np.int64)
 
 
 def balance_weights(examples: Sequence[Example], *, power: float) -> list[float]:

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from ml.datasets import Example
+from ml.datasets import Example, index_labels
 from ml.errors import TaskConfigInvalid
 from ml.evaluation.metrics import macro_auc, roc_auc, score_labels
 from ml.evaluation.scoring import headline_rows
@@ -90,7 +90,7 @@ def score_baseline(
 ) -> dict[str, float]:
     """Accuracy, balanced accuracy, macro AUC, the headline AUC, and the recall of each label."""
     labels = config.data.labels
-    targets = np.array([labels.index(row.label) for row in testing])
+    targets = index_labels(testing, labels)
     figures = score_labels(targets, scores.argmax(axis=1), labels)
     disease = labels.index(config.decision.headline_label)
     kept = headline_rows(testing, labels, config.data.normal_label, config.decision)

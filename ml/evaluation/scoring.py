@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ml.datasets import Example
+from ml.datasets import Example, index_labels
 from ml.evaluation.metrics import (
     Draws,
     Rows,
@@ -76,7 +76,7 @@ def collect_answers(predictor: Predictor, examples: Sequence[Example]) -> Answer
         examples=tuple(examples),
         probabilities=np.array(rows),
         given=np.array(given),
-        targets=np.array([labels.index(example.label) for example in examples]),
+        targets=index_labels(examples, labels),
         distances=np.array(distances),
         refusals=tuple(refusals),
     )
@@ -98,20 +98,32 @@ def score_answers(
 def name_figures(labels: Sequence[str], decision: DecisionConfig) -> set[str]:
     """The names of the figures of `score_answers`: all of them, unless no image asks for one."""
     count = len(labels)
-    nothing = Answers(
-        examples=(),
-        probabilities=np.eye(count),
-        given=np.arange(count),
-        targets=np.arange(count),
-        distances=np.zeros(count),
-        refusals=("",) * count,
-    )
     headline = _name_headline(decision)
     calls = [f"{call}{name}" for call in ("", "argmax_") for name in HEADLINE_CALLS]
     return {
-        *make_score(nothing, labels)(np.ones((1, count))),
+        *score_plainly(np.eye(count), np.arange(count), labels),
         *(f"{headline}.{name}" for name in ("auc", *calls)),
     }
+
+
+def score_plainly(
+    probabilities: NDArray[np.float64], targets: NDArray[np.int64], labels: Sequence[str]
+) -> dict[str, float]:
+    """Every figure but the headline ones, of probabilities (N x K) and label indices (N) alone.
+
+    Nothing is refused, and the most probable label is given.
+    """
+    count = len(targets)
+    answers = Answers(
+        examples=(),
+        probabilities=probabilities,
+        given=probabilities.argmax(axis=1),
+        targets=targets,
+        distances=np.zeros(count),
+        refusals=("",) * count,
+    )
+    figures = make_score(answers, labels)(np.ones((1, count)))
+    return {name: float(values[0]) for name, values in figures.items()}
 
 
 def make_score(answers: Answers, labels: Sequence[str]) -> WeightedScore:

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from ml.calibration import softmax
 from ml.datasets import Example
 from ml.errors import CheckpointInvalid
-from ml.evaluation.scoring import Answers, make_score
+from ml.evaluation.scoring import score_plainly
 from ml.task_config import TaskConfig
 
 # Figures that need no threshold: every network would have thresholds of its own.
@@ -39,18 +37,7 @@ def _score_run(run: Path, examples: Sequence[Example], config: TaskConfig) -> di
     if not (run / BEST).is_file():
         raise CheckpointInvalid(path=run, detail=f"it has no {BEST}")
     outputs = run_network(keras.saving.load_model(run / BEST, compile=False), examples, config)
-    probabilities = softmax(outputs.logits)
-    answers = Answers(
-        examples=tuple(examples),
-        probabilities=probabilities,
-        given=probabilities.argmax(axis=1),
-        targets=outputs.targets,
-        distances=np.zeros(len(examples)),
-        refusals=("",) * len(examples),
-    )
-    figures = make_score(answers, config.data.labels)(np.ones((1, len(examples))))
+    figures = score_plainly(softmax(outputs.logits), outputs.targets, config.data.labels)
     return {
-        name: float(values[0])
-        for name, values in figures.items()
-        if name in FIGURES or name.startswith(RECALL)
+        name: value for name, value in figures.items() if name in FIGURES or name.startswith(RECALL)
     }

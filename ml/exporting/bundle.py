@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ml.bundles import EMBEDDINGS, MODEL_CARD, OPENVINO_MODEL, Bundle, hash_file
 from ml.calibration import choose_band, choose_threshold, fit_temperature, softmax
-from ml.datasets import Dataset, Example, balance_weights
+from ml.datasets import Dataset, balance_weights, index_labels
 from ml.distance import fit_space
 from ml.errors import BackboneNotExportable, BundleInvalid, TaskConfigInvalid
 from ml.evaluation.report import evaluate_bundle
@@ -137,7 +137,7 @@ def _fill_draft(
     seen = read_out(engine, prepare_files((row.path for row in training), spec))
     inputs = list(prepare_files((row.path for row in validation), spec))
     unseen = read_out(engine, inputs)
-    space = fit_space(seen.embeddings, _find_targets(config, training))
+    space = fit_space(seen.embeddings, index_labels(training, config.data.labels))
     space.save(draft / EMBEDDINGS)
     strangers, kinds = seen.features[:0], []
     if not config.scope.stranger_label:
@@ -150,7 +150,7 @@ def _fill_draft(
     gate.save(draft / GATE)
     outputs = Validation(
         logits=unseen.logits,
-        targets=_find_targets(config, validation),
+        targets=index_labels(validation, config.data.labels),
         weights=np.array(balance_weights(validation, power=config.training.balance_power)),
         distances=distances,
     )
@@ -164,10 +164,6 @@ def _fill_draft(
 
 def _find_rejects(config: TaskConfig, data_root: Path, part: str) -> list[Reject]:
     return reject_examples(config.task, data_root, part, accepted=config.scope.accepted_kinds)
-
-
-def _find_targets(config: TaskConfig, examples: Sequence[Example]) -> NDArray[np.int64]:
-    return np.array([config.data.labels.index(row.label) for row in examples], np.int64)
 
 
 def _complete_draft(

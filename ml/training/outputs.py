@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.datasets import Example
+from ml.datasets import Example, index_labels
 from ml.preprocessing import CHUNK, prepare_files
 from ml.task_config import TaskConfig
 from ml.training.network import EMBEDDING, LOGITS
@@ -35,6 +35,5 @@ def run_network(network: Any, examples: Sequence[Example], config: TaskConfig) -
     parts = [both.predict(images, batch_size=CHUNK, verbose=0) for images in inputs]
     empty = [np.zeros((0, layer.shape[-1]), np.float32) for layer in layers]
     logits, embeddings = (np.concatenate(column) for column in zip(empty, *parts, strict=True))
-    labels = config.data.labels
-    targets = np.array([labels.index(example.label) for example in examples], np.int64)
+    targets = index_labels(examples, config.data.labels)
     return Outputs(logits=logits, embeddings=embeddings, targets=targets)

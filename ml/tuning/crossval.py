@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ml.aggregation import aggregate
 from ml.calibration import choose_threshold, fit_temperature, softmax
-from ml.datasets import Dataset, Example, balance_weights
+from ml.datasets import Dataset, Example, balance_weights, index_labels
 from ml.errors import RunMismatch
 from ml.evaluation.baselines import frozen_scores, thumbnail_scores
 from ml.task_config import TaskConfig
@@ -239,7 +239,7 @@ def _collect(
             joined[name][fold.rows] = values
     return Answers(
         examples=dataset.examples,
-        targets=np.array([labels.index(example.label) for example in dataset.examples]),
+        targets=index_labels(dataset.examples, labels),
         folds=fold_of,
         seeds=seeds,
         probabilities=probabilities,
