@@ -11,6 +11,12 @@ class Verb(StrEnum):
     STUDY_VIEW = "study.view"
     STUDY_SUBMIT = "study.submit"
     STUDY_RERUN = "study.rerun"
+    STUDY_DELETE = "study.delete"
+    STUDY_HOLD = "study.hold"
+    STUDY_EXPORT = "study.export"
+    CONFLICT_RESOLVE = "conflict.resolve"
+    QUARANTINE_MANAGE = "quarantine.manage"
+    NODE_MANAGE = "node.manage"
     PATIENT_VIEW = "patient.view"
     REVIEW_CREATE = "review.create"
     MODEL_VIEW = "model.view"
@@ -40,6 +46,7 @@ ROLE_VERBS: dict[Role, frozenset[Verb]] = {
             Verb.STUDY_SUBMIT,
             Verb.STUDY_RERUN,
             Verb.PATIENT_VIEW,
+            Verb.CONFLICT_RESOLVE,
             Verb.MODEL_VIEW,
             Verb.QUEUE_VIEW,
             Verb.TOKEN_OWN,
@@ -50,6 +57,9 @@ ROLE_VERBS: dict[Role, frozenset[Verb]] = {
             Verb.STUDY_VIEW,
             Verb.STUDY_RERUN,
             Verb.PATIENT_VIEW,
+            Verb.STUDY_DELETE,
+            Verb.STUDY_EXPORT,
+            Verb.CONFLICT_RESOLVE,
             Verb.REVIEW_CREATE,
             Verb.MODEL_VIEW,
             Verb.QUEUE_VIEW,
@@ -69,6 +79,9 @@ ROLE_VERBS: dict[Role, frozenset[Verb]] = {
     Role.ADMINISTRATOR: frozenset(
         {
             Verb.ACCOUNT_MANAGE,
+            Verb.NODE_MANAGE,
+            Verb.QUARANTINE_MANAGE,
+            Verb.STUDY_HOLD,
             Verb.AUDIT_VIEW,
             Verb.AUDIT_EXPORT,
             Verb.MODEL_VIEW,

@@ -296,6 +296,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": SWEEP_SECONDS,
         "options": {"queue": "housekeeping", "expires": SWEEP_SECONDS},
     },
+    "complete-idle-studies": {
+        "task": "records.tasks.complete_idle_studies",
+        "schedule": SWEEP_SECONDS,
+        "options": {"queue": "housekeeping", "expires": SWEEP_SECONDS},
+    },
     "sweep-submissions": {
         "task": "records.tasks.sweep_submissions",
         "schedule": 4 * SWEEP_SECONDS,
@@ -341,4 +346,6 @@ INTAKE_ZIP_MAX_BYTES = env.int("INTAKE_ZIP_MAX_MIB", default=4096) * 1024 * 1024
 INTAKE_ZIP_MAX_ENTRIES = env.int("INTAKE_ZIP_MAX_ENTRIES", default=5000)
 INTAKE_ZIP_MAX_RATIO = env.int("INTAKE_ZIP_MAX_RATIO", default=200)
 INTAKE_ZIP_MAX_NESTING = env.int("INTAKE_ZIP_MAX_NESTING", default=2)
+# How long after its latest image a study that nobody declares to be whole is complete.
+STUDY_IDLE_AFTER = timedelta(seconds=env.int("STUDY_IDLE_AFTER_SECONDS", default=60))
 INTAKE_ABANDONED_AFTER = timedelta(seconds=env.int("INTAKE_ABANDONED_AFTER_SECONDS", default=3600))

@@ -55,6 +55,16 @@ class StudyQuerySet(models.QuerySet["Study"]):
         exact = ("state", "priority", "department", "patient", "study_instance_uid")
         return found.filter(**{name: filters[name] for name in exact if filters.get(name)})
 
+    def idle(self, *, since: dt.datetime) -> "StudyQuerySet":
+        """Open studies to which nothing came after `since`, and to which nobody is sending.
+
+        A batch that is still receiving counts for the studies that it has brought files of.
+        """
+        from records.models import SubmissionFile  # the models import this module
+
+        sending = SubmissionFile.objects.filter(study=OuterRef("pk"), submission__state="receiving")
+        return self.filter(~Exists(sending), state="open", last_received_at__lte=since)
+
     def with_listing(self) -> "StudyQuerySet":
         """Fetch what a list row shows."""
         return self.select_related("patient", "department")

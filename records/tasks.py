@@ -9,3 +9,9 @@ from records import services
 def sweep_submissions() -> None:
     """Close submissions that their senders left half-way."""
     services.sweep_submissions()
+
+
+@shared_task
+def complete_idle_studies() -> None:
+    """Complete studies to which nothing comes any more."""
+    services.complete_idle_studies()

@@ -43,7 +43,9 @@ class Study(models.Model):
     OPEN ──complete──▶ COMPLETE ──late image──▶ OPEN
     ```
 
-    `modalities` repeats what the series say, so that lists need no join.
+    `last_received_at` is when its latest image came: a study that nobody declares to be whole
+    is complete once nothing has come for a while and nobody is sending. `modalities` repeats
+    what the series say, so that lists need no join.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -63,6 +65,7 @@ class Study(models.Model):
         User, on_delete=models.PROTECT, related_name="studies_received", null=True
     )
     received_at = models.DateTimeField(default=timezone.now)
+    last_received_at = models.DateTimeField(default=timezone.now)
     completed_at = models.DateTimeField(null=True, blank=True)
 
     objects = StudyQuerySet.as_manager()
@@ -76,6 +79,11 @@ class Study(models.Model):
             models.Index(fields=("-received_at", "-id"), name="study_received"),
             models.Index(fields=("department", "-received_at", "-id"), name="study_department"),
             models.Index(fields=("accession_number",), name="study_accession"),
+            models.Index(
+                fields=("last_received_at",),
+                condition=models.Q(state="open"),
+                name="study_open",
+            ),
         )
 
     def __str__(self) -> str:

@@ -25,6 +25,8 @@ class Origin(models.TextChoices):
 
     WEB = "web", "Upload page"
     API = "api", "API"
+    STOW = "stow", "DICOMweb"
+    DIMSE = "dimse", "DICOM association"
     SAMPLE = "samples", "Sample data"
 
 

@@ -2,7 +2,7 @@
 
 from records.intake.declared import DeclaredFields
 from records.services.receiving import receive_file
-from records.services.studies import complete_study, state_kind
+from records.services.studies import complete_idle_studies, complete_study, state_kind
 from records.services.submissions import (
     close_submission,
     open_submission,
@@ -14,6 +14,7 @@ from records.services.submissions import (
 __all__ = [
     "DeclaredFields",
     "close_submission",
+    "complete_idle_studies",
     "complete_study",
     "open_submission",
     "receive_file",

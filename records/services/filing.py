@@ -202,5 +202,8 @@ def _update_study(
     if submission.priority == Priority.URGENT:
         study.priority = Priority.URGENT
     study.instance_count = F("instance_count") + 1
-    study.save(update_fields=["modalities", "body_part", "priority", "instance_count"])
+    study.last_received_at = timezone.now()
+    study.save(
+        update_fields=["modalities", "body_part", "priority", "instance_count", "last_received_at"]
+    )
     study.refresh_from_db(fields=["instance_count"])

@@ -1,5 +1,9 @@
 """When a study is whole, and when it is not any more."""
 
+import datetime as dt
+import logging
+
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -7,6 +11,8 @@ from accounts.audit import record_event
 from accounts.models import Action, User
 from records.models import Series, Study, StudyState
 from records.signals import study_completed
+
+logger = logging.getLogger(__name__)
 
 
 @transaction.atomic
@@ -30,6 +36,32 @@ def complete_study(*, actor: User | None, study: Study) -> Study:
     )
     study_completed.send(sender=Study, study=study, actor=actor)
     return study
+
+
+def complete_idle_studies() -> int:
+    """Complete the open studies to which nothing has come for a while and nobody is sending.
+
+    Returns how many. One that can't be completed is logged, tried again the next time, and
+    holds up no other.
+    """
+    latest = timezone.now() - settings.STUDY_IDLE_AFTER
+    completed = 0
+    for study in Study.objects.idle(since=latest):
+        try:
+            completed += _complete_if_idle(study=study, latest=latest)
+        except Exception:
+            logger.exception("Study %s can't be completed", study.pk)
+    return completed
+
+
+@transaction.atomic
+def _complete_if_idle(*, study: Study, latest: dt.datetime) -> bool:
+    """Look again under the lock: an image may have come since the study was listed."""
+    Study.objects.select_for_update(no_key=True).get(pk=study.pk)
+    is_idle = Study.objects.idle(since=latest).filter(pk=study.pk).exists()
+    if is_idle:
+        complete_study(actor=None, study=study)
+    return is_idle
 
 
 @transaction.atomic

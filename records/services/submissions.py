@@ -31,6 +31,9 @@ from records.services.studies import complete_study
 
 logger = logging.getLogger(__name__)
 
+PIECEMEAL_ORIGINS = frozenset({Origin.STOW, Origin.DIMSE})
+"""Doors that say nothing of where a study ends, unless the sender declares it."""
+
 NamedFile = tuple[str, Readable]
 """What the sender calls a file, and where to read it from."""
 
@@ -98,10 +101,13 @@ def open_submission(
 
 
 @transaction.atomic
-def close_submission(*, actor: User | None, submission: Submission) -> Submission:
+def close_submission(
+    *, actor: User | None, submission: Submission, is_whole: bool = True
+) -> Submission:
     """End a batch: decide its state, and complete every study that got new images by it.
 
-    A batch that is closed already stays as it is.
+    A door by which studies come in pieces passes `is_whole=False`: its studies are complete once
+    they have been idle (`complete_idle_studies`). A batch that is closed already stays as it is.
     """
     check_may_submit(actor, submission)
     submission = Submission.objects.select_for_update(no_key=True).get(pk=submission.pk)
@@ -118,8 +124,9 @@ def close_submission(*, actor: User | None, submission: Submission) -> Submissio
         department_id=submission.department_id,
         details={"state": submission.state, **counts},
     )
-    for study in _studies_to_complete(submission):
-        complete_study(actor=actor, study=study)
+    if is_whole:
+        for study in _studies_to_complete(submission):
+            complete_study(actor=actor, study=study)
     return submission
 
 
@@ -152,7 +159,8 @@ def sweep_submissions() -> int:
     closed = 0
     for submission in Submission.objects.abandoned(before=oldest):
         try:
-            close_submission(actor=None, submission=submission)
+            is_whole = submission.origin not in PIECEMEAL_ORIGINS
+            close_submission(actor=None, submission=submission, is_whole=is_whole)
             closed += 1
         except Exception:
             logger.exception("Submission %s can't be closed", submission.pk)
