@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     check_purpose(options)
     quieten_engines()
     from ml.datasets import load_dataset
-    from ml.evaluation.report import PAGE, evaluate_bundle
+    from ml.evaluation.report import PAGE, Comparisons, evaluate_bundle
     from ml.openings import record_opening
     from ml.predictor import open_predictor
 
@@ -51,9 +51,8 @@ def run(options: argparse.Namespace) -> int:
         dataset,
         out,
         split=options.split,
-        frozen_weights=options.weights,
         is_robustness_wanted=not options.no_robustness,
-        seed_runs=options.seed_runs,
+        comparisons=Comparisons(options.weights, options.seed_runs),
     )
     for name, metric in evaluation.metrics.items():
         sys.stdout.write(f"{name:34} {metric.value:.4f} ({metric.low:.4f} to {metric.high:.4f})\n")

@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> int:
     """Export and print the bundle's folder."""
     quieten_engines()
     from ml.datasets import load_dataset
+    from ml.evaluation.report import Comparisons
     from ml.exporting.bundle import export_bundle
 
     config = load_config(options)
@@ -44,8 +45,7 @@ def run(options: argparse.Namespace) -> int:
         folder,
         options.out,
         data_root=options.data,
-        frozen_weights=options.weights,
-        seed_runs=options.seed_runs,
+        comparisons=Comparisons(options.weights, options.seed_runs),
         replace=options.replace,
     )
     sys.stdout.write(f"{path}\n")

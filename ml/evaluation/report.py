@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +26,28 @@ from ml.evaluation.subgroups import score_subgroups
 from ml.predictor import Predictor
 from ml.task_config import TaskConfig
 
-__all__ = ["PAGE", "PREDICTIONS", "REPORT", "Evaluation", "evaluate_bundle"]
+__all__ = ["PAGE", "PREDICTIONS", "REPORT", "Comparisons", "Evaluation", "evaluate_bundle"]
 
 PAGE = "evaluation.html"
 REPORT = "evaluation.json"
 PREDICTIONS = "predictions.csv"
 CONFUSION = "confusion.png"
 ROC = "roc.png"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """What is scored beside a bundle, on the same images.
+
+    `frozen_weights` adds the frozen backbone to the baselines; `seed_runs` are the runs of the
+    same recipe, the bundle's own among them, whose spread the report shows.
+    """
+
+    frozen_weights: Path | None = None
+    seed_runs: Sequence[Path] = ()
+
+
+ALONE = Comparisons()
 
 
 def evaluate_bundle(
@@ -42,21 +58,17 @@ def evaluate_bundle(
     *,
     split: str = "test",
     resamples: int = RESAMPLES,
-    frozen_weights: Path | None = None,
     is_robustness_wanted: bool = True,
-    seed_runs: Sequence[Path] = (),
+    comparisons: Comparisons = ALONE,
 ) -> Evaluation:
-    """Score the bundle on a split and write the report into the folder `out`.
-
-    `frozen_weights` adds the frozen backbone to the baselines; `seed_runs` are the runs of the
-    same recipe, the bundle's own among them, whose spread the report shows.
-    """
+    """Score the bundle on a split and write the report into the folder `out`."""
     manifest, examples = predictor.bundle.manifest, dataset.of_split(split)
     training = dataset.of_split("train")
     answers = collect_answers(predictor, examples)
     baselines = {"thumbnails": thumbnail_scores(training, examples, config)}
-    if frozen_weights is not None:
-        baselines["frozen"] = frozen_scores(training, examples, config, frozen_weights)
+    if comparisons.frozen_weights is not None:
+        weights = comparisons.frozen_weights
+        baselines["frozen"] = frozen_scores(training, examples, config, weights)
     figures = {name: _score_known(found, examples, config) for name, found in baselines.items()}
     evaluation = Evaluation(
         split=split,
@@ -71,7 +83,9 @@ def evaluate_bundle(
         operating=judge_operating(answers, manifest, resamples=resamples),
         subgroups=score_subgroups(answers, manifest, config.decision, resamples=resamples),
         robustness=measure_robustness(predictor, answers) if is_robustness_wanted else [],
-        seeds=score_runs(seed_runs, examples, dataclasses.replace(config, input=manifest.input)),
+        seeds=score_runs(
+            comparisons.seed_runs, examples, dataclasses.replace(config, input=manifest.input)
+        ),
     )
     _write(evaluation, predictor, answers, out)
     return evaluation

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -20,7 +19,7 @@ from ml.calibration import choose_band, choose_threshold, fit_temperature, softm
 from ml.datasets import Dataset, balance_weights, index_labels
 from ml.distance import fit_space
 from ml.errors import BackboneNotExportable, BundleInvalid, TaskConfigInvalid
-from ml.evaluation.report import evaluate_bundle
+from ml.evaluation.report import ALONE, Comparisons, evaluate_bundle
 from ml.evaluation.scoring import name_figures
 from ml.exporting.artefacts import (
     PARITY_TOLERANCE,
@@ -30,7 +29,7 @@ from ml.exporting.artefacts import (
     write_canary,
     write_network,
 )
-from ml.exporting.gate_fitting import fit_gate
+from ml.exporting.gate_fitting import Strangers, fit_gate
 from ml.exporting.model_card import render_card
 from ml.exporting.readout import read_out
 from ml.gate import GATE
@@ -51,6 +50,7 @@ from ml.openings import Opening, read_openings, record_opening
 from ml.predictor import Predictor, open_predictor
 from ml.preprocessing import PREPROCESSING_VERSION, prepare_files
 from ml.rejects import Reject, reject_examples, score_rejects
+from ml.rejects.gathered import TURNED_KINDS, turn_pixels
 from ml.runtimes import Floats, Runtime
 from ml.runtimes.openvino import compile_network
 from ml.task_config import TaskConfig
@@ -84,15 +84,13 @@ def export_bundle(
     root: Path,
     *,
     data_root: Path,
-    frozen_weights: Path | None = None,
-    seed_runs: Sequence[Path] = (),
+    comparisons: Comparisons = ALONE,
     replace: bool = False,
 ) -> Path:
     """Make `<root>/<task>/<version>/` of the run's best network; returns that folder.
 
     `data_root` is the folder of the data sets: other tasks' images there are what this one must
-    refuse. `frozen_weights` adds the frozen backbone to the baselines, `seed_runs` the spread over
-    seeds.
+    refuse; `comparisons` are scored beside the bundle.
 
     Calibration, thresholds and limits come from the validation split; the test split is only
     scored, after everything is fixed, and that look is recorded. The stage is `research` when
@@ -114,7 +112,6 @@ def export_bundle(
         engine = _fill_draft(config, dataset, run, draft, data_root)
         record_opening(target, split="test", purpose="export")
         openings = read_openings(target.parent)
-        comparisons = {"frozen_weights": frozen_weights, "seed_runs": seed_runs}
         _complete_draft(config, dataset, engine, draft, openings, data_root, comparisons)
         if target.exists():
             shutil.rmtree(target)
@@ -139,14 +136,11 @@ def _fill_draft(
     unseen = read_out(engine, inputs)
     space = fit_space(seen.embeddings, index_labels(training, config.data.labels))
     space.save(draft / EMBEDDINGS)
-    strangers, kinds = seen.features[:0], []
-    if not config.scope.stranger_label:
-        rejects = _find_rejects(config, data_root, "fit")
-        kinds = [reject.kind for reject in rejects]
-        inputs_of_strangers = prepare_files((reject.content for reject in rejects), spec)
-        strangers = read_out(engine, inputs_of_strangers).features
     groups = [row.group for row in validation]
-    gate, distances = fit_gate(space, seen, unseen, groups, strangers, kinds)
+    strangers = Strangers(unseen.features[:0], (), ())
+    if not config.scope.stranger_label:
+        strangers = _read_strangers(config, engine, inputs, groups, data_root)
+    gate, distances = fit_gate(space, seen, unseen, groups, strangers)
     gate.save(draft / GATE)
     outputs = Validation(
         logits=unseen.logits,
@@ -162,6 +156,27 @@ def _fill_draft(
     return engine
 
 
+def _read_strangers(
+    config: TaskConfig,
+    engine: Runtime,
+    inputs: Sequence[Floats],
+    groups: Sequence[str],
+    data_root: Path,
+) -> Strangers:
+    """Rejects of the part `fit`, and the validation `inputs` turned in every way not in scope."""
+    rejects = _find_rejects(config, data_root, "fit")
+    prepared = prepare_files((reject.content for reject in rejects), config.input)
+    features = [read_out(engine, prepared).features]
+    kinds = [reject.kind for reject in rejects]
+    made_from = [""] * len(rejects)
+    for kind in (kind for kind in TURNED_KINDS if kind not in config.scope.accepted_kinds):
+        turned = (turn_pixels(batch, kind, axes=(1, 2)) for batch in inputs)
+        features.append(read_out(engine, turned).features)
+        kinds += [kind] * len(groups)
+        made_from += groups
+    return Strangers(np.concatenate(features), kinds, made_from)
+
+
 def _find_rejects(config: TaskConfig, data_root: Path, part: str) -> list[Reject]:
     return reject_examples(config.task, data_root, part, accepted=config.scope.accepted_kinds)
 
@@ -173,12 +188,12 @@ def _complete_draft(
     draft: Path,
     openings: Sequence[Opening],
     data_root: Path,
-    comparisons: Mapping[str, Any],
+    comparisons: Comparisons,
 ) -> None:
     """Score the test split, hold the figures against the gate, write the card, and seal."""
     manifest, _ = read_manifest(draft)
     predictor = Predictor(Bundle(path=draft, manifest=manifest, digest=""), engine)
-    evaluation = evaluate_bundle(predictor, config, dataset, draft, **comparisons)
+    evaluation = evaluate_bundle(predictor, config, dataset, draft, comparisons=comparisons)
     rejects = _find_rejects(config, data_root, "test")
     strangers = score_rejects(predictor, rejects, refusing_label=config.scope.stranger_label)
     (draft / REJECTS).write_text(json.dumps(dataclasses.asdict(strangers), indent=2) + "\n")

@@ -43,8 +43,9 @@ def reject_examples(
 
     `accepted` names the kinds that are in scope for the task: a chest radiograph for the chest
     task, any rotation for skin, which has no up. The parts share no source image: `fit` takes
-    other tasks' images and those to turn from their training splits, `test` from their
-    validation splits, and photographs, seeds and parameters differ. Of `test` there are at least
+    other tasks' images and those to turn from their training splits, `test` other tasks' from
+    their validation splits and those to turn from the test split, and photographs, seeds and
+    parameters differ. Of `test` there are at least
     500, in `fit` whole kinds are missing. Raises DataInvalid for an unknown part or kind.
     """
     if part not in PARTS:

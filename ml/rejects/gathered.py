@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from PIL import Image
 from ml.errors import DataInvalid
 from ml.images import read_frames, to_display
 from ml.rejects.reject import Reject, encode_reject
+
+Level = TypeVar("Level", np.uint8, np.float32)
 
 PHOTOGRAPHS = Path(__file__).parents[2] / "samples" / "rejects"
 PHOTOGRAPH_KINDS = ("photograph", "grey_photograph")
@@ -32,6 +35,8 @@ OTHERS: dict[str, tuple[str, tuple[str, ...]]] = {
 OTHER_KINDS = tuple(OTHERS)
 TURNED_KINDS = ("inverted", "rotated_90", "rotated_180", "rotated_270")
 SPLIT_OF_PART = {"fit": "train", "test": "val"}
+# Of the task's own images: a gate is fitted on validation images too, so none of them may test it.
+OWN_SPLIT_OF_PART = {"fit": "train", "test": "test"}
 SEEDS = {"fit": 23, "test": 6011}
 PER_OTHER = {"fit": 60, "test": 30}
 PER_TURN = {"fit": 250, "test": 50}
@@ -85,34 +90,38 @@ def read_other_tasks(
         if table == task or kind in left_out:
             continue
         rng = np.random.default_rng([SEEDS[part], number])
-        for path in _draw_paths(data_root, table, labels, part, PER_OTHER[part], rng):
+        split, count = SPLIT_OF_PART[part], PER_OTHER[part]
+        for path in _draw_paths(data_root / f"{table}.csv", split, labels, count, rng):
             yield encode_reject(kind, path, _read_usual_size(data_root / path))
 
 
 def turn_examples(
     task: str, data_root: Path, part: str, left_out: Collection[str]
 ) -> Iterator[Reject]:
-    """The task's own images, negative or turned by quarters."""
+    """The task's own images, negative or turned by quarters: of the training or the test split."""
     for number, kind in enumerate(TURNED_KINDS):
         if kind in left_out:
             continue
         rng = np.random.default_rng([SEEDS[part], 100 + number])
-        for path in _draw_paths(data_root, task, (), part, PER_TURN[part], rng):
-            shown = _read_usual_size(data_root / path)
-            turned = 255 - shown if kind == "inverted" else np.rot90(shown, number)
-            yield encode_reject(kind, f"{path}/{kind}", np.ascontiguousarray(turned))
+        split, count = OWN_SPLIT_OF_PART[part], PER_TURN[part]
+        for path in _draw_paths(data_root / f"{task}.csv", split, (), count, rng):
+            turned = turn_pixels(_read_usual_size(data_root / path), kind)
+            yield encode_reject(kind, f"{path}/{kind}", turned)
+
+
+def turn_pixels(
+    pixels: NDArray[Level], kind: str, *, axes: tuple[int, int] = (0, 1)
+) -> NDArray[Level]:
+    """Images (levels 0..255, rows and columns at `axes`) as the kind of `TURNED_KINDS` says."""
+    if kind == "inverted":
+        return np.asarray(255 - pixels, pixels.dtype)
+    return np.ascontiguousarray(np.rot90(pixels, TURNED_KINDS.index(kind), axes))
 
 
 def _draw_paths(
-    root: Path,
-    table: str,
-    labels: Collection[str],
-    part: str,
-    count: int,
-    rng: np.random.Generator,
+    path: Path, split: str, labels: Collection[str], count: int, rng: np.random.Generator
 ) -> list[str]:
-    """Paths of randomly drawn rows of the part's split, in the table's order."""
-    path = root / f"{table}.csv"
+    """Paths of randomly drawn rows of a table's split, in the table's order."""
     if not path.is_file():
         return []
     with path.open(newline="") as stream:
@@ -121,7 +130,7 @@ def _draw_paths(
         names = [
             row["path"]
             for row in rows
-            if row["split"] == SPLIT_OF_PART[part] and (not labels or row["label"] in labels)
+            if row["split"] == split and (not labels or row["label"] in labels)
         ]
     except KeyError as error:
         raise DataInvalid(path=path, detail=f"no column {error}") from error

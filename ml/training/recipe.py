@@ -16,13 +16,14 @@ RECIPE = "recipe.json"
 def claim_run(config: TaskConfig, dataset: Dataset, run: Path) -> None:
     """Record in a new run what it is begun with; test rows don't count, training never sees them.
 
-    Raises RunMismatch for a run that was begun with other choices, or other rows in its splits.
+    A run that failed before it wrote anything else is new as well. Raises RunMismatch for one that
+    was begun with other choices, or other rows in its splits.
     """
     rows = [example for example in dataset.examples if example.split != "test"]
     recipe = {"config": config.digest, "rows": digest_rows(rows)}
     path = run / RECIPE
-    if not path.exists():
-        run.mkdir(parents=True, exist_ok=True)
+    run.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or [entry.name for entry in run.iterdir()] == [RECIPE]:
         with AtomicFile(path) as stream:
             stream.write((json.dumps(recipe, indent=2) + "\n").encode())
         return

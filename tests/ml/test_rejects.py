@@ -17,7 +17,7 @@ from ml.datasets import Example, load_dataset
 from ml.datasets.tables import read_table
 from ml.distance import EmbeddingSpace, fit_space
 from ml.errors import DataInvalid
-from ml.exporting.gate_fitting import fit_gate
+from ml.exporting.gate_fitting import Strangers, fit_gate
 from ml.exporting.readout import Readout, read_out
 from ml.gate import GATE, IN_SCOPE, Gate, join_features, load_gate, score_rejection
 from ml.images import read_frames, to_display
@@ -70,7 +70,7 @@ def test_reject_examples_shares_no_source_between_the_parts(
     assert not {reject.content for reject in fit} & {reject.content for reject in test_part}
     with (tiny_data / "chest-xray.csv").open(newline="") as stream:
         split_of = {row["path"]: row["split"] for row in csv.DictReader(stream)}
-    for part, split in ((fit, "train"), (test_part, "val")):
+    for part, split in ((fit, "train"), (test_part, "test")):
         turned = [one.name.rpartition("/")[0] for one in part if one.kind in TURNED_KINDS]
         assert {split_of[name] for name in turned} == {split}
 
@@ -210,7 +210,8 @@ def fitting(
     strangers = read(reject.content for reject in rejects)
     groups = [row.group for row in validation]
     kinds = [reject.kind for reject in rejects]
-    gate, _ = fit_gate(space, seen, unseen, groups, strangers.features, kinds)
+    made_from = [""] * len(kinds)
+    gate, _ = fit_gate(space, seen, unseen, groups, Strangers(strangers.features, kinds, made_from))
     return gate, space, validation, config
 
 
@@ -252,16 +253,40 @@ def test_fit_gate_measures_turned_and_strange_images_as_farther(
     assert (drawn > limit).mean() > 0.9
 
 
-def test_fit_gate_leaves_it_to_the_distance_when_there_are_no_rejects() -> None:
+@pytest.fixture
+def scattered() -> tuple[EmbeddingSpace, Readout, Readout, list[str]]:
+    """Features without a pattern: 80 training images, and 30 for validation in groups of three."""
     rng = np.random.default_rng(8)
     readouts = []
     for count in (80, 30):
         features = rng.normal(size=(count, 12)).astype(np.float32)
-        readouts.append(Readout(features[:, :2], features[:, :6], features))
+        readouts.append(Readout(features[:, :2], features[:, :6].copy(), features))
     seen, unseen = readouts
     space = fit_space(seen.embeddings, np.zeros(80, np.int64))
-    groups = [str(number // 3) for number in range(30)]
-    gate, distances = fit_gate(space, seen, unseen, groups, seen.features[:0], [])
+    return space, seen, unseen, [str(number // 3) for number in range(30)]
+
+
+def test_fit_gate_judges_no_image_by_its_own_turned_self(
+    scattered: tuple[EmbeddingSpace, Readout, Readout, list[str]],
+) -> None:
+    space, seen, unseen, groups = scattered
+    unseen.embeddings[:] = 0  # all equally near: the head alone speaks
+    copies = np.repeat(unseen.features[:3], 40, axis=0)
+    kinds = ["inverted"] * len(copies)
+    places = {}
+    for made_from in (groups[0], ""):
+        strangers = Strangers(copies, kinds, [made_from] * len(copies))
+        _, distances = fit_gate(space, seen, unseen, groups, strangers)
+        places[made_from] = distances.argsort().argsort()[:3].mean()
+    # A head that knows the copies puts the images themselves among the strangest.
+    assert places[groups[0]] < places[""] - 3
+
+
+def test_fit_gate_leaves_it_to_the_distance_when_there_are_no_rejects(
+    scattered: tuple[EmbeddingSpace, Readout, Readout, list[str]],
+) -> None:
+    space, seen, unseen, groups = scattered
+    gate, distances = fit_gate(space, seen, unseen, groups, Strangers(seen.features[:0], (), ()))
     assert gate.kinds == (IN_SCOPE,)
     measured = space.measure(unseen.embeddings)
     # Below the median both say the same: nothing strange.

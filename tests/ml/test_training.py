@@ -70,6 +70,17 @@ def test_train_network_refuses_a_run_that_was_begun_otherwise(
     assert (run / "history.csv").read_text() == before
 
 
+def test_train_command_begins_a_run_anew_when_it_failed_before_an_epoch(
+    tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ["train", "chest-xray", "--data", str(tiny_data), *OVERRIDES]
+    run += ["--run", str(tmp_path / "run")]
+    assert main([*run, "--set", 'model.weights="missing.weights.h5"']) == 2
+    assert (tmp_path / "run" / "recipe.json").exists()
+    capsys.readouterr()
+    assert main(run) == 0, capsys.readouterr().err
+
+
 def test_export_command_keeps_a_version_that_exists(
     tiny_run: Path, tiny_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
