@@ -16,7 +16,8 @@ LOCK := $(BIN)/uv pip compile --python-version 3.11 --python-platform x86_64-man
 SOURCES := accounts classifier medimaging ml records
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test backbones run test lint types fmt openapi lock bench bench-inference clean
+.PHONY: help install install-test backbones run test lint types fmt openapi lock bench \
+	bench-inference bench-intake clean
 
 help:
 	@echo "make run        start everything on http://$(HOST):$(PORT) (PORT=, HOST=)"
@@ -27,8 +28,9 @@ help:
 	@echo "make fmt        format sources and templates"
 	@echo "make openapi    write docs/openapi.yaml anew"
 	@echo "make lock       resolve requirements/*.in into requirements/*.txt"
-	@echo "make bench      measure pages, intake and training's input"
+	@echo "make bench      measure pages and training's input"
 	@echo "make bench-inference  measure the engines side by side, for every model"
+	@echo "make bench-intake     measure intake by every door, beside Orthanc"
 	@echo "make clean      remove caches (never var/, which holds your data)"
 
 install: $(STAMPS)/base
@@ -88,6 +90,9 @@ bench: install-test
 
 bench-inference: install-test
 	$(BIN)/python -m tests.bench.bench_inference --out var/bench
+
+bench-intake: install-test
+	$(BIN)/python -m tests.bench.bench_intake
 
 clean:
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
