@@ -3,9 +3,11 @@
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from accounts.roles import Verb
 
@@ -36,10 +38,7 @@ class StudyQuerySet(models.QuerySet["Study"]):
 
     def restorable_by(self, user: "User") -> "StudyQuerySet":
         """Deleted studies whose files are still there, where `user` may delete and restore."""
-        departments = user.department_ids_for(Verb.STUDY_DELETE)
-        return self.filter(
-            deleted_at__isnull=False, purged_at__isnull=True, department__in=departments
-        )
+        return self.restorable().filter(department__in=user.department_ids_for(Verb.STUDY_DELETE))
 
     def with_holds(self) -> "StudyQuerySet":
         """Add `is_held`: whether a legal hold stands."""
@@ -49,14 +48,24 @@ class StudyQuerySet(models.QuerySet["Study"]):
 
     def expired(self, *, before: dt.datetime) -> "StudyQuerySet":
         """Studies deleted before a moment, with no hold on them: their files may go."""
-        deleted = self.filter(deleted_at__lt=before, purged_at__isnull=True)
+        deleted = self.restorable().filter(deleted_at__lt=before)
         return deleted.with_holds().filter(is_held=False).order_by("deleted_at")
 
-    def older_than(self, day: dt.date) -> "StudyQuerySet":
-        """Kept studies without a hold that were done (else received) before `day`."""
+    def past_retention(self) -> "StudyQuerySet":
+        """Kept studies done (else received) more than RETENTION_YEARS ago that nothing holds.
+
+        None where studies are kept for ever.
+        """
+        if not settings.RETENTION_YEARS:
+            return self.none()
+        day = _years_before(timezone.localdate(), settings.RETENTION_YEARS)
         undated = Q(study_date__isnull=True, received_at__date__lt=day)
         old = self.kept().filter(Q(study_date__lt=day) | undated)
         return old.with_holds().filter(is_held=False).order_by("received_at", "id")
+
+    def restorable(self) -> "StudyQuerySet":
+        """Deleted studies whose files are still there."""
+        return self.filter(deleted_at__isnull=False, purged_at__isnull=True)
 
     def named(self, given: str) -> "StudyQuerySet":
         """Studies of this Study Instance UID or accession number, deleted ones included."""
@@ -274,3 +283,10 @@ class UnreferencedFileQuerySet(models.QuerySet["UnreferencedFile"]):
             size_bytes=Coalesce(models.Sum("size_bytes"), 0),
             next_due_at=models.Min("due_at"),
         )
+
+
+def _years_before(day: dt.date, years: int) -> dt.date:
+    try:
+        return day.replace(year=day.year - years)
+    except ValueError:  # the 29th of February
+        return day.replace(year=day.year - years, day=28)

@@ -41,6 +41,25 @@ class Spooled:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much of the disk that files come in by is free, and from where on it is too little."""
+
+    total: int
+    free: int
+    least: int
+
+    @property
+    def is_low(self) -> bool:
+        """Tell whether nothing more is taken in."""
+        return self.free < self.least
+
+
+def measure_room() -> Room:
+    """Look at the disk that files come in by; with a local store that is also where they stay."""
+    return _measure(_spool_directory())
+
+
 def check_room(size: int = 0) -> None:
     """Refuse `size` more bytes before the disk is full, so that what runs can end in order.
 
@@ -100,10 +119,15 @@ def remove_leftovers(*, older_than: dt.timedelta) -> int:
 
 
 def _check_room(directory: Path, size: int) -> None:
+    room = _measure(directory)
+    if room.free - size < room.least:
+        raise StorageLow
+
+
+def _measure(directory: Path) -> Room:
     disk = shutil.disk_usage(directory)
     share = disk.total * settings.INTAKE_MIN_FREE_PERCENT // 100
-    if disk.free - size < max(settings.INTAKE_MIN_FREE_BYTES, share):
-        raise StorageLow
+    return Room(disk.total, disk.free, max(settings.INTAKE_MIN_FREE_BYTES, share))
 
 
 def _spool_directory() -> Path:

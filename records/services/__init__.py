@@ -3,7 +3,7 @@
 from records.intake.declared import DeclaredFields
 from records.services.holds import hold_study, lift_hold
 from records.services.receiving import receive_file
-from records.services.retention import apply_retention, delete_study, restore_study, studies_due
+from records.services.retention import apply_retention, delete_study, restore_study
 from records.services.storage import scrub_storage, sweep_storage
 from records.services.studies import complete_idle_studies, complete_study, state_kind
 from records.services.submissions import (
@@ -29,7 +29,6 @@ __all__ = [
     "restore_study",
     "scrub_storage",
     "state_kind",
-    "studies_due",
     "submit_study",
     "sweep_storage",
     "sweep_submissions",

@@ -86,27 +86,12 @@ def apply_retention() -> dict[str, int]:
 
     Returns how many. One that fails is logged, tried again the next time, and holds up no other.
     """
-    deleted = _each(studies_due(), _retire) if settings.RETENTION_AUTOMATIC else 0
+    deleted = _each(Study.objects.past_retention(), _retire) if settings.RETENTION_AUTOMATIC else 0
     before = timezone.now() - settings.RETENTION_DELETED
     purged = _each(Study.objects.expired(before=before), _purge_if_expired)
     if purged:
         remove_unreferenced()
     return {"deleted": deleted, "purged": purged}
-
-
-def studies_due() -> QuerySet[Study]:
-    """Studies older than RETENTION_YEARS that nothing holds; none where all are kept for ever."""
-    if not settings.RETENTION_YEARS:
-        return Study.objects.none()
-    today = timezone.localdate()
-    return Study.objects.older_than(_years_before(today, settings.RETENTION_YEARS))
-
-
-def _years_before(day: dt.date, years: int) -> dt.date:
-    try:
-        return day.replace(year=day.year - years)
-    except ValueError:  # the 29th of February
-        return day.replace(year=day.year - years, day=28)
 
 
 def _each(studies: QuerySet[Study], leave: Callable[[Study], bool]) -> int:

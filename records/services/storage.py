@@ -18,7 +18,8 @@ from django.utils import timezone
 from accounts.audit import record_event
 from accounts.models import Action, Outcome, User
 from records.errors import StoredFileMissing
-from records.models import Damage, Instance, UnreferencedFile
+from records.intake.storage import measure_room
+from records.models import Damage, Instance, Study, UnreferencedFile
 from records.models.imaging import image_storage
 from records.stored import open_file
 from records.stores import PREFIXES, Listed, content_of, image_store
@@ -115,6 +116,17 @@ def find_referenced(names: Iterable[str]) -> set[str]:
         rows = field.model._base_manager.filter(**{f"{field.name}__in": names})
         found.update(rows.values_list(field.name, flat=True))
     return found
+
+
+def describe_storage() -> dict[str, Any]:
+    """Count what is stored, what of it is damaged, what no row points to, and the room left."""
+    return {
+        **Instance.objects.totals(),
+        "unreferenced": UnreferencedFile.objects.totals(),
+        "deleted_studies": Study.objects.restorable().count(),
+        "studies_past_retention": Study.objects.past_retention().count(),
+        "room": measure_room(),
+    }
 
 
 def _unchecked(since: dt.datetime) -> Iterator[Instance]:
