@@ -12,6 +12,8 @@ class KnownError(Exception):
     message = "Something could not be done."
     action = "Try again, or ask your administrator."
     status = 400
+    retry_after: int | None = None
+    """After how many seconds another try makes sense, where waiting helps."""
 
     def __init__(self, **context: object) -> None:
         """Fill the sentences from `context`."""
@@ -19,6 +21,15 @@ class KnownError(Exception):
         self.message = type(self).message.format(**context)
         self.action = type(self).action.format(**context)
         super().__init__(f"{self.code}: {self.message}")
+
+
+class NotYourDepartment(KnownError):
+    """Seeing something doesn't mean deciding on it."""
+
+    code = "not_your_department"
+    message = "Your role in this study's department doesn't allow that."
+    action = "Ask somebody with the right role in that department."
+    status = 403
 
 
 class RoleNeedsDepartment(KnownError):

@@ -68,15 +68,6 @@ class CommentTooLong(KnownError):
     action = "Shorten the comment."
 
 
-class NotYourDepartment(KnownError):
-    """Seeing a study doesn't mean deciding on it."""
-
-    code = "not_your_department"
-    message = "Your role in this study's department doesn't allow that."
-    action = "Ask somebody with the right role in that department."
-    status = 403
-
-
 class NotRerunnable(KnownError):
     """It still runs, or a person has decided on it."""
 

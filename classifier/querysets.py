@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from accounts.roles import Verb
@@ -49,8 +49,25 @@ class ClassificationQuerySet(models.QuerySet[Any]):
     """Reads of classifications."""
 
     def visible_to(self, user: "User") -> "ClassificationQuerySet":
-        """Classifications of the studies that `user` may look at."""
-        return self.filter(study__department__in=user.department_ids_for(Verb.STUDY_VIEW))
+        """Classifications of the studies that `user` may look at; not of deleted ones."""
+        return self.of_kept_studies().filter(
+            study__department__in=user.department_ids_for(Verb.STUDY_VIEW)
+        )
+
+    def of_kept_studies(self) -> "ClassificationQuerySet":
+        """Those of studies that nobody has deleted."""
+        return self.filter(study__deleted_at__isnull=True)
+
+    def withdrawn(self) -> "ClassificationQuerySet":
+        """Those that a worker still has to do something for, of studies that were deleted."""
+        return self.filter(state__in=("queued", "running"), study__deleted_at__isnull=False)
+
+    def restored(self) -> "ClassificationQuerySet":
+        """Cancelled ones of studies that were restored, unless another stands in their place."""
+        instead = self.model.objects.current().filter(
+            study=OuterRef("study"), task=OuterRef("task")
+        )
+        return self.of_kept_studies().filter(~Exists(instead), state="cancelled")
 
     def current(self) -> "ClassificationQuerySet":
         """Without those that were superseded or cancelled."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from django.apps.config import AppConfig
@@ -50,3 +51,25 @@ def check_transport(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
             id="medimaging.W001",
         )
     ]
+
+
+@register(Tags.files)
+def check_spool(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A file is published by a rename, which works within one file system alone."""
+    location = settings.STORAGES["images"]["OPTIONS"].get("location")
+    is_local = isinstance(location, Path)
+    if not is_local or _device(location) == _device(settings.INTAKE_SPOOL_DIR):
+        return []
+    return [
+        Error(
+            f"The spool {settings.INTAKE_SPOOL_DIR} and the store {location} are on two disks.",
+            hint="Set INTAKE_SPOOL_DIR to a directory on the disk of the data directory.",
+            id="medimaging.E003",
+        )
+    ]
+
+
+def _device(path: Path) -> int:
+    while not path.exists():
+        path = path.parent
+    return path.stat().st_dev

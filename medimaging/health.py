@@ -10,6 +10,8 @@ from django.http import HttpRequest, JsonResponse
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from records.intake.storage import measure_room
+
 REDIS_TIMEOUT_S = 1
 
 
@@ -23,7 +25,13 @@ def ready(request: HttpRequest) -> JsonResponse:
     checks = {name: check() for name, check in CHECKS.items()}
     is_ready = all(state == "ok" for state in checks.values())
     status = "ok" if is_ready else "unavailable"
-    answer = {"status": status, "checks": checks, "workers": workers(), "bundles": bundles()}
+    answer = {
+        "status": status,
+        "checks": checks,
+        "workers": workers(),
+        "bundles": bundles(),
+        "storage": storage(),
+    }
     return JsonResponse(answer, status=200 if is_ready else 503)
 
 
@@ -74,6 +82,17 @@ def workers() -> int | None:
 def bundles() -> int:
     """How many trained bundles are installed; they are verified where they are loaded."""
     return sum(1 for _ in settings.BUNDLE_DIR.glob("*/*/manifest.json"))
+
+
+def storage() -> str:
+    """`ok`, or `low` where the disk is so full that nothing more is taken in.
+
+    For information: what is held can still be read.
+    """
+    try:
+        return "low" if measure_room().is_low else "ok"
+    except OSError:
+        return "unreachable"
 
 
 def _redis() -> redis.Redis:

@@ -66,6 +66,8 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     request.accepted_renderer = JSONRenderer()
     request.accepted_media_type = JSONRenderer.media_type
     response.content_type = MEDIA_TYPE
+    if isinstance(exc, KnownError) and exc.retry_after is not None:
+        response["Retry-After"] = str(exc.retry_after)
     return response
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import environ
 
-from medimaging import addresses, logs
+from medimaging import addresses, image_store, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -125,14 +125,7 @@ STORAGES = {
         "OPTIONS": {"location": DATA_DIR / "files"},
     },
     # Private: no URL leads here, views hand the bytes out after checking who asks.
-    "images": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {
-            "location": DATA_DIR / "images",
-            "file_permissions_mode": 0o600,
-            "directory_permissions_mode": 0o700,
-        },
-    },
+    "images": image_store.store_settings(env, directory=DATA_DIR / "images"),
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
         if STATIC_COLLECTED
@@ -306,6 +299,22 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 4 * SWEEP_SECONDS,
         "options": {"queue": "housekeeping", "expires": 4 * SWEEP_SECONDS},
     },
+    "scrub-storage": {
+        "task": "records.tasks.scrub_storage",
+        "schedule": 60,
+        "options": {"queue": "housekeeping", "expires": 60},
+    },
+    # A 256th of the store each time, so all of it in less than a day.
+    "sweep-storage": {
+        "task": "records.tasks.sweep_storage",
+        "schedule": 300,
+        "options": {"queue": "housekeeping", "expires": 300},
+    },
+    "apply-retention": {
+        "task": "records.tasks.apply_retention",
+        "schedule": 3600,
+        "options": {"queue": "housekeeping", "expires": 3600},
+    },
 }
 
 # Classification
@@ -346,6 +355,28 @@ INTAKE_ZIP_MAX_BYTES = env.int("INTAKE_ZIP_MAX_MIB", default=4096) * 1024 * 1024
 INTAKE_ZIP_MAX_ENTRIES = env.int("INTAKE_ZIP_MAX_ENTRIES", default=5000)
 INTAKE_ZIP_MAX_RATIO = env.int("INTAKE_ZIP_MAX_RATIO", default=200)
 INTAKE_ZIP_MAX_NESTING = env.int("INTAKE_ZIP_MAX_NESTING", default=2)
+# Files lie here until they are checked and published; with a local store, on its file system.
+INTAKE_SPOOL_DIR = Path(
+    env.str("INTAKE_SPOOL_DIR", default=str(DATA_DIR / "images" / "incoming"))
+).absolute()
+# Below this much room, the larger of the two, nothing more is taken in.
+INTAKE_MIN_FREE_BYTES = env.int("INTAKE_MIN_FREE_MIB", default=2048) * 1024 * 1024
+INTAKE_MIN_FREE_PERCENT = env.int("INTAKE_MIN_FREE_PERCENT", default=1)
 # How long after its latest image a study that nobody declares to be whole is complete.
 STUDY_IDLE_AFTER = timedelta(seconds=env.int("STUDY_IDLE_AFTER_SECONDS", default=60))
 INTAKE_ABANDONED_AFTER = timedelta(seconds=env.int("INTAKE_ABANDONED_AFTER_SECONDS", default=3600))
+
+# Keeping: stored files are read again and again, and what nobody points to goes.
+
+# Within so many days every file is read once and compared with its hash.
+STORAGE_SCRUB_EVERY = timedelta(days=env.int("STORAGE_SCRUB_DAYS", default=30))
+# So much of each minute goes into that; the worker does nothing else meanwhile.
+STORAGE_SCRUB_SECONDS = env.int("STORAGE_SCRUB_SECONDS", default=5)
+# A file that no row points to is removed so long after it was first seen.
+STORAGE_ORPHAN_GRACE = timedelta(days=env.int("STORAGE_ORPHAN_DAYS", default=7))
+# A deleted study can be restored for so long; then its files are destroyed.
+RETENTION_DELETED = timedelta(days=env.int("RETENTION_DELETED_DAYS", default=90))
+# Studies older than this are due to go; 0 keeps all for ever.
+RETENTION_YEARS = env.int("RETENTION_YEARS", default=0)
+# True deletes what is due; else it is only counted, and a person decides.
+RETENTION_AUTOMATIC = env.bool("RETENTION_AUTOMATIC", default=False)

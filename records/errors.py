@@ -192,6 +192,44 @@ class DiskFull(FileRejected):
     status = 507
 
 
+class StorageLow(FileRejected):
+    """The disk is so nearly full that nothing more is taken in; what is held can be used."""
+
+    code = "storage_low"
+    message = "Storage is nearly full, so no more images are taken in at present."
+    action = "Tell your administrator, and send the file again once there is room."
+    status = 503
+    retry_after = 300
+
+
+class StoreUnavailable(FileRejected):
+    """The service that keeps the files doesn't answer, or refuses."""
+
+    code = "storage_unavailable"
+    message = "The storage can't be reached at present."
+    action = "Send the file again in a minute. If it stays so, tell your administrator."
+    status = 503
+    retry_after = 60
+
+
+class ContentMismatch(FileRejected):
+    """Other bytes lie under the name that these ones would get; they are left as they are."""
+
+    code = "storage_mismatch"
+    message = "The store holds a damaged copy of this very file ({sha256})."
+    action = "Give your administrator this message: the copy has to be restored or removed first."
+    status = 500
+
+
+class StudyDeleted(FileRejected):
+    """The study was deleted by somebody and can still be restored."""
+
+    code = "study_deleted"
+    message = "The study of this image was deleted on {day}; it can be restored until {until}."
+    action = "Have a reviewer restore it under Studies, Deleted, and send the image again."
+    status = 409
+
+
 class UnexpectedFailure(FileRejected):
     """Something that this list doesn't know; the log has the rest under the reference."""
 
@@ -267,6 +305,76 @@ class WindowInvalid(KnownError):
     code = "window_invalid"
     message = "The window's center and width must both be given as numbers, the width above 0."
     action = "Correct `center` and `width`, or leave both out."
+
+
+class StoredFileDamaged(KnownError):
+    """The stored bytes aren't those that were received; they are never shown or classified."""
+
+    code = "file_damaged"
+    message = "The stored file of this image is damaged."
+    action = "Tell your administrator, who can restore it from a backup."
+    status = 500
+
+
+class StoredFileMissing(KnownError):
+    """The store has no file where the row points."""
+
+    code = "file_missing"
+    message = "The stored file of this image is missing."
+    action = "Tell your administrator, who can restore it from a backup."
+    status = 500
+
+
+class ReasonMissing(KnownError):
+    """What takes something away, or forbids it, says why."""
+
+    code = "reason_missing"
+    message = "A reason is needed."
+    action = "State it in a few words, without the patient's name; it stays in the audit trail."
+
+
+class ReasonTooLong(KnownError):
+    """Reasons are read in lists."""
+
+    code = "reason_too_long"
+    message = "The reason has {length} characters; {maximum} fit."
+    action = "Shorten it."
+
+
+class StudyHeld(KnownError):
+    """A legal hold stands against deletion and destruction."""
+
+    code = "study_held"
+    message = "This study is under a legal hold and can't be deleted."
+    action = "Ask your administrator, who can say why and lift the hold."
+    status = 409
+
+
+class StudyNotDeleted(KnownError):
+    """Nothing to restore: never deleted, restored by somebody else, or destroyed."""
+
+    code = "study_not_deleted"
+    message = "This study is not among the deleted ones any more."
+    action = "Reload the list. A study whose retention has ended can't be brought back."
+    status = 409
+
+
+class NoSuchStudy(KnownError):
+    """No study has this UID or accession number."""
+
+    code = "no_such_study"
+    message = "No study is held under “{given}”."
+    action = "Check the Study Instance UID or the accession number."
+    status = 404
+
+
+class HoldLifted(KnownError):
+    """Somebody lifted it already."""
+
+    code = "hold_lifted"
+    message = "This legal hold was lifted already."
+    action = "Reload the list."
+    status = 409
 
 
 HARMLESS_CODES = frozenset(

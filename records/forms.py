@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.models import Department
 from records.intake.declared import DeclaredFields
 from records.models import Priority, Sex, StudyState
+from records.models.imaging import REASON_LENGTH
 
 MODALITIES = (
     ("CR", "X-ray, computed (CR)"),
@@ -158,6 +159,40 @@ class StudyFilterForm(FilterForm):
         """Offer the departments that the person may see."""
         super().__init__(*args, **kwargs)
         self.fields["department"].queryset = departments  # type: ignore[attr-defined]
+
+
+class DeletedStudyFilterForm(FilterForm):
+    """What narrows the list of deleted studies."""
+
+    q = forms.CharField(
+        required=False,
+        label="Search deleted studies",
+        max_length=100,
+        widget=forms.TextInput(
+            attrs={"type": "search", "placeholder": "Name, patient ID or accession"}
+        ),
+    )
+
+
+class ReasonForm(forms.Form):
+    """Why something is done that others will ask about."""
+
+    reason = forms.CharField(
+        max_length=REASON_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="Without the patient's name: it stays in the audit trail.",
+    )
+
+
+class HoldForm(ReasonForm):
+    """Which studies to hold, and why."""
+
+    study = forms.CharField(
+        label="Study Instance UID or accession number",
+        max_length=64,
+        help_text="An accession number holds every study that has it.",
+    )
+    field_order = ("study", "reason")
 
 
 class PatientFilterForm(FilterForm):

@@ -8,6 +8,7 @@ from ml.errors import FrameOutOfRange, MLError
 from ml.images import Frame, encode_png, read_frames, to_display
 from records.errors import NoSuchFrame, NothingToShow
 from records.models import Instance
+from records.stored import read_stored
 
 CACHE_BYTES = 48 * 1024 * 1024
 """Decoded frames that one process keeps: somebody who windows an image asks for it again."""
@@ -49,12 +50,14 @@ _cache = FrameCache(CACHE_BYTES)
 
 
 def read_frame(instance: Instance, frame: int = 1) -> Frame:
-    """Decode one frame of a stored image, counted from 1. Raises the errors of `ml.images`."""
+    """Decode one frame of a stored image, counted from 1.
+
+    Raises the errors of `ml.images`, StoredFileMissing and StoredFileDamaged.
+    """
     key = (instance.sha256, frame)
     found = _cache.get(key)
     if found is None:
-        with instance.file.open("rb") as stream:
-            found = read_frames(stream.read(), frames=[frame - 1])[0]
+        found = read_frames(read_stored(instance), frames=[frame - 1])[0]
         _cache.put(key, found)
     return found
 
@@ -62,10 +65,9 @@ def read_frame(instance: Instance, frame: int = 1) -> Frame:
 def iter_frames(instance: Instance) -> Iterator[Frame]:
     """Decode the frames of a stored image in order, a few at a time; nothing is kept.
 
-    Raises the errors of `ml.images`.
+    Raises the errors of `ml.images`, StoredFileMissing and StoredFileDamaged.
     """
-    with instance.file.open("rb") as stream:
-        content = stream.read()
+    content = read_stored(instance)
     for first in range(0, instance.number_of_frames, FRAMES_AT_A_TIME):
         last = min(first + FRAMES_AT_A_TIME, instance.number_of_frames)
         yield from read_frames(content, frames=range(first, last))
@@ -76,7 +78,7 @@ def render_png(
 ) -> bytes:
     """Draw one frame, counted from 1, with the given (center, width) or else its own window.
 
-    Raises NothingToShow and NoSuchFrame.
+    Raises NothingToShow, NoSuchFrame, StoredFileMissing and StoredFileDamaged.
     """
     center, width = window or (None, None)
     try:

@@ -3,9 +3,11 @@
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.db import models
-from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from accounts.roles import Verb
 
@@ -13,11 +15,13 @@ if TYPE_CHECKING:
     from accounts.models import User
     from records.models import (  # noqa: F401 - in strings
         Instance,
+        LegalHold,
         Patient,
         Series,
         Study,
         Submission,
         SubmissionFile,
+        UnreferencedFile,
     )
 
 
@@ -25,8 +29,49 @@ class StudyQuerySet(models.QuerySet["Study"]):
     """Reads of studies."""
 
     def visible_to(self, user: "User") -> "StudyQuerySet":
-        """Studies of the departments in which `user` may look at studies."""
-        return self.filter(department__in=user.department_ids_for(Verb.STUDY_VIEW))
+        """Studies of the departments in which `user` may look at studies; no deleted ones."""
+        return self.kept().filter(department__in=user.department_ids_for(Verb.STUDY_VIEW))
+
+    def kept(self) -> "StudyQuerySet":
+        """Studies that nobody has deleted."""
+        return self.filter(deleted_at__isnull=True)
+
+    def restorable_by(self, user: "User") -> "StudyQuerySet":
+        """Deleted studies whose files are still there, where `user` may delete and restore."""
+        return self.restorable().filter(department__in=user.department_ids_for(Verb.STUDY_DELETE))
+
+    def with_holds(self) -> "StudyQuerySet":
+        """Add `is_held`: whether a legal hold stands."""
+        from records.models import LegalHold  # the models import this module
+
+        return self.annotate(is_held=Exists(LegalHold.objects.standing(study=OuterRef("pk"))))
+
+    def expired(self, *, before: dt.datetime) -> "StudyQuerySet":
+        """Studies deleted before a moment, with no hold on them: their files may go."""
+        deleted = self.restorable().filter(deleted_at__lt=before)
+        return deleted.with_holds().filter(is_held=False).order_by("deleted_at")
+
+    def past_retention(self) -> "StudyQuerySet":
+        """Kept studies done (else received) more than RETENTION_YEARS ago that nothing holds.
+
+        None where studies are kept for ever.
+        """
+        if not settings.RETENTION_YEARS:
+            return self.none()
+        day = _years_before(timezone.localdate(), settings.RETENTION_YEARS)
+        undated = Q(study_date__isnull=True, received_at__date__lt=day)
+        old = self.kept().filter(Q(study_date__lt=day) | undated)
+        return old.with_holds().filter(is_held=False).order_by("received_at", "id")
+
+    def restorable(self) -> "StudyQuerySet":
+        """Deleted studies whose files are still there."""
+        return self.filter(deleted_at__isnull=False, purged_at__isnull=True)
+
+    def named(self, given: str) -> "StudyQuerySet":
+        """Studies of this Study Instance UID or accession number, deleted ones included."""
+        return self.filter(
+            Q(study_instance_uid=given) | Q(accession_number=given), purged_at__isnull=True
+        )
 
     def matching(self, text: str) -> "StudyQuerySet":
         """Studies whose patient, accession number, description or UID matches `text`."""
@@ -63,7 +108,7 @@ class StudyQuerySet(models.QuerySet["Study"]):
         from records.models import SubmissionFile  # the models import this module
 
         sending = SubmissionFile.objects.filter(study=OuterRef("pk"), submission__state="receiving")
-        return self.filter(~Exists(sending), state="open", last_received_at__lte=since)
+        return self.kept().filter(~Exists(sending), state="open", last_received_at__lte=since)
 
     def with_listing(self) -> "StudyQuerySet":
         """Fetch what a list row shows."""
@@ -77,7 +122,7 @@ class PatientQuerySet(models.QuerySet["Patient"]):
         """Patients with a study in a department in which `user` may look at patients."""
         from records.models import Study  # the models import this module
 
-        studies = Study.objects.filter(
+        studies = Study.objects.kept().filter(
             patient=OuterRef("pk"), department__in=user.department_ids_for(Verb.PATIENT_VIEW)
         )
         return self.filter(Exists(studies))
@@ -99,9 +144,13 @@ class PatientQuerySet(models.QuerySet["Patient"]):
         """
         from records.models import Study  # the models import this module
 
-        seen = Study.objects.filter(
-            patient=OuterRef("pk"), department__in=user.department_ids_for(Verb.PATIENT_VIEW)
-        ).order_by()
+        seen = (
+            Study.objects.kept()
+            .filter(
+                patient=OuterRef("pk"), department__in=user.department_ids_for(Verb.PATIENT_VIEW)
+            )
+            .order_by()
+        )
         counted = seen.values("patient").annotate(found=models.Count("pk")).values("found")
         latest = seen.values("patient").annotate(at=models.Max("received_at")).values("at")
         return self.annotate(
@@ -114,7 +163,10 @@ class SeriesQuerySet(models.QuerySet["Series"]):
 
     def visible_to(self, user: "User") -> "SeriesQuerySet":
         """Series of visible studies."""
-        return self.filter(study__department__in=user.department_ids_for(Verb.STUDY_VIEW))
+        return self.filter(
+            study__deleted_at__isnull=True,
+            study__department__in=user.department_ids_for(Verb.STUDY_VIEW),
+        )
 
     def with_counts(self) -> "SeriesQuerySet":
         """Add `image_count`, the number of instances that can be looked at."""
@@ -127,7 +179,10 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
 
     def visible_to(self, user: "User") -> "InstanceQuerySet":
         """Instances of visible studies."""
-        return self.filter(series__study__department__in=user.department_ids_for(Verb.STUDY_VIEW))
+        return self.filter(
+            series__study__deleted_at__isnull=True,
+            series__study__department__in=user.department_ids_for(Verb.STUDY_VIEW),
+        )
 
     def of_study(self, study: "Study") -> "InstanceQuerySet":
         """The instances of one study, in reading order."""
@@ -142,6 +197,29 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
     def classifiable(self) -> "InstanceQuerySet":
         """Those a network may be shown."""
         return self.filter(number_of_frames__gt=0, exclusion="")
+
+    def stored(self) -> "InstanceQuerySet":
+        """Those with a file: all but those of destroyed studies."""
+        return self.exclude(file="")
+
+    def damaged(self) -> "InstanceQuerySet":
+        """Those whose file was found altered or missing when it was last read."""
+        return self.exclude(damage="")
+
+    def unchecked_since(self, moment: dt.datetime) -> "InstanceQuerySet":
+        """Stored ones that were not read since `moment`, never read ones first."""
+        due = self.stored().filter(Q(checked_at__isnull=True) | Q(checked_at__lt=moment))
+        return due.order_by(F("checked_at").asc(nulls_first=True), "pk")
+
+    def totals(self) -> dict[str, Any]:
+        """How many files of how many bytes are stored, how many were never read, since when."""
+        return self.stored().aggregate(
+            files=models.Count("pk"),
+            size_bytes=Coalesce(models.Sum("size_bytes"), 0),
+            never_checked=models.Count("pk", filter=Q(checked_at__isnull=True)),
+            oldest_check_at=models.Min("checked_at"),
+            damaged=models.Count("pk", filter=~Q(damage="")),
+        )
 
 
 class SubmissionQuerySet(models.QuerySet["Submission"]):
@@ -173,3 +251,42 @@ class SubmissionFileQuerySet(models.QuerySet["SubmissionFile"]):
     def with_targets(self) -> "SubmissionFileQuerySet":
         """Fetch the study of each verdict."""
         return self.select_related("study", "instance")
+
+
+class LegalHoldQuerySet(models.QuerySet["LegalHold"]):
+    """Reads of legal holds."""
+
+    def standing(self, **wanted: Any) -> "LegalHoldQuerySet":
+        """Those that nobody has lifted."""
+        return self.filter(lifted_at__isnull=True, **wanted)
+
+    def visible_to(self, user: "User") -> "LegalHoldQuerySet":
+        """All for those who may place them, none for the others."""
+        return self if user.has_verb(Verb.STUDY_HOLD) else self.none()
+
+    def with_listing(self) -> "LegalHoldQuerySet":
+        """Fetch what a list row shows."""
+        return self.select_related("study", "placed_by", "lifted_by")
+
+
+class UnreferencedFileQuerySet(models.QuerySet["UnreferencedFile"]):
+    """Reads of files that no row points to."""
+
+    def due(self, *, now: dt.datetime) -> "UnreferencedFileQuerySet":
+        """Those that may be removed now."""
+        return self.filter(due_at__lte=now)
+
+    def totals(self) -> dict[str, Any]:
+        """How many there are, of how many bytes, and when the first goes."""
+        return self.aggregate(
+            files=models.Count("pk"),
+            size_bytes=Coalesce(models.Sum("size_bytes"), 0),
+            next_due_at=models.Min("due_at"),
+        )
+
+
+def _years_before(day: dt.date, years: int) -> dt.date:
+    try:
+        return day.replace(year=day.year - years)
+    except ValueError:  # the 29th of February
+        return day.replace(year=day.year - years, day=28)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from records.views import images, patients, studies, submissions
+from records.views import images, keeping, patients, studies, submissions
 
 app_name = "records"
 
@@ -30,6 +30,20 @@ urlpatterns = [
     ),
     path("studies/", studies.StudyListView.as_view(), name="study-list"),
     path("studies/<uuid:pk>/", studies.StudyDetailView.as_view(), name="study-detail"),
+    path("studies/<uuid:pk>/delete/", keeping.StudyDeleteView.as_view(), name="study-delete"),
+    path(
+        "deleted-studies/",
+        keeping.DeletedStudyListView.as_view(),
+        name="deleted-study-list",
+    ),
+    path(
+        "deleted-studies/<uuid:pk>/restore/",
+        keeping.StudyRestoreView.as_view(),
+        name="study-restore",
+    ),
+    path("holds/", keeping.HoldListView.as_view(), name="hold-list"),
+    path("holds/<uuid:pk>/lift/", keeping.HoldLiftView.as_view(), name="hold-lift"),
+    path("storage/", keeping.StorageView.as_view(), name="storage"),
     path("patients/", patients.PatientListView.as_view(), name="patient-list"),
     path("patients/<uuid:pk>/", patients.PatientDetailView.as_view(), name="patient-detail"),
     path(

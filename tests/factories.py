@@ -81,7 +81,7 @@ def make_study(
 def make_instance(*, series: Series, content: bytes, **fields: Any) -> Instance:
     """One stored image of 8 x 8 pixels by its row; `content` is what the file holds."""
     uid = generate_uid()
-    digest = hashlib.sha256(content + uid.encode()).hexdigest()
+    digest = hashlib.sha256(content).hexdigest()
     instance = Instance(
         series=series,
         sop_instance_uid=uid,

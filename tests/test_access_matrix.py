@@ -18,8 +18,8 @@ from accounts.models import AuditEvent, Department, User
 from accounts.roles import ROLE_VERBS, Role, Verb
 from accounts.services import issue_token
 from classifier.models import Classification, Explanation
-from records.models import Instance, Origin, Study
-from records.services import open_submission
+from records.models import Instance, LegalHold, Origin, Study
+from records.services import delete_study, hold_study, open_submission
 from tests import factories
 
 PUBLIC = "public"
@@ -35,6 +35,8 @@ class World:
     department: Department
     user: User
     study: Study
+    deleted_study: Study
+    hold: LegalHold
     instance: Instance
     classification: Classification
     submission_id: Any
@@ -45,6 +47,8 @@ Target = Callable[[World], dict[str, Any]]
 
 TARGETS: dict[str, Target] = {
     "study": lambda world: {"pk": world.study.pk},
+    "deleted study": lambda world: {"pk": world.deleted_study.pk},
+    "hold": lambda world: {"pk": world.hold.pk},
     "patient": lambda world: {"pk": world.study.patient_id},
     "instance": lambda world: {"pk": world.instance.pk},
     "frame": lambda world: {"pk": world.instance.pk, "frame": 1},
@@ -65,6 +69,7 @@ TARGETS: dict[str, Target] = {
 }
 WITHIN_A_DEPARTMENT = {
     "study",
+    "deleted study",
     "patient",
     "instance",
     "frame",
@@ -117,6 +122,16 @@ RULES: list[Rule] = [
     ("records:study-list", "get", Verb.STUDY_VIEW, ""),
     ("records:study-list", "post", Verb.STUDY_VIEW, ""),
     ("records:study-detail", "get", Verb.STUDY_VIEW, "study"),
+    ("records:study-delete", "get", Verb.STUDY_DELETE, "study"),
+    ("records:study-delete", "post", Verb.STUDY_DELETE, "study"),
+    ("records:deleted-study-list", "get", Verb.STUDY_DELETE, ""),
+    ("records:deleted-study-list", "post", Verb.STUDY_DELETE, ""),
+    ("records:study-restore", "post", Verb.STUDY_DELETE, "deleted study"),
+    ("records:hold-list", "get", Verb.STUDY_HOLD, ""),
+    ("records:hold-list", "post", Verb.STUDY_HOLD, ""),
+    ("records:hold-lift", "get", Verb.STUDY_HOLD, "hold"),
+    ("records:hold-lift", "post", Verb.STUDY_HOLD, "hold"),
+    ("records:storage", "get", Verb.STUDY_HOLD, ""),
     ("records:patient-list", "get", Verb.PATIENT_VIEW, ""),
     ("records:patient-list", "post", Verb.PATIENT_VIEW, ""),
     ("records:patient-detail", "get", Verb.PATIENT_VIEW, "patient"),
@@ -150,6 +165,13 @@ RULES: list[Rule] = [
     ("api-patient-detail", "get", Verb.PATIENT_VIEW, "patient"),
     ("api-study-list", "get", Verb.STUDY_VIEW, ""),
     ("api-study-detail", "get", Verb.STUDY_VIEW, "study"),
+    ("api-study-detail", "delete", Verb.STUDY_DELETE, "study"),
+    ("api-deleted-study-list", "get", Verb.STUDY_DELETE, ""),
+    ("api-deleted-study-restore", "post", Verb.STUDY_DELETE, "deleted study"),
+    ("api-hold-list", "get", Verb.STUDY_HOLD, ""),
+    ("api-hold-list", "post", Verb.STUDY_HOLD, ""),
+    ("api-hold-lift", "post", Verb.STUDY_HOLD, "hold"),
+    ("api-storage", "get", Verb.STUDY_HOLD, ""),
     ("api-instance-list", "get", Verb.STUDY_VIEW, ""),
     ("api-instance-detail", "get", Verb.STUDY_VIEW, "instance"),
     ("api-instance-file", "get", Verb.STUDY_VIEW, "instance"),
@@ -187,6 +209,9 @@ def make_world(db: None) -> Callable[..., World]:
         user = factories.make_user(*roles, department=department)
         sender = factories.make_user(Role.TECHNICIAN, department=department)
         study = factories.make_study(department=department, content=IMAGE)
+        deleted = factories.make_study(department=department)
+        delete_study(actor=None, study=deleted, reason="Sent by mistake")
+        (hold,) = hold_study(actor=None, given=study.study_instance_uid, reason="Case 4")
         instance = study.series.get().instances.get()
         version = factories.make_model_version()
         row = Classification.objects.create(
@@ -204,7 +229,7 @@ def make_world(db: None) -> Callable[..., World]:
         )
         submission = open_submission(actor=sender, department=department, origin=Origin.WEB)
         token, _ = issue_token(actor=user, user=user, name="own", days=1)
-        return World(department, user, study, instance, row, submission.pk, token.pk)
+        return World(department, user, study, deleted, hold, instance, row, submission.pk, token.pk)
 
     return make
 
@@ -266,11 +291,18 @@ def test_other_departments_are_out_of_sight(make_world, client, rule, role):
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize(
     "name",
-    ["records:study-list", "records:patient-list", "classifier:worklist", "home"],
+    [
+        "records:study-list",
+        "records:deleted-study-list",
+        "records:patient-list",
+        "classifier:worklist",
+        "home",
+    ],
 )
 def test_lists_hold_nothing_of_other_departments(make_world, client, name, role):
     other = make_world(Role.TECHNICIAN)
     client.force_login(make_world(role).user)
     page = client.get(reverse(name)).content.decode()
-    assert other.study.patient.display_name not in page
-    assert str(other.study.pk) not in page
+    for study in (other.study, other.deleted_study):
+        assert study.patient.display_name not in page
+        assert str(study.pk) not in page

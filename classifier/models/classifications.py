@@ -98,7 +98,7 @@ class Classification(models.Model):
       └─lease expired─┘  └──fail──────▶ FAILED                    UNINTERPRETABLE
     any of them but a reviewed one ─late image or run again─▶ SUPERSEDED
     RUNNING as UNROUTED ─route─▶ RUNNING as the task that the images are for
-    QUEUED ─study withdrawn─▶ CANCELLED
+    QUEUED | RUNNING ─study deleted─▶ CANCELLED ─study restored─▶ QUEUED
     ```
 
     A worker holds a row by lease: `lease_expires_at` and the fencing number `fence`,

@@ -6,10 +6,11 @@ from typing import Any
 from django.db import transaction
 
 from accounts.audit import record_event
+from accounts.errors import NotYourDepartment
 from accounts.models import Action, User
 from accounts.roles import Verb
 from classifier.doorbell import ring
-from classifier.errors import NotRerunnable, NotStatable, NotYourDepartment
+from classifier.errors import NotRerunnable, NotStatable
 from classifier.models import (
     UNROUTED,
     Abstention,

@@ -3,6 +3,7 @@
 from django.db import transaction
 
 from accounts.audit import record_event
+from accounts.errors import NotYourDepartment
 from accounts.models import Action, User
 from accounts.roles import Verb
 from classifier import errors
@@ -44,7 +45,7 @@ def review_classification(
         .get(pk=classification.pk)
     )
     if not actor.has_verb_in(Verb.REVIEW_CREATE, row.study.department_id):
-        raise errors.NotYourDepartment
+        raise NotYourDepartment
     if not row.is_reviewable:
         raise errors.NotReviewable(state=row.get_state_display())
     label = _label_decided(row, decision=Decision(decision), label=label)

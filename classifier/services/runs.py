@@ -29,6 +29,7 @@ from classifier.models import (
     ModelVersion,
 )
 from classifier.querysets import ClassificationQuerySet
+from classifier.services.withdrawals import cancel_withdrawn, resume_restored
 from records.models import Study
 
 logger = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ def claim_classification(*, classification_id: str, worker: str) -> Claim | None
     row = (
         Classification.objects.select_for_update(skip_locked=True, of=("self",))
         .select_related("study")
+        .of_kept_studies()
         .filter(pk=classification_id, state=ClassificationState.QUEUED)
         .first()
     )
@@ -225,10 +227,16 @@ def release_classification(*, claim: Claim, reference: str) -> bool:
 
 
 def sweep_classifications() -> dict[str, int]:
-    """Take back rows whose worker is gone, and ring again for rows that nobody came for."""
+    """Take back rows whose worker is gone, and ring again for rows that nobody came for.
+
+    What waits for a deleted study is cancelled, and what was cancelled so of a study that has
+    been restored since is queued again.
+    """
+    cancelled = cancel_withdrawn()
+    resumed = resume_restored()
     requeued = _requeue_expired()
     rung = _ring_unanswered()
-    return {"requeued": requeued, "rung": rung}
+    return {"cancelled": cancelled, "resumed": resumed, "requeued": requeued, "rung": rung}
 
 
 @transaction.atomic

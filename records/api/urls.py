@@ -3,12 +3,17 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from records.api import views
+from records.api import keeping, views
 
 router = SimpleRouter(use_regex_path=False)
 router.register("submissions", views.SubmissionViewSet, basename="api-submission")
 router.register("patients", views.PatientViewSet, basename="api-patient")
 router.register("studies", views.StudyViewSet, basename="api-study")
 router.register("instances", views.InstanceViewSet, basename="api-instance")
+router.register("deleted-studies", keeping.DeletedStudyViewSet, basename="api-deleted-study")
+router.register("holds", keeping.HoldViewSet, basename="api-hold")
 
-urlpatterns = [path("", include(router.urls))]
+urlpatterns = [
+    path("", include(router.urls)),
+    path("storage/", keeping.StorageView.as_view(), name="api-storage"),
+]

@@ -24,6 +24,7 @@ from records.api.filters import (
     StudyFilterSerializer,
     read_filters,
 )
+from records.api.keeping import ReasonedDeletionSchema, read_reason
 from records.api.serializers import (
     InstanceSerializer,
     NewSubmissionSerializer,
@@ -35,7 +36,7 @@ from records.api.serializers import (
 )
 from records.errors import InvalidField
 from records.models import Instance, Origin, Patient, Priority, Study, Submission
-from records.services import resolve_department, submit_study
+from records.services import delete_study, resolve_department, submit_study
 from records.views.images import file_response, find_instance, png_response
 from records.views.lists import record_list_read
 
@@ -166,6 +167,8 @@ class StudyViewSet(ReadOnlyViewSet):
     """Studies of the caller's departments."""
 
     verb = Verb.STUDY_VIEW
+    verbs: ClassVar[dict[str, Verb]] = {"destroy": Verb.STUDY_DELETE}
+    schema = ReasonedDeletionSchema()
     serializer_class = StudySerializer
     queryset = Study.objects.none()
     ordering = ("-received_at", "-id")
@@ -184,6 +187,13 @@ class StudyViewSet(ReadOnlyViewSet):
         actor = signed_in_user(request)
         record_access(action=Action.STUDY_VIEWED, actor=actor, target=study, study=study)
         return Response(StudyDetailSerializer(study).data)
+
+    @extend_schema(summary="Delete a study", responses={204: None})
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Take it out of sight, for the reason given; it can be restored for a while."""
+        study = self.get_object()
+        delete_study(actor=signed_in_user(request), study=study, reason=read_reason(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 @extend_schema_view(

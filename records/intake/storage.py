@@ -1,30 +1,28 @@
-"""Where the bytes go: temporary files beside the store, and a store named by content.
-
-A file is written whole, flushed to disk and only then renamed to its name, which is the
-SHA-256 of its bytes: a name never holds anything else, and nothing is ever overwritten.
-"""
+"""The way into the store: temporary files while there is room, then a name made from content."""
 
 import datetime as dt
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
-from django.core.files.storage import storages
+from django.conf import settings
 from django.template.defaultfilters import filesizeformat
 
-from records.errors import DiskFull, FileTooLarge
+from records.errors import DiskFull, FileTooLarge, StorageLow
+from records.stores import content_name, image_store
+from records.stores.local import make_private
+from records.stores.locks import hold_content
 
 CHUNK_BYTES = 1024 * 1024
-INCOMING = "incoming"
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-DIRECTORY_MODE = 0o700
 
 
 class Readable(Protocol):
@@ -43,13 +41,42 @@ class Spooled:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much of the disk that files come in by is free, and from where on it is too little."""
+
+    total: int
+    free: int
+    least: int
+
+    @property
+    def is_low(self) -> bool:
+        """Tell whether nothing more is taken in."""
+        return self.free < self.least
+
+
+def measure_room() -> Room:
+    """Look at the disk that files come in by; with a local store that is also where they stay."""
+    return _measure(_spool_directory())
+
+
+def check_room(size: int = 0) -> None:
+    """Refuse `size` more bytes before the disk is full, so that what runs can end in order.
+
+    Raises StorageLow.
+    """
+    _check_room(_spool_directory(), size)
+
+
 @contextmanager
 def spooled(source: Readable, *, limit: int) -> Iterator[Spooled]:
     """Copy `source` to a temporary file, gone at the end unless it was published.
 
-    Raises FileTooLarge as soon as more than `limit` bytes have come, and DiskFull.
+    Raises FileTooLarge as soon as more than `limit` bytes have come, StorageLow and DiskFull.
     """
-    path = _new_incoming()
+    directory = _spool_directory()
+    _check_room(directory, 0)
+    path = _new_file(directory)
     try:
         digest = hashlib.sha256()
         size = 0
@@ -58,27 +85,25 @@ def spooled(source: Readable, *, limit: int) -> Iterator[Spooled]:
                 size += len(chunk)
                 if size > limit:
                     raise FileTooLarge(limit=filesizeformat(limit))
+                _check_room(directory, len(chunk))
                 digest.update(chunk)
                 target.write(chunk)
-            _flush(target)
         yield Spooled(path=path, sha256=digest.hexdigest(), size=size)
     finally:
         path.unlink(missing_ok=True)
 
 
 def publish(file: Spooled) -> str:
-    """Rename a temporary file into the store and return its name there; raises DiskFull.
+    """Put a temporary file into the store and return its name there.
 
-    The same bytes may already be there: they are left, and the temporary file goes.
+    Call it inside the transaction that writes the row which points there: until that ends, nobody
+    removes the file, not even one that lay there before without a row. Raises DiskFull,
+    StoreUnavailable and ContentMismatch.
     """
-    name = f"{file.sha256[:2]}/{file.sha256[2:4]}/{file.sha256}.dcm"
-    target = Path(storages["images"].path(name))
-    if target.exists() and target.stat().st_size == file.size:
-        return name
+    name = content_name(file.sha256)
+    hold_content(file.sha256)
     with _disk_errors():
-        _make_private(target.parent)
-        file.path.replace(target)
-        _flush_directory(target.parent)
+        image_store().add(file.path, name=name, sha256=file.sha256, size=file.size)
     return name
 
 
@@ -86,45 +111,37 @@ def remove_leftovers(*, older_than: dt.timedelta) -> int:
     """Remove temporary files of processes that died; return how many."""
     oldest = time.time() - older_than.total_seconds()
     removed = 0
-    for path in _incoming_directory().iterdir():
+    for path in _spool_directory().iterdir():
         if path.stat().st_mtime < oldest:
             path.unlink(missing_ok=True)
             removed += 1
     return removed
 
 
-def _incoming_directory() -> Path:
-    directory = Path(storages["images"].path(INCOMING))
+def _check_room(directory: Path, size: int) -> None:
+    room = _measure(directory)
+    if room.free - size < room.least:
+        raise StorageLow
+
+
+def _measure(directory: Path) -> Room:
+    disk = shutil.disk_usage(directory)
+    share = disk.total * settings.INTAKE_MIN_FREE_PERCENT // 100
+    return Room(disk.total, disk.free, max(settings.INTAKE_MIN_FREE_BYTES, share))
+
+
+def _spool_directory() -> Path:
+    directory = Path(settings.INTAKE_SPOOL_DIR)
     with _disk_errors():
-        _make_private(directory)
+        make_private(directory)
     return directory
 
 
-def _make_private(directory: Path) -> None:
-    missing = [path for path in (directory, *directory.parents) if not path.exists()]
-    for path in reversed(missing):
-        path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
-
-
-def _new_incoming() -> Path:
-    directory = _incoming_directory()
+def _new_file(directory: Path) -> Path:
     with _disk_errors():
         handle, name = tempfile.mkstemp(dir=directory)
     os.close(handle)
     return Path(name)
-
-
-def _flush(target: BinaryIO) -> None:
-    target.flush()
-    os.fsync(target.fileno())
-
-
-def _flush_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

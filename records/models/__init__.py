@@ -1,6 +1,7 @@
 """The rows of the records app."""
 
-from records.models.imaging import Instance, Priority, Series, Study, StudyState
+from records.models.imaging import Damage, Instance, Priority, Series, Study, StudyState
+from records.models.keeping import LegalHold, StudyTombstone, UnreferencedFile
 from records.models.patients import Patient, Sex
 from records.models.submissions import (
     Origin,
@@ -11,7 +12,9 @@ from records.models.submissions import (
 )
 
 __all__ = [
+    "Damage",
     "Instance",
+    "LegalHold",
     "Origin",
     "Patient",
     "Priority",
@@ -19,8 +22,10 @@ __all__ = [
     "Sex",
     "Study",
     "StudyState",
+    "StudyTombstone",
     "Submission",
     "SubmissionFile",
     "SubmissionState",
+    "UnreferencedFile",
     "Verdict",
 ]

@@ -1,7 +1,9 @@
 """Studies, their series and their instances, as DICOM has them."""
 
+import datetime as dt
 import uuid
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.files.storage import Storage, storages
 from django.db import models
@@ -17,6 +19,9 @@ def image_storage() -> Storage:
     """The private storage that holds every image; a callable, so that settings decide late."""
     return storages["images"]
 
+
+REASON_LENGTH = 400
+"""Of the reason for a deletion or a legal hold: a sentence or two."""
 
 OPEN_MODALITIES = frozenset({"", "OT", "SC"})
 """Modalities (0008,0060) that say nothing of the image: missing, "other", secondary capture."""
@@ -46,6 +51,16 @@ class Study(models.Model):
     `last_received_at` is when its latest image came: a study that nobody declares to be whole
     is complete once nothing has come for a while and nobody is sending. `modalities` repeats
     what the series say, so that lists need no join.
+
+    ```
+    kept ──delete──▶ deleted ──retention ends──▶ purged
+           ◀─restore──
+    ```
+
+    Beside that, a study is kept, deleted (`deleted_at`: out of everybody's sight, all of it still
+    there) or purged (`purged_at`: its files are destroyed). The rows of a purged study stay,
+    because answers and reviews hang on them, but without identifiers: those, with the hashes,
+    are in its StudyTombstone, and the UIDs are free for the study to be sent again.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -67,6 +82,12 @@ class Study(models.Model):
     received_at = models.DateTimeField(default=timezone.now)
     last_received_at = models.DateTimeField(default=timezone.now)
     completed_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    deleted_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="studies_deleted", null=True, blank=True
+    )
+    deletion_reason = models.CharField(max_length=REASON_LENGTH, blank=True)
+    purged_at = models.DateTimeField(null=True, blank=True)
 
     objects = StudyQuerySet.as_manager()
 
@@ -84,6 +105,22 @@ class Study(models.Model):
                 condition=models.Q(state="open"),
                 name="study_open",
             ),
+            models.Index(
+                fields=("deleted_at",),
+                condition=models.Q(deleted_at__isnull=False, purged_at__isnull=True),
+                name="study_deleted",
+            ),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(deleted_at__isnull=True, deletion_reason="")
+                | (models.Q(deleted_at__isnull=False) & ~models.Q(deletion_reason="")),
+                name="study_deleted_says_why",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(purged_at__isnull=True) | models.Q(deleted_at__isnull=False),
+                name="study_purged_was_deleted",
+            ),
         )
 
     def __str__(self) -> str:
@@ -95,6 +132,11 @@ class Study(models.Model):
         return reverse("records:study-detail", args=[self.pk])
 
     @property
+    def restorable_until(self) -> dt.datetime | None:
+        """When a deleted study's files are destroyed; None for a study that is kept."""
+        return self.deleted_at + settings.RETENTION_DELETED if self.deleted_at else None
+
+    @property
     def patient_age(self) -> int | None:
         """Full years of the patient's age when the study was done."""
         return self.patient.age_on(self.study_date or timezone.localdate(self.received_at))
@@ -104,6 +146,14 @@ class Study(models.Model):
         """What the examination is, in a few words: "CR · Chest · Chest PA"."""
         parts = ["/".join(self.modalities), self.body_part.capitalize(), self.description]
         return " · ".join(part for part in parts if part) or "Study"
+
+
+class Damage(models.TextChoices):
+    """What was found when a stored file was last read."""
+
+    NONE = "", "Whole"
+    ALTERED = "altered", "Altered"
+    MISSING = "missing", "Missing"
 
 
 class Series(models.Model):
@@ -164,6 +214,7 @@ class Instance(models.Model):
     `sha256` is of the stored bytes, `source_sha256` of the bytes that were sent: they
     differ for a PNG or JPEG, which is stored as DICOM. An image that can't be
     classified says why in `exclusion` (a code) and `exclusion_reason` (a sentence).
+    `checked_at` is when the scrubber last read the file, `damage` what it found.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -188,6 +239,10 @@ class Instance(models.Model):
     window_width = models.FloatField(null=True, blank=True)
     exclusion = models.CharField(max_length=40, blank=True)
     exclusion_reason = models.CharField(max_length=300, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    damage = models.CharField(
+        max_length=10, choices=Damage.choices, blank=True, default=Damage.NONE
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = InstanceQuerySet.as_manager()
@@ -196,6 +251,13 @@ class Instance(models.Model):
         """In the order of the slices."""
 
         ordering = ("slice_position", "instance_number", "created_at", "id")
+        indexes = (
+            models.Index(models.F("checked_at").asc(nulls_first=True), name="instance_checked"),
+            models.Index(
+                fields=("series",), condition=~models.Q(damage=""), name="instance_damaged"
+            ),
+            models.Index(fields=("file",), name="instance_file"),
+        )
 
     def __str__(self) -> str:
         """Return the UID."""

@@ -1,7 +1,10 @@
 """Everything that writes records: the one way in for files, and what ends a submission."""
 
 from records.intake.declared import DeclaredFields
+from records.services.holds import hold_study, lift_hold
 from records.services.receiving import receive_file
+from records.services.retention import apply_retention, delete_study, restore_study
+from records.services.storage import scrub_storage, sweep_storage
 from records.services.studies import complete_idle_studies, complete_study, state_kind
 from records.services.submissions import (
     close_submission,
@@ -13,13 +16,20 @@ from records.services.submissions import (
 
 __all__ = [
     "DeclaredFields",
+    "apply_retention",
     "close_submission",
     "complete_idle_studies",
     "complete_study",
+    "delete_study",
+    "hold_study",
+    "lift_hold",
     "open_submission",
     "receive_file",
     "resolve_department",
+    "restore_study",
+    "scrub_storage",
     "state_kind",
     "submit_study",
+    "sweep_storage",
     "sweep_submissions",
 ]

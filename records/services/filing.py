@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 
 from accounts.models import User
 from records.errors import (
     HeldByOtherDepartment,
     SeriesStudyMismatch,
+    StudyDeleted,
     SubmissionEnded,
     UidConflict,
 )
@@ -47,7 +50,7 @@ class ReceivedObject:
 def find_held(submission: Submission, *, sop_instance_uid: str, sha256: str) -> Instance | None:
     """Return the instance if these very bytes are held already.
 
-    Raises HeldByOtherDepartment, and UidConflict for other bytes under the same UID.
+    Raises HeldByOtherDepartment, StudyDeleted, and UidConflict for other bytes under the same UID.
     """
     held = (
         Instance.objects.select_related("series__study")
@@ -59,9 +62,23 @@ def find_held(submission: Submission, *, sop_instance_uid: str, sha256: str) -> 
     study = held.series.study
     if study.department_id != submission.department_id:
         raise HeldByOtherDepartment
+    check_not_deleted(study)
     if sha256 not in (held.source_sha256, held.sha256):
         raise UidConflict(study=study, held_sha256=held.source_sha256, received_sha256=sha256)
     return held
+
+
+def check_not_deleted(study: Study) -> None:
+    """Refuse to add to a study that somebody deleted: it has to be restored first.
+
+    A study that was destroyed has given up its UIDs, so what comes after that is a new study.
+    """
+    if study.deleted_at is not None:
+        raise StudyDeleted(
+            study=study,
+            day=date_format(localtime(study.deleted_at), "j M Y"),
+            until=date_format(localtime(study.restorable_until), "j M Y"),
+        )
 
 
 def file_object(
@@ -144,6 +161,7 @@ def _lock_study(
         study = locking.get(study_instance_uid=uid)
     if study.department_id != submission.department_id:
         raise HeldByOtherDepartment
+    check_not_deleted(study)
     return study
 
 

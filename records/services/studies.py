@@ -17,12 +17,12 @@ logger = logging.getLogger(__name__)
 
 @transaction.atomic
 def complete_study(*, actor: User | None, study: Study) -> Study:
-    """Declare that no more images are expected; a study that is complete stays as it is.
+    """Declare that no more images are expected; one complete, or deleted, stays as it is.
 
     Whoever listens to `study_completed` works in the same transaction.
     """
     study = Study.objects.select_for_update(no_key=True).get(pk=study.pk)
-    if study.state == StudyState.COMPLETE:
+    if study.state == StudyState.COMPLETE or study.deleted_at is not None:
         return study
     study.state = StudyState.COMPLETE
     study.completed_at = timezone.now()

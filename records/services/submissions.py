@@ -16,7 +16,7 @@ from accounts.models import Action, Department, User
 from accounts.roles import Verb
 from records.errors import HARMLESS_CODES, DepartmentRequired, DepartmentUnknown
 from records.intake.declared import DeclaredFields, check_declared
-from records.intake.storage import Readable, remove_leftovers
+from records.intake.storage import Readable, check_room, remove_leftovers
 from records.models import (
     Origin,
     Priority,
@@ -72,10 +72,12 @@ def open_submission(
 ) -> Submission:
     """Start a batch of files for one department; `actor` is None for the system itself.
 
-    Raises DepartmentRequired, DepartmentUnknown and InvalidField.
+    Raises DepartmentRequired, DepartmentUnknown and InvalidField, and StorageLow before anybody
+    has sent a byte for nothing.
     """
     if department is None:
         raise DepartmentRequired
+    check_room()
     declared = check_declared(declared or DeclaredFields())
     submission = Submission(
         department=department,

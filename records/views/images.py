@@ -17,6 +17,7 @@ from accounts.roles import Verb
 from records.errors import WindowInvalid
 from records.models import Instance
 from records.pixels import render_png
+from records.stored import open_stored
 
 PRIVATE = "private, max-age=300"
 
@@ -32,8 +33,7 @@ class FramePngView(VerbRequiredMixin, View):
         try:
             return png_response(signed_in_user(request), instance, frame, request.GET)
         except KnownError as error:
-            words = f"{error.message} {error.action}"
-            return HttpResponse(words, content_type="text/plain", status=error.status)
+            return _refusal(error)
 
 
 class InstanceFileView(VerbRequiredMixin, View):
@@ -42,9 +42,12 @@ class InstanceFileView(VerbRequiredMixin, View):
     verb = Verb.STUDY_VIEW
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
-        """Stream it."""
+        """Stream it; what can't be handed out says why in plain words."""
         user = signed_in_user(request)
-        return file_response(user, find_instance(user, pk))
+        try:
+            return file_response(user, find_instance(user, pk))
+        except KnownError as error:
+            return _refusal(error)
 
 
 def find_instance(user: User, pk: UUID) -> Instance:
@@ -64,16 +67,25 @@ def png_response(
 
 
 def file_response(user: User, instance: Instance) -> FileResponse:
-    """Stream a stored file under its UID: the sender's name for it may hold a patient's."""
+    """Stream a stored file under its UID: the sender's name for it may hold a patient's.
+
+    Raises StoredFileMissing and StoredFileDamaged.
+    """
+    content = open_stored(instance)
     record_access(
         action=Action.IMAGE_DOWNLOADED, actor=user, target=instance, study=instance.series.study
     )
     return FileResponse(
-        instance.file.open("rb"),
+        content,
         as_attachment=True,
         filename=f"{instance.sop_instance_uid}.dcm",
         content_type="application/dicom",
     )
+
+
+def _refusal(error: KnownError) -> HttpResponse:
+    words = f"{error.message} {error.action}"
+    return HttpResponse(words, content_type="text/plain", status=error.status)
 
 
 def read_window(params: Mapping[str, str]) -> tuple[float, float] | None:

@@ -56,7 +56,7 @@ class StudyDetailView(VerbRequiredMixin, View):
         """Draw the page."""
         user = signed_in_user(request)
         visible = Study.objects.visible_to(user)
-        study = get_object_or_404(visible.with_listing(), pk=pk)
+        study = get_object_or_404(visible.with_listing().with_holds(), pk=pk)
         record_access(action=Action.STUDY_VIEWED, actor=user, target=study, study=study)
         instances = list(Instance.objects.of_study(study))
         priors = visible.filter(patient=study.patient_id).exclude(pk=study.pk)
@@ -67,6 +67,8 @@ class StudyDetailView(VerbRequiredMixin, View):
             "priors": priors.with_listing()[:PRIORS_SHOWN],
             "timeline": events.order_by("-id")[:EVENTS_SHOWN],
             "excluded": [row for row in instances if row.exclusion][:EXCLUDED_SHOWN],
+            "damaged": [row for row in instances if row.damage],
+            "may_delete": user.has_verb_in(Verb.STUDY_DELETE, study.department_id),
             "viewer": _viewer_of(instances),
         }
         return render(request, "records/study_detail.html", context)

@@ -17,6 +17,7 @@ from accounts.errors import KnownError
 from accounts.roles import Verb
 from records.errors import InvalidField, RequestTooLarge
 from records.forms import SubmitForm
+from records.intake.storage import check_room
 from records.models import (
     Origin,
     Priority,
@@ -66,9 +67,11 @@ class UploaderView(VerbRequiredMixin, View):
         try:
             return super().dispatch(request, *args, **kwargs)
         except KnownError as error:
+            waiting = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
             return JsonResponse(
                 {"code": error.code, "message": error.message, "action": error.action},
                 status=error.status,
+                headers=waiting,
             )
 
 
@@ -107,6 +110,7 @@ class SubmissionFileCreateView(UploaderView):
         upload = request.FILES.get("file")
         if not isinstance(upload, UploadedFile):
             raise InvalidField(field="file", label="File", problem="no file came with the request.")
+        check_room(upload.size or 0)
         files = receive_file(
             actor=user, submission=submission, name=upload.name or "", stream=upload
         )
@@ -156,7 +160,9 @@ class SubmissionDetailView(VerbRequiredMixin, View):
 
 
 def _studies_of(submission: Submission) -> Any:
-    return Study.objects.filter(pk__in=submission.files.values("study")).order_by("received_at")
+    return (
+        Study.objects.kept().filter(pk__in=submission.files.values("study")).order_by("received_at")
+    )
 
 
 def _addresses(submission: Submission) -> dict[str, str]:

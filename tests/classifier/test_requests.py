@@ -3,9 +3,10 @@
 import pytest
 from django.db import connection
 
+from accounts.errors import NotYourDepartment
 from accounts.models import Action, AuditEvent, User
 from accounts.roles import Role
-from classifier.errors import NotRerunnable, NotYourDepartment
+from classifier.errors import NotRerunnable
 from classifier.models import Classification
 from classifier.services import runs
 from classifier.services.requests import request_classifications, rerun_classification

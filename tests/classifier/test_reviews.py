@@ -3,6 +3,7 @@
 import pytest
 from django.db import DatabaseError
 
+from accounts.errors import NotYourDepartment
 from accounts.models import Action, AuditEvent
 from accounts.roles import Role
 from classifier import errors
@@ -78,12 +79,12 @@ def test_review_classification_refuses_a_second_decision(reviewer, answered):
 
 def test_review_classification_refuses_a_reviewer_of_another_department(answered):
     stranger = factories.make_user(Role.REVIEWER)
-    with pytest.raises(errors.NotYourDepartment):
+    with pytest.raises(NotYourDepartment):
         decide(stranger, answered, decision="confirm")
 
 
 def test_review_classification_refuses_a_technician(technician, answered):
-    with pytest.raises(errors.NotYourDepartment):
+    with pytest.raises(NotYourDepartment):
         decide(technician, answered, decision="confirm")
 
 

@@ -9,10 +9,11 @@ import pydicom
 import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 
+from accounts.errors import NotYourDepartment
 from accounts.models import Action, AuditEvent
 from accounts.roles import Role
 from classifier import tasks
-from classifier.errors import NotRerunnable, NotStatable, NotYourDepartment
+from classifier.errors import NotRerunnable, NotStatable
 from classifier.models import Abstention, Classification, Deployment, ModelVersion
 from classifier.models.classifications import CHOSEN_SENTENCE
 from classifier.routing import tasks_to_state

@@ -1,16 +1,21 @@
-"""People, departments and a short way of sending files."""
+"""People, departments, a short way of sending files, and stores of both kinds for them."""
 
 import io
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from django.core.files.storage import Storage, storages
 
 from accounts.models import Department, User
 from accounts.roles import Role
-from records.models import Submission, SubmissionFile
+from records.models import Instance, Submission, SubmissionFile
 from records.services import DeclaredFields, submit_study
 from tests.factories import make_department, make_user
+from tests.records.buckets import KEYS, REGION, s3_service
 
 Send = Callable[..., Submission]
 
@@ -52,3 +57,70 @@ def send_one(send: Send) -> Callable[..., SubmissionFile]:
         return send((name, content), **options).files.get()
 
     return _send_one
+
+
+@pytest.fixture(scope="session")
+def s3_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where an S3 service answers."""
+    with s3_service(tmp_path_factory.mktemp("s3")) as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(s3_address: str) -> Any:
+    """A bucket of the test's own, as the service itself shows it."""
+    service = boto3.resource(
+        "s3",
+        endpoint_url=s3_address,
+        region_name=REGION,
+        aws_access_key_id=KEYS["access_key"],
+        aws_secret_access_key=KEYS["secret_key"],
+    )
+    return service.create_bucket(
+        Bucket=f"images-{uuid.uuid4().hex}",
+        CreateBucketConfiguration={"LocationConstraint": REGION},
+    )
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest) -> Storage:
+    """The store that the test is parametrised with: "local" or "s3"; a store of its own."""
+    name = f"{request.param}_store"
+    found: Storage = request.getfixturevalue(name)
+    return found
+
+
+@pytest.fixture
+def local_store(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    backend = "records.stores.local.LocalStore"
+    return _use_store(settings, monkeypatch, tmp_path, backend, {"location": tmp_path / "images"})
+
+
+@pytest.fixture
+def s3_store(
+    bucket: Any, s3_address: str, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> Storage:
+    options = KEYS | {
+        "bucket_name": bucket.name,
+        "endpoint_url": s3_address,
+        "region_name": REGION,
+        "location": "hospital",
+        "addressing_style": "path",
+        "object_parameters": {"ServerSideEncryption": "AES256"},
+        "file_overwrite": False,
+    }
+    return _use_store(settings, monkeypatch, tmp_path, "records.stores.s3.S3Store", options)
+
+
+def _use_store(
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    backend: str,
+    options: dict[str, Any],
+) -> Storage:
+    settings.STORAGES = settings.STORAGES | {"images": {"BACKEND": backend, "OPTIONS": options}}
+    settings.INTAKE_SPOOL_DIR = tmp_path / "incoming"
+    # A field asks for its storage once, when its model is loaded.
+    monkeypatch.setattr(Instance._meta.get_field("file"), "storage", storages["images"])
+    return storages["images"]

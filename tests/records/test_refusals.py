@@ -2,6 +2,8 @@
 
 import errno
 import io
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -237,12 +239,13 @@ def test_more_files_than_a_batch_may_have_are_refused(send, settings):
     assert codes == ["stored", "stored", "too_many_files"]
 
 
-@pytest.mark.parametrize("place", ["_flush", "_flush_directory"])
-def test_full_disk_is_told_and_leaves_no_row(send_one, monkeypatch, place):
-    def fail(*args):
-        raise OSError(errno.ENOSPC, "No space left on device")
+@pytest.mark.parametrize("is_full_for", [stat.S_ISREG, stat.S_ISDIR], ids=["file", "directory"])
+def test_full_disk_is_told_and_leaves_no_row(send_one, monkeypatch, is_full_for):
+    def fail(handle):
+        if is_full_for(os.fstat(handle).st_mode):
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(storage, place, fail)
+    monkeypatch.setattr(os, "fsync", fail)
 
     assert send_one(make_dicom()).code == "disk_full"
     assert not Instance.objects.exists()

@@ -1,0 +1,19 @@
+"""`manage.py sweep_storage`: look through the whole store for files that no record points to."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from records.services import sweep_storage
+from records.stores import PREFIXES
+
+
+class Command(BaseCommand):
+    """Does at once what the task does in a day."""
+
+    help = "Note the files that no record points to, and remove those noted long enough ago."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Walk and count."""
+        done = sweep_storage(prefixes=PREFIXES)
+        self.stdout.write(f"{done.removed} files removed, {done.found} wait without a record.")

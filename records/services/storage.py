@@ -1,0 +1,237 @@
+"""Looking after stored files: read again and compared, and removed once nobody points to them."""
+
+import datetime as dt
+import hashlib
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.db import transaction
+from django.db.models import FileField
+from django.utils import timezone
+
+from accounts.audit import record_event
+from accounts.models import Action, Outcome, User
+from records.errors import StoredFileMissing
+from records.intake.storage import measure_room
+from records.models import Damage, Instance, Study, UnreferencedFile
+from records.models.imaging import image_storage
+from records.stored import open_file
+from records.stores import PREFIXES, Listed, content_of, image_store
+from records.stores.locks import own_content
+
+logger = logging.getLogger(__name__)
+
+CHUNK_BYTES = 1024 * 1024
+BATCH = 500
+SLICE_SECONDS = 300
+"""How long a slice of the store is the one that is walked: 256 of them are under a day."""
+REMOVED_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Scrubbed:
+    """What a run of the scrubber read and found."""
+
+    checked: int = 0
+    size_bytes: int = 0
+    damaged: int = 0
+    recovered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a walk found that no row points to, and what was removed."""
+
+    found: int = 0
+    removed: int = 0
+    removed_bytes: int = 0
+
+
+def scrub_storage(
+    *, actor: User | None = None, seconds: float | None = None, everything: bool = False
+) -> Scrubbed:
+    """Read stored files, those longest unread first, and note which are not what they were.
+
+    Stops after `seconds`. Files read within STORAGE_SCRUB_EVERY are passed over, unless
+    `everything` is asked for. What is found is noted and never repaired. A run that was asked for,
+    or that finds a damaged file whole again, is an event of its own.
+    """
+    started = timezone.now()
+    since = started if everything else started - settings.STORAGE_SCRUB_EVERY
+    ends = time.monotonic() + seconds if seconds is not None else None
+    done = Scrubbed()
+    for instance in _unchecked(since):
+        damage = _scrub(instance)
+        done = Scrubbed(
+            checked=done.checked + 1,
+            size_bytes=done.size_bytes + instance.size_bytes,
+            damaged=done.damaged + (damage != Damage.NONE),
+            recovered=done.recovered + (damage == Damage.NONE and bool(instance.damage)),
+        )
+        if ends is not None and time.monotonic() >= ends:
+            break
+    if everything or done.recovered:
+        _record_check(actor, done)
+    return done
+
+
+def sweep_storage(*, prefixes: Iterable[str] | None = None) -> Swept:
+    """Note the files that no row points to, and remove those noted long enough ago.
+
+    Without `prefixes` walks the slice of the store whose turn it is. A file counts from the day on
+    which it was found, not by its age: after an older database was restored, nothing is removed
+    before somebody could notice.
+    """
+    for prefix in prefixes or [_prefix_of_the_hour()]:
+        for files in _batched(image_store().walk(prefix)):
+            _note_unreferenced(files)
+    return remove_unreferenced()
+
+
+def remove_unreferenced() -> Swept:
+    """Remove the files whose time has come and that still no row points to."""
+    due = list(UnreferencedFile.objects.due(now=timezone.now())[:REMOVED_AT_ONCE])
+    removed = [size for row in due if (size := _remove(row)) is not None]
+    if removed:
+        details = {"removed": len(removed), "size_bytes": sum(removed)}
+        record_event(action=Action.STORAGE_SWEPT, actor=None, target_id="images", details=details)
+    waiting = UnreferencedFile.objects.count()
+    return Swept(found=waiting, removed=len(removed), removed_bytes=sum(removed))
+
+
+def find_referenced(names: Iterable[str]) -> set[str]:
+    """Return those of `names` that any row of any model points to.
+
+    Every file field on the images' storage counts by itself, so that no model can be forgotten.
+    """
+    names = list(names)
+    found: set[str] = set()
+    for field in _referring_fields():
+        rows = field.model._base_manager.filter(**{f"{field.name}__in": names})
+        found.update(rows.values_list(field.name, flat=True))
+    return found
+
+
+def describe_storage() -> dict[str, Any]:
+    """Count what is stored, what of it is damaged, what no row points to, and the room left."""
+    return {
+        **Instance.objects.totals(),
+        "unreferenced": UnreferencedFile.objects.totals(),
+        "deleted_studies": Study.objects.restorable().count(),
+        "studies_past_retention": Study.objects.past_retention().count(),
+        "room": measure_room(),
+    }
+
+
+def _unchecked(since: dt.datetime) -> Iterator[Instance]:
+    while batch := list(
+        Instance.objects.unchecked_since(since).select_related("series__study")[:BATCH]
+    ):
+        yield from batch
+
+
+def _scrub(instance: Instance) -> Damage:
+    """Read one file and note what was found; the first finding of damage is an event."""
+    found = _sha256_of(instance)
+    damage = Damage.MISSING if found is None else Damage.ALTERED
+    if found == instance.sha256:
+        damage = Damage.NONE
+    with transaction.atomic():
+        rows = Instance.objects.stored().filter(pk=instance.pk)
+        is_there = rows.update(checked_at=timezone.now(), damage=damage)
+        if is_there and damage not in (Damage.NONE, instance.damage):
+            logger.error("The stored file of instance %s is %s", instance.pk, damage)
+            record_event(
+                action=Action.STORAGE_DAMAGED,
+                actor=None,
+                target=instance,
+                study=instance.series.study,
+                outcome=Outcome.SERIOUS_FAILURE,
+                details={
+                    "problem": damage.label.lower(),
+                    "expected_sha256": instance.sha256,
+                    "found_sha256": found,
+                },
+            )
+    return damage
+
+
+def _sha256_of(instance: Instance) -> str | None:
+    try:
+        with open_file(instance) as stream:
+            digest = hashlib.sha256()
+            while chunk := stream.read(CHUNK_BYTES):
+                digest.update(chunk)
+    except StoredFileMissing:
+        return None
+    return digest.hexdigest()
+
+
+def _record_check(actor: User | None, done: Scrubbed) -> None:
+    record_event(
+        action=Action.STORAGE_CHECKED,
+        actor=actor,
+        target_id="images",
+        outcome=Outcome.SERIOUS_FAILURE if done.damaged else Outcome.SUCCESS,
+        details={
+            "checked": done.checked,
+            "size_bytes": done.size_bytes,
+            "damaged": done.damaged,
+            "recovered": done.recovered,
+        },
+    )
+
+
+def _prefix_of_the_hour() -> str:
+    """The slice whose turn it is by the clock, so that no run has to remember the last one."""
+    return PREFIXES[int(time.time()) // SLICE_SECONDS % len(PREFIXES)]
+
+
+def _batched(files: Iterator[Listed]) -> Iterator[list[Listed]]:
+    while batch := list(islice(files, BATCH)):
+        yield batch
+
+
+def _note_unreferenced(files: list[Listed]) -> None:
+    """Write down which of these no row points to; what was noted wrongly is taken off."""
+    names = {file.name for file in files}
+    referenced = find_referenced(names)
+    UnreferencedFile.objects.filter(name__in=referenced).delete()
+    due_at = timezone.now() + settings.STORAGE_ORPHAN_GRACE
+    UnreferencedFile.objects.bulk_create(
+        (
+            UnreferencedFile(name=file.name, size_bytes=file.size_bytes, due_at=due_at)
+            for file in files
+            if file.name not in referenced
+        ),
+        ignore_conflicts=True,
+    )
+
+
+def _remove(row: UnreferencedFile) -> int | None:
+    """Remove one file unless a row points to it by now or is about to; return its size."""
+    content = content_of(row.name) or hashlib.sha256(row.name.encode()).hexdigest()
+    with transaction.atomic():
+        if not own_content(content):
+            return None
+        is_referenced = bool(find_referenced([row.name]))
+        if not is_referenced:
+            image_store().delete(row.name)
+        row.delete()
+    return None if is_referenced else row.size_bytes
+
+
+def _referring_fields() -> list["FileField[Any, Any]"]:
+    return [
+        field
+        for model in apps.get_models()
+        for field in model._meta.get_fields()
+        if isinstance(field, FileField)
+        and getattr(field, "_storage_callable", None) is image_storage
+    ]

@@ -1,0 +1,50 @@
+"""An S3 service to test against: moto's server, a process of its own that speaks real HTTP."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+REGION = "eu-central-1"
+KEYS = {"access_key": "test", "secret_key": "test"}
+PATIENCE_S = 60
+
+
+@contextmanager
+def s3_service(directory: Path) -> Iterator[str]:
+    """Run the service on a free port and yield its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    with (directory / "s3.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"MOTO_S3_CUSTOM_ENDPOINTS": address},
+        )
+        try:
+            _wait(address, process)
+            yield address
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+def _wait(address: str, process: subprocess.Popen) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            urllib.request.urlopen(f"{address}/moto-api/", timeout=2).close()  # noqa: S310
+        except OSError:
+            if process.poll() is not None or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            return
