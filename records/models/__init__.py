@@ -1,7 +1,17 @@
 """The rows of the records app."""
 
+from records.models.conflicts import (
+    ConflictDecision,
+    ConflictKind,
+    ConflictState,
+    IdentityConflict,
+    QuarantinedFile,
+    QuarantineReason,
+    QuarantineState,
+    Resolution,
+)
 from records.models.imaging import Instance, Priority, Series, Study, StudyState
-from records.models.patients import Patient, Sex
+from records.models.patients import NAME_FIELDS, Patient, Sex
 from records.models.submissions import (
     Origin,
     Submission,
@@ -11,10 +21,19 @@ from records.models.submissions import (
 )
 
 __all__ = [
+    "NAME_FIELDS",
+    "ConflictDecision",
+    "ConflictKind",
+    "ConflictState",
+    "IdentityConflict",
     "Instance",
     "Origin",
     "Patient",
     "Priority",
+    "QuarantineReason",
+    "QuarantineState",
+    "QuarantinedFile",
+    "Resolution",
     "Series",
     "Sex",
     "Study",

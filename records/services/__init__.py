@@ -1,7 +1,15 @@
 """Everything that writes records: the one way in for files, and what ends a submission."""
 
 from records.intake.declared import DeclaredFields
+from records.services.identity import Whose
+from records.services.quarantine import discard_quarantined
 from records.services.receiving import receive_file
+from records.services.resolutions import (
+    Standing,
+    resolve_conflict,
+    reverse_resolution,
+    sent_of,
+)
 from records.services.studies import complete_idle_studies, complete_study, state_kind
 from records.services.submissions import (
     close_submission,
@@ -13,12 +21,18 @@ from records.services.submissions import (
 
 __all__ = [
     "DeclaredFields",
+    "Standing",
+    "Whose",
     "close_submission",
     "complete_idle_studies",
     "complete_study",
+    "discard_quarantined",
     "open_submission",
     "receive_file",
+    "resolve_conflict",
     "resolve_department",
+    "reverse_resolution",
+    "sent_of",
     "state_kind",
     "submit_study",
     "sweep_submissions",
