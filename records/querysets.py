@@ -167,7 +167,7 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
 _AnyInstance = models.Manager.from_queryset(InstanceQuerySet)
 
 
-class InstanceManager(_AnyInstance):
+class InstanceManager(_AnyInstance):  # type: ignore[type-arg]
     """The instances that belong to their studies: those withheld are left out."""
 
     use_in_migrations = False  # migrations import no app code

@@ -202,7 +202,7 @@ def _create_instance(
 ) -> Instance:
     header, geometry = received.header, received.header.geometry
     center, width = header.window or (None, None)
-    return Instance.objects.create(
+    instance: Instance = Instance.objects.create(
         series=series,
         sop_instance_uid=header.sop_instance_uid,
         sop_class_uid=header.sop_class_uid,
@@ -226,6 +226,7 @@ def _create_instance(
         exclusion_reason=received.exclusion.reason,
         undecoded=header.undecoded,
     )
+    return instance
 
 
 def count_instance(study: Study, submission: Submission, series: Series) -> None:

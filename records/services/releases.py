@@ -26,16 +26,16 @@ from records.services.verdicts import ReceivedObject, Sent
 
 @dataclass(frozen=True, slots=True)
 class PreparedFile:
-    """A quarantined file, and what it says of itself unless its rows are there already."""
+    """A quarantined file with what it says of itself, or with its rows from an earlier time."""
 
     file: QuarantinedFile
-    received: ReceivedObject | None
+    content: ReceivedObject | Instance
 
 
 def prepare_files(conflict: IdentityConflict) -> list[PreparedFile]:
     """Read the files that wait for a decision. Raises what reading a header raises."""
     waiting = conflict.files.held().select_related("submission", "verdict", "instance__series")
-    return [PreparedFile(file, None if file.instance else _read(file)) for file in waiting]
+    return [PreparedFile(file, file.instance or _read(file)) for file in waiting]
 
 
 def release_files(
@@ -88,10 +88,10 @@ def take_back_files(*, actor: User, decision: ConflictDecision) -> None:
 
 
 def _place(study: Study, prepared: PreparedFile) -> Instance:
-    instance = prepared.file.instance
-    if prepared.received is not None:
+    if isinstance(prepared.content, ReceivedObject):
         declared = DeclaredFields.from_json(prepared.file.submission.declared)
-        return add_instance(study, prepared.received, declared)
+        return add_instance(study, prepared.content, declared)
+    instance = prepared.content
     instance.is_withheld = False
     instance.save(update_fields=["is_withheld"])
     return instance

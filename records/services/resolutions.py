@@ -227,12 +227,19 @@ def _move(actor: User, alias: Patient, target: Patient, changes: Changes) -> Non
 
 def _sort_out(target: Patient, sent: Patient, decision: ConflictDecision) -> None:
     """Give studies that came while two records were one to the one whom their files name."""
-    target, sent = (Patient.objects.get(pk=patient.pk) for patient in (target, sent))
+    rows = Patient.objects.in_bulk([target.pk, sent.pk])
+    if target.pk not in rows:
+        return
+    target, sent = rows[target.pk], rows[sent.pk]
     for study in Study.objects.filter(patient=target, received_at__gt=decision.decided_at):
         named = Whose.from_json(study.named) if study.named else None
-        if named and differing_fields(target, named) and not differing_fields(sent, named):
+        if named and _is_of(sent, named) and not _is_of(target, named):
             study.patient = sent
             study.save(update_fields=["patient"])
+
+
+def _is_of(patient: Patient, named: Whose) -> bool:
+    return not differing_fields(patient, named, is_same_study=True)
 
 
 def _set_state(
