@@ -108,6 +108,11 @@ class Patient(models.Model):
         """The ideographic name, to be shown beside an alphabetic one."""
         return display_name(self.ideographic_name) if self.name else ""
 
+    @property
+    def display_phonetic(self) -> str:
+        """The phonetic name as people write it."""
+        return display_name(self.phonetic_name)
+
     def age_on(self, day: dt.date) -> Age | None:
         """The age on `day`, or None where the birth date is unknown."""
         return Age.between(self.birth_date, day)

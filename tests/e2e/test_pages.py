@@ -13,8 +13,17 @@ pytestmark = pytest.mark.e2e
 
 PAGES = {
     "technician": ("/submit/", "/profile/"),
-    "reviewer": ("/", "/worklist/", "/studies/", "/patients/", "/models/", "/nothing/", "/people/"),
-    "administrator": ("/people/", "/people/invite/", "/departments/"),
+    "reviewer": (
+        "/",
+        "/worklist/",
+        "/studies/",
+        "/patients/",
+        "/models/",
+        "/conflicts/",
+        "/nothing/",
+        "/people/",
+    ),
+    "administrator": ("/people/", "/people/invite/", "/departments/", "/quarantine/"),
     "auditor": ("/audit/",),
 }
 LOOKS = {
