@@ -1,6 +1,5 @@
 """What the pages and the API say of a classification, made from its rows alone."""
 
-import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,9 +133,8 @@ def _limits(classification: Classification, version: ModelVersion | None) -> lis
 
 
 def _age_limit(classification: Classification, manifest: dict[str, Any]) -> list[str]:
-    study = classification.study
-    age = study.patient.age_on(study.study_date or dt.date.today())  # noqa: DTZ011 - wall clock
+    age = classification.study.patient_age
     low, high = manifest["scope"]["min_age_years"], manifest["scope"]["max_age_years"]
-    if age is not None and not low <= age <= high:
-        return [f"The patient is {age} years old; the model is for {low:g} to {high:g} years."]
+    if age is not None and not low <= age.years <= high:
+        return [f"The patient's age is {age}; the model is for {low:g} to {high:g} years."]
     return []

@@ -131,16 +131,22 @@ class UidConflict(FileRejected):
     """Other bytes under an identifier that is already held; the original stays as it is."""
 
     code = "uid_conflict"
-    message = "Another image with the same SOP Instance UID is already held; it was not changed."
+    message = (
+        "Another image with the same SOP Instance UID is already held; it was not changed, "
+        "and this file is kept in quarantine."
+    )
     action = "Have the sending system give the changed image a new UID, and send it again."
 
 
 class StudyPatientMismatch(FileRejected):
-    """The study is already held under another patient ID."""
+    """The study is already held for another person: another ID, name or birth date."""
 
     code = "study_patient_mismatch"
-    message = "The study of this image is already held under another patient ID."
-    action = "Check which patient was examined, correct the ID at the source and send it again."
+    message = (
+        "The study of this image is already held for another patient; "
+        "the file is kept in quarantine until somebody decides."
+    )
+    action = "Check which patient was examined, and decide under Conflicts."
 
 
 class SeriesStudyMismatch(FileRejected):
@@ -149,14 +155,6 @@ class SeriesStudyMismatch(FileRejected):
     code = "series_study_mismatch"
     message = "The series of this image is already held as part of another study."
     action = "Export the study again from its source, which keeps the UIDs together."
-
-
-class PatientConflict(FileRejected):
-    """The patient ID is known, with another name or birth date. Never says which."""
-
-    code = "patient_conflict"
-    message = "Patient ID {patient_id} is already held with another {differing}."
-    action = "Check the patient ID, and correct it or the {differing} before sending again."
 
 
 class PatientRequired(FileRejected):
@@ -374,6 +372,69 @@ class HoldLifted(KnownError):
     code = "hold_lifted"
     message = "This legal hold was lifted already."
     action = "Reload the list."
+    status = 409
+
+
+class ConflictResolved(KnownError):
+    """Somebody else was quicker."""
+
+    code = "conflict_resolved"
+    message = "This conflict is resolved already."
+    action = "Look at the decision; reverse it if it is wrong."
+    status = 409
+
+
+class ConflictOpen(KnownError):
+    """There is no decision to take back."""
+
+    code = "conflict_open"
+    message = "There is no decision on this conflict that could be reversed."
+    action = "Decide on it."
+    status = 409
+
+
+class HeldSideOutOfSight(KnownError):
+    """A decision would change a record that the person may not see."""
+
+    code = "held_side_out_of_sight"
+    message = "The patient who is held has no study in your departments, so you can't decide this."
+    action = "Ask somebody who belongs to both departments, or keep the two apart."
+    status = 409
+
+
+class CorrectionContradicts(KnownError):
+    """The corrected patient ID is held for yet another person."""
+
+    code = "correction_contradicts"
+    message = "The corrected patient ID is held with another {differing}."
+    action = "Check the patient ID, and enter what is held for it or another ID."
+    status = 409
+
+
+class ChangedSince(KnownError):
+    """A later decision built on the one to be reversed."""
+
+    code = "changed_since"
+    message = "What this decision changed has been changed again since."
+    action = "Reverse the later decision first."
+    status = 409
+
+
+class AwaitsDecision(KnownError):
+    """A quarantined file belongs to a conflict that is open."""
+
+    code = "awaits_decision"
+    message = "This file belongs to an identity conflict that nobody has decided."
+    action = "Have the conflict decided first: the file may be needed."
+    status = 409
+
+
+class QuarantineEnded(KnownError):
+    """The file is not in quarantine any more."""
+
+    code = "quarantine_ended"
+    message = "This file is not in quarantine any more."
+    action = "Nothing to do."
     status = 409
 
 

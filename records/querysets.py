@@ -10,19 +10,34 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.roles import Verb
+from records.names import fold_words
 
 if TYPE_CHECKING:
     from accounts.models import User
     from records.models import (  # noqa: F401 - in strings
+        IdentityConflict,
         Instance,
         LegalHold,
         Patient,
+        QuarantinedFile,
         Series,
         Study,
         Submission,
         SubmissionFile,
         UnreferencedFile,
     )
+
+
+def patient_named(text: str, *, prefix: str = "") -> Q:
+    """Patients whose name has all words of `text`, whatever their order, accents, case and script.
+
+    `prefix` leads to the patient, as in "study__patient__".
+    """
+    words = fold_words(text)
+    found = Q() if words else Q(pk__in=[])
+    for word in words:
+        found &= Q(**{f"{prefix}search_name__contains": word})
+    return found
 
 
 class StudyQuerySet(models.QuerySet["Study"]):
@@ -79,7 +94,7 @@ class StudyQuerySet(models.QuerySet["Study"]):
         if not text:
             return self
         return self.filter(
-            Q(patient__name__icontains=text)
+            patient_named(text, prefix="patient__")
             | Q(patient__mrn__istartswith=text)
             | Q(accession_number__istartswith=text)
             | Q(description__icontains=text)
@@ -132,10 +147,15 @@ class PatientQuerySet(models.QuerySet["Patient"]):
         text = text.strip()
         if not text:
             return self
-        caret = text.replace(", ", "^").replace(",", "^")
-        return self.filter(
-            Q(name__icontains=text) | Q(name__icontains=caret) | Q(mrn__istartswith=text)
-        )
+        return self.filter(patient_named(text) | Q(mrn__istartswith=text))
+
+    def holding(self, *, mrn: str, issuer: str) -> "PatientQuerySet":
+        """Every record of an ID from an issuer, the first one first, with what it was merged into.
+
+        The issuer is compared as it is: one ID with and one without an issuer are two.
+        """
+        rows = self.filter(mrn=mrn, issuer=issuer).order_by("qualifier", "created_at", "pk")
+        return rows.select_related("merged_into")
 
     def with_counts(self, user: "User") -> "PatientQuerySet":
         """Add `study_count` and `last_study_at` over the studies that `user` may see.
@@ -170,7 +190,7 @@ class SeriesQuerySet(models.QuerySet["Series"]):
 
     def with_counts(self) -> "SeriesQuerySet":
         """Add `image_count`, the number of instances that can be looked at."""
-        images = Q(instances__number_of_frames__gt=0)
+        images = Q(instances__number_of_frames__gt=0, instances__is_withheld=False)
         return self.annotate(image_count=models.Count("instances", filter=images))
 
 
@@ -220,6 +240,19 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
             oldest_check_at=models.Min("checked_at"),
             damaged=models.Count("pk", filter=~Q(damage="")),
         )
+
+
+_AnyInstance = models.Manager.from_queryset(InstanceQuerySet)
+
+
+class InstanceManager(_AnyInstance):  # type: ignore[type-arg]
+    """The instances that belong to their studies: those withheld are left out."""
+
+    use_in_migrations = False  # migrations import no app code
+
+    def get_queryset(self) -> InstanceQuerySet:
+        """Leave out what a reversed decision took out of its study."""
+        return InstanceQuerySet(self.model, using=self._db).filter(is_withheld=False)
 
 
 class SubmissionQuerySet(models.QuerySet["Submission"]):
@@ -290,3 +323,47 @@ def _years_before(day: dt.date, years: int) -> dt.date:
         return day.replace(year=day.year - years)
     except ValueError:  # the 29th of February
         return day.replace(year=day.year - years, day=28)
+
+
+class IdentityConflictQuerySet(models.QuerySet["IdentityConflict"]):
+    """Reads of identity conflicts."""
+
+    def visible_to(self, user: "User") -> "IdentityConflictQuerySet":
+        """Conflicts of the departments in which `user` may resolve them."""
+        return self.filter(department__in=user.department_ids_for(Verb.CONFLICT_RESOLVE))
+
+    def open(self) -> "IdentityConflictQuerySet":
+        """Those that nobody has decided."""
+        return self.filter(state="open")
+
+    def about_patient(self, patient: "Patient") -> "IdentityConflictQuerySet":
+        """Those in which a patient's record is one of the two sides."""
+        return self.filter(Q(held_patient=patient) | Q(sent_patient=patient))
+
+    def about_study(self, study: "Study") -> "IdentityConflictQuerySet":
+        """Those that put in question whose a study is."""
+        return self.filter(Q(study=study) | Q(sent_patient=study.patient_id))
+
+    def of_identity(self, study: "Study", sent: dict[str, Any]) -> "IdentityConflictQuerySet":
+        """Those raised when files of a study came for the person that `sent` describes."""
+        return self.filter(kind="study", study=study, sent=sent)
+
+    def with_listing(self) -> "IdentityConflictQuerySet":
+        """Fetch what a list row shows."""
+        return self.select_related("study", "department", "held_patient", "sent_patient")
+
+
+class QuarantinedFileQuerySet(models.QuerySet["QuarantinedFile"]):
+    """Reads of quarantined files."""
+
+    def visible_to(self, user: "User") -> "QuarantinedFileQuerySet":
+        """All of them for those who manage the quarantine, nothing for the others."""
+        return self if user.has_verb(Verb.QUARANTINE_MANAGE) else self.none()
+
+    def held(self) -> "QuarantinedFileQuerySet":
+        """Those whose bytes are still kept apart."""
+        return self.filter(state="held")
+
+    def with_listing(self) -> "QuarantinedFileQuerySet":
+        """Fetch what a list row shows."""
+        return self.select_related("submission__created_by", "submission__department", "conflict")

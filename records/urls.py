@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from records.views import images, keeping, patients, studies, submissions
+from records.views import (
+    conflicts,
+    images,
+    keeping,
+    patients,
+    quarantine,
+    studies,
+    submissions,
+)
 
 app_name = "records"
 
@@ -50,6 +58,34 @@ urlpatterns = [
         "instances/<uuid:pk>/frames/<int:frame>.png",
         images.FramePngView.as_view(),
         name="frame-png",
+    ),
+    path("conflicts/", conflicts.ConflictListView.as_view(), name="conflict-list"),
+    path("conflicts/<uuid:pk>/", conflicts.ConflictDetailView.as_view(), name="conflict-detail"),
+    path(
+        "conflicts/<uuid:pk>/resolve/",
+        conflicts.ConflictResolveView.as_view(),
+        name="conflict-resolve",
+    ),
+    path(
+        "conflicts/<uuid:pk>/reverse/",
+        conflicts.ConflictReverseView.as_view(),
+        name="conflict-reverse",
+    ),
+    path(
+        "conflicts/<uuid:pk>/files/<uuid:file_pk>.png",
+        conflicts.ConflictPngView.as_view(),
+        name="conflict-file-png",
+    ),
+    path("quarantine/", quarantine.QuarantineListView.as_view(), name="quarantine-list"),
+    path(
+        "quarantine/<uuid:pk>/file/",
+        quarantine.QuarantineDownloadView.as_view(),
+        name="quarantine-file",
+    ),
+    path(
+        "quarantine/<uuid:pk>/discard/",
+        quarantine.QuarantineDiscardView.as_view(),
+        name="quarantine-discard",
     ),
     path("instances/<uuid:pk>/file/", images.InstanceFileView.as_view(), name="instance-file"),
 ]

@@ -10,7 +10,16 @@ from pydicom.uid import generate_uid
 from accounts.models import Department, Membership, User
 from accounts.roles import DEPARTMENT_ROLES, Role
 from classifier.models import Deployment, ModelVersion
-from records.models import Instance, Patient, Series, Study, StudyState
+from records.models import (
+    IdentityConflict,
+    Instance,
+    Patient,
+    QuarantinedFile,
+    Series,
+    Study,
+    StudyState,
+    Submission,
+)
 
 PASSWORD = "correct-horse-battery-9"
 
@@ -98,6 +107,35 @@ def make_instance(*, series: Series, content: bytes, **fields: Any) -> Instance:
     instance.file.save(f"{digest}.dcm", ContentFile(content), save=False)
     instance.save()
     return instance
+
+
+def make_quarantined(*, study: Study, submission: Submission) -> QuarantinedFile:
+    """A file that came for somebody else's study, with the conflict that it raised."""
+    sent = {"patient_id": "P-2", "issuer": "", "name": "Else^Who", "birth_date": "", "sex": ""}
+    conflict = IdentityConflict.objects.create(
+        kind="study",
+        department=study.department,
+        study=study,
+        held_patient=study.patient,
+        sent=sent,
+        differing=["patient ID", "name"],
+    )
+    instance = Instance.objects.filter(series__study=study)[0]
+    return QuarantinedFile.objects.create(
+        reason="identity",
+        submission=submission,
+        verdict=submission.files.create(name="file", verdict="rejected", code="x", message="x"),
+        conflict=conflict,
+        sop_instance_uid=generate_uid(),
+        series_instance_uid=generate_uid(),
+        study_instance_uid=study.study_instance_uid,
+        sha256=instance.sha256,
+        source_sha256=instance.sha256,
+        source_format="dicom",
+        size_bytes=instance.size_bytes,
+        number_of_frames=1,
+        file=instance.file.name,
+    )
 
 
 MANIFEST: dict[str, Any] = {

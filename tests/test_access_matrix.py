@@ -18,7 +18,7 @@ from accounts.models import AuditEvent, Department, User
 from accounts.roles import ROLE_VERBS, Role, Verb
 from accounts.services import issue_token
 from classifier.models import Classification, Explanation
-from records.models import Instance, LegalHold, Origin, Study
+from records.models import Instance, LegalHold, Origin, QuarantinedFile, Study
 from records.services import delete_study, hold_study, open_submission
 from tests import factories
 
@@ -41,6 +41,7 @@ class World:
     classification: Classification
     submission_id: Any
     token_id: Any
+    quarantined: QuarantinedFile
 
 
 Target = Callable[[World], dict[str, Any]]
@@ -64,6 +65,12 @@ TARGETS: dict[str, Target] = {
     "department": lambda world: {"pk": world.department.pk},
     "model": lambda world: {"pk": world.classification.model_version_id},
     "task": lambda world: {"task": "chest-xray"},
+    "conflict": lambda world: {"pk": world.quarantined.conflict_id},
+    "conflict file": lambda world: {
+        "pk": world.quarantined.conflict_id,
+        "file_pk": world.quarantined.pk,
+    },
+    "quarantined": lambda world: {"pk": world.quarantined.pk},
     "event": lambda world: {"event_id": AuditEvent.objects.all()[0].event_id},
     "link": lambda world: {"uidb64": "MQ", "token": "set-password"},
 }
@@ -76,6 +83,8 @@ WITHIN_A_DEPARTMENT = {
     "classification",
     "overlay",
     "submission",
+    "conflict",
+    "conflict file",
 }
 
 Rule = tuple[str, str, str | Verb, str]
@@ -137,6 +146,17 @@ RULES: list[Rule] = [
     ("records:patient-detail", "get", Verb.PATIENT_VIEW, "patient"),
     ("records:frame-png", "get", Verb.STUDY_VIEW, "frame"),
     ("records:instance-file", "get", Verb.STUDY_VIEW, "instance"),
+    ("records:conflict-list", "get", Verb.CONFLICT_RESOLVE, ""),
+    ("records:conflict-list", "post", Verb.CONFLICT_RESOLVE, ""),
+    ("records:conflict-detail", "get", Verb.CONFLICT_RESOLVE, "conflict"),
+    ("records:conflict-resolve", "post", Verb.CONFLICT_RESOLVE, "conflict"),
+    ("records:conflict-reverse", "post", Verb.CONFLICT_RESOLVE, "conflict"),
+    ("records:conflict-file-png", "get", Verb.CONFLICT_RESOLVE, "conflict file"),
+    ("records:quarantine-list", "get", Verb.QUARANTINE_MANAGE, ""),
+    ("records:quarantine-list", "post", Verb.QUARANTINE_MANAGE, ""),
+    ("records:quarantine-file", "get", Verb.QUARANTINE_MANAGE, "quarantined"),
+    ("records:quarantine-discard", "get", Verb.QUARANTINE_MANAGE, "quarantined"),
+    ("records:quarantine-discard", "post", Verb.QUARANTINE_MANAGE, "quarantined"),
     ("classifier:worklist", "get", Verb.STUDY_VIEW, ""),
     ("classifier:worklist", "post", Verb.STUDY_VIEW, ""),
     ("classifier:queue-pill", "get", Verb.QUEUE_VIEW, ""),
@@ -176,6 +196,14 @@ RULES: list[Rule] = [
     ("api-instance-detail", "get", Verb.STUDY_VIEW, "instance"),
     ("api-instance-file", "get", Verb.STUDY_VIEW, "instance"),
     ("api-instance-rendered", "get", Verb.STUDY_VIEW, "instance"),
+    ("api-conflict-list", "get", Verb.CONFLICT_RESOLVE, ""),
+    ("api-conflict-detail", "get", Verb.CONFLICT_RESOLVE, "conflict"),
+    ("api-conflict-resolve", "post", Verb.CONFLICT_RESOLVE, "conflict"),
+    ("api-conflict-reverse", "post", Verb.CONFLICT_RESOLVE, "conflict"),
+    ("api-quarantine-list", "get", Verb.QUARANTINE_MANAGE, ""),
+    ("api-quarantine-detail", "get", Verb.QUARANTINE_MANAGE, "quarantined"),
+    ("api-quarantine-file", "get", Verb.QUARANTINE_MANAGE, "quarantined"),
+    ("api-quarantine-discard", "post", Verb.QUARANTINE_MANAGE, "quarantined"),
     ("api-classification-list", "get", Verb.STUDY_VIEW, ""),
     ("api-classification-detail", "get", Verb.STUDY_VIEW, "classification"),
     ("api-classification-rerun", "post", Verb.STUDY_RERUN, "classification"),
@@ -229,7 +257,19 @@ def make_world(db: None) -> Callable[..., World]:
         )
         submission = open_submission(actor=sender, department=department, origin=Origin.WEB)
         token, _ = issue_token(actor=user, user=user, name="own", days=1)
-        return World(department, user, study, deleted, hold, instance, row, submission.pk, token.pk)
+        quarantined = factories.make_quarantined(study=study, submission=submission)
+        return World(
+            department=department,
+            user=user,
+            study=study,
+            deleted_study=deleted,
+            hold=hold,
+            instance=instance,
+            classification=row,
+            submission_id=submission.pk,
+            token_id=token.pk,
+            quarantined=quarantined,
+        )
 
     return make
 

@@ -138,7 +138,15 @@ class PatientReferenceSerializer(serializers.ModelSerializer[Patient]):
 
     class Meta:
         model = Patient
-        fields = ("id", "patient_id", "issuer", "name", "is_identified")
+        fields = (
+            "id",
+            "patient_id",
+            "issuer",
+            "name",
+            "ideographic_name",
+            "phonetic_name",
+            "is_identified",
+        )
 
 
 class PatientSerializer(serializers.ModelSerializer[Patient]):
@@ -155,6 +163,8 @@ class PatientSerializer(serializers.ModelSerializer[Patient]):
             "patient_id",
             "issuer",
             "name",
+            "ideographic_name",
+            "phonetic_name",
             "birth_date",
             "sex",
             "is_identified",
@@ -169,6 +179,11 @@ class StudySerializer(serializers.ModelSerializer[Study]):
     patient = PatientReferenceSerializer(read_only=True)
     department = serializers.SlugRelatedField[Department](slug_field="slug", read_only=True)
     modalities = serializers.ListField(child=serializers.CharField(), read_only=True)
+    patient_age = serializers.CharField(
+        read_only=True,
+        allow_null=True,
+        help_text='When the study was done: "45 y", "7 mo", "3 wk".',
+    )
 
     class Meta:
         model = Study
@@ -183,8 +198,11 @@ class StudySerializer(serializers.ModelSerializer[Study]):
             "modalities",
             "study_date",
             "study_time",
+            "utc_offset",
+            "patient_age",
             "priority",
             "state",
+            "is_in_question",
             "instance_count",
             "received_at",
             "completed_at",

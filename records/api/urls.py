@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from records.api import keeping, views
+from records.api import identity_views, keeping, views
 
 router = SimpleRouter(use_regex_path=False)
 router.register("submissions", views.SubmissionViewSet, basename="api-submission")
@@ -12,6 +12,8 @@ router.register("studies", views.StudyViewSet, basename="api-study")
 router.register("instances", views.InstanceViewSet, basename="api-instance")
 router.register("deleted-studies", keeping.DeletedStudyViewSet, basename="api-deleted-study")
 router.register("holds", keeping.HoldViewSet, basename="api-hold")
+router.register("conflicts", identity_views.ConflictViewSet, basename="api-conflict")
+router.register("quarantine", identity_views.QuarantineViewSet, basename="api-quarantine")
 
 urlpatterns = [
     path("", include(router.urls)),

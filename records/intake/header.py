@@ -19,21 +19,21 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirecto
 
 from records.errors import Dicomdir, DicomUnreadable, FileTooLarge, MissingUid
 from records.intake.structure import PIXEL_DATA_TAGS, Geometry, check_structure
+from records.intake.texts import Texts
 from records.intake.values import (
     PARSE_ERRORS,
     read_date,
     read_floats,
     read_integer,
-    read_name,
     read_text,
     read_time,
     read_value,
 )
 
 UID_PATTERN = re.compile(r"\d+(\.\d+)*")
+UTC_OFFSET_PATTERN = re.compile(r"[+-](0\d|1[0-4])[0-5]\d")
 UID_LENGTH = 64
 ID_LENGTH = 64
-NAME_LENGTH = 324
 # Longer values than this are private bulk data: skipped, not read into memory.
 LONGEST_VALUE = 256 * 1024
 META_START = 132
@@ -41,18 +41,27 @@ META_START = 132
 
 @dataclass(frozen=True, slots=True)
 class PatientFields:
-    """Whom the header names; empty where it doesn't say."""
+    """Whom the header names; empty where it doesn't say.
+
+    `name` is a value of VR PN with all its component groups, `age` one of VR AS.
+    """
 
     patient_id: str
     issuer: str
     name: str
     birth_date: dt.date | None
     sex: str
+    age: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DicomHeader:
-    """The fields that become rows."""
+    """The fields that become rows.
+
+    Dates and times are the wall clock's where the study was done; `utc_offset` says which clock,
+    as in "+0100", and shifts none of them. `undecoded` holds the bytes, as base64 by keyword, of
+    texts that the declared character sets don't explain.
+    """
 
     sop_instance_uid: str
     sop_class_uid: str
@@ -64,6 +73,7 @@ class DicomHeader:
     study_description: str
     study_date: dt.date | None
     study_time: dt.time | None
+    utc_offset: str
     series_number: int | None
     modality: str
     body_part: str
@@ -75,6 +85,7 @@ class DicomHeader:
     slice_position: float | None
     window: tuple[float, float] | None
     geometry: Geometry
+    undecoded: dict[str, str]
 
 
 def read_header(path: Path) -> DicomHeader:
@@ -139,21 +150,23 @@ def _as_header(
     sop_class = _uid(dataset, "SOPClassUID", "SOP Class UID", meta, "MediaStorageSOPClassUID")
     if sop_class == MediaStorageDirectoryStorage:
         raise Dicomdir
+    texts = Texts(dataset)
     return DicomHeader(
         sop_instance_uid=_uid(dataset, "SOPInstanceUID", "SOP Instance UID"),
         sop_class_uid=sop_class,
         study_instance_uid=_uid(dataset, "StudyInstanceUID", "Study Instance UID"),
         series_instance_uid=_uid(dataset, "SeriesInstanceUID", "Series Instance UID"),
         transfer_syntax_uid=syntax,
-        patient=_patient(dataset),
-        accession_number=read_text(dataset, "AccessionNumber", limit=64),
-        study_description=read_text(dataset, "StudyDescription", limit=64),
+        patient=_patient(dataset, texts),
+        accession_number=texts.read("AccessionNumber", limit=64),
+        study_description=texts.read("StudyDescription", limit=64),
         study_date=read_date(dataset, "StudyDate"),
         study_time=read_time(dataset, "StudyTime"),
+        utc_offset=_utc_offset(dataset),
         series_number=read_integer(dataset, "SeriesNumber"),
         modality=read_text(dataset, "Modality", limit=16).upper(),
         body_part=_body_part(dataset),
-        series_description=read_text(dataset, "SeriesDescription", limit=64),
+        series_description=texts.read("SeriesDescription", limit=64),
         laterality=read_text(dataset, "Laterality", limit=16).upper(),
         instance_number=read_integer(dataset, "InstanceNumber"),
         view_position=read_text(dataset, "ViewPosition", limit=16).upper(),
@@ -161,6 +174,7 @@ def _as_header(
         slice_position=_slice_position(dataset),
         window=_window(dataset),
         geometry=geometry,
+        undecoded=texts.undecoded,
     )
 
 
@@ -181,9 +195,9 @@ def _uid(
     return value
 
 
-def _patient(dataset: Dataset) -> PatientFields:
-    patient_id = read_text(dataset, "PatientID")
-    issuer = read_text(dataset, "IssuerOfPatientID")
+def _patient(dataset: Dataset, texts: Texts) -> PatientFields:
+    patient_id = texts.read_key("PatientID")
+    issuer = texts.read_key("IssuerOfPatientID") or _universal_issuer(dataset)
     if len(patient_id) > ID_LENGTH or len(issuer) > ID_LENGTH:
         # Cut short, it could be somebody else's.
         raise DicomUnreadable(detail=f"its Patient ID is longer than {ID_LENGTH} characters")
@@ -191,10 +205,25 @@ def _patient(dataset: Dataset) -> PatientFields:
     return PatientFields(
         patient_id=patient_id,
         issuer=issuer,
-        name=read_name(dataset, "PatientName", limit=NAME_LENGTH),
+        name=texts.read_name("PatientName"),
         birth_date=read_date(dataset, "PatientBirthDate"),
         sex=sex if sex in ("F", "M", "O") else "",
+        age=read_text(dataset, "PatientAge", limit=4).upper(),
     )
+
+
+def _universal_issuer(dataset: Dataset) -> str:
+    """Universal Entity ID (0040,0032) of the issuer, for files that name it in no other way."""
+    qualifiers = read_value(dataset, "IssuerOfPatientIDQualifiersSequence")
+    if isinstance(qualifiers, Sequence) and len(qualifiers):
+        return read_text(qualifiers[0], "UniversalEntityID")
+    return ""
+
+
+def _utc_offset(dataset: Dataset) -> str:
+    """Timezone Offset From UTC (0008,0201), or nothing where it is missing or can't be one."""
+    offset = read_text(dataset, "TimezoneOffsetFromUTC")
+    return offset if UTC_OFFSET_PATTERN.fullmatch(offset) else ""
 
 
 def _body_part(dataset: Dataset) -> str:

@@ -67,15 +67,6 @@ def clean_text(value: object, *, limit: int | None = None) -> str:
     return text[:limit].strip() if limit is not None else text
 
 
-def read_name(dataset: Dataset, keyword: str, *, limit: int) -> str:
-    """Return a person name's first component group that says anything."""
-    value = read_value(dataset, keyword)
-    if isinstance(value, MultiValue):
-        value = value[0] if value else None
-    groups = (group.strip(" ^") for group in clean_text(value).split("="))
-    return next((group for group in groups if group), "")[:limit]
-
-
 def read_integer(dataset: Dataset, keyword: str) -> int | None:
     """Return an element as a whole number that a row can hold."""
     number = _as_float(_first(read_value(dataset, keyword)))

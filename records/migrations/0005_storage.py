@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0004_intake_actions'),
-        ('records', '0003_idle_studies'),
+        ('records', '0004_identity'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,8 +1,18 @@
 """The rows of the records app."""
 
+from records.models.conflicts import (
+    ConflictDecision,
+    ConflictKind,
+    ConflictState,
+    IdentityConflict,
+    QuarantinedFile,
+    QuarantineReason,
+    QuarantineState,
+    Resolution,
+)
 from records.models.imaging import Damage, Instance, Priority, Series, Study, StudyState
 from records.models.keeping import LegalHold, StudyTombstone, UnreferencedFile
-from records.models.patients import Patient, Sex
+from records.models.patients import NAME_FIELDS, Patient, Sex
 from records.models.submissions import (
     Origin,
     Submission,
@@ -12,12 +22,21 @@ from records.models.submissions import (
 )
 
 __all__ = [
+    "NAME_FIELDS",
+    "ConflictDecision",
+    "ConflictKind",
+    "ConflictState",
     "Damage",
+    "IdentityConflict",
     "Instance",
     "LegalHold",
     "Origin",
     "Patient",
     "Priority",
+    "QuarantineReason",
+    "QuarantineState",
+    "QuarantinedFile",
+    "Resolution",
     "Series",
     "Sex",
     "Study",

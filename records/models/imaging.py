@@ -11,8 +11,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Department, User
+from records.ages import Age
 from records.models.patients import Patient
-from records.querysets import InstanceQuerySet, SeriesQuerySet, StudyQuerySet
+from records.querysets import (
+    InstanceManager,
+    InstanceQuerySet,
+    SeriesQuerySet,
+    StudyQuerySet,
+)
 
 
 def image_storage() -> Storage:
@@ -50,7 +56,10 @@ class Study(models.Model):
 
     `last_received_at` is when its latest image came: a study that nobody declares to be whole
     is complete once nothing has come for a while and nobody is sending. `modalities` repeats
-    what the series say, so that lists need no join.
+    what the series say, and `is_in_question` whether an identity conflict about it is open, so
+    that lists need no join. Date and time are the wall clock's where it was done, `utc_offset`
+    ("+0100") that clock's, where stated. `stated_age` is Patient's Age (0010,1010), `named` whom
+    its first file named, as it came.
 
     ```
     kept ──delete──▶ deleted ──retention ends──▶ purged
@@ -73,8 +82,12 @@ class Study(models.Model):
     modalities = ArrayField(models.CharField(max_length=16), default=list)
     study_date = models.DateField(null=True, blank=True)
     study_time = models.TimeField(null=True, blank=True)
+    utc_offset = models.CharField(max_length=5, blank=True)
+    stated_age = models.CharField(max_length=4, blank=True)
+    named = models.JSONField(default=dict, blank=True)
     priority = models.CharField(max_length=10, choices=Priority.choices, default=Priority.ROUTINE)
     state = models.CharField(max_length=10, choices=StudyState.choices, default=StudyState.OPEN)
+    is_in_question = models.BooleanField(default=False)
     instance_count = models.PositiveIntegerField(default=0)
     created_by = models.ForeignKey(
         User, on_delete=models.PROTECT, related_name="studies_received", null=True
@@ -137,9 +150,15 @@ class Study(models.Model):
         return self.deleted_at + settings.RETENTION_DELETED if self.deleted_at else None
 
     @property
-    def patient_age(self) -> int | None:
-        """Full years of the patient's age when the study was done."""
-        return self.patient.age_on(self.study_date or timezone.localdate(self.received_at))
+    def patient_age(self) -> Age | None:
+        """The patient's age when the study was done: by the birth date, else as stated."""
+        by_birth = self.patient.age_on(self.study_date or timezone.localdate(self.received_at))
+        return by_birth or Age.from_dicom(self.stated_age)
+
+    @property
+    def clock(self) -> str:
+        """Which clock `study_time` was read from, in words: "UTC+01:00"."""
+        return f"UTC{self.utc_offset[:3]}:{self.utc_offset[3:]}" if self.utc_offset else ""
 
     @property
     def title(self) -> str:
@@ -215,6 +234,10 @@ class Instance(models.Model):
     differ for a PNG or JPEG, which is stored as DICOM. An image that can't be
     classified says why in `exclusion` (a code) and `exclusion_reason` (a sentence).
     `checked_at` is when the scrubber last read the file, `damage` what it found.
+    `undecoded` keeps the bytes of texts that couldn't be decoded, as base64 by keyword.
+    `is_withheld`: a decision that put it into its study was reversed. Nobody sees it and no
+    study counts it; the row is there because a model may have read it. `objects` leaves those
+    out, `with_withheld` doesn't.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -243,9 +266,12 @@ class Instance(models.Model):
     damage = models.CharField(
         max_length=10, choices=Damage.choices, blank=True, default=Damage.NONE
     )
+    undecoded = models.JSONField(default=dict, blank=True)
+    is_withheld = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
-    objects = InstanceQuerySet.as_manager()
+    objects = InstanceManager()
+    with_withheld = InstanceQuerySet.as_manager()
 
     class Meta:
         """In the order of the slices."""

@@ -2,9 +2,12 @@
 
 import datetime as dt
 import uuid
+from typing import Any
 
 from django.db import models
 
+from records.ages import Age
+from records.names import PersonName, display_name, fold_words
 from records.querysets import PatientQuerySet
 
 
@@ -17,33 +20,65 @@ class Sex(models.TextChoices):
     UNKNOWN = "", "Not stated"
 
 
+class FoldedNameField(models.TextField):
+    """The words of a patient's name as a search compares them, written with every save."""
+
+    def deconstruct(self) -> Any:
+        """Stand in migrations as the plain field that it is in the database."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.TextField", args, kwargs
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:  # noqa: FBT001 - Django's
+        """Fold what the row's names are now."""
+        words = " ".join(fold_words(str(getattr(model_instance, "person_name"))))  # noqa: B009
+        setattr(model_instance, self.attname, words)
+        return words
+
+
 class Patient(models.Model):
     """A person, known by Patient ID (0010,0020) and its issuer (0010,0021).
 
-    `name` is a DICOM person name (Family^Given^Middle^Prefix^Suffix), first component
-    group; `is_identified` is False for a temporary record made for a study whose files
-    name no patient.
+    The same ID from another issuer is another patient; an ID without an issuer is the hospital's
+    own, and no issuer's. `qualifier` sets people apart to whom one issuer gave the same ID; it is
+    empty for the first. A record that turned out to be another one's is kept with `merged_into`
+    and no studies, so that files that come later are recognised by what it says.
+
+    `name` (Family^Given^Middle^Prefix^Suffix), `ideographic_name` and `phonetic_name` are the
+    component groups of a DICOM person name. `is_identified` is False for a temporary record made
+    for a study whose files name no patient.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     mrn = models.CharField("patient ID", max_length=64)
     issuer = models.CharField("issuer of patient ID", max_length=64, blank=True)
+    qualifier = models.CharField(max_length=16, blank=True)
     name = models.CharField(max_length=324, blank=True)
+    ideographic_name = models.CharField(max_length=324, blank=True)
+    phonetic_name = models.CharField(max_length=324, blank=True)
+    search_name = FoldedNameField(blank=True, editable=False)
     birth_date = models.DateField(null=True, blank=True)
     sex = models.CharField(max_length=1, choices=Sex.choices, blank=True, default=Sex.UNKNOWN)
     is_identified = models.BooleanField(default=True)
+    merged_into = models.ForeignKey(
+        "self", on_delete=models.PROTECT, related_name="aliases", null=True, blank=True
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     objects = PatientQuerySet.as_manager()
 
     class Meta:
-        """One record per ID and issuer; the list pages by name."""
+        """One record per ID, issuer and qualifier; the list pages by name."""
 
         ordering = ("name", "id")
         constraints = (
-            models.UniqueConstraint(fields=("mrn", "issuer"), name="patient_mrn_issuer_unique"),
+            models.UniqueConstraint(
+                fields=("mrn", "issuer", "qualifier"), name="patient_mrn_issuer_unique"
+            ),
             models.CheckConstraint(condition=~models.Q(mrn=""), name="patient_mrn_not_empty"),
+            models.CheckConstraint(
+                condition=~models.Q(merged_into=models.F("id")), name="patient_not_own_alias"
+            ),
         )
         indexes = (models.Index(fields=("name", "id"), name="patient_name"),)
 
@@ -52,15 +87,36 @@ class Patient(models.Model):
         return f"Patient {self.id}"
 
     @property
-    def display_name(self) -> str:
-        """The name as people write it: "Family, Given Middle"."""
-        family, _, rest = self.name.partition("^")
-        given = " ".join(part for part in rest.split("^")[:2] if part)
-        return ", ".join(part for part in (family.strip(), given.strip()) if part) or "No name"
+    def person_name(self) -> PersonName:
+        """The name in all its ways of writing."""
+        return PersonName(self.name, self.ideographic_name, self.phonetic_name)
 
-    def age_on(self, day: dt.date) -> int | None:
-        """Full years of age on `day`, or None where the birth date is unknown."""
-        if self.birth_date is None or day < self.birth_date:
-            return None
-        had_birthday = (day.month, day.day) >= (self.birth_date.month, self.birth_date.day)
-        return day.year - self.birth_date.year - (0 if had_birthday else 1)
+    @person_name.setter
+    def person_name(self, name: PersonName) -> None:
+        self.name = name.alphabetic
+        self.ideographic_name = name.ideographic
+        self.phonetic_name = name.phonetic
+
+    @property
+    def display_name(self) -> str:
+        """The name as people write it, "Family, Given Middle", in the first way there is."""
+        groups = (self.name, self.ideographic_name, self.phonetic_name)
+        return next((display_name(group) for group in groups if display_name(group)), "No name")
+
+    @property
+    def display_ideographic(self) -> str:
+        """The ideographic name, to be shown beside an alphabetic one."""
+        return display_name(self.ideographic_name) if self.name else ""
+
+    @property
+    def display_phonetic(self) -> str:
+        """The phonetic name as people write it."""
+        return display_name(self.phonetic_name)
+
+    def age_on(self, day: dt.date) -> Age | None:
+        """The age on `day`, or None where the birth date is unknown."""
+        return Age.between(self.birth_date, day)
+
+
+NAME_FIELDS = ("name", "ideographic_name", "phonetic_name", "search_name")
+"""What is saved together when a patient's name changes."""

@@ -2,7 +2,15 @@
 
 from records.intake.declared import DeclaredFields
 from records.services.holds import hold_study, lift_hold
+from records.services.identity import Whose
+from records.services.quarantine import discard_quarantined
 from records.services.receiving import receive_file
+from records.services.resolutions import (
+    Standing,
+    resolve_conflict,
+    reverse_resolution,
+    sent_of,
+)
 from records.services.retention import apply_retention, delete_study, restore_study
 from records.services.storage import scrub_storage, sweep_storage
 from records.services.studies import complete_idle_studies, complete_study, state_kind
@@ -16,18 +24,24 @@ from records.services.submissions import (
 
 __all__ = [
     "DeclaredFields",
+    "Standing",
+    "Whose",
     "apply_retention",
     "close_submission",
     "complete_idle_studies",
     "complete_study",
     "delete_study",
+    "discard_quarantined",
     "hold_study",
     "lift_hold",
     "open_submission",
     "receive_file",
+    "resolve_conflict",
     "resolve_department",
     "restore_study",
+    "reverse_resolution",
     "scrub_storage",
+    "sent_of",
     "state_kind",
     "submit_study",
     "sweep_storage",

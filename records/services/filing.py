@@ -1,7 +1,5 @@
 """The rows of one object: everything or nothing, however many send it at once."""
 
-from dataclasses import dataclass
-
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -10,16 +8,17 @@ from django.utils.timezone import localtime
 
 from accounts.models import User
 from records.errors import (
+    FileRejected,
     HeldByOtherDepartment,
     SeriesStudyMismatch,
     StudyDeleted,
+    StudyPatientMismatch,
     SubmissionEnded,
     UidConflict,
 )
 from records.intake.declared import DeclaredFields
 from records.intake.header import DicomHeader
-from records.intake.proof import Exclusion
-from records.intake.storage import Spooled, publish
+from records.intake.storage import publish
 from records.models import (
     Instance,
     Priority,
@@ -29,42 +28,42 @@ from records.models import (
     SubmissionFile,
     SubmissionState,
 )
-from records.services.identity import Whose, find_or_create_patient, settle_patient, whose_is
+from records.services.conflicts import question_study
+from records.services.identity import (
+    Placement,
+    Whose,
+    find_or_create_patient,
+    root_of,
+    settle_patient,
+    whose_is,
+)
+from records.services.quarantine import quarantine_file
 from records.services.studies import reopen_study
-from records.services.verdicts import Sent, record_duplicate, record_stored
+from records.services.verdicts import ReceivedObject, Sent, record_duplicate, record_stored
 
 ATTEMPTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedObject:
-    """A DICOM object ready to be filed; `source` is the file that was sent."""
-
-    source: Sent
-    source_format: str
-    file: Spooled
-    header: DicomHeader
-    exclusion: Exclusion
 
 
 def find_held(submission: Submission, *, sop_instance_uid: str, sha256: str) -> Instance | None:
     """Return the instance if these very bytes are held already.
 
-    Raises HeldByOtherDepartment, StudyDeleted, and UidConflict for other bytes under the same UID.
+    Raises HeldByOtherDepartment and StudyDeleted.
     """
-    held = (
-        Instance.objects.select_related("series__study")
-        .filter(sop_instance_uid=sop_instance_uid)
-        .first()
-    )
-    if held is None:
-        return None
-    study = held.series.study
-    if study.department_id != submission.department_id:
-        raise HeldByOtherDepartment
-    check_not_deleted(study)
-    if sha256 not in (held.source_sha256, held.sha256):
-        raise UidConflict(study=study, held_sha256=held.source_sha256, received_sha256=sha256)
+    held = _find_by_uid(submission, sop_instance_uid)
+    return held if held is not None and _is_same(held, sha256) else None
+
+
+def _find_by_uid(submission: Submission, sop_instance_uid: str) -> Instance | None:
+    """Return the instance of that UID, withheld or not.
+
+    Raises HeldByOtherDepartment and StudyDeleted.
+    """
+    rows = Instance.with_withheld.select_related("series__study__patient")
+    held = rows.filter(sop_instance_uid=sop_instance_uid).first()
+    if held is not None:
+        if held.series.study.department_id != submission.department_id:
+            raise HeldByOtherDepartment
+        check_not_deleted(held.series.study)
     return held
 
 
@@ -86,17 +85,31 @@ def file_object(
 ) -> SubmissionFile:
     """File one object, and record its verdict and its event, in one short transaction.
 
-    Another sender may insert the same row first: the database refuses the second, and the
-    next attempt finds it held. Raises FileRejected.
+    One that contradicts what is held is quarantined with its verdict. Another sender may insert
+    the same row first: the database refuses the second, and the next attempt finds it held.
+    Raises FileRejected.
     """
     for attempt in range(ATTEMPTS):
         try:
-            with transaction.atomic():
-                return _file_once(actor, submission, received)
+            return _file_or_quarantine(actor, submission, received)
         except IntegrityError:
             if attempt == ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")
+
+
+def _file_or_quarantine(
+    actor: User | None, submission: Submission, received: ReceivedObject
+) -> SubmissionFile:
+    try:
+        with transaction.atomic():
+            return _file_once(actor, submission, received)
+    except (UidConflict, StudyPatientMismatch) as refusal:
+        with transaction.atomic():
+            lock_receiving(submission)
+            return quarantine_file(
+                actor=actor, submission=submission, received=received, refusal=refusal
+            )
 
 
 def lock_receiving(submission: Submission) -> Submission:
@@ -113,47 +126,64 @@ def _file_once(
     actor: User | None, submission: Submission, received: ReceivedObject
 ) -> SubmissionFile:
     submission = lock_receiving(submission)
-    header = received.header
-    held = find_held(
-        submission,
-        sop_instance_uid=header.sop_instance_uid,
-        sha256=received.source.sha256,
-    )
-    if held is not None:
-        return record_duplicate(
-            actor=actor, submission=submission, sent=received.source, instance=held
-        )
+    header, sent = received.header, received.source
+    held = _find_by_uid(submission, header.sop_instance_uid)
+    if held is not None and _is_same(held, sent.sha256):
+        return record_duplicate(actor=actor, submission=submission, sent=sent, instance=held)
     declared = DeclaredFields.from_json(submission.declared)
     whose = whose_is(header, declared)
-    study = _lock_study(actor, submission, header, whose)
-    settle_patient(study, whose)
-    series = _find_or_create_series(study, header, declared)
-    instance = _create_instance(series, received, declared)
-    _update_study(study, submission, series, declared)
+    if held is not None:
+        raise _contradiction(held, sent, whose)
+    study, placement = _lock_study(actor, submission, header, whose)
+    placement = settle_patient(study, whose) or placement
+    if placement is not None:
+        question_study(actor=actor, study=study, placement=placement, whose=whose)
+    instance = add_instance(study, received, declared)
+    count_instance(study, submission, instance.series)
     verdict = record_stored(
-        actor=actor, submission=submission, sent=received.source, instance=instance, whose=whose
+        actor=actor, submission=submission, sent=sent, instance=instance, whose=whose
     )
     reopen_study(actor=actor, study=study)
     return verdict
 
 
+def _is_same(held: Instance, sha256: str) -> bool:
+    return not held.is_withheld and sha256 in (held.source_sha256, held.sha256)
+
+
+def _contradiction(held: Instance, sent: Sent, whose: Whose) -> FileRejected:
+    study = held.series.study
+    if sent.sha256 in (held.source_sha256, held.sha256):
+        # Withheld: a person decided that these bytes don't belong into the study after all.
+        return StudyPatientMismatch(study=study, whose=whose, differing=[])
+    return UidConflict(study=study, held_sha256=held.source_sha256, received_sha256=sent.sha256)
+
+
 def _lock_study(
     actor: User | None, submission: Submission, header: DicomHeader, whose: Whose
-) -> Study:
-    """Return the study's row, locked; it is created with its patient where it is new."""
+) -> tuple[Study, Placement | None]:
+    """Return the study's row, locked; it is created with its patient where it is new.
+
+    The placement says how that patient was found.
+    """
+    placement = None
     uid = header.study_instance_uid
     locking = Study.objects.select_for_update(no_key=True, of=("self",)).select_related("patient")
     study = locking.filter(study_instance_uid=uid).first()
     if study is None:
         declared = DeclaredFields.from_json(submission.declared)
+        placement = find_or_create_patient(whose, study_instance_uid=uid)
         new = Study(
             study_instance_uid=uid,
-            patient=find_or_create_patient(whose, study_instance_uid=uid),
+            patient=placement.patient,
             department_id=submission.department_id,
             accession_number=header.accession_number or declared.accession_number,
             description=header.study_description or declared.study_description,
             study_date=header.study_date or declared.study_date,
             study_time=header.study_time,
+            utc_offset=header.utc_offset,
+            stated_age=header.patient.age,
+            named=whose.as_json(),
             priority=submission.priority,
             created_by=actor,
         )
@@ -162,7 +192,17 @@ def _lock_study(
     if study.department_id != submission.department_id:
         raise HeldByOtherDepartment
     check_not_deleted(study)
-    return study
+    if study.patient.merged_into_id:
+        # Somebody decided so while this file was on its way.
+        study.patient = root_of(study.patient)
+        study.save(update_fields=["patient"])
+    return study, placement
+
+
+def add_instance(study: Study, received: ReceivedObject, declared: DeclaredFields) -> Instance:
+    """Create the rows of one object in its study; raises SeriesStudyMismatch and DiskFull."""
+    series = _find_or_create_series(study, received.header, declared)
+    return _create_instance(series, received, declared)
 
 
 def _find_or_create_series(study: Study, header: DicomHeader, declared: DeclaredFields) -> Series:
@@ -187,7 +227,7 @@ def _create_instance(
 ) -> Instance:
     header, geometry = received.header, received.header.geometry
     center, width = header.window or (None, None)
-    return Instance.objects.create(
+    instance: Instance = Instance.objects.create(
         series=series,
         sop_instance_uid=header.sop_instance_uid,
         sop_class_uid=header.sop_class_uid,
@@ -209,12 +249,13 @@ def _create_instance(
         window_width=width,
         exclusion=received.exclusion.code,
         exclusion_reason=received.exclusion.reason,
+        undecoded=header.undecoded,
     )
+    return instance
 
 
-def _update_study(
-    study: Study, submission: Submission, series: Series, declared: DeclaredFields
-) -> None:
+def count_instance(study: Study, submission: Submission, series: Series) -> None:
+    """Note in a study, whose lock the caller holds, that an instance of `series` came."""
     study.modalities = sorted({*study.modalities, series.modality} - {""})
     study.body_part = study.body_part or series.body_part_examined
     if submission.priority == Priority.URGENT:

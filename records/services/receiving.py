@@ -29,8 +29,8 @@ from records.intake.sniff import Kind, sniff
 from records.intake.storage import Readable, Spooled, spooled
 from records.intake.values import clean_text
 from records.models import Submission, SubmissionFile, SubmissionState
-from records.services.filing import ReceivedObject, file_object, find_held
-from records.services.verdicts import Sent, record_refusal
+from records.services.filing import file_object, find_held
+from records.services.verdicts import ReceivedObject, Sent, record_refusal
 
 logger = logging.getLogger(__name__)
 

@@ -127,7 +127,7 @@ def _purge(study: Study) -> None:
     first would be missed if the transaction failed, one that is forgotten would stay.
     """
     now = timezone.now()
-    instances = Instance.objects.filter(series__study=study)
+    instances = Instance.with_withheld.filter(series__study=study)
     tombstone = StudyTombstone.objects.create(
         study=study,
         study_instance_uid=study.study_instance_uid,
@@ -173,12 +173,12 @@ def _purge(study: Study) -> None:
 def _empty_rows(study: Study, now: dt.datetime) -> None:
     """Take what identifies out of the rows, and free the UIDs for the study to be sent again."""
     freed = Concat(Value("purged."), Cast("pk", CharField()), output_field=CharField())
-    Instance.objects.filter(series__study=study).update(
-        sop_instance_uid=freed, file="", damage="", checked_at=None
+    Instance.with_withheld.filter(series__study=study).update(
+        sop_instance_uid=freed, file="", damage="", checked_at=None, undecoded={}
     )
     Series.objects.filter(study=study).update(series_instance_uid=freed, description="")
     Study.objects.filter(pk=study.pk).update(
-        study_instance_uid=freed, accession_number="", description="", purged_at=now
+        study_instance_uid=freed, accession_number="", description="", named={}, purged_at=now
     )
     SubmissionFile.objects.filter(study=study).update(name=DESTROYED_NAME)
 

@@ -121,7 +121,7 @@ def find_referenced(names: Iterable[str]) -> set[str]:
 def describe_storage() -> dict[str, Any]:
     """Count what is stored, what of it is damaged, what no row points to, and the room left."""
     return {
-        **Instance.objects.totals(),
+        **Instance.with_withheld.totals(),
         "unreferenced": UnreferencedFile.objects.totals(),
         "deleted_studies": Study.objects.restorable().count(),
         "studies_past_retention": Study.objects.past_retention().count(),
@@ -131,7 +131,7 @@ def describe_storage() -> dict[str, Any]:
 
 def _unchecked(since: dt.datetime) -> Iterator[Instance]:
     while batch := list(
-        Instance.objects.unchecked_since(since).select_related("series__study")[:BATCH]
+        Instance.with_withheld.unchecked_since(since).select_related("series__study")[:BATCH]
     ):
         yield from batch
 
@@ -143,7 +143,7 @@ def _scrub(instance: Instance) -> Damage:
     if found == instance.sha256:
         damage = Damage.NONE
     with transaction.atomic():
-        rows = Instance.objects.stored().filter(pk=instance.pk)
+        rows = Instance.with_withheld.stored().filter(pk=instance.pk)
         is_there = rows.update(checked_at=timezone.now(), damage=damage)
         if is_there and damage not in (Damage.NONE, instance.damage):
             logger.error("The stored file of instance %s is %s", instance.pk, damage)

@@ -8,7 +8,18 @@ from django.db import transaction
 from accounts.audit import record_event
 from accounts.models import Action, Outcome, User
 from records.errors import FileRejected
-from records.models import Instance, Submission, SubmissionFile, Verdict
+from records.intake.header import DicomHeader
+from records.intake.proof import Exclusion
+from records.intake.storage import Spooled
+from records.models import (
+    IdentityConflict,
+    Instance,
+    Patient,
+    Study,
+    Submission,
+    SubmissionFile,
+    Verdict,
+)
 from records.services.identity import Whose
 
 MESSAGE_LENGTH = 400
@@ -24,6 +35,17 @@ class Sent:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReceivedObject:
+    """A DICOM object ready to be filed; `source` is the file that was sent."""
+
+    source: Sent
+    source_format: str
+    file: Spooled
+    header: DicomHeader
+    exclusion: Exclusion
+
+
 def record_stored(
     *,
     actor: User | None,
@@ -33,19 +55,14 @@ def record_stored(
     whose: Whose,
 ) -> SubmissionFile:
     """Record that a file was stored, and what is worth knowing about it."""
-    code, notes, action = "stored", [], ""
-    if whose.ignored_patient_id:
-        code = "other_patient_id"
+    code, notes, action = _identity_notes(instance.series.study, whose)
+    if instance.undecoded:
+        code = "text_undecodable"
         notes.append(
-            f"It was filed under patient ID {whose.patient_id}, which the file states, "
-            f"and not under {whose.ignored_patient_id}, which was entered."
+            "Some of its text can't be decoded by the character set that it declares "
+            f"({', '.join(sorted(instance.undecoded))}); the bytes are kept."
         )
-        action = "Check which patient was examined."
-    study = instance.series.study
-    if not study.patient.is_identified:
-        code = "patient_unknown"
-        notes.append(f"It names no patient; a temporary record was made ({study.patient.mrn}).")
-        action = "Send the study again with its patient ID once you know it."
+        action = action or "Compare the names with the request, and correct the sending device."
     if instance.exclusion:
         code = instance.exclusion
         notes.append(f"{instance.exclusion_reason} It won't be classified.")
@@ -60,6 +77,33 @@ def record_stored(
         message=" ".join(["Stored.", *notes]),
         action=action,
     )
+
+
+def _identity_notes(study: Study, whose: Whose) -> tuple[str, list[str], str]:
+    """Code, notes and remedy for what is worth knowing about whose a stored file is."""
+    patient = study.patient
+    if not patient.is_identified:
+        note = f"It names no patient; a temporary record was made ({patient.mrn})."
+        remedy = "Send the study again with its patient ID once you know it."
+        return "patient_unknown", [note], remedy
+    if study.is_in_question and _open_conflict_of(patient):
+        note = (
+            f"Patient ID {patient.mrn} is held for another person; the study has a record of "
+            "its own until somebody decides."
+        )
+        remedy = "Check whom it shows, and decide under Conflicts."
+        return "identity_in_question", [note], remedy
+    if whose.ignored_patient_id:
+        note = (
+            f"It was filed under patient ID {whose.patient_id}, which the file states, "
+            f"and not under {whose.ignored_patient_id}, which was entered."
+        )
+        return "other_patient_id", [note], "Check which patient was examined."
+    return "stored", [], ""
+
+
+def _open_conflict_of(patient: Patient) -> bool:
+    return IdentityConflict.objects.open().filter(sent_patient=patient).exists()
 
 
 def record_duplicate(

@@ -13,7 +13,7 @@ from accounts.audit import record_access
 from accounts.models import Action
 from accounts.roles import Verb
 from records.forms import PatientFilterForm
-from records.models import Patient, Study
+from records.models import IdentityConflict, Patient, Study
 from records.views.lists import RecordedListView
 
 STUDIES_SHOWN = 200
@@ -50,6 +50,13 @@ class PatientDetailView(VerbRequiredMixin, View):
         record_access(
             action=Action.PATIENT_VIEWED, actor=user, target=patient, patient_id=patient.pk
         )
-        studies = Study.objects.visible_to(user).filter(patient=patient).with_listing()
-        context = {"patient": patient, "studies": studies[:STUDIES_SHOWN]}
+        rows = Study.objects.visible_to(user).filter(patient=patient).with_listing()
+        studies = list(rows[:STUDIES_SHOWN])
+        conflicts = IdentityConflict.objects.visible_to(user).open().about_patient(patient)
+        context = {
+            "patient": patient,
+            "studies": studies,
+            "conflicts": conflicts,
+            "is_in_question": any(study.is_in_question for study in studies),
+        }
         return render(request, "records/patient_detail.html", context)

@@ -12,10 +12,10 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
-from accounts.models import Action, AuditEvent
+from accounts.models import Action, AuditEvent, User
 from accounts.roles import Verb
 from records.forms import StudyFilterForm
-from records.models import Instance, Series, Study
+from records.models import IdentityConflict, Instance, Series, Study
 from records.views.lists import RecordedListView
 
 PRIORS_SHOWN = 10
@@ -64,6 +64,7 @@ class StudyDetailView(VerbRequiredMixin, View):
         context = {
             "study": study,
             "series_list": Series.objects.filter(study=study).with_counts(),
+            "conflicts": _open_conflicts(user, study),
             "priors": priors.with_listing()[:PRIORS_SHOWN],
             "timeline": events.order_by("-id")[:EVENTS_SHOWN],
             "excluded": [row for row in instances if row.exclusion][:EXCLUDED_SHOWN],
@@ -72,6 +73,12 @@ class StudyDetailView(VerbRequiredMixin, View):
             "viewer": _viewer_of(instances),
         }
         return render(request, "records/study_detail.html", context)
+
+
+def _open_conflicts(user: User, study: Study) -> QuerySet[IdentityConflict]:
+    """What the person may decide about whose the study is."""
+    visible = IdentityConflict.objects.visible_to(user)
+    return visible.open().about_study(study) if study.is_in_question else visible.none()
 
 
 def _viewer_of(instances: Iterable[Instance]) -> dict[str, Any]:

@@ -20,10 +20,18 @@ PAGES = {
         "/deleted-studies/",
         "/patients/",
         "/models/",
+        "/conflicts/",
         "/nothing/",
         "/people/",
     ),
-    "administrator": ("/people/", "/people/invite/", "/departments/", "/storage/", "/holds/"),
+    "administrator": (
+        "/people/",
+        "/people/invite/",
+        "/departments/",
+        "/storage/",
+        "/holds/",
+        "/quarantine/",
+    ),
     "auditor": ("/audit/",),
 }
 LOOKS = {

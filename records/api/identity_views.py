@@ -1,0 +1,149 @@
+"""The API of identity conflicts and of the quarantine."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import renderers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.access import signed_in_user
+from accounts.audit import record_access
+from accounts.models import Action
+from accounts.roles import Verb
+from records.api.filters import read_filters
+from records.api.identity_serializers import (
+    ConflictDetailSerializer,
+    ConflictFilterSerializer,
+    ConflictSerializer,
+    DiscardSerializer,
+    QuarantinedFileSerializer,
+    QuarantineFilterSerializer,
+    ResolutionSerializer,
+)
+from records.api.views import AnyAccept, ReadOnlyViewSet
+from records.models import IdentityConflict, Patient, QuarantinedFile
+from records.services import discard_quarantined, resolve_conflict, reverse_resolution
+from records.views.quarantine import quarantined_response
+
+
+@extend_schema_view(
+    list=extend_schema(
+        summary="Identity conflicts, newest first", parameters=[ConflictFilterSerializer]
+    ),
+    retrieve=extend_schema(
+        summary="An identity conflict with both sides", responses=ConflictDetailSerializer
+    ),
+)
+class ConflictViewSet(ReadOnlyViewSet):
+    """What contradicts what is held about patients, in the caller's departments."""
+
+    verb = Verb.CONFLICT_RESOLVE
+    serializer_class = ConflictSerializer
+    queryset = IdentityConflict.objects.none()
+    ordering = ("-raised_at", "-id")
+    list_action = Action.CONFLICTS_VIEWED
+
+    def get_queryset(self) -> QuerySet[IdentityConflict]:
+        """Those the caller may decide, narrowed by the parameters."""
+        visible = IdentityConflict.objects.visible_to(signed_in_user(self.request))
+        rows = visible.with_listing()
+        if self.action == "list":
+            rows = rows.filter(**read_filters(self.request, ConflictFilterSerializer))
+        return rows
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return one conflict."""
+        conflict = self.get_object()
+        actor, study = signed_in_user(request), conflict.study
+        record_access(action=Action.CONFLICTS_VIEWED, actor=actor, target=conflict, study=study)
+        return self._answer(conflict)
+
+    @extend_schema(
+        summary="Decide whose the images are",
+        request=ResolutionSerializer,
+        responses=ConflictDetailSerializer,
+    )
+    @action(detail=True, methods=["post"])
+    def resolve(self, request: Request, **_: Any) -> Response:
+        """Merge, keep apart or correct; a later `reverse` takes it back."""
+        conflict = self.get_object()
+        given = ResolutionSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        resolve_conflict(actor=signed_in_user(request), conflict=conflict, **given.decision())
+        return self._answer(self.get_object())
+
+    @extend_schema(summary="Take a decision back", request=None, responses=ConflictDetailSerializer)
+    @action(detail=True, methods=["post"])
+    def reverse(self, request: Request, **_: Any) -> Response:
+        """Restore everything that the decision changed; the conflict is open again."""
+        conflict = self.get_object()
+        reverse_resolution(actor=signed_in_user(request), conflict=conflict)
+        return self._answer(self.get_object())
+
+    def _answer(self, conflict: IdentityConflict) -> Response:
+        visible = Patient.objects.visible_to(signed_in_user(self.request))
+        context = {"is_held_visible": visible.filter(pk=conflict.held_patient_id).exists()}
+        return Response(ConflictDetailSerializer(conflict, context=context).data)
+
+
+@extend_schema_view(
+    list=extend_schema(
+        summary="Quarantined files, newest first", parameters=[QuarantineFilterSerializer]
+    ),
+    retrieve=extend_schema(summary="A quarantined file"),
+)
+class QuarantineViewSet(ReadOnlyViewSet):
+    """Files that contradict what is held, for those who manage the quarantine."""
+
+    verb = Verb.QUARANTINE_MANAGE
+    serializer_class = QuarantinedFileSerializer
+    queryset = QuarantinedFile.objects.none()
+    ordering = ("-created_at", "-id")
+    list_action = Action.QUARANTINE_VIEWED
+
+    def get_queryset(self) -> QuerySet[QuarantinedFile]:
+        """Those the caller may see, narrowed by the parameters."""
+        rows = QuarantinedFile.objects.visible_to(signed_in_user(self.request)).with_listing()
+        if self.action == "list":
+            rows = rows.filter(**read_filters(self.request, QuarantineFilterSerializer))
+        return rows
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return one file's identifiers and hashes."""
+        file = self.get_object()
+        record_access(action=Action.QUARANTINE_VIEWED, actor=signed_in_user(request), target=file)
+        return Response(self.get_serializer(file).data)
+
+    @extend_schema(
+        summary="The quarantined bytes",
+        responses={(200, "application/dicom"): OpenApiTypes.BINARY},
+    )
+    @action(
+        detail=True,
+        content_negotiation_class=AnyAccept,
+        renderer_classes=(renderers.JSONRenderer,),
+    )
+    def file(self, request: Request, pk: UUID) -> HttpResponseBase:
+        """Return the file as it came; each time is recorded."""
+        return quarantined_response(signed_in_user(request), self.get_object())
+
+    @extend_schema(
+        summary="Discard a quarantined file",
+        request=DiscardSerializer,
+        responses=QuarantinedFileSerializer,
+    )
+    @action(detail=True, methods=["post"])
+    def discard(self, request: Request, **_: Any) -> Response:
+        """Give it up for good; identifiers, hashes and the reason stay."""
+        file = self.get_object()
+        given = DiscardSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        reason = given.validated_data["reason"]
+        file = discard_quarantined(actor=signed_in_user(request), file=file, reason=reason)
+        return Response(self.get_serializer(file).data)

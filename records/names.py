@@ -1,0 +1,85 @@
+"""Person names as DICOM writes them (PS3.5 6.2.1): three groups, compared and searched."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Self
+
+GROUP_LENGTH = 324
+REPLACEMENT = "\ufffd"
+KATAKANA_TO_HIRAGANA = {code: code - 0x60 for code in range(0x30A1, 0x30F7)}
+# Letters that Unicode doesn't decompose into a base letter and a mark.
+STROKED = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "þ": "th", "æ": "ae", "œ": "oe"}
+)
+TATWEEL = "\u0640"
+BETWEEN_WORDS = re.compile(r"[\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class PersonName:
+    """A name in up to three ways of writing, each as Family^Given^Middle^Prefix^Suffix."""
+
+    alphabetic: str = ""
+    ideographic: str = ""
+    phonetic: str = ""
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Take a value of VR PN apart at its equals signs."""
+        groups = [group.strip(" ^")[:GROUP_LENGTH].strip(" ^") for group in text.split("=")]
+        return cls(*groups[:3])
+
+    def __str__(self) -> str:
+        """Write the value as DICOM does."""
+        return "=".join((self.alphabetic, self.ideographic, self.phonetic)).rstrip("=")
+
+    def __bool__(self) -> bool:
+        """Tell whether the name says anything."""
+        return any((self.alphabetic, self.ideographic, self.phonetic))
+
+    def differs_from(self, other: "PersonName") -> bool:
+        """Tell whether two names can't be one person's; what either leaves out doesn't differ.
+
+        The first way of writing that both use decides. Ideographs come first: many of them sound
+        alike. Accents, case and width don't count, nor does what couldn't be decoded.
+        """
+        for way in ("ideographic", "alphabetic", "phonetic"):
+            pairs = list(zip(_parts(getattr(self, way)), _parts(getattr(other, way)), strict=True))
+            stated = [(one, another) for one, another in pairs if one and another]
+            if stated:
+                return any(one != another for one, another in stated)
+        return False
+
+
+def display_name(group: str) -> str:
+    """Write one component group as people do: "Family, Given Middle"."""
+    family, _, rest = group.partition("^")
+    given = " ".join(part for part in rest.split("^")[:2] if part)
+    return ", ".join(part for part in (family.strip(), given.strip()) if part)
+
+
+def fold(text: str) -> str:
+    """Reduce a text to what a search compares: no accents, case, width, or kind of kana."""
+    lowered = unicodedata.normalize("NFKD", text).casefold().translate(STROKED)
+    bare = "".join(
+        char
+        for char in unicodedata.normalize("NFKD", lowered)
+        if not unicodedata.combining(char) and char != TATWEEL
+    )
+    return unicodedata.normalize("NFC", bare.translate(KATAKANA_TO_HIRAGANA))
+
+
+def fold_words(text: str) -> list[str]:
+    """The words of a text, folded."""
+    return BETWEEN_WORDS.sub(" ", fold(text)).split()
+
+
+def _parts(group: str) -> tuple[str, str]:
+    family, _, rest = group.partition("^")
+    given = rest.partition("^")[0]
+    return _comparable(family), _comparable(given)
+
+
+def _comparable(part: str) -> str:
+    return "" if REPLACEMENT in part else " ".join(fold(part).split())

@@ -1,0 +1,219 @@
+"""The queue of identity conflicts, and the page on which a person decides one."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views import View
+
+from accounts.access import VerbRequiredMixin, signed_in_user
+from accounts.audit import record_access
+from accounts.errors import KnownError
+from accounts.models import Action, User
+from accounts.roles import Verb
+from records.forms import RESOLUTION_FORMS, ConflictFilterForm, make_resolution_forms
+from records.models import (
+    ConflictKind,
+    IdentityConflict,
+    Instance,
+    Patient,
+    Resolution,
+    Study,
+)
+from records.names import display_name
+from records.pixels import render_png
+from records.services import resolve_conflict, reverse_resolution
+from records.views.images import PRIVATE
+from records.views.lists import RecordedListView
+
+OUT_OF_SIGHT = "Held by another department"
+WORDS_OF = {
+    Resolution.MERGE: "Decided: the same person.",
+    Resolution.KEEP_APART: "Decided: another person.",
+    Resolution.CORRECT: "Decided: corrected.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One line of what is held beside what was sent."""
+
+    label: str
+    held: str
+    sent: str
+    is_hidden: bool
+
+    @property
+    def differs(self) -> bool:
+        """Tell whether both sides say something, and not the same."""
+        return bool(not self.is_hidden and self.held and self.sent and self.held != self.sent)
+
+
+class ConflictListView(RecordedListView):
+    """What waits for a decision in the person's departments, newest first."""
+
+    verb = Verb.CONFLICT_RESOLVE
+    filter_form_class = ConflictFilterForm
+    template_name = "records/conflict_list.html"
+    rows_template_name = "records/_conflict_rows.html"
+    rows_name = "conflicts"
+    list_action = Action.CONFLICTS_VIEWED
+    place = "conflict-list"
+    key = ("-raised_at", "-id")
+
+    def find_rows(self, filters: dict[str, Any]) -> QuerySet[IdentityConflict]:
+        """Narrow what the person may see; without a filter, what is open."""
+        visible = IdentityConflict.objects.visible_to(signed_in_user(self.request))
+        rows = visible.with_listing()
+        state = filters.get("state") or "open"
+        return rows if state == "all" else rows.filter(state=state)
+
+
+class ConflictView(VerbRequiredMixin, View):
+    """One conflict of the person's departments."""
+
+    verb = Verb.CONFLICT_RESOLVE
+
+    def conflict_of(self, pk: UUID) -> IdentityConflict:
+        """Return it; 404 for any other."""
+        visible = IdentityConflict.objects.visible_to(signed_in_user(self.request))
+        return get_object_or_404(visible.with_listing(), pk=pk)
+
+    def draw(
+        self, conflict: IdentityConflict, forms_: dict[str, forms.Form] | None = None
+    ) -> HttpResponse:
+        """Draw the page, with the forms as they were filled in if one was refused."""
+        user = signed_in_user(self.request)
+        study = conflict.study
+        record_access(action=Action.CONFLICTS_VIEWED, actor=user, target=conflict, study=study)
+        is_held_visible = _is_visible(user, conflict.held_patient)
+        context = {
+            "conflict": conflict,
+            "comparisons": _compare(conflict, is_hidden=not is_held_visible),
+            "is_held_visible": is_held_visible,
+            "decisions": conflict.decisions.select_related("decided_by", "reversed_by"),
+            "forms": forms_ or make_resolution_forms(conflict),
+            "waiting": conflict.files.held(),
+            **_pictures(user, conflict),
+        }
+        status = 422 if forms_ else 200
+        return render(self.request, "records/conflict_detail.html", context, status=status)
+
+
+class ConflictDetailView(ConflictView):
+    """Held beside sent, what differs, and the three ways out."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Draw the page."""
+        return self.draw(self.conflict_of(pk))
+
+
+class ConflictResolveView(ConflictView):
+    """Take a decision."""
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Decide, or say in place what is wrong."""
+        conflict = self.conflict_of(pk)
+        given = request.POST.get("resolution", "")
+        if given not in RESOLUTION_FORMS:
+            messages.error(request, "Choose one of the three decisions.")
+            return redirect(conflict)
+        forms_ = make_resolution_forms(conflict, data=request.POST, chosen=given)
+        form = forms_[given]
+        if not form.is_valid():
+            return self.draw(conflict, forms_)
+        resolution = Resolution(given)
+        try:
+            resolve_conflict(
+                actor=signed_in_user(request),
+                conflict=conflict,
+                resolution=resolution,
+                **form.decision(),  # type: ignore[attr-defined]
+            )
+        except KnownError as error:
+            form.add_error(None, f"{error.message} {error.action}")
+            return self.draw(conflict, forms_)
+        messages.success(request, WORDS_OF[resolution])
+        return redirect(conflict)
+
+
+class ConflictReverseView(ConflictView):
+    """Take the decision back."""
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Reverse it, or say why that can't be."""
+        conflict = self.conflict_of(pk)
+        try:
+            reverse_resolution(actor=signed_in_user(request), conflict=conflict)
+        except KnownError as error:
+            messages.error(request, f"{error.message} {error.action}")
+        else:
+            messages.success(request, "The decision was taken back; everything is as it was.")
+        return redirect(conflict)
+
+
+class ConflictPngView(ConflictView):
+    """The first frame of a file that waits, for the one who has to decide about it."""
+
+    def get(self, request: HttpRequest, pk: UUID, file_pk: UUID) -> HttpResponse:
+        """Draw it; what can't be drawn says why in plain words."""
+        conflict = self.conflict_of(pk)
+        file = get_object_or_404(conflict.files.held(), pk=file_pk)
+        user, study = signed_in_user(request), conflict.study
+        record_access(action=Action.IMAGE_VIEWED, actor=user, target=file, study=study)
+        try:
+            picture = render_png(file.as_image())
+        except KnownError as error:
+            words = f"{error.message} {error.action}"
+            return HttpResponse(words, content_type="text/plain", status=error.status)
+        return HttpResponse(picture, content_type="image/png", headers={"Cache-Control": PRIVATE})
+
+
+def _is_visible(user: User, patient: Patient) -> bool:
+    return Patient.objects.visible_to(user).filter(pk=patient.pk).exists()
+
+
+def _compare(conflict: IdentityConflict, *, is_hidden: bool) -> list[Comparison]:
+    held, sent, name = conflict.held_patient, conflict.sent, conflict.sent_name
+    rows = (
+        ("Patient ID", held.mrn, sent["patient_id"]),
+        ("Issuer", held.issuer, sent["issuer"]),
+        ("Name", display_name(held.name), display_name(name.alphabetic)),
+        ("Ideographic name", display_name(held.ideographic_name), display_name(name.ideographic)),
+        ("Phonetic name", display_name(held.phonetic_name), display_name(name.phonetic)),
+        ("Birth date", str(held.birth_date or ""), sent["birth_date"]),
+        ("Sex", held.get_sex_display() if held.sex else "", _sex_words(conflict)),
+    )
+    return [
+        Comparison(label, "" if is_hidden else on_file, given, is_hidden)
+        for label, on_file, given in rows
+        if on_file or given
+    ]
+
+
+def _sex_words(conflict: IdentityConflict) -> str:
+    return conflict.sent_sex if conflict.sent["sex"] else ""
+
+
+def _pictures(user: User, conflict: IdentityConflict) -> dict[str, Any]:
+    """The first image of either side, where the person may see one."""
+    visible = Study.objects.visible_to(user)
+    if conflict.kind == ConflictKind.STUDY:
+        file = conflict.files.held().filter(number_of_frames__gt=0).last()
+        return {"held_image": _first_image(conflict.study), "sent_file": file}
+    held = visible.filter(patient=conflict.held_patient).exclude(pk=conflict.study_id).first()
+    sent = visible.filter(pk=conflict.study_id).first()
+    return {"held_image": _first_image(held), "sent_image": _first_image(sent)}
+
+
+def _first_image(study: Study | None) -> Instance | None:
+    if study is None:
+        return None
+    images = Instance.objects.of_study(study).filter(number_of_frames__gt=0)
+    first: Instance | None = images.first()
+    return first

@@ -1,0 +1,109 @@
+"""Administrators: the files that are kept apart. Identifiers and hashes, no clinical data."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views import View
+
+from accounts.access import VerbRequiredMixin, signed_in_user
+from accounts.audit import record_event
+from accounts.errors import KnownError
+from accounts.models import Action, User
+from accounts.roles import Verb
+from records.errors import QuarantineEnded
+from records.forms import QuarantineFilterForm, ReasonForm
+from records.models import QuarantinedFile, QuarantineState
+from records.services import discard_quarantined
+from records.views.lists import RecordedListView
+
+
+class QuarantineListView(RecordedListView):
+    """Files that contradict what is held, newest first."""
+
+    verb = Verb.QUARANTINE_MANAGE
+    filter_form_class = QuarantineFilterForm
+    template_name = "records/quarantine_list.html"
+    rows_template_name = "records/_quarantine_rows.html"
+    rows_name = "files"
+    list_action = Action.QUARANTINE_VIEWED
+    place = "quarantine-list"
+    key = ("-created_at", "-id")
+
+    def find_rows(self, filters: dict[str, Any]) -> QuerySet[QuarantinedFile]:
+        """Narrow them; without a filter, those still in quarantine."""
+        rows = QuarantinedFile.objects.visible_to(signed_in_user(self.request)).with_listing()
+        state = filters.get("state") or QuarantineState.HELD
+        return rows if state == "all" else rows.filter(state=state)
+
+
+class QuarantineView(VerbRequiredMixin, View):
+    """One quarantined file."""
+
+    verb = Verb.QUARANTINE_MANAGE
+
+    def file_of(self, pk: UUID) -> QuarantinedFile:
+        """Return it; 404 for any other."""
+        visible = QuarantinedFile.objects.visible_to(signed_in_user(self.request))
+        return get_object_or_404(visible.with_listing(), pk=pk)
+
+
+class QuarantineDownloadView(QuarantineView):
+    """The bytes themselves, each time recorded."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Stream them, or say that they are gone."""
+        try:
+            return quarantined_response(signed_in_user(request), self.file_of(pk))
+        except KnownError as error:
+            messages.error(request, f"{error.message} {error.action}")
+            return redirect("records:quarantine-list")
+
+
+class QuarantineDiscardView(QuarantineView):
+    """Give a file up for good, with a reason."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Ask for the reason."""
+        return self._draw(self.file_of(pk), ReasonForm())
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Discard it, or say in place what is wrong."""
+        file, form = self.file_of(pk), ReasonForm(request.POST)
+        if not form.is_valid():
+            return self._draw(file, form)
+        try:
+            reason = form.cleaned_data["reason"]
+            discard_quarantined(actor=signed_in_user(request), file=file, reason=reason)
+        except KnownError as error:
+            form.add_error(None, f"{error.message} {error.action}")
+            return self._draw(file, form)
+        messages.success(request, "The file was discarded; its hashes and your reason stay.")
+        return redirect("records:quarantine-list")
+
+    def _draw(self, file: QuarantinedFile, form: ReasonForm) -> HttpResponse:
+        context = {"file": file, "form": form}
+        status = 422 if form.is_bound else 200
+        return render(self.request, "records/quarantine_discard.html", context, status=status)
+
+
+def quarantined_response(user: User, file: QuarantinedFile) -> FileResponse:
+    """Stream a quarantined file under its UID, and record it; raises QuarantineEnded."""
+    if not file.file:
+        raise QuarantineEnded
+    record_event(
+        action=Action.IMAGE_DOWNLOADED,
+        actor=user,
+        target=file,
+        department_id=file.submission.department_id,
+        details={"sha256": file.sha256},
+    )
+    return FileResponse(
+        file.file.open("rb"),
+        as_attachment=True,
+        filename=f"{file.sop_instance_uid}.dcm",
+        content_type="application/dicom",
+    )
