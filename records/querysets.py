@@ -12,6 +12,7 @@ from accounts.roles import Verb
 if TYPE_CHECKING:
     from accounts.models import User
     from records.models import (  # noqa: F401 - in strings
+        DicomNode,
         Instance,
         Patient,
         Series,
@@ -27,6 +28,10 @@ class StudyQuerySet(models.QuerySet["Study"]):
     def visible_to(self, user: "User") -> "StudyQuerySet":
         """Studies of the departments in which `user` may look at studies."""
         return self.filter(department__in=user.department_ids_for(Verb.STUDY_VIEW))
+
+    def visible_to_node(self, node: "DicomNode") -> "StudyQuerySet":
+        """Studies of the department that a DICOM node belongs to."""
+        return self.filter(department=node.department_id)
 
     def matching(self, text: str) -> "StudyQuerySet":
         """Studies whose patient, accession number, description or UID matches `text`."""
@@ -64,6 +69,10 @@ class StudyQuerySet(models.QuerySet["Study"]):
 
         sending = SubmissionFile.objects.filter(study=OuterRef("pk"), submission__state="receiving")
         return self.filter(~Exists(sending), state="open", last_received_at__lte=since)
+
+    def with_answer(self) -> "StudyQuerySet":
+        """Fetch what a DICOM query answers about a study."""
+        return self.select_related("patient").annotate(series_count=models.Count("series"))
 
     def with_listing(self) -> "StudyQuerySet":
         """Fetch what a list row shows."""
@@ -116,6 +125,15 @@ class SeriesQuerySet(models.QuerySet["Series"]):
         """Series of visible studies."""
         return self.filter(study__department__in=user.department_ids_for(Verb.STUDY_VIEW))
 
+    def visible_to_node(self, node: "DicomNode") -> "SeriesQuerySet":
+        """Series of the studies that a DICOM node sees."""
+        return self.filter(study__department=node.department_id)
+
+    def with_answer(self) -> "SeriesQuerySet":
+        """Fetch what a DICOM query answers about a series."""
+        found = self.select_related("study__patient")
+        return found.annotate(instance_count=models.Count("instances"))
+
     def with_counts(self) -> "SeriesQuerySet":
         """Add `image_count`, the number of instances that can be looked at."""
         images = Q(instances__number_of_frames__gt=0)
@@ -128,6 +146,14 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
     def visible_to(self, user: "User") -> "InstanceQuerySet":
         """Instances of visible studies."""
         return self.filter(series__study__department__in=user.department_ids_for(Verb.STUDY_VIEW))
+
+    def visible_to_node(self, node: "DicomNode") -> "InstanceQuerySet":
+        """Instances of the studies that a DICOM node sees."""
+        return self.filter(series__study__department=node.department_id)
+
+    def with_answer(self) -> "InstanceQuerySet":
+        """Fetch what a DICOM query answers about an instance."""
+        return self.select_related("series__study__patient")
 
     def of_study(self, study: "Study") -> "InstanceQuerySet":
         """The instances of one study, in reading order."""
@@ -153,9 +179,16 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
         own = Q(created_by=user) if user.has_verb(Verb.STUDY_SUBMIT) else Q(pk__in=[])
         return self.filter(allowed | own)
 
-    def abandoned(self, *, before: dt.datetime) -> "SubmissionQuerySet":
-        """Batches still receiving that nothing has reached since `before`."""
-        return self.filter(state="receiving", touched_at__lt=before)
+    def abandoned(
+        self, *, before: dt.datetime, associations_before: dt.datetime
+    ) -> "SubmissionQuerySet":
+        """Batches still receiving that nothing has reached since `before`.
+
+        A DICOM association is kept alive by the process that serves it, so that its batch is
+        known to be abandoned sooner: since `associations_before`.
+        """
+        dead = Q(origin="dimse", touched_at__lt=associations_before)
+        return self.filter(dead | Q(touched_at__lt=before), state="receiving")
 
     def with_counts(self) -> "SubmissionQuerySet":
         """Add the number of files by verdict."""
@@ -173,3 +206,11 @@ class SubmissionFileQuerySet(models.QuerySet["SubmissionFile"]):
     def with_targets(self) -> "SubmissionFileQuerySet":
         """Fetch the study of each verdict."""
         return self.select_related("study", "instance")
+
+
+class DicomNodeQuerySet(models.QuerySet["DicomNode"]):
+    """Reads of DICOM nodes."""
+
+    def destinations_for(self, node: "DicomNode") -> "DicomNodeQuerySet":
+        """Nodes to which `node` may have images sent: of its own department, with an address."""
+        return self.filter(department=node.department_id).exclude(host="")

@@ -86,14 +86,15 @@ def remove_leftovers(*, older_than: dt.timedelta) -> int:
     """Remove temporary files of processes that died; return how many."""
     oldest = time.time() - older_than.total_seconds()
     removed = 0
-    for path in _incoming_directory().iterdir():
+    for path in incoming_directory().iterdir():
         if path.stat().st_mtime < oldest:
             path.unlink(missing_ok=True)
             removed += 1
     return removed
 
 
-def _incoming_directory() -> Path:
+def incoming_directory() -> Path:
+    """Return the directory of files on their way in, made if need be; raises DiskFull."""
     directory = Path(storages["images"].path(INCOMING))
     with _disk_errors():
         _make_private(directory)
@@ -107,7 +108,7 @@ def _make_private(directory: Path) -> None:
 
 
 def _new_incoming() -> Path:
-    directory = _incoming_directory()
+    directory = incoming_directory()
     with _disk_errors():
         handle, name = tempfile.mkstemp(dir=directory)
     os.close(handle)

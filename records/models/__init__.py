@@ -1,6 +1,7 @@
 """The rows of the records app."""
 
 from records.models.imaging import Instance, Priority, Series, Study, StudyState
+from records.models.nodes import DicomNode
 from records.models.patients import Patient, Sex
 from records.models.submissions import (
     Origin,
@@ -11,6 +12,7 @@ from records.models.submissions import (
 )
 
 __all__ = [
+    "DicomNode",
     "Instance",
     "Origin",
     "Patient",
