@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from records.views import images, patients, studies, submissions
+from records.views import images, nodes, patients, studies, submissions
 
 app_name = "records"
 
@@ -32,6 +32,10 @@ urlpatterns = [
     path("studies/<uuid:pk>/", studies.StudyDetailView.as_view(), name="study-detail"),
     path("patients/", patients.PatientListView.as_view(), name="patient-list"),
     path("patients/<uuid:pk>/", patients.PatientDetailView.as_view(), name="patient-detail"),
+    path("nodes/", nodes.NodeListView.as_view(), name="node-list"),
+    path("nodes/new/", nodes.NodeCreateView.as_view(), name="node-create"),
+    path("nodes/<uuid:pk>/", nodes.NodeEditView.as_view(), name="node-edit"),
+    path("nodes/<uuid:pk>/remove/", nodes.NodeRemoveView.as_view(), name="node-remove"),
     path(
         "instances/<uuid:pk>/frames/<int:frame>.png",
         images.FramePngView.as_view(),

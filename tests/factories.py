@@ -10,7 +10,7 @@ from pydicom.uid import generate_uid
 from accounts.models import Department, Membership, User
 from accounts.roles import DEPARTMENT_ROLES, Role
 from classifier.models import Deployment, ModelVersion
-from records.models import Instance, Patient, Series, Study, StudyState
+from records.models import DicomNode, Instance, Patient, Series, Study, StudyState
 
 PASSWORD = "correct-horse-battery-9"
 
@@ -98,6 +98,13 @@ def make_instance(*, series: Series, content: bytes, **fields: Any) -> Instance:
     instance.file.save(f"{digest}.dcm", ContentFile(content), save=False)
     instance.save()
     return instance
+
+
+def make_node(*, department: Department, **fields: Any) -> DicomNode:
+    """A DICOM node that calls from this machine and may do everything."""
+    rights = dict.fromkeys(("can_store", "can_query", "can_retrieve"), True)
+    defaults = {"ae_title": f"NODE{next(_numbers)}", "addresses": ["127.0.0.1"], **rights}
+    return DicomNode.objects.create(department=department, **{**defaults, **fields})
 
 
 MANIFEST: dict[str, Any] = {

@@ -38,9 +38,7 @@ def admit(event: Event, session: Session) -> None:
             if called != association.acceptor.ae_title.strip():
                 reason = f"it called {called}, which isn't our AE title"
             if reason:
-                note_refused_association(
-                    address=session.address, calling=calling, called=called, reason=reason
-                )
+                note_refused_association(calling=calling, called=called, reason=reason)
     except Exception:
         logger.exception("Association %s could not be checked", session.id)
         _reject(event, REJECTED_FOR_NOW, BY_PRESENTATION, TEMPORARY_CONGESTION)

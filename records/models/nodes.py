@@ -73,7 +73,7 @@ class DicomNode(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(host="", port__isnull=True)
-                | (~Q(host="") & Q(port__gte=1, port__lte=65535)),
+                | (~Q(host="") & Q(port__isnull=False, port__gte=1, port__lte=65535)),
                 name="dicom_node_host_with_port",
             ),
         )

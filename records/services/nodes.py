@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from accounts.audit import ACCESS_WINDOW, record_event
+from accounts.audit import ACCESS_WINDOW, current_context, record_event
 from accounts.models import Action, AuditEvent, Outcome, User
 from records.errors import NodeTitleTaken
 from records.models import DicomNode
@@ -79,10 +79,9 @@ def remove_node(*, actor: User | None, node: DicomNode) -> None:
 
 
 @transaction.atomic
-def note_refused_association(
-    *, address: str, calling: str, called: str, reason: str
-) -> AuditEvent | None:
+def note_refused_association(*, calling: str, called: str, reason: str) -> AuditEvent | None:
     """Record that a caller was turned away: once per address and reason in five minutes."""
+    address = current_context().source_address
     recent = AuditEvent.objects.recent_refusals(window=ACCESS_WINDOW)
     same = recent.filter(source_address=address, details__reason=reason)
     if same.exists() or recent[:MOST_REFUSALS_NOTED].count() >= MOST_REFUSALS_NOTED:

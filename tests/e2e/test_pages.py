@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 PAGES = {
     "technician": ("/submit/", "/profile/"),
     "reviewer": ("/", "/worklist/", "/studies/", "/patients/", "/models/", "/nothing/", "/people/"),
-    "administrator": ("/people/", "/people/invite/", "/departments/"),
+    "administrator": ("/people/", "/people/invite/", "/departments/", "/nodes/", "/nodes/new/"),
     "auditor": ("/audit/",),
 }
 LOOKS = {

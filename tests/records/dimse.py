@@ -11,21 +11,11 @@ from typing import Any
 
 from django.db import connection
 
-from accounts.models import Department
 from records.dimse.server import DicomServer, make_server
-from records.models import DicomNode
 from tests.prerequisites import require_program
 
 PEER = "PEER"
 PATIENCE_S = 20
-
-
-def make_node(department: Department, **fields: Any) -> DicomNode:
-    """A node on this machine that may do everything."""
-    defaults = {"ae_title": PEER, "addresses": ["127.0.0.1"]} | dict.fromkeys(
-        ("can_store", "can_query", "can_retrieve"), True
-    )
-    return DicomNode.objects.create(department=department, **{**defaults, **fields})
 
 
 def free_port() -> int:
