@@ -5,6 +5,7 @@ import re
 
 from pynetdicom import build_context
 from pynetdicom.events import Event
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
@@ -30,6 +31,9 @@ def admit(event: Event, session: Session) -> None:
     """Let an association begin, or reject it (PS3.8 9.3.4) and note that."""
     association = event.assoc
     request = association.requestor.primitive
+    if not isinstance(request, A_ASSOCIATE):  # it went, or said something else first
+        association.is_aborted = True
+        return
     calling = UNPRINTABLE.sub("?", request.calling_ae_title.strip())
     called = UNPRINTABLE.sub("?", request.called_ae_title.strip())
     try:

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ABORT
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from records.dimse.admission import admit
@@ -30,6 +31,10 @@ from records.dimse.store import store
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
+IDLE = "Sta1"
+"""pynetdicom's state without a connection (PS3.8 9.2.1)."""
+INTRODUCTION_SECONDS = 10
+"""How long a caller has to ask for its association, and another to answer ours."""
 ABORT_SECONDS = 1.0
 """How long a peer has to take our A-ABORT before its connection is cut."""
 
@@ -82,8 +87,14 @@ class Connection(RequestHandler):
 
     def _look_after(self, association: Association, session: Session) -> None:
         started = beaten = time.monotonic()
+        was_idle = False
         while association.is_alive():
             association.join(timeout=LOOK_SECONDS)
+            is_idle = association.dul.state_machine.current_state == IDLE
+            if is_idle and was_idle and association.requestor.primitive is None:
+                # It went without asking for anything, and pynetdicom would wait all the same.
+                association.dul.to_user_queue.put(A_ABORT())
+            was_idle = is_idle
             now = time.monotonic()
             if now - started > settings.DICOM_ASSOCIATION_SECONDS:
                 logger.warning("Association %s has taken too long and is aborted", session.id)
@@ -184,8 +195,7 @@ def make_server(*, host: str, port: int) -> DicomServer:
     ae.maximum_pdu_size = settings.DICOM_MAX_PDU_BYTES
     ae.network_timeout = settings.DICOM_IDLE_SECONDS
     ae.dimse_timeout = settings.DICOM_IDLE_SECONDS
-    ae.acse_timeout = settings.DICOM_IDLE_SECONDS / 2
-    ae.connection_timeout = settings.DICOM_IDLE_SECONDS / 2
+    ae.acse_timeout = ae.connection_timeout = INTRODUCTION_SECONDS
     return DicomServer(
         ae,
         (host, port),
