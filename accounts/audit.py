@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -24,11 +24,15 @@ ANONYMOUS_ACTIONS = frozenset({Action.SIGN_IN_FAILED, Action.PASSWORD_RESET_REQU
 
 @dataclass(frozen=True)
 class RequestContext:
-    """Where a request came from; empty for work that nobody asked for over HTTP."""
+    """Where a request came from; empty for work that nobody asked for.
+
+    `peer` names the system that asks where no person does, a DICOM node for instance.
+    """
 
     source_address: str | None = None
     request_id: str = ""
     token_id: UUID | None = None
+    peer: str = ""
 
 
 _context: ContextVar[RequestContext] = ContextVar("audit_request_context")
@@ -40,9 +44,11 @@ def current_context() -> RequestContext:
 
 
 @contextmanager
-def bind_request_context(*, source_address: str | None, request_id: str) -> Iterator[None]:
-    """Stamp every event recorded inside with the request's address and id."""
-    token = _context.set(RequestContext(source_address=source_address, request_id=request_id))
+def bind_request_context(
+    *, source_address: str | None, request_id: str, peer: str = ""
+) -> Iterator[None]:
+    """Stamp every event recorded inside with the request's address and id, and who asks."""
+    token = _context.set(RequestContext(source_address, request_id, peer=peer))
     try:
         yield
     finally:
@@ -51,8 +57,7 @@ def bind_request_context(*, source_address: str | None, request_id: str) -> Iter
 
 def bind_token(token_id: UUID) -> None:
     """Note that the request in hand was opened by an API token."""
-    context = current_context()
-    _context.set(RequestContext(context.source_address, context.request_id, token_id))
+    _context.set(replace(current_context(), token_id=token_id))
 
 
 def record_event(
@@ -69,19 +74,18 @@ def record_event(
 ) -> AuditEvent:
     """Append one event, inside the caller's transaction.
 
-    `actor` is None for what the system does by itself. `study` (anything with `id`,
-    `patient_id` and `department_id`) fills the three ids that the trail is searched by.
-    `details` must hold no patient's name.
+    `actor` is None for what the system does by itself, and for what another system does.
+    `study` (anything with `id`, `patient_id` and `department_id`) fills the three ids that
+    the trail is searched by. `details` must hold no patient's name.
     """
     context = current_context()
     kind = _actor_kind(actor, action, context)
-    nobody = ANONYMOUS_NAME if kind == ActorKind.ANONYMOUS else SYSTEM_NAME
     return AuditEvent.objects.create(
         action=action,
         outcome=outcome,
         actor_kind=kind,
         actor_id=actor.pk if actor else None,
-        actor_name=str(actor) if actor else nobody,
+        actor_name=_actor_name(actor, kind, context),
         token_id=context.token_id,
         source_address=context.source_address,
         request_id=context.request_id,
@@ -138,3 +142,11 @@ def _actor_kind(actor: User | None, action: Action, context: RequestContext) -> 
     if actor is None:
         return ActorKind.ANONYMOUS if action in ANONYMOUS_ACTIONS else ActorKind.SYSTEM
     return ActorKind.TOKEN if context.token_id else ActorKind.USER
+
+
+def _actor_name(actor: User | None, kind: ActorKind, context: RequestContext) -> str:
+    if actor is not None:
+        return str(actor)
+    if kind == ActorKind.ANONYMOUS:
+        return ANONYMOUS_NAME
+    return context.peer or SYSTEM_NAME

@@ -146,6 +146,10 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
             occurred_at__gte=timezone.now() - window,
         )
 
+    def recent_refusals(self, *, window: dt.timedelta) -> "AuditEventQuerySet":
+        """DICOM associations refused within `window`."""
+        return self.filter(action="association.refused", occurred_at__gte=timezone.now() - window)
+
     def failed_sign_ins(self, *, username: str, window: dt.timedelta) -> "AuditEventQuerySet":
         """Wrong passwords given for `username` within `window`, newest first.
 

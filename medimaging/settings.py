@@ -342,6 +342,8 @@ LOGGING = logs.log_settings(
         # That a task came in; that it ended is logged too, and enough.
         "celery.worker.strategy": {"level": "WARNING"},
         "pydicom": {"level": "ERROR"},
+        # It logs what strangers send, patients' names included; records.dimse says what happened.
+        "pynetdicom": {"level": "CRITICAL"},
     },
 )
 
@@ -381,3 +383,27 @@ RETENTION_DELETED = timedelta(days=env.int("RETENTION_DELETED_DAYS", default=90)
 RETENTION_YEARS = env.int("RETENTION_YEARS", default=0)
 # True deletes what is due; else it is only counted, and a person decides.
 RETENTION_AUTOMATIC = env.bool("RETENTION_AUTOMATIC", default=False)
+
+# DICOM associations (`manage.py dicom_scp`)
+
+DICOM_AE_TITLE = env.str("DICOM_AE_TITLE", default="MEDIMAGING")
+DICOM_HOST = env.str("DICOM_HOST", default="127.0.0.1")
+# 0 where the quickstart shall not listen.
+DICOM_PORT = env.int("DICOM_PORT", default=0)
+# A certificate turns TLS on; a CA makes callers show a certificate signed by it.
+DICOM_TLS_CERTIFICATE = env.str("DICOM_TLS_CERTIFICATE", default="")
+DICOM_TLS_KEY = env.str("DICOM_TLS_KEY", default="")
+DICOM_TLS_CLIENT_CA = env.str("DICOM_TLS_CLIENT_CA", default="")
+DICOM_MAX_ASSOCIATIONS = env.int("DICOM_MAX_ASSOCIATIONS", default=20)
+# What callers are told to put into one protocol data unit.
+DICOM_MAX_PDU_BYTES = env.int("DICOM_MAX_PDU_KIB", default=128) * 1024
+# Without a word for so long an association is aborted, and after so long in any case.
+DICOM_IDLE_SECONDS = env.int("DICOM_IDLE_SECONDS", default=60)
+DICOM_ASSOCIATION_SECONDS = env.int("DICOM_ASSOCIATION_SECONDS", default=4 * 3600)
+DICOM_ASSOCIATION_OBJECTS = env.int("DICOM_ASSOCIATION_OBJECTS", default=50_000)
+DICOM_MAX_MATCHES = env.int("DICOM_MAX_MATCHES", default=1000)
+# How long associations may go on once the process is asked to stop.
+DICOM_GRACE_SECONDS = env.int("DICOM_GRACE_SECONDS", default=20)
+# How often an association says that it lives, and after how long without that it doesn't.
+DICOM_HEARTBEAT_SECONDS = 20
+DICOM_ABANDONED_AFTER = timedelta(seconds=6 * DICOM_HEARTBEAT_SECONDS)

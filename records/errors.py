@@ -279,6 +279,23 @@ class RequestTooLarge(KnownError):
     status = 413
 
 
+class NodeTitleTaken(KnownError):
+    """Callers are told apart by their AE title."""
+
+    code = "node_title_taken"
+    message = "There is already a DICOM node with the AE title {ae_title}."
+    action = "Choose another AE title, and set it in the device too."
+    status = 409
+
+
+class QueryInvalid(KnownError):
+    """A DICOM query key holds what can't be matched."""
+
+    code = "query_invalid"
+    message = "The query can't be answered: {detail}."
+    action = "Correct the query key, or leave it empty."
+
+
 class NothingToShow(KnownError):
     """An image that can't be drawn: no pixels, or none that can be decoded."""
 

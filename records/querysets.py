@@ -15,6 +15,7 @@ from records.names import fold_words
 if TYPE_CHECKING:
     from accounts.models import User
     from records.models import (  # noqa: F401 - in strings
+        DicomNode,
         IdentityConflict,
         Instance,
         LegalHold,
@@ -88,6 +89,10 @@ class StudyQuerySet(models.QuerySet["Study"]):
             Q(study_instance_uid=given) | Q(accession_number=given), purged_at__isnull=True
         )
 
+    def visible_to_node(self, node: "DicomNode") -> "StudyQuerySet":
+        """Studies of the department that a DICOM node belongs to; no deleted ones."""
+        return self.kept().filter(department=node.department_id)
+
     def matching(self, text: str) -> "StudyQuerySet":
         """Studies whose patient, accession number, description or UID matches `text`."""
         text = text.strip()
@@ -124,6 +129,10 @@ class StudyQuerySet(models.QuerySet["Study"]):
 
         sending = SubmissionFile.objects.filter(study=OuterRef("pk"), submission__state="receiving")
         return self.kept().filter(~Exists(sending), state="open", last_received_at__lte=since)
+
+    def with_answer(self) -> "StudyQuerySet":
+        """Fetch what a DICOM query answers about a study."""
+        return self.select_related("patient").annotate(series_count=models.Count("series"))
 
     def with_listing(self) -> "StudyQuerySet":
         """Fetch what a list row shows."""
@@ -188,6 +197,16 @@ class SeriesQuerySet(models.QuerySet["Series"]):
             study__department__in=user.department_ids_for(Verb.STUDY_VIEW),
         )
 
+    def visible_to_node(self, node: "DicomNode") -> "SeriesQuerySet":
+        """Series of the studies that a DICOM node sees."""
+        return self.filter(study__deleted_at__isnull=True, study__department=node.department_id)
+
+    def with_answer(self) -> "SeriesQuerySet":
+        """Fetch what a DICOM query answers about a series."""
+        found = self.select_related("study__patient")
+        belonging = Q(instances__is_withheld=False)
+        return found.annotate(instance_count=models.Count("instances", filter=belonging))
+
     def with_counts(self) -> "SeriesQuerySet":
         """Add `image_count`, the number of instances that can be looked at."""
         images = Q(instances__number_of_frames__gt=0, instances__is_withheld=False)
@@ -203,6 +222,16 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
             series__study__deleted_at__isnull=True,
             series__study__department__in=user.department_ids_for(Verb.STUDY_VIEW),
         )
+
+    def visible_to_node(self, node: "DicomNode") -> "InstanceQuerySet":
+        """Instances of the studies that a DICOM node sees."""
+        return self.filter(
+            series__study__deleted_at__isnull=True, series__study__department=node.department_id
+        )
+
+    def with_answer(self) -> "InstanceQuerySet":
+        """Fetch what a DICOM query answers about an instance."""
+        return self.select_related("series__study__patient")
 
     def of_study(self, study: "Study") -> "InstanceQuerySet":
         """The instances of one study, in reading order."""
@@ -264,9 +293,16 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
         own = Q(created_by=user) if user.has_verb(Verb.STUDY_SUBMIT) else Q(pk__in=[])
         return self.filter(allowed | own)
 
-    def abandoned(self, *, before: dt.datetime) -> "SubmissionQuerySet":
-        """Batches still receiving that nothing has reached since `before`."""
-        return self.filter(state="receiving", touched_at__lt=before)
+    def abandoned(
+        self, *, before: dt.datetime, associations_before: dt.datetime
+    ) -> "SubmissionQuerySet":
+        """Batches still receiving that nothing has reached since `before`.
+
+        A DICOM association is kept alive by the process that serves it, so that its batch is
+        known to be abandoned sooner: since `associations_before`.
+        """
+        dead = Q(origin="dimse", touched_at__lt=associations_before)
+        return self.filter(dead | Q(touched_at__lt=before), state="receiving")
 
     def with_counts(self) -> "SubmissionQuerySet":
         """Add the number of files by verdict."""
@@ -367,3 +403,11 @@ class QuarantinedFileQuerySet(models.QuerySet["QuarantinedFile"]):
     def with_listing(self) -> "QuarantinedFileQuerySet":
         """Fetch what a list row shows."""
         return self.select_related("submission__created_by", "submission__department", "conflict")
+
+
+class DicomNodeQuerySet(models.QuerySet["DicomNode"]):
+    """Reads of DICOM nodes."""
+
+    def destinations_for(self, node: "DicomNode") -> "DicomNodeQuerySet":
+        """Nodes to which `node` may have images sent: of its own department, with an address."""
+        return self.filter(department=node.department_id).exclude(host="")

@@ -6,6 +6,7 @@ from records.views import (
     conflicts,
     images,
     keeping,
+    nodes,
     patients,
     quarantine,
     studies,
@@ -54,6 +55,10 @@ urlpatterns = [
     path("storage/", keeping.StorageView.as_view(), name="storage"),
     path("patients/", patients.PatientListView.as_view(), name="patient-list"),
     path("patients/<uuid:pk>/", patients.PatientDetailView.as_view(), name="patient-detail"),
+    path("nodes/", nodes.NodeListView.as_view(), name="node-list"),
+    path("nodes/new/", nodes.NodeCreateView.as_view(), name="node-create"),
+    path("nodes/<uuid:pk>/", nodes.NodeEditView.as_view(), name="node-edit"),
+    path("nodes/<uuid:pk>/remove/", nodes.NodeRemoveView.as_view(), name="node-remove"),
     path(
         "instances/<uuid:pk>/frames/<int:frame>.png",
         images.FramePngView.as_view(),

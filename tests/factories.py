@@ -11,6 +11,7 @@ from accounts.models import Department, Membership, User
 from accounts.roles import DEPARTMENT_ROLES, Role
 from classifier.models import Deployment, ModelVersion
 from records.models import (
+    DicomNode,
     IdentityConflict,
     Instance,
     Patient,
@@ -136,6 +137,13 @@ def make_quarantined(*, study: Study, submission: Submission) -> QuarantinedFile
         number_of_frames=1,
         file=instance.file.name,
     )
+
+
+def make_node(*, department: Department, **fields: Any) -> DicomNode:
+    """A DICOM node that calls from this machine and may do everything."""
+    rights = dict.fromkeys(("can_store", "can_query", "can_retrieve"), True)
+    defaults = {"ae_title": f"NODE{next(_numbers)}", "addresses": ["127.0.0.1"], **rights}
+    return DicomNode.objects.create(department=department, **{**defaults, **fields})
 
 
 MANIFEST: dict[str, Any] = {

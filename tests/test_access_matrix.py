@@ -18,7 +18,7 @@ from accounts.models import AuditEvent, Department, User
 from accounts.roles import ROLE_VERBS, Role, Verb
 from accounts.services import issue_token
 from classifier.models import Classification, Explanation
-from records.models import Instance, LegalHold, Origin, QuarantinedFile, Study
+from records.models import DicomNode, Instance, LegalHold, Origin, QuarantinedFile, Study
 from records.services import delete_study, hold_study, open_submission
 from tests import factories
 
@@ -42,6 +42,7 @@ class World:
     submission_id: Any
     token_id: Any
     quarantined: QuarantinedFile
+    node: DicomNode
 
 
 Target = Callable[[World], dict[str, Any]]
@@ -61,6 +62,7 @@ TARGETS: dict[str, Target] = {
     },
     "submission": lambda world: {"pk": world.submission_id},
     "token": lambda world: {"pk": world.token_id},
+    "node": lambda world: {"pk": world.node.pk},
     "user": lambda world: {"pk": world.user.pk},
     "department": lambda world: {"pk": world.department.pk},
     "model": lambda world: {"pk": world.classification.model_version_id},
@@ -167,6 +169,13 @@ RULES: list[Rule] = [
     ("classifier:task-state", "post", Verb.STUDY_RERUN, "classification"),
     ("classifier:patient-results", "get", Verb.STUDY_VIEW, "patient"),
     ("classifier:overlay-png", "get", Verb.STUDY_VIEW, "overlay"),
+    ("records:node-list", "get", Verb.NODE_MANAGE, ""),
+    ("records:node-create", "get", Verb.NODE_MANAGE, ""),
+    ("records:node-create", "post", Verb.NODE_MANAGE, ""),
+    ("records:node-edit", "get", Verb.NODE_MANAGE, "node"),
+    ("records:node-edit", "post", Verb.NODE_MANAGE, "node"),
+    ("records:node-remove", "get", Verb.NODE_MANAGE, "node"),
+    ("records:node-remove", "post", Verb.NODE_MANAGE, "node"),
     ("classifier:model-list", "get", Verb.MODEL_VIEW, ""),
     ("classifier:model-detail", "get", Verb.MODEL_VIEW, "model"),
     ("classifier:model-deploy", "post", Verb.MODEL_DEPLOY, "model"),
@@ -269,6 +278,7 @@ def make_world(db: None) -> Callable[..., World]:
             submission_id=submission.pk,
             token_id=token.pk,
             quarantined=quarantined,
+            node=factories.make_node(department=department),
         )
 
     return make

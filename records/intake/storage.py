@@ -57,7 +57,7 @@ class Room:
 
 def measure_room() -> Room:
     """Look at the disk that files come in by; with a local store that is also where they stay."""
-    return _measure(_spool_directory())
+    return _measure(spool_directory())
 
 
 def check_room(size: int = 0) -> None:
@@ -65,7 +65,7 @@ def check_room(size: int = 0) -> None:
 
     Raises StorageLow.
     """
-    _check_room(_spool_directory(), size)
+    _check_room(spool_directory(), size)
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def spooled(source: Readable, *, limit: int) -> Iterator[Spooled]:
 
     Raises FileTooLarge as soon as more than `limit` bytes have come, StorageLow and DiskFull.
     """
-    directory = _spool_directory()
+    directory = spool_directory()
     _check_room(directory, 0)
     path = _new_file(directory)
     try:
@@ -111,7 +111,7 @@ def remove_leftovers(*, older_than: dt.timedelta) -> int:
     """Remove temporary files of processes that died; return how many."""
     oldest = time.time() - older_than.total_seconds()
     removed = 0
-    for path in _spool_directory().iterdir():
+    for path in spool_directory().iterdir():
         if path.stat().st_mtime < oldest:
             path.unlink(missing_ok=True)
             removed += 1
@@ -130,7 +130,8 @@ def _measure(directory: Path) -> Room:
     return Room(disk.total, disk.free, max(settings.INTAKE_MIN_FREE_BYTES, share))
 
 
-def _spool_directory() -> Path:
+def spool_directory() -> Path:
+    """Return the directory of files on their way in, made if need be; raises DiskFull."""
     directory = Path(settings.INTAKE_SPOOL_DIR)
     with _disk_errors():
         make_private(directory)

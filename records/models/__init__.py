@@ -12,24 +12,20 @@ from records.models.conflicts import (
 )
 from records.models.imaging import Damage, Instance, Priority, Series, Study, StudyState
 from records.models.keeping import LegalHold, StudyTombstone, UnreferencedFile
+from records.models.nodes import DicomNode
 from records.models.patients import NAME_FIELDS, Patient, Sex
-from records.models.submissions import (
-    Origin,
-    Submission,
-    SubmissionFile,
-    SubmissionState,
-    Verdict,
-)
+from records.models.submissions import Origin, Submission, SubmissionFile, SubmissionState, Verdict
 
 __all__ = [
-    "NAME_FIELDS",
     "ConflictDecision",
     "ConflictKind",
     "ConflictState",
     "Damage",
+    "DicomNode",
     "IdentityConflict",
     "Instance",
     "LegalHold",
+    "NAME_FIELDS",
     "Origin",
     "Patient",
     "Priority",

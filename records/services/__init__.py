@@ -3,14 +3,10 @@
 from records.intake.declared import DeclaredFields
 from records.services.holds import hold_study, lift_hold
 from records.services.identity import Whose
+from records.services.nodes import add_node, note_refused_association, remove_node, update_node
 from records.services.quarantine import discard_quarantined
 from records.services.receiving import receive_file
-from records.services.resolutions import (
-    Standing,
-    resolve_conflict,
-    reverse_resolution,
-    sent_of,
-)
+from records.services.resolutions import Standing, resolve_conflict, reverse_resolution, sent_of
 from records.services.retention import apply_retention, delete_study, restore_study
 from records.services.storage import scrub_storage, sweep_storage
 from records.services.studies import complete_idle_studies, complete_study, state_kind
@@ -20,12 +16,14 @@ from records.services.submissions import (
     resolve_department,
     submit_study,
     sweep_submissions,
+    touch_submission,
 )
 
 __all__ = [
     "DeclaredFields",
     "Standing",
     "Whose",
+    "add_node",
     "apply_retention",
     "close_submission",
     "complete_idle_studies",
@@ -34,8 +32,10 @@ __all__ = [
     "discard_quarantined",
     "hold_study",
     "lift_hold",
+    "note_refused_association",
     "open_submission",
     "receive_file",
+    "remove_node",
     "resolve_conflict",
     "resolve_department",
     "restore_study",
@@ -46,4 +46,6 @@ __all__ = [
     "submit_study",
     "sweep_storage",
     "sweep_submissions",
+    "touch_submission",
+    "update_node",
 ]

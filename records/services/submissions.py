@@ -151,15 +151,25 @@ def submit_study(
     return close_submission(actor=actor, submission=submission)
 
 
+def touch_submission(*, submission: Submission) -> None:
+    """Note that the sender of a batch is still there, though it sends nothing at the moment."""
+    still_open = Submission.objects.filter(pk=submission.pk, state=SubmissionState.RECEIVING)
+    still_open.update(touched_at=timezone.now())
+
+
 def sweep_submissions() -> int:
     """Close the batches that their senders left, so that what was stored is used.
 
     Returns how many. One that can't be closed is logged, tried again the next time, and
     holds up no other. Temporary files of processes that died go too.
     """
-    oldest = timezone.now() - settings.INTAKE_ABANDONED_AFTER
+    now = timezone.now()
+    abandoned = Submission.objects.abandoned(
+        before=now - settings.INTAKE_ABANDONED_AFTER,
+        associations_before=now - settings.DICOM_ABANDONED_AFTER,
+    )
     closed = 0
-    for submission in Submission.objects.abandoned(before=oldest):
+    for submission in abandoned:
         try:
             is_whole = submission.origin not in PIECEMEAL_ORIGINS
             close_submission(actor=None, submission=submission, is_whole=is_whole)

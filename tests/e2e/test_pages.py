@@ -31,6 +31,8 @@ PAGES = {
         "/storage/",
         "/holds/",
         "/quarantine/",
+        "/nodes/",
+        "/nodes/new/",
     ),
     "auditor": ("/audit/",),
 }

@@ -1,0 +1,82 @@
+"""Who is let in: registered AE titles from their own addresses, calling us by our name."""
+
+import logging
+import re
+
+from pynetdicom import build_context
+from pynetdicom.events import Event
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.sop_class import (
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
+    Verification,
+)
+
+from records.dimse.session import Session
+from records.models import DicomNode
+from records.services import note_refused_association
+
+logger = logging.getLogger(__name__)
+
+REJECTED_FOR_GOOD, REJECTED_FOR_NOW = 0x01, 0x02
+BY_USER, BY_PRESENTATION = 0x01, 0x03
+CALLING_TITLE_NOT_RECOGNISED, CALLED_TITLE_NOT_RECOGNISED = 0x03, 0x07
+TEMPORARY_CONGESTION = 0x01
+UNPRINTABLE = re.compile(r"[^ -~]")
+
+
+def admit(event: Event, session: Session) -> None:
+    """Let an association begin, or reject it (PS3.8 9.3.4) and note that."""
+    association = event.assoc
+    request = association.requestor.primitive
+    if not isinstance(request, A_ASSOCIATE):  # it went, or said something else first
+        association.is_aborted = True
+        return
+    calling = UNPRINTABLE.sub("?", request.calling_ae_title.strip())
+    called = UNPRINTABLE.sub("?", request.called_ae_title.strip())
+    try:
+        with session.acting():
+            node, reason = _recognise(session.address, calling)
+            if called != association.acceptor.ae_title.strip():
+                reason = f"it called {called}, which isn't our AE title"
+            if reason:
+                note_refused_association(calling=calling, called=called, reason=reason)
+    except Exception:
+        logger.exception("Association %s could not be checked", session.id)
+        _reject(event, REJECTED_FOR_NOW, BY_PRESENTATION, TEMPORARY_CONGESTION)
+        return
+    if node is not None and not reason:
+        session.node = node
+        association.acceptor.supported_contexts = _offered(node)
+        return
+    logger.warning("Association from %s (%s) refused: %s", session.address, calling, reason)
+    diagnostic = CALLING_TITLE_NOT_RECOGNISED if node is None else CALLED_TITLE_NOT_RECOGNISED
+    _reject(event, REJECTED_FOR_GOOD, BY_USER, diagnostic)
+
+
+def _recognise(address: str, calling: str) -> tuple[DicomNode | None, str]:
+    node = DicomNode.objects.select_related("department").filter(ae_title=calling).first()
+    if node is None:
+        return None, "the calling AE title isn't registered"
+    if not node.calls_from(address):
+        return None, "the AE title is registered for another address"
+    return node, ""
+
+
+def _offered(node: DicomNode) -> list[PresentationContext]:
+    """What this node may ask for. Storage is negotiated apart, for classes of any kind."""
+    services = [Verification]
+    if node.can_query:
+        services.append(StudyRootQueryRetrieveInformationModelFind)
+    if node.can_retrieve:
+        services.append(StudyRootQueryRetrieveInformationModelGet)
+        services.append(StudyRootQueryRetrieveInformationModelMove)
+    return [build_context(service) for service in services]
+
+
+def _reject(event: Event, result: int, source: int, diagnostic: int) -> None:
+    event.assoc.acse.send_reject(result, source, diagnostic)
+    # Until it has been sent: the connection is closed as soon as we return.
+    event.assoc.kill()

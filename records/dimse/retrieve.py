@@ -1,0 +1,173 @@
+"""C-GET and C-MOVE at the study root: a node's studies, to itself or to a registered node."""
+
+import logging
+from collections.abc import Collection, Iterable, Iterator
+from itertools import groupby
+from typing import Any
+
+from django.conf import settings
+from pydicom import Dataset, dcmread
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import build_context, evt
+from pynetdicom.events import Event
+from pynetdicom.presentation import PresentationContext
+
+from accounts.audit import record_event
+from accounts.models import Action
+from records.dimse import statuses
+from records.dimse.query import find_rows, read_identifier
+from records.dimse.session import Session
+from records.errors import QueryInvalid
+from records.matching import Level
+from records.models import DicomNode, Instance
+
+logger = logging.getLogger(__name__)
+
+UNIQUE_KEYS = {
+    Level.STUDY: "StudyInstanceUID",
+    Level.SERIES: "SeriesInstanceUID",
+    Level.IMAGE: "SOPInstanceUID",
+}
+PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+MOST_CONTEXTS = 128
+UNKNOWN_DESTINATION = (None, None)
+
+Offered = dict[str, set[str]]
+"""The transfer syntaxes that a peer takes, by SOP class."""
+
+
+def get(event: Event, session: Session) -> Iterator[Any]:
+    """Send what is asked for back over the same association: how many, then each."""
+    try:
+        with session.acting():
+            found = _plan(event, session, destination=_title(session))
+    except QueryInvalid as error:
+        yield 1
+        yield statuses.as_status(statuses.DOES_NOT_MATCH_SOP_CLASS, error.message), None
+        return
+    yield len(found)
+    roles = event.assoc.requestor.role_selection
+    offered: Offered = {}
+    _note(offered, event.assoc.accepted_contexts)
+    # Who hasn't said that it takes objects of a class on this association is sent none.
+    takes = {uid: offered[uid] for uid in offered if uid in roles and roles[uid].scp_role}
+    yield from _send(event, session, found, takes)
+
+
+def move(event: Event, session: Session) -> Iterator[Any]:
+    """Send what is asked for to a registered node: where to, how many, then each."""
+    with session.acting():
+        destination = _destination(event, session)
+        if destination is None:
+            found = []
+        else:
+            found = _plan(event, session, destination=destination.ae_title)
+    if destination is None:
+        logger.warning("Association %s asked for an unknown destination", session.id)
+        yield UNKNOWN_DESTINATION
+        return
+    takes: Offered = {}
+    yield (
+        destination.host,
+        destination.port,
+        {
+            "contexts": _proposed(found),
+            "ae_title": destination.ae_title,
+            "max_pdu": settings.DICOM_MAX_PDU_BYTES,
+            "evt_handlers": [(evt.EVT_ACCEPTED, _note_accepted, [takes])],
+        },
+    )
+    yield len(found)
+    yield from _send(event, session, found, takes)
+
+
+def _title(session: Session) -> str:
+    return session.node.ae_title if session.node else ""
+
+
+def _destination(event: Event, session: Session) -> DicomNode | None:
+    title = str(event.move_destination or "").strip()
+    if session.node is None:
+        return None
+    return DicomNode.objects.destinations_for(session.node).filter(ae_title=title).first()
+
+
+def _plan(event: Event, session: Session, *, destination: str) -> list[Instance]:
+    """Return what is to be sent, having noted it; raises QueryInvalid.
+
+    It is noted before the first byte leaves: what was sent must be in the trail whatever breaks.
+    """
+    level, wanted = read_identifier(event)
+    unique = {keyword: wanted[keyword] for keyword in UNIQUE_KEYS.values() if wanted.get(keyword)}
+    if UNIQUE_KEYS[level] not in unique or session.node is None:
+        raise QueryInvalid(detail=f"{UNIQUE_KEYS[level]} must be given at this level")
+    found = find_rows(session.node, Level.IMAGE, unique).with_answer()
+    instances = list(found.order_by("series__study_id", "series_id", "instance_number", "id"))
+    for _, of_study in groupby(instances, key=lambda instance: instance.series.study_id):
+        sent = list(of_study)
+        study = sent[0].series.study
+        record_event(
+            action=Action.STUDY_RETRIEVED,
+            actor=None,
+            target=study,
+            study=study,
+            details={"destination": destination, "instances": len(sent), "level": level},
+        )
+    return instances
+
+
+def _proposed(instances: Iterable[Instance]) -> list[PresentationContext]:
+    """Propose each class as it is stored, and plainly encoded in case the peer wants that."""
+    stored = dict.fromkeys((one.sop_class_uid, one.transfer_syntax_uid) for one in instances)
+    classes = dict.fromkeys(sop_class for sop_class, _ in stored)
+    contexts = [build_context(sop_class, list(PLAIN)) for sop_class in classes]
+    contexts += [
+        build_context(sop_class, syntax) for sop_class, syntax in stored if syntax not in PLAIN
+    ]
+    return contexts[:MOST_CONTEXTS]
+
+
+def _note_accepted(event: Event, takes: Offered) -> None:
+    _note(takes, event.assoc.accepted_contexts)
+
+
+def _note(takes: Offered, contexts: Iterable[PresentationContext]) -> None:
+    for context in contexts:
+        takes.setdefault(str(context.abstract_syntax), set()).add(str(context.transfer_syntax[0]))
+
+
+def _send(
+    event: Event, session: Session, instances: list[Instance], takes: Offered
+) -> Iterator[tuple[int, Dataset | None]]:
+    for instance in instances:
+        if event.is_cancelled:
+            yield statuses.CANCELLED, None
+            return
+        yield statuses.PENDING, load(instance, takes.get(instance.sop_class_uid, ()))
+    # Listening to its own sub-operations, pynetdicom would think the peer silent all the while.
+    event.assoc.dul._idle_timer.restart()
+
+
+def load(instance: Instance, syntaxes: Collection[str]) -> Dataset:
+    """Return a stored object as a peer takes it: as it is, else with its pixels unpacked.
+
+    One that can't be read or unpacked comes back with its UIDs alone: sending it fails, and
+    the peer is told which one it was.
+    """
+    try:
+        with instance.file.open("rb") as stream:
+            dataset = dcmread(stream)
+        syntax = dataset.file_meta.TransferSyntaxUID
+        if syntax.is_encapsulated and syntax not in syntaxes and set(syntaxes) & set(PLAIN):
+            dataset.decompress(generate_instance_uid=False)
+    except Exception:
+        logger.exception("Instance %s can't be sent", instance.pk)
+        return _named(instance)
+    return dataset
+
+
+def _named(instance: Instance) -> Dataset:
+    dataset = Dataset()
+    dataset.SOPClassUID = instance.sop_class_uid
+    dataset.SOPInstanceUID = instance.sop_instance_uid
+    return dataset

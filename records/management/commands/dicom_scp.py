@@ -1,0 +1,41 @@
+"""`manage.py dicom_scp`: listen for DICOM associations until SIGTERM or Ctrl-C."""
+
+import signal
+import threading
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from records.dimse.server import make_server
+
+DEFAULT_PORT = 11112
+
+
+class Command(BaseCommand):
+    help = "Take DICOM associations: C-ECHO, C-STORE, C-FIND, C-MOVE and C-GET."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default=settings.DICOM_HOST)
+        parser.add_argument("--port", type=int, default=settings.DICOM_PORT or DEFAULT_PORT)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        host, port = options["host"], options["port"]
+        try:
+            server = make_server(host=host, port=port)
+        except OSError as error:
+            raise CommandError(f"Can't listen on {host}, port {port}: {error}") from error
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        listening = threading.Thread(target=server.serve_forever, name="listening")
+        listening.start()
+        secured = " with TLS" if settings.DICOM_TLS_CERTIFICATE else ""
+        self.stdout.write(
+            f"{settings.DICOM_AE_TITLE} listens on {host}, port {server.server_address[1]}{secured}"
+        )
+        stop.wait()
+        self.stdout.write("Stopping: associations may end, the rest is aborted.")
+        server.stop(grace_s=settings.DICOM_GRACE_SECONDS)
+        listening.join()

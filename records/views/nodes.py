@@ -1,0 +1,106 @@
+"""Administrators: the DICOM nodes that may call."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views import View
+from django.views.generic import FormView, TemplateView
+
+from accounts.access import VerbRequiredMixin, signed_in_user
+from accounts.forms import as_validation_error
+from accounts.roles import Verb
+from records.errors import NodeTitleTaken
+from records.forms import NodeForm
+from records.models import DicomNode
+from records.services import add_node, remove_node, update_node
+
+
+class NodeListView(VerbRequiredMixin, TemplateView):
+    """Every node, with what it may do."""
+
+    verb = Verb.NODE_MANAGE
+    template_name = "records/node_list.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Gather them."""
+        nodes = DicomNode.objects.select_related("department")
+        title = settings.DICOM_AE_TITLE
+        return super().get_context_data(node_list=nodes, own_title=title, **kwargs)
+
+
+class NodeCreateView(VerbRequiredMixin, FormView):
+    """A new node."""
+
+    verb = Verb.NODE_MANAGE
+    form_class = NodeForm
+    template_name = "records/node_form.html"
+    extra_context = {"title": "Add a DICOM node"}  # noqa: RUF012
+
+    def form_valid(self, form: NodeForm) -> HttpResponse:
+        """Add it."""
+        try:
+            node = add_node(actor=signed_in_user(self.request), **form.cleaned_data)
+        except NodeTitleTaken as error:
+            form.add_error("ae_title", as_validation_error(error))
+            return self.form_invalid(form)
+        messages.success(self.request, f"The DICOM node {node} was added. It can call at once.")
+        return redirect("records:node-list")
+
+
+class NodeEditView(VerbRequiredMixin, FormView):
+    """Other values for a node."""
+
+    verb = Verb.NODE_MANAGE
+    form_class = NodeForm
+    template_name = "records/node_form.html"
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Keep the address's id: the row is looked up only after the permission."""
+        super().setup(request, *args, **kwargs)
+        self.pk = kwargs["pk"]
+
+    def node(self) -> DicomNode:
+        """The node that the address names."""
+        return get_object_or_404(DicomNode, pk=self.pk)
+
+    def get_initial(self) -> dict[str, Any]:
+        """Start from the present values."""
+        return NodeForm.initial_for(self.node())
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Say which node it is."""
+        node = self.node()
+        return super().get_context_data(title=f"DICOM node {node}", node=node, **kwargs)
+
+    def form_valid(self, form: NodeForm) -> HttpResponse:
+        """Change it."""
+        try:
+            node = update_node(
+                actor=signed_in_user(self.request), node=self.node(), **form.cleaned_data
+            )
+        except NodeTitleTaken as error:
+            form.add_error("ae_title", as_validation_error(error))
+            return self.form_invalid(form)
+        messages.success(self.request, f"The DICOM node {node} was saved.")
+        return redirect("records:node-list")
+
+
+class NodeRemoveView(VerbRequiredMixin, View):
+    """Asks, then lets the node in no more."""
+
+    verb = Verb.NODE_MANAGE
+
+    def get(self, request: HttpRequest, pk: str) -> HttpResponse:
+        """Ask."""
+        context = {"node": get_object_or_404(DicomNode, pk=pk)}
+        return render(request, "records/node_confirm_remove.html", context)
+
+    def post(self, request: HttpRequest, pk: str) -> HttpResponse:
+        """Do it."""
+        node = get_object_or_404(DicomNode, pk=pk)
+        remove_node(actor=signed_in_user(request), node=node)
+        messages.success(request, f"The DICOM node {node} was removed.")
+        return redirect("records:node-list")
