@@ -62,10 +62,16 @@ class StudyQuerySet(models.QuerySet["Study"]):
 
         return self.annotate(is_held=Exists(LegalHold.objects.standing(study=OuterRef("pk"))))
 
+    def without_holds(self) -> "StudyQuerySet":
+        """Studies that no legal hold keeps."""
+        from records.models import LegalHold  # the models import this module
+
+        return self.filter(~Exists(LegalHold.objects.standing(study=OuterRef("pk"))))
+
     def expired(self, *, before: dt.datetime) -> "StudyQuerySet":
         """Studies deleted before a moment, with no hold on them: their files may go."""
         deleted = self.restorable().filter(deleted_at__lt=before)
-        return deleted.with_holds().filter(is_held=False).order_by("deleted_at")
+        return deleted.without_holds().order_by("deleted_at")
 
     def past_retention(self) -> "StudyQuerySet":
         """Kept studies done (else received) more than RETENTION_YEARS ago that nothing holds.
@@ -77,7 +83,7 @@ class StudyQuerySet(models.QuerySet["Study"]):
         day = _years_before(timezone.localdate(), settings.RETENTION_YEARS)
         undated = Q(study_date__isnull=True, received_at__date__lt=day)
         old = self.kept().filter(Q(study_date__lt=day) | undated)
-        return old.with_holds().filter(is_held=False).order_by("received_at", "id")
+        return old.without_holds().order_by("received_at", "id")
 
     def restorable(self) -> "StudyQuerySet":
         """Deleted studies whose files are still there."""

@@ -21,7 +21,7 @@ def open_stored(instance: Instance) -> File:
 def open_file(instance: Instance) -> File:
     """Open the file of an instance, whatever is known of it. Raises StoredFileMissing."""
     try:
-        opened: File = instance.file.storage.open(instance.file.name, "rb")
+        opened: File = instance.file.storage.open(str(instance.file.name), "rb")
     except FileNotFoundError as error:
         raise StoredFileMissing from error
     return opened

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import CharField, QuerySet, Value
+from django.db.models import CharField, F, QuerySet, Value
 from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 
@@ -114,42 +114,27 @@ def _purge_if_expired(study: Study) -> bool:
     """Look again under the lock: it may have been restored or held since it was listed."""
     study = Study.objects.select_for_update(no_key=True).get(pk=study.pk)
     before = timezone.now() - settings.RETENTION_DELETED
-    if not Study.objects.expired(before=before).filter(pk=study.pk).exists():
+    is_expired = Study.objects.expired(before=before).filter(pk=study.pk).exists()
+    if study.deleted_at is None or not is_expired:
         return False
-    _purge(study)
+    _purge(study, deleted_at=study.deleted_at)
     return True
 
 
-def _purge(study: Study) -> None:
+def _purge(study: Study, *, deleted_at: dt.datetime) -> None:
     """Leave a tombstone, hand the files over to be removed, and empty the rows that must stay.
 
     The files go after this transaction has committed, by `remove_unreferenced`: a file that goes
     first would be missed if the transaction failed, one that is forgotten would stay.
     """
     now = timezone.now()
-    instances = Instance.with_withheld.filter(series__study=study)
-    tombstone = StudyTombstone.objects.create(
-        study=study,
-        study_instance_uid=study.study_instance_uid,
-        instances=list(
-            instances.order_by("sop_instance_uid").values(
-                "series__series_instance_uid",
-                "sop_instance_uid",
-                "sha256",
-                "source_sha256",
-                "size_bytes",
-            )
-        ),
-        received_at=study.received_at,
-        deleted_at=study.deleted_at,
-        deleted_by=study.deleted_by,
-        deletion_reason=study.deletion_reason,
-        purged_at=now,
-    )
+    tombstone = _bury(study, deleted_at=deleted_at, now=now)
     UnreferencedFile.objects.bulk_create(
         (
             UnreferencedFile(name=name, size_bytes=size, due_at=now)
-            for name, size in instances.stored().values_list("file", "size_bytes")
+            for name, size in Instance.with_withheld.filter(series__study=study)
+            .stored()
+            .values_list("file", "size_bytes")
         ),
         update_conflicts=True,
         unique_fields=["name"],
@@ -167,6 +152,28 @@ def _purge(study: Study) -> None:
             "instances": len(tombstone.instances),
             "reason": tombstone.deletion_reason,
         },
+    )
+
+
+def _bury(study: Study, *, deleted_at: dt.datetime, now: dt.datetime) -> StudyTombstone:
+    objects = Instance.with_withheld.filter(series__study=study).order_by("sop_instance_uid")
+    return StudyTombstone.objects.create(
+        study=study,
+        study_instance_uid=study.study_instance_uid,
+        instances=list(
+            objects.values(
+                "sop_instance_uid",
+                "sha256",
+                "source_sha256",
+                "size_bytes",
+                series_instance_uid=F("series__series_instance_uid"),
+            )
+        ),
+        received_at=study.received_at,
+        deleted_at=deleted_at,
+        deleted_by=study.deleted_by,
+        deletion_reason=study.deletion_reason,
+        purged_at=now,
     )
 
 

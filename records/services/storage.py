@@ -227,7 +227,7 @@ def _remove(row: UnreferencedFile) -> int | None:
     return None if is_referenced else row.size_bytes
 
 
-def _referring_fields() -> list["FileField[Any, Any]"]:
+def _referring_fields() -> list[FileField]:
     return [
         field
         for model in apps.get_models()

@@ -33,6 +33,8 @@ class S3Store(S3Storage):
     what was sent; where it keeps no checksum, the object is read back.
     """
 
+    client_config: Any
+
     def __init__(self, **options: Any) -> None:
         """Give calls that hang an end."""
         super().__init__(**options)
