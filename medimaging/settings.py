@@ -1,5 +1,6 @@
 """Every setting of the product, driven by the environment. `.env.example` lists the variables."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -346,6 +347,11 @@ INTAKE_ZIP_MAX_BYTES = env.int("INTAKE_ZIP_MAX_MIB", default=4096) * 1024 * 1024
 INTAKE_ZIP_MAX_ENTRIES = env.int("INTAKE_ZIP_MAX_ENTRIES", default=5000)
 INTAKE_ZIP_MAX_RATIO = env.int("INTAKE_ZIP_MAX_RATIO", default=200)
 INTAKE_ZIP_MAX_NESTING = env.int("INTAKE_ZIP_MAX_NESTING", default=2)
+# Decoding in children: how many read at once in each server process, and what one file may take.
+# Beyond it comes what a large file honestly needs (records/intake/isolation/calls.py).
+DECODING_CHILDREN = env.int("DECODING_CHILDREN", default=os.cpu_count() or 2)
+DECODING_MEMORY_BYTES = env.int("DECODING_MEMORY_MIB", default=384) * 1024 * 1024
+DECODING_SECONDS = env.int("DECODING_SECONDS", default=4)
 # How long after its latest image a study that nobody declares to be whole is complete.
 STUDY_IDLE_AFTER = timedelta(seconds=env.int("STUDY_IDLE_AFTER_SECONDS", default=60))
 INTAKE_ABANDONED_AFTER = timedelta(seconds=env.int("INTAKE_ABANDONED_AFTER_SECONDS", default=3600))

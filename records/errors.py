@@ -70,6 +70,30 @@ class DicomUnreadable(FileRejected):
     action = "Export it again as a DICOM file (PS3.10) and send the new copy."
 
 
+class ContentHostile(FileRejected):
+    """A compressed data set that would unpack to far more than images do."""
+
+    code = "content_hostile"
+    message = "The file was not unpacked further: it unpacks {detail}."
+    action = "Export it again without compression from where it came from."
+
+
+class DecodingExhausted(FileRejected):
+    """Reading the file took more time or memory than any image needs; it was stopped."""
+
+    code = "decoding_exhausted"
+    message = "Reading the file was stopped: it took more than {limit}."
+    action = "Check the file where it came from: it is damaged, or made to do harm."
+
+
+class DecodingCrashed(FileRejected):
+    """The process that read the file died of it; the server goes on with a new one."""
+
+    code = "decoding_crashed"
+    message = "The program that reads images broke down over this file."
+    action = "Check the file where it came from, and send it again uncompressed."
+
+
 class MissingUid(FileRejected):
     """Without its three identifiers an object can't be filed."""
 

@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydicom.uid import (
     UID,
@@ -32,12 +31,12 @@ class Exclusion:
 UNREADABLE = Exclusion("pixels_unreadable", "Its pixels are damaged or can't be decoded here.")
 
 
-def find_exclusion(path: Path, header: DicomHeader) -> Exclusion:
+def find_exclusion(content: bytes, header: DicomHeader) -> Exclusion:
     """Tell why a network must not be shown this object, or that it may be."""
     if not header.geometry.frames or header.sop_class_uid in RESULTS:
         return Exclusion("not_an_image", _describe(header))
     try:
-        frame = read_frames(path, frames=[header.geometry.frames // 2])[0]
+        frame = read_frames(content, frames=[header.geometry.frames // 2])[0]
     except UnsupportedTransferSyntax:
         name = UID(header.transfer_syntax_uid).name
         return Exclusion(
