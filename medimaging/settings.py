@@ -351,7 +351,7 @@ INTAKE_ZIP_MAX_NESTING = env.int("INTAKE_ZIP_MAX_NESTING", default=2)
 # Beyond it comes what a large file honestly needs (records/intake/isolation/calls.py).
 DECODING_CHILDREN = env.int("DECODING_CHILDREN", default=os.cpu_count() or 2)
 DECODING_MEMORY_BYTES = env.int("DECODING_MEMORY_MIB", default=384) * 1024 * 1024
-DECODING_SECONDS = env.int("DECODING_SECONDS", default=4)
+DECODING_SECONDS = env.int("DECODING_SECONDS", default=3)
 # How long after its latest image a study that nobody declares to be whole is complete.
 STUDY_IDLE_AFTER = timedelta(seconds=env.int("STUDY_IDLE_AFTER_SECONDS", default=60))
 INTAKE_ABANDONED_AFTER = timedelta(seconds=env.int("INTAKE_ABANDONED_AFTER_SECONDS", default=3600))

@@ -83,7 +83,10 @@ class DecodingExhausted(FileRejected):
 
     code = "decoding_exhausted"
     message = "Reading the file was stopped: it took more than {limit}."
-    action = "Check the file where it came from: it is damaged, or made to do harm."
+    action = (
+        "Check the file where it came from: it may be damaged, or made to do harm. "
+        "If it is sound, have your administrator raise the limit."
+    )
 
 
 class DecodingCrashed(FileRejected):
@@ -125,6 +128,14 @@ class ZipEncrypted(FileRejected):
     code = "zip_encrypted"
     message = "The archive is protected by a password."
     action = "Pack the images again without a password."
+
+
+class ZipMethod(FileRejected):
+    """An entry packed in a way whose unpacking can't be kept within limits."""
+
+    code = "zip_method"
+    message = "The archive is packed by a method that is not accepted ({method})."
+    action = "Pack the images again as a plain ZIP archive, which uses deflate."
 
 
 class ZipBomb(FileRejected):

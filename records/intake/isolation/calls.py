@@ -93,7 +93,8 @@ def decode_frames(source: IO[bytes], *, frames: list[int]) -> list[Frame]:
         result: list[Frame] = _ask(Decoding(frames), source).frames
     except _Exhausted as error:
         raise DecodingStopped(detail=f"it took more than {error}") from error
-    except (ChildDied, WireError) as error:
+    except (ChildDied, ChildFailed, WireError) as error:
+        logger.warning("A child that decoded a stored image broke down: %s", error)
         raise DecodingStopped(detail="the decoder broke down") from error
     return result
 

@@ -116,7 +116,7 @@ class Share:
         mapped = self._mapped + max(memory - self._resident, 0)
         _lower(resource.RLIMIT_AS, mapped)
         used = resource.getrusage(resource.RUSAGE_SELF)
-        _lower(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + seconds) + 1)
+        _lower(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + seconds))
         _lower(resource.RLIMIT_FSIZE, output)
 
 

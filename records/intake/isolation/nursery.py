@@ -138,7 +138,7 @@ def _answer(message: dict[str, Any], source: int, output: int) -> dict[str, Any]
         return {kind: error.code, "context": error.context}
     except MemoryError:
         return {"exhausted": "memory"}
-    except Exception as error:  # noqa: BLE001  (the server process raises and logs it)
+    except BaseException as error:  # noqa: BLE001  (the server process raises and logs it)
         is_too_long = isinstance(error, OSError) and error.errno == errno.EFBIG
         return {"exhausted": "output"} if is_too_long else {"failed": _where(error)}
 

@@ -18,6 +18,7 @@ from records.intake.isolation.wire import receive_message, send_message
 CODE = Path(__file__).resolve().parents[3]
 NURSERY = "records.intake.isolation.nursery"
 START_SECONDS = 60.0
+BUSY_FACTOR = 10
 FILES_PER_CHILD = 500
 GROWN_BYTES = 320 * 1024 * 1024
 """A child that has ever held so much goes: what it gives back may not reach the system."""
@@ -45,12 +46,20 @@ class Child:
     channel: socket.socket
     files: int = 0
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether it waits: one that has died has its channel readable at the end."""
+    def says_something(self, seconds: float = 0) -> bool:
+        """Whether an answer, or the end of one that died, can be read within `seconds`."""
         poll = select.poll()
         poll.register(self.channel, select.POLLIN)
-        return not poll.poll(0)
+        return bool(poll.poll(seconds * 1000))
+
+    @property
+    def is_starved(self) -> bool:
+        """Whether it would go on if only there were a processor for it."""
+        try:
+            status = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8")
+        except OSError:
+            return False
+        return status.rpartition(")")[2].split()[0] == "R"
 
 
 class Nursery:
@@ -180,7 +189,7 @@ class Pool:
                 child = self._idle.pop() if self._idle else None
             if child is None:
                 return nursery.fork()
-            if child.is_idle:
+            if not child.says_something():
                 return child
             nursery.end(child)
 
@@ -196,11 +205,18 @@ class Pool:
 def _exchange(
     child: Child, message: dict[str, Any], files: Sequence[int], seconds: float
 ) -> dict[str, Any]:
-    """Send a question and wait for its answer, all in all for `seconds`."""
-    deadline = time.monotonic() + seconds
+    """Send a question and wait for its answer for `seconds`.
+
+    Where the machine is too busy to let the child run, it is given longer: the kernel ends it
+    anyway once it has had `seconds` of processor time.
+    """
+    last = time.monotonic() + BUSY_FACTOR * seconds
     child.channel.settimeout(seconds)
     send_message(child.channel, message, files=files)
-    answer, _ = receive_message(child.channel, deadline=deadline)
+    while not child.says_something(seconds):
+        if time.monotonic() > last or not child.is_starved:
+            raise TimeoutError
+    answer, _ = receive_message(child.channel, deadline=time.monotonic() + seconds)
     if not isinstance(answer, dict):
         raise TypeError("not an answer")
     return answer
