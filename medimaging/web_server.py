@@ -1,12 +1,8 @@
 """Settings of gunicorn, for the quickstart and for containers alike."""
 
 import os
-from typing import TYPE_CHECKING
 
 from medimaging.logs import log_settings
-
-if TYPE_CHECKING:
-    from gunicorn.workers.base import Worker
 
 bind = os.environ.get("WEB_BIND", "127.0.0.1:8000")
 worker_class = "gthread"
@@ -27,7 +23,7 @@ forwarded_allow_ips = "*" if int(os.environ.get("TRUSTED_PROXIES", "0")) else "1
 control_socket_disable = True
 
 
-def post_worker_init(worker: "Worker") -> None:
+def post_worker_init(worker: object) -> None:
     """Have the decoders load while nobody waits yet: their processes come from this worker."""
     from records.intake.isolation.calls import pool
 

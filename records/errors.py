@@ -134,7 +134,7 @@ class ZipMethod(FileRejected):
     """An entry packed in a way whose unpacking can't be kept within limits."""
 
     code = "zip_method"
-    message = "The archive is packed by a method that is not accepted ({method})."
+    message = "The archive is packed by a method that is not accepted."
     action = "Pack the images again as a plain ZIP archive, which uses deflate."
 
 

@@ -104,8 +104,7 @@ def _expand_entry(
         if info.flag_bits & ENCRYPTED:
             raise ZipEncrypted
         if info.compress_type not in METHODS:
-            name = zipfile.compressor_names.get(info.compress_type, "unknown")
-            raise ZipMethod(method=name)
+            raise ZipMethod
         with _content(archive, info) as content:
             source = _Metered(content, info, allowance)
             with spooled(source, limit=settings.INTAKE_MAX_FILE_BYTES) as file:

@@ -159,8 +159,8 @@ def _take_photograph(
     number = submission.files.filter(instance__isnull=False).count() + 1
     with file.path.open("rb") as stream:
         converted = convert(stream, kind=kind, declared=declared, uids=uids, number=number)
-    content = converted.content
-    with spooled(io.BytesIO(content), limit=len(content)) as dicom_file:
+    content = converted.content.data
+    with spooled(io.BytesIO(content), limit=content.nbytes) as dicom_file:
         examined = converted.examined
         return file_object(
             actor=reception.actor,

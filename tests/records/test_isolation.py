@@ -220,6 +220,9 @@ def test_memory_limit_is_what_the_child_really_holds(pool, settings, mebibytes):
     """Decoding takes what there is, and no more; with enough it goes through."""
     settings.DECODING_MEMORY_BYTES = mebibytes * MIB
     content = rle(4096)
+    (child,) = pool.children
+    child.kill()
+    child.wait(5)
 
     with pytest.raises(DecodingExhausted):
         examine(io.BytesIO(content))

@@ -165,7 +165,8 @@ def _refuse_calls() -> None:
 
 def _filter(column: int, architecture: int) -> bytes:
     """The filter as the kernel reads it: classic BPF, whose jumps count instructions ahead."""
-    denied = [call[column] for call in DENIED_CALLS.values() if call[column] is not None]
+    numbers = (call[column] for call in DENIED_CALLS.values())
+    denied = [number for number in numbers if number is not None]
     checks = [(JUMP_IF_NOT_LESS, SECOND_ABI), *((JUMP_IF_EQUAL, number) for number in denied)]
     count = len(checks)
     program = [

@@ -73,7 +73,7 @@ class Nursery:
         with theirs:
             self.process = subprocess.Popen(  # noqa: S603  (our own interpreter and module)
                 [sys.executable, "-P", "-m", NURSERY],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 env=_clean_environment(),
                 cwd="/",

@@ -88,7 +88,7 @@ class ArrayWriter:
     def put(self, array: NDArray[Any]) -> dict[str, Any]:
         """Write an array and return where it is."""
         place = {"dtype": array.dtype.str, "shape": list(array.shape), "at": self.position}
-        content = memoryview(np.ascontiguousarray(array)).cast("B")
+        content = np.ascontiguousarray(array).data.cast("B")
         while content:
             written = os.pwrite(self.output, content, self.position)
             self.position += written
@@ -121,7 +121,7 @@ class ArrayReader:
         if start < 0 or start + math.prod(shape) * dtype.itemsize > self.size:
             raise WireError("an array beyond its file")
         array = np.empty(shape, dtype)
-        content = memoryview(array).cast("B")
+        content = array.data.cast("B")
         while content:
             count = os.preadv(self.output, [content], start)
             if not count:
@@ -177,10 +177,8 @@ def _decode_generic(
         return arrays.get(value)
     if origin is list and isinstance(value, list):
         return [decode(kinds[0], item, arrays) for item in value]
-    if origin is tuple and isinstance(value, list):
-        each = kinds[:1] * len(value) if kinds[-1] is ... else kinds
-        if len(each) == len(value):
-            return tuple(decode(k, item, arrays) for k, item in zip(each, value, strict=True))
+    if origin is tuple and isinstance(value, list) and len(kinds) == len(value):
+        return tuple(decode(k, item, arrays) for k, item in zip(kinds, value, strict=True))
     if issubclass(origin, Mapping) and isinstance(value, dict):
         return {key: decode(kinds[1], item, arrays) for key, item in value.items()}
     raise WireError("not of its type")
