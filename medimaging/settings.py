@@ -1,5 +1,6 @@
 """Every setting of the product, driven by the environment. `.env.example` lists the variables."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -365,6 +366,11 @@ INTAKE_SPOOL_DIR = Path(
 # Below this much room, the larger of the two, nothing more is taken in.
 INTAKE_MIN_FREE_BYTES = env.int("INTAKE_MIN_FREE_MIB", default=2048) * 1024 * 1024
 INTAKE_MIN_FREE_PERCENT = env.int("INTAKE_MIN_FREE_PERCENT", default=1)
+# Decoding in children: how many read at once in each server process, and what one file may take.
+# Beyond it comes what a large file honestly needs (records/intake/isolation/calls.py).
+DECODING_CHILDREN = env.int("DECODING_CHILDREN", default=os.cpu_count() or 2)
+DECODING_MEMORY_BYTES = env.int("DECODING_MEMORY_MIB", default=384) * 1024 * 1024
+DECODING_SECONDS = env.int("DECODING_SECONDS", default=3)
 # How long after its latest image a study that nobody declares to be whole is complete.
 STUDY_IDLE_AFTER = timedelta(seconds=env.int("STUDY_IDLE_AFTER_SECONDS", default=60))
 INTAKE_ABANDONED_AFTER = timedelta(seconds=env.int("INTAKE_ABANDONED_AFTER_SECONDS", default=3600))

@@ -22,6 +22,14 @@ forwarded_allow_ips = "*" if int(os.environ.get("TRUSTED_PROXIES", "0")) else "1
 # It would lie in the home of whoever runs the server; signals and health checks are enough.
 control_socket_disable = True
 
+
+def post_worker_init(worker: object) -> None:
+    """Have the decoders load while nobody waits yet: their processes come from this worker."""
+    from records.intake.isolation.calls import pool
+
+    pool.start()
+
+
 accesslog = "-"
 # The path without its query: a search for a patient's name is nobody's business.
 access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(b)s bytes %(M)s ms %({x-request-id}o)s'

@@ -70,6 +70,33 @@ class DicomUnreadable(FileRejected):
     action = "Export it again as a DICOM file (PS3.10) and send the new copy."
 
 
+class ContentHostile(FileRejected):
+    """A compressed data set that would unpack to far more than images do."""
+
+    code = "content_hostile"
+    message = "The file was not unpacked further: it unpacks {detail}."
+    action = "Export it again without compression from where it came from."
+
+
+class DecodingExhausted(FileRejected):
+    """Reading the file took more time or memory than any image needs; it was stopped."""
+
+    code = "decoding_exhausted"
+    message = "Reading the file was stopped: it took more than {limit}."
+    action = (
+        "Check the file where it came from: it may be damaged, or made to do harm. "
+        "If it is sound, have your administrator raise the limit."
+    )
+
+
+class DecodingCrashed(FileRejected):
+    """The process that read the file died of it; the server goes on with a new one."""
+
+    code = "decoding_crashed"
+    message = "The program that reads images broke down over this file."
+    action = "Check the file where it came from, and send it again uncompressed."
+
+
 class MissingUid(FileRejected):
     """Without its three identifiers an object can't be filed."""
 
@@ -101,6 +128,14 @@ class ZipEncrypted(FileRejected):
     code = "zip_encrypted"
     message = "The archive is protected by a password."
     action = "Pack the images again without a password."
+
+
+class ZipMethod(FileRejected):
+    """An entry packed in a way whose unpacking can't be kept within limits."""
+
+    code = "zip_method"
+    message = "The archive is packed by a method that is not accepted."
+    action = "Pack the images again as a plain ZIP archive, which uses deflate."
 
 
 class ZipBomb(FileRejected):

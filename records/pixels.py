@@ -5,16 +5,17 @@ from collections.abc import Iterator
 from threading import Lock
 
 from ml.errors import FrameOutOfRange, MLError
-from ml.images import Frame, encode_png, read_frames, to_display
+from ml.images import Frame, encode_png, to_display
 from records.errors import NoSuchFrame, NothingToShow
+from records.intake.isolation.calls import decode_frames
 from records.models import Instance
-from records.stored import read_stored
+from records.stored import open_verified
 
 CACHE_BYTES = 48 * 1024 * 1024
 """Decoded frames that one process keeps: somebody who windows an image asks for it again."""
 
-
 FRAMES_AT_A_TIME = 16
+PIXELS_AT_A_TIME = 16_000_000
 
 
 class FrameCache:
@@ -52,12 +53,13 @@ _cache = FrameCache(CACHE_BYTES)
 def read_frame(instance: Instance, frame: int = 1) -> Frame:
     """Decode one frame of a stored image, counted from 1.
 
-    Raises the errors of `ml.images`, StoredFileMissing and StoredFileDamaged.
+    Raises the errors of `ml.images`, DecodingStopped, StoredFileMissing and StoredFileDamaged.
     """
     key = (instance.sha256, frame)
     found = _cache.get(key)
     if found is None:
-        found = read_frames(read_stored(instance), frames=[frame - 1])[0]
+        with open_verified(instance) as stream:
+            found = decode_frames(stream, frames=[frame - 1])[0]
         _cache.put(key, found)
     return found
 
@@ -65,12 +67,14 @@ def read_frame(instance: Instance, frame: int = 1) -> Frame:
 def iter_frames(instance: Instance) -> Iterator[Frame]:
     """Decode the frames of a stored image in order, a few at a time; nothing is kept.
 
-    Raises the errors of `ml.images`, StoredFileMissing and StoredFileDamaged.
+    Raises the errors of `ml.images`, DecodingStopped, StoredFileMissing and StoredFileDamaged.
     """
-    content = read_stored(instance)
-    for first in range(0, instance.number_of_frames, FRAMES_AT_A_TIME):
-        last = min(first + FRAMES_AT_A_TIME, instance.number_of_frames)
-        yield from read_frames(content, frames=range(first, last))
+    pixels = (instance.rows or 1) * (instance.columns or 1)
+    at_a_time = max(min(FRAMES_AT_A_TIME, PIXELS_AT_A_TIME // pixels), 1)
+    with open_verified(instance) as stream:
+        for first in range(0, instance.number_of_frames, at_a_time):
+            last = min(first + at_a_time, instance.number_of_frames)
+            yield from decode_frames(stream, frames=list(range(first, last)))
 
 
 def render_png(

@@ -1,6 +1,8 @@
 """Stored files on their way out: found, and the very bytes that were received."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.core.files import File
 
@@ -27,14 +29,15 @@ def open_file(instance: Instance) -> File:
     return opened
 
 
-def read_stored(instance: Instance) -> bytes:
-    """Return the content of an instance's file after comparing it with its hash.
+@contextmanager
+def open_verified(instance: Instance) -> Iterator[File]:
+    """Open the file of an instance once its content was compared with its hash.
 
     A millisecond for a slice, so that no picture is drawn and no answer given from other bytes
     than those that were received. Raises StoredFileMissing and StoredFileDamaged.
     """
     with open_stored(instance) as stream:
-        content: bytes = stream.read()
-    if hashlib.sha256(content).hexdigest() != instance.sha256:
-        raise StoredFileDamaged
-    return content
+        if hashlib.file_digest(stream, "sha256").hexdigest() != instance.sha256:
+            raise StoredFileDamaged
+        stream.seek(0)
+        yield stream

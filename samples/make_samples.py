@@ -214,7 +214,7 @@ def write_picture(
     uids = assign_uids(
         declared=declared, department_id="samples", batch_id=sample.slug, sha256=path.name
     )
-    content = as_dicom(path, kind=kind, declared=declared, uids=uids, number=number)
+    content = as_dicom(path.read_bytes(), kind=kind, declared=declared, uids=uids, number=number)
     save(dcmread(io.BytesIO(content)), folder / f"{number:02}.dcm")
 
 

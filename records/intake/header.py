@@ -6,18 +6,21 @@ import math
 import re
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
 
-from django.conf import settings
-from django.template.defaultfilters import filesizeformat
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
-from pydicom.filereader import read_dataset, read_file_meta_info
+from pydicom.filereader import _read_file_meta_info, read_dataset, read_preamble
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
-from records.errors import Dicomdir, DicomUnreadable, FileTooLarge, MissingUid
+from records.errors import (
+    ContentHostile,
+    Dicomdir,
+    DicomUnreadable,
+    FileTooLarge,
+    MissingUid,
+)
+from records.intake.limits import ContentLimits
 from records.intake.structure import PIXEL_DATA_TAGS, Geometry, check_structure
 from records.intake.texts import Texts
 from records.intake.values import (
@@ -88,23 +91,30 @@ class DicomHeader:
     undecoded: dict[str, str]
 
 
-def read_header(path: Path) -> DicomHeader:
+def read_header(content: bytes, limits: ContentLimits) -> DicomHeader:
     """Read and check one DICOM file.
 
     Raises DicomUnreadable, DicomTruncated, MissingUid, Dicomdir, ImageTooLarge and, for a
-    deflated data set that unpacks to too much, FileTooLarge.
+    deflated data set that unpacks to too much, FileTooLarge or ContentHostile.
     """
+    stream = io.BytesIO(content)
     try:
-        meta = read_file_meta_info(path)
+        read_preamble(stream, force=False)
+        # What pydicom does for a path; it offers nothing public for a stream.
+        meta = _read_file_meta_info(stream)
         syntax = UID(read_text(meta, "TransferSyntaxUID"))
         if not syntax:
             raise DicomUnreadable(detail="it doesn't say how it is encoded (no transfer syntax)")
         if _is_directory(meta):
             raise Dicomdir
-        with path.open("rb") as file:
-            dataset, stream = _read_dataset(file, meta, syntax)
-            geometry = check_structure(dataset, stream, syntax=syntax)
-            return _as_header(dataset, meta, str(syntax), geometry)
+        if syntax == DeflatedExplicitVRLittleEndian:
+            stream = io.BytesIO(_inflate(content, meta, limits))
+            dataset = _read_inflated(stream)
+        else:
+            stream.seek(0)
+            dataset = dcmread(stream, stop_before_pixels=True, defer_size=LONGEST_VALUE)
+        geometry = check_structure(dataset, stream, syntax=syntax, limits=limits)
+        return _as_header(dataset, meta, str(syntax), geometry)
     except PARSE_ERRORS as error:
         raise DicomUnreadable(detail="its structure is broken") from error
 
@@ -113,11 +123,8 @@ def _is_directory(meta: FileMetaDataset) -> bool:
     return read_text(meta, "MediaStorageSOPClassUID") == MediaStorageDirectoryStorage
 
 
-def _read_dataset(file: BinaryIO, meta: FileMetaDataset, syntax: UID) -> tuple[Dataset, BinaryIO]:
-    """Return the data set before the pixels, and a stream that stands where they begin."""
-    if syntax != DeflatedExplicitVRLittleEndian:
-        return dcmread(file, stop_before_pixels=True, defer_size=LONGEST_VALUE), file
-    stream = io.BytesIO(_inflate(file, meta))
+def _read_inflated(stream: io.BytesIO) -> Dataset:
+    """Read the data set before the pixels; the stream then stands where they begin."""
     dataset = read_dataset(
         stream,
         is_implicit_VR=False,
@@ -128,20 +135,23 @@ def _read_dataset(file: BinaryIO, meta: FileMetaDataset, syntax: UID) -> tuple[D
     dataset.set_original_encoding(
         is_implicit_vr=False, is_little_endian=True, character_encoding=dataset._character_set
     )
-    return dataset, stream
+    return dataset
 
 
-def _inflate(file: BinaryIO, meta: FileMetaDataset) -> bytes:
-    """Unpack a deflated data set up to the limit for a file: it can hide a thousandfold."""
+def _inflate(content: bytes, meta: FileMetaDataset, limits: ContentLimits) -> bytes:
+    """Unpack a deflated data set, never past the limits: it can hide a thousandfold."""
     length = read_integer(meta, "FileMetaInformationGroupLength")
-    if length is None:
+    if length is None or length < 0:
         raise DicomUnreadable(detail="its file meta information has no length")
-    file.seek(META_START + 12 + length)
+    packed = memoryview(content)[META_START + 12 + length :]
+    by_ratio = max(limits.inflate_ratio * len(packed), limits.ratio_from_bytes)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    content = inflater.decompress(file.read(), settings.INTAKE_MAX_FILE_BYTES)
+    inflated = inflater.decompress(packed, min(by_ratio, limits.file_bytes))
     if not inflater.eof and inflater.unconsumed_tail:
-        raise FileTooLarge(limit=filesizeformat(settings.INTAKE_MAX_FILE_BYTES))
-    return content
+        if by_ratio < limits.file_bytes:
+            raise ContentHostile(detail=f"to more than {limits.inflate_ratio} times its size")
+        raise FileTooLarge(limit=limits.file_size)
+    return inflated
 
 
 def _as_header(

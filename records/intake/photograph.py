@@ -1,11 +1,10 @@
 """PNG and JPEG become DICOM: Secondary Capture, or VL Photographic Image for photographs."""
 
+import datetime as dt
 import io
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from django.utils import timezone
 from pydicom import Dataset
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import (
@@ -58,29 +57,29 @@ def assign_uids(
 
 
 def as_dicom(
-    path: Path, *, kind: Kind, declared: DeclaredFields, uids: PhotographUids, number: int
+    content: bytes, *, kind: Kind, declared: DeclaredFields, uids: PhotographUids, number: int
 ) -> bytes:
     """Return the DICOM file for a picture; grey stays grey, 16 bits stay 16 bits.
 
     Raises ImageTooLarge and ImageUnreadable.
     """
-    frame = _decode(path)
+    frame = _decode(content)
     image = _new_file(_sop_class_for(declared, frame), uids)
     _describe_patient(image, declared)
     _describe_study(image, declared, uids)
     _describe_series(image, declared, uids)
     _describe_image(image, number)
     if kind is Kind.JPEG:
-        _describe_compression(image, frame, packed=path.stat().st_size)
+        _describe_compression(image, frame, packed=len(content))
     _put_pixels(image, frame)
     buffer = io.BytesIO()
     image.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
 
 
-def _decode(path: Path) -> Frame:
+def _decode(content: bytes) -> Frame:
     try:
-        return read_frames(path)[0]
+        return read_frames(content)[0]
     except DecoderImageTooLarge as error:
         raise ImageTooLarge(size=f"{error.context['pixels']} pixels") from error
     except MLError as error:
@@ -144,7 +143,7 @@ def _describe_series(image: Dataset, declared: DeclaredFields, uids: PhotographU
 
 
 def _describe_image(image: Dataset, number: int) -> None:
-    now = timezone.now()
+    now = dt.datetime.now(tz=dt.UTC)
     image.InstanceNumber = number
     image.PatientOrientation = None
     image.ImageType = ["DERIVED", "SECONDARY"]

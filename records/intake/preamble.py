@@ -1,7 +1,7 @@
 """DICOM data sets that lack the wrapping of a file (PS3.10): old systems write them so."""
 
+import io
 import struct
-from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import FileMetaDataset
@@ -22,17 +22,16 @@ META_GROUP = 0x0002
 NOT_DICOM = "it lacks the preamble of a DICOM file, and isn't a bare data set either"
 
 
-def missing_wrapping(path: Path) -> bytes:
+def missing_wrapping(content: bytes) -> bytes:
     """Return what has to stand before a bare data set to make it a DICOM file.
 
     The data set itself is kept byte for byte. Raises DicomUnreadable.
     """
-    with path.open("rb") as stream:
-        (group,) = struct.unpack("<H", stream.read(2))
-    if group == META_GROUP:
-        return PREAMBLE
     try:
-        dataset = dcmread(path, stop_before_pixels=True, force=True)
+        (group,) = struct.unpack_from("<H", content)
+        if group == META_GROUP:
+            return PREAMBLE
+        dataset = dcmread(io.BytesIO(content), stop_before_pixels=True, force=True)
         is_implicit, is_little_endian = dataset.original_encoding
         sop_class = read_text(dataset, "SOPClassUID")
         sop_instance = read_text(dataset, "SOPInstanceUID")

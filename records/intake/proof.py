@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydicom.uid import (
     UID,
@@ -11,8 +10,10 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
+from ml.errors import ImageTooLarge as DecoderImageTooLarge
 from ml.errors import MLError, UnsupportedTransferSyntax
 from ml.images import read_frames
+from records.errors import ImageTooLarge
 from records.intake.header import DicomHeader
 
 # Pixels that are the result of looking at an image.
@@ -32,23 +33,31 @@ class Exclusion:
 UNREADABLE = Exclusion("pixels_unreadable", "Its pixels are damaged or can't be decoded here.")
 
 
-def find_exclusion(path: Path, header: DicomHeader) -> Exclusion:
-    """Tell why a network must not be shown this object, or that it may be."""
+def find_exclusion(content: bytes, header: DicomHeader) -> Exclusion:
+    """Tell why a network must not be shown this object, or that it may be.
+
+    Raises ImageTooLarge, and MemoryError where decoding takes more than there is.
+    """
     if not header.geometry.frames or header.sop_class_uid in RESULTS:
         return Exclusion("not_an_image", _describe(header))
     try:
-        frame = read_frames(path, frames=[header.geometry.frames // 2])[0]
+        frame = read_frames(content, frames=[header.geometry.frames // 2])[0]
     except UnsupportedTransferSyntax:
         name = UID(header.transfer_syntax_uid).name
         return Exclusion(
             "unsupported_transfer_syntax",
             f"Its transfer syntax ({name[:200]}) can't be decoded here.",
         )
+    except DecoderImageTooLarge as error:
+        raise ImageTooLarge(size=f"{error.context['pixels']} pixels") from error
     except MLError as error:
         logger.info("Instance %s: %s", header.sop_instance_uid, error.code)
         return UNREADABLE
-    except Exception:
-        # A decoder's own failure on one image; the file is whole and is kept.
+    except MemoryError:
+        raise
+    except BaseException:
+        # A decoder's own failure on one image; the file is whole and is kept. Decoders that are
+        # written in Rust panic with what is no Exception.
         logger.exception("A decoder failed on instance %s", header.sop_instance_uid)
         return UNREADABLE
     if frame.is_constant:

@@ -5,7 +5,6 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from django.conf import settings
 from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.uid import (
@@ -17,6 +16,7 @@ from pydicom.uid import (
 )
 
 from records.errors import DicomTruncated, DicomUnreadable, ImageTooLarge
+from records.intake.limits import ContentLimits
 from records.intake.values import read_integer, read_text
 
 UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -52,7 +52,9 @@ class _PixelElement:
     value_at: int
 
 
-def check_structure(dataset: Dataset, stream: BinaryIO, *, syntax: UID) -> Geometry:
+def check_structure(
+    dataset: Dataset, stream: BinaryIO, *, syntax: UID, limits: ContentLimits
+) -> Geometry:
     """Return the geometry of a data set whose `stream` stands where reading stopped.
 
     That is at the pixel data, or at the end. Raises DicomTruncated, DicomUnreadable and
@@ -61,7 +63,7 @@ def check_structure(dataset: Dataset, stream: BinaryIO, *, syntax: UID) -> Geome
     end = _length_of(stream)
     _check_last_value(dataset, position=stream.tell(), end=end)
     element = _pixel_element(dataset, stream)
-    geometry = _geometry(dataset, has_pixels=element is not None)
+    geometry = _geometry(dataset, limits, has_pixels=element is not None)
     if element is None:
         if geometry.rows and geometry.columns:
             raise DicomTruncated(detail="its header announces an image, but no pixels follow")
@@ -115,14 +117,14 @@ def _pixel_element(dataset: Dataset, stream: BinaryIO) -> _PixelElement | None:
     return _PixelElement(struct.unpack(f"{order}L", head[8:12])[0], start + 12)
 
 
-def _geometry(dataset: Dataset, *, has_pixels: bool) -> Geometry:
+def _geometry(dataset: Dataset, limits: ContentLimits, *, has_pixels: bool) -> Geometry:
     rows, columns = read_integer(dataset, "Rows"), read_integer(dataset, "Columns")
     frames = read_integer(dataset, "NumberOfFrames")
     count = max(frames if frames is not None else 1, 1)
     if has_pixels and not (rows and columns and rows > 0 and columns > 0):
         raise DicomUnreadable(detail="it has pixel data, but its header states no image size")
     if rows and columns:
-        check_pixel_count(rows=rows, columns=columns, frames=count)
+        _check_pixel_count(limits, rows=rows, columns=columns, frames=count)
     return Geometry(
         rows=max(rows, 0) if rows is not None else None,
         columns=max(columns, 0) if columns is not None else None,
@@ -131,13 +133,9 @@ def _geometry(dataset: Dataset, *, has_pixels: bool) -> Geometry:
     )
 
 
-def check_pixel_count(*, rows: int, columns: int, frames: int) -> None:
-    """Refuse an image too large to be decoded; raises ImageTooLarge."""
+def _check_pixel_count(limits: ContentLimits, *, rows: int, columns: int, frames: int) -> None:
     frame_pixels = rows * columns
-    if (
-        frame_pixels > settings.INTAKE_MAX_FRAME_PIXELS
-        or frame_pixels * frames > settings.INTAKE_MAX_IMAGE_PIXELS
-    ):
+    if frame_pixels > limits.frame_pixels or frame_pixels * frames > limits.image_pixels:
         times = f" in {frames} frames" if frames > 1 else ""
         raise ImageTooLarge(size=f"{columns} × {rows} pixels{times}")
 

@@ -44,15 +44,6 @@ from records.services.verdicts import ReceivedObject, Sent, record_duplicate, re
 ATTEMPTS = 3
 
 
-def find_held(submission: Submission, *, sop_instance_uid: str, sha256: str) -> Instance | None:
-    """Return the instance if these very bytes are held already.
-
-    Raises HeldByOtherDepartment and StudyDeleted.
-    """
-    held = _find_by_uid(submission, sop_instance_uid)
-    return held if held is not None and _is_same(held, sha256) else None
-
-
 def _find_by_uid(submission: Submission, sop_instance_uid: str) -> Instance | None:
     """Return the instance of that UID, withheld or not.
 

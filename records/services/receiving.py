@@ -21,15 +21,13 @@ from records.errors import (
 )
 from records.intake.archive import Allowance, expand
 from records.intake.declared import DeclaredFields
-from records.intake.header import read_header
-from records.intake.photograph import as_dicom, assign_uids
-from records.intake.preamble import missing_wrapping
-from records.intake.proof import Exclusion, find_exclusion
+from records.intake.isolation.calls import convert, examine, find_wrapping
+from records.intake.photograph import assign_uids
 from records.intake.sniff import Kind, sniff
 from records.intake.storage import Readable, Spooled, spooled
 from records.intake.values import clean_text
 from records.models import Submission, SubmissionFile, SubmissionState
-from records.services.filing import file_object, find_held
+from records.services.filing import file_object
 from records.services.verdicts import ReceivedObject, Sent, record_refusal
 
 logger = logging.getLogger(__name__)
@@ -117,25 +115,21 @@ def _take_archive(
 
 
 def _take_dicom(reception: _Reception, sent: Sent, file: Spooled) -> SubmissionFile:
-    header = read_header(file.path)
-    held = find_held(
-        reception.submission, sop_instance_uid=header.sop_instance_uid, sha256=sent.sha256
-    )
-    exclusion = Exclusion() if held else find_exclusion(file.path, header)
+    with file.path.open("rb") as stream:
+        examined = examine(stream)
     return file_object(
         actor=reception.actor,
         submission=reception.submission,
-        received=ReceivedObject(sent, Kind.DICOM, file, header, exclusion),
+        received=ReceivedObject(sent, Kind.DICOM, file, examined.header, examined.exclusion),
     )
 
 
 def _take_bare_dicom(reception: _Reception, sent: Sent, file: Spooled) -> SubmissionFile:
-    wrapping = missing_wrapping(file.path)
-    with (
-        file.path.open("rb") as stream,
-        spooled(_Joined(wrapping, stream), limit=len(wrapping) + file.size) as wrapped,
-    ):
-        return _take_dicom(reception, sent, wrapped)
+    with file.path.open("rb") as stream:
+        wrapping = find_wrapping(stream)
+        stream.seek(0)
+        with spooled(_Joined(wrapping, stream), limit=len(wrapping) + file.size) as wrapped:
+            return _take_dicom(reception, sent, wrapped)
 
 
 class _Joined:
@@ -163,15 +157,15 @@ def _take_photograph(
         sha256=file.sha256,
     )
     number = submission.files.filter(instance__isnull=False).count() + 1
-    content = as_dicom(file.path, kind=kind, declared=declared, uids=uids, number=number)
-    with spooled(io.BytesIO(content), limit=len(content)) as converted:
-        header = read_header(converted.path)
+    with file.path.open("rb") as stream:
+        converted = convert(stream, kind=kind, declared=declared, uids=uids, number=number)
+    content = converted.content.data
+    with spooled(io.BytesIO(content), limit=content.nbytes) as dicom_file:
+        examined = converted.examined
         return file_object(
             actor=reception.actor,
             submission=submission,
-            received=ReceivedObject(
-                sent, kind, converted, header, find_exclusion(converted.path, header)
-            ),
+            received=ReceivedObject(sent, kind, dicom_file, examined.header, examined.exclusion),
         )
 
 

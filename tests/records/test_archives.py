@@ -106,6 +106,18 @@ def test_archive_that_unpacks_to_too_much_is_stopped(send, settings):
     assert list(submission.files.values_list("code", flat=True)) == ["stored", "zip_bomb"]
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_entry_whose_unpacking_has_no_bounds_is_refused_alone(send, method):
+    """Some bytes of bzip2 become gigabytes in one call."""
+    buffer = io.BytesIO(make_zip({"good": make_dicom()}))
+    with zipfile.ZipFile(buffer, "a") as packed:
+        packed.writestr("zeros", bytes(5_000_000), method)
+
+    submission = send(("x.zip", buffer.getvalue()))
+
+    assert list(submission.files.values_list("code", flat=True)) == ["stored", "zip_method"]
+
+
 def test_archives_share_one_allowance_with_the_archives_inside(send, settings):
     settings.INTAKE_ZIP_MAX_BYTES = 1_000_000
     inner = make_zip({"zeros": bytes(900_000)})

@@ -1,15 +1,24 @@
 """Real and hostile files, all of them: no crash, a verdict for every one."""
 
+import io
 from pathlib import Path
 
+import psutil
 import pydicom
 import pytest
+from django.core.files.storage import storages
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+from rest_framework.test import APIClient
 
 from accounts.models import Action, AuditEvent
-from records.models import Instance, Patient, Study, SubmissionState, Verdict
+from records.intake.isolation.calls import pool
+from records.intake.storage import INCOMING
+from records.models import Instance, Patient, Study, Submission, SubmissionState, Verdict
 from records.services import submit_study
-from tests.prerequisites import SHARED, skip_or_fail
-from tests.records.files import SAMPLES
+from tests.prerequisites import SHARED, require_shared, skip_or_fail
+from tests.records.files import SAMPLES, make_zip
 
 pytestmark = pytest.mark.django_db
 
@@ -37,6 +46,55 @@ def test_every_file_of_a_folder_gets_a_verdict(technician, department, folder):
     assert events == verdicts.count()
     assert Instance.objects.count() == verdicts.filter(verdict=Verdict.STORED).count()
     assert all(verdict.action for verdict in verdicts.filter(verdict=Verdict.REJECTED))
+
+
+def through_service(technician, department, files):
+    submit_study(actor=technician, department=department, files=files)
+
+
+def through_pages(technician, department, files):
+    client = Client()
+    client.force_login(technician)
+    opened = client.post(
+        reverse("records:submission-create"), {"department": department.pk, "priority": "routine"}
+    ).json()
+    for path in files:
+        sent = SimpleUploadedFile(path.name, path.read_bytes())
+        assert client.post(opened["upload_url"], {"file": sent}).status_code in (200, 207)
+    assert client.post(opened["close_url"]).status_code == 200
+
+
+def through_api(technician, department, files):
+    client = APIClient()
+    client.force_authenticate(technician)
+    sent = [SimpleUploadedFile(path.name, path.read_bytes()) for path in files]
+    answer = client.post("/api/v1/submissions/", {"files": sent}, format="multipart")
+    assert answer.status_code == 201
+
+
+def through_archive(technician, department, files):
+    packed = make_zip({path.name: path.read_bytes() for path in files})
+    submit_study(actor=technician, department=department, files=[("x.zip", io.BytesIO(packed))])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("send_all", [through_service, through_pages, through_api, through_archive])
+def test_hostile_files_leave_nothing_behind_but_their_verdicts(technician, department, send_all):
+    files = sorted(require_shared("dicom/malformed").iterdir())
+    server, nursery = psutil.Process(), psutil.Process(pool.start().process.pid)
+    submit_study(actor=technician, department=department, files=[files[0]])
+    before = server.num_fds(), nursery.num_fds()
+
+    send_all(technician, department, files)
+
+    verdicts = Submission.objects.latest("created_at").files
+    names = {verdict.name.rpartition("/")[2] for verdict in verdicts.all()}
+    assert names == {path.name for path in files}
+    assert verdicts.exclude(verdict=Verdict.REJECTED).count() == Instance.objects.count() > 100
+    assert not verdicts.filter(code__in=["unexpected", "decoding_crashed"]).exists()
+    assert list(Path(storages["images"].path(INCOMING)).iterdir()) == []
+    assert (server.num_fds(), nursery.num_fds()) == before
+    assert len(nursery.children()) == 1
 
 
 @pytest.mark.parametrize(

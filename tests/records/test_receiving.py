@@ -209,15 +209,15 @@ def test_unknown_failure_is_told_with_a_reference_and_the_batch_goes_on(send, mo
     from records.services import receiving
 
     broken, good = make_dicom(InstanceNumber=13), make_dicom()
-    read_header = receiving.read_header
+    examine = receiving.examine
 
-    def fail_once(path):
-        header = read_header(path)
-        if header.instance_number == 13:
+    def fail_once(stream):
+        examined = examine(stream)
+        if examined.header.instance_number == 13:
             raise ZeroDivisionError
-        return header
+        return examined
 
-    monkeypatch.setattr(receiving, "read_header", fail_once)
+    monkeypatch.setattr(receiving, "examine", fail_once)
 
     submission = send(("Muster.dcm", broken), ("b", good))
 

@@ -18,7 +18,7 @@ from records.models import Instance, UnreferencedFile
 from records.pixels import read_frame, render_png
 from records.services import scrub_storage, sweep_storage
 from records.services.storage import remove_unreferenced
-from records.stored import open_stored, read_stored
+from records.stored import open_stored, open_verified
 from records.stores import PREFIXES, image_store
 from tests.records.files import make_dicom
 
@@ -85,7 +85,8 @@ def test_scrub_storage_reports_damage_once_and_repairs_nothing(instance, problem
 
 @pytest.mark.parametrize("store", ["local"], indirect=True)
 def test_scrub_storage_notes_recovery_when_the_file_was_restored(instance):
-    content = read_stored(instance)
+    with open_verified(instance) as stream:
+        content = stream.read()
     damage(instance, None)
     scrub_storage()
     damage(instance, content)
@@ -117,7 +118,8 @@ def test_scrub_storage_takes_the_longest_unread_first_and_ends_in_time(store, se
 @pytest.mark.parametrize("store", ["local"], indirect=True)
 def test_nothing_is_shown_or_decoded_when_the_bytes_changed(instance):
     scrub_storage()
-    content = bytearray(read_stored(instance))
+    with open_verified(instance) as stream:
+        content = bytearray(stream.read())
     content[-10] ^= 1  # a single bit, within the pixels
     damage(instance, bytes(content))
 

@@ -1,0 +1,200 @@
+"""How the rest of the product has content read that came from outside.
+
+Every function takes an open file, and raises what reading it in this process would: the
+errors of `records.errors` or of `ml.errors`, as which an overstepped limit and a dead child
+appear too.
+"""
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any, NoReturn
+
+from django.conf import settings
+from django.template.defaultfilters import filesizeformat
+
+from ml import errors as ml_errors
+from ml.images import Frame
+from records.errors import DecodingCrashed, DecodingExhausted, FileRejected
+from records.intake.declared import DeclaredFields
+from records.intake.isolation.jobs import (
+    JOBS,
+    NAMES,
+    Conversion,
+    Converted,
+    Decoding,
+    Examination,
+    Examined,
+    Wrapping,
+)
+from records.intake.isolation.pool import ChildDied, Pool, TimeExceeded
+from records.intake.isolation.wire import ArrayReader, ArrayWriter, WireError, decode, encode
+from records.intake.limits import ContentLimits
+from records.intake.photograph import PhotographUids
+from records.intake.sniff import Kind
+
+logger = logging.getLogger(__name__)
+
+MIB = 1024 * 1024
+# What an honest file may take beyond the settings, by its size: the denser it is packed, the
+# less it has of it. A few megabytes can't take much, a large study's file takes what it needs.
+MEMORY_PER_BYTE = 64
+MEMORY_MOST = 4096 * MIB
+SECONDS_PER_MIB = 1
+SECONDS_MOST = 60
+# The bytes of a pixel at most: 32-bit grey levels, with room for their tables.
+OUTPUT_PER_PIXEL = 5
+
+pool = Pool(settings.DECODING_CHILDREN)
+os.register_at_fork(after_in_child=pool.forget)
+
+
+class DecodingStopped(ml_errors.MLError):
+    """A stored image took more to decode than is allowed, or its decoder died of it."""
+
+    code = "decoding_stopped"
+    message = "Decoding this image was stopped: {detail}."
+    action = "Download the file and open it with the program that made it."
+
+
+class ChildFailed(RuntimeError):
+    """Something unexpected in a child; its place there, without the text, which may name people."""
+
+
+def examine(source: IO[bytes]) -> Examined:
+    """Return what a DICOM file says of itself, and whether its pixels can be decoded.
+
+    Raises FileRejected.
+    """
+    result: Examined = _ask_about_upload(Examination(_limits()), source)
+    return result
+
+
+def convert(
+    source: IO[bytes], *, kind: Kind, declared: DeclaredFields, uids: PhotographUids, number: int
+) -> Converted:
+    """Return the DICOM file of a picture, examined. Raises FileRejected."""
+    question = Conversion(_limits(), kind, declared, uids, number)
+    result: Converted = _ask_about_upload(question, source)
+    return result
+
+
+def find_wrapping(source: IO[bytes]) -> bytes:
+    """Return what has to stand before a bare data set to make it a file. Raises FileRejected."""
+    return bytes(_ask_about_upload(Wrapping(), source).content)
+
+
+def decode_frames(source: IO[bytes], *, frames: list[int]) -> list[Frame]:
+    """Decode frames, counted from 0. Raises the errors of `ml.images`, or DecodingStopped."""
+    try:
+        result: list[Frame] = _ask(Decoding(frames), source).frames
+    except _Exhausted as error:
+        raise DecodingStopped(detail=f"it took more than {error}") from error
+    except (ChildDied, ChildFailed, WireError) as error:
+        logger.warning("A child that decoded a stored image broke down: %s", error)
+        raise DecodingStopped(detail="the decoder broke down") from error
+    return result
+
+
+class _Exhausted(Exception):
+    """A limit was passed; says which, for people."""
+
+
+def _ask_about_upload(question: object, source: IO[bytes]) -> Any:
+    try:
+        return _ask(question, source)
+    except _Exhausted as error:
+        raise DecodingExhausted(limit=str(error)) from error
+    except (ChildDied, WireError) as error:
+        logger.warning("A child that read an upload died: %s", error)
+        raise DecodingCrashed from error
+
+
+def _ask(question: object, source: IO[bytes]) -> Any:
+    name = NAMES[type(question)]
+    with _descriptor(source) as file, _new_output() as output:
+        share = _share_for(os.fstat(file).st_size)
+        message = {
+            "job": name,
+            "question": encode(question, ArrayWriter(output)),
+            "share": share,
+        }
+        try:
+            answer = pool.ask(message, files=[file, output], seconds=share["seconds"])
+        except TimeExceeded as error:
+            raise _Exhausted(f"{share['seconds']} seconds") from error
+        _log_notes(answer.get("notes"))
+        if "result" not in answer:
+            _raise_known(answer, share)
+        return decode(JOBS[name].result, answer["result"], ArrayReader(output, share["output"]))
+
+
+def _share_for(size: int) -> dict[str, int]:
+    """What may be taken for a file of `size` bytes: of memory and output in bytes, and seconds."""
+    return {
+        "memory": min(settings.DECODING_MEMORY_BYTES + MEMORY_PER_BYTE * size, MEMORY_MOST),
+        "seconds": min(settings.DECODING_SECONDS + SECONDS_PER_MIB * size // MIB, SECONDS_MOST),
+        "output": OUTPUT_PER_PIXEL * settings.INTAKE_MAX_FRAME_PIXELS,
+    }
+
+
+def _raise_known(answer: dict[str, Any], share: dict[str, int]) -> NoReturn:
+    match answer:
+        case {"refused": str(code), "context": dict(context)} if code in _REFUSALS:
+            raise _REFUSALS[code](**context)
+        case {"undecodable": str(code), "context": dict(context)} if code in _UNDECODABLE:
+            raise _UNDECODABLE[code](**context)
+        case {"exhausted": "memory" | "output" as what}:
+            raise _Exhausted(f"{filesizeformat(share[what])} of {what}")
+        case {"failed": str(place)}:
+            raise ChildFailed(place)
+    raise WireError("not an answer")
+
+
+_REFUSALS = {kind.code: kind for kind in FileRejected.__subclasses__()}
+_UNDECODABLE = {kind.code: kind for kind in ml_errors.MLError.__subclasses__()}
+
+
+def _limits() -> ContentLimits:
+    return ContentLimits(
+        file_bytes=settings.INTAKE_MAX_FILE_BYTES,
+        file_size=filesizeformat(settings.INTAKE_MAX_FILE_BYTES),
+        frame_pixels=settings.INTAKE_MAX_FRAME_PIXELS,
+        image_pixels=settings.INTAKE_MAX_IMAGE_PIXELS,
+        inflate_ratio=settings.INTAKE_ZIP_MAX_RATIO,
+    )
+
+
+@contextmanager
+def _descriptor(source: IO[bytes]) -> Iterator[int]:
+    """The open file behind a stream; content that isn't in a file is put into one."""
+    try:
+        file = source.fileno()
+    except (AttributeError, OSError):
+        with tempfile.TemporaryFile() as copy:
+            while chunk := source.read(MIB):
+                copy.write(chunk)
+            copy.flush()
+            yield copy.fileno()
+    else:
+        yield file
+
+
+@contextmanager
+def _new_output() -> Iterator[int]:
+    """A file in memory that the child writes its arrays into."""
+    output = os.memfd_create("decoded", os.MFD_CLOEXEC)
+    try:
+        yield output
+    finally:
+        os.close(output)
+
+
+def _log_notes(notes: object) -> None:
+    for note in notes if isinstance(notes, list) else []:
+        with contextlib.suppress(TypeError, ValueError):
+            level, text = note
+            logger.log(level, "%s", text)

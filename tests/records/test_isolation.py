@@ -1,0 +1,506 @@
+"""Children that read what comes from outside: their limits, their deaths, their replacement."""
+
+import contextlib
+import datetime as dt
+import io
+import json
+import multiprocessing
+import os
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from numpy.typing import NDArray
+from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
+
+from ml.errors import FrameOutOfRange
+from ml.images import read_frames
+from records.errors import DecodingCrashed, DecodingExhausted, FileRejected
+from records.intake.declared import DeclaredFields
+from records.intake.isolation import calls
+from records.intake.isolation import pool as pool_module
+from records.intake.isolation.calls import DecodingStopped, convert, decode_frames, examine
+from records.intake.isolation.pool import Pool
+from records.intake.isolation.wire import ArrayReader, ArrayWriter, WireError, decode, encode
+from records.intake.photograph import assign_uids
+from records.intake.sniff import Kind
+from tests.records.files import SAMPLES, make_dicom, make_jpeg
+
+ROOT = Path(__file__).parents[2]
+MIB = 1024 * 1024
+ALLOWED_SECONDS = 5
+ALLOWED_BYTES = 512 * MIB
+
+
+class Watched(Pool):
+    """A pool that notes how much its children say to have held."""
+
+    grown: list[int]
+
+    def ask(self, *args, **kwargs):
+        answer = super().ask(*args, **kwargs)
+        self.grown.append(answer["grown"])
+        return answer
+
+    @property
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.start().process.pid).children()
+
+    @property
+    def seconds_spent(self) -> float:
+        """Processor time of all children so far: what the clock says depends on the machine."""
+        nursery = psutil.Process(self.start().process.pid).cpu_times()
+        living = [child.cpu_times() for child in self.children]
+        own = sum(times.user + times.system for times in living)
+        return nursery.children_user + nursery.children_system + own
+
+    def die_of_it(self, sent: signal.Signals) -> threading.Thread:
+        """Stop the one child there is, and send it a signal once it has a file in hand."""
+        (child,) = self.children
+        child.suspend()
+
+        def strike() -> None:
+            time.sleep(0.3)
+            child.send_signal(sent)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.resume()
+
+        thread = threading.Thread(target=strike)
+        thread.start()
+        return thread
+
+
+@pytest.fixture(scope="module")
+def shared_pool() -> Iterator[Watched]:
+    pool = Watched(1)
+    yield pool
+    pool.stop()
+
+
+@pytest.fixture
+def pool(shared_pool, monkeypatch) -> Watched:
+    """One child, started and waiting."""
+    shared_pool.grown = []
+    monkeypatch.setattr(calls, "pool", shared_pool)
+    examine(io.BytesIO(make_dicom()))
+    return shared_pool
+
+
+def nested(depth: int) -> bytes:
+    """Sequences inside sequences, all of undefined length."""
+    opening = struct.pack("<HH2sHI", 0x0040, 0xA730, b"SQ", 0, 0xFFFFFFFF) + struct.pack(
+        "<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF
+    )
+    whole = make_dicom()
+    return whole[: whole.index(b"\xe0\x7f\x10\x00")] + opening * depth
+
+
+def with_huge_value() -> bytes:
+    """An element that announces 4 GB, and a few bytes after it."""
+    whole = make_dicom()
+    huge = struct.pack("<HH2sHI", 0x0009, 0x1001, b"UN", 0, 0xFFFFFFF0)
+    return whole[: whole.index(b"\x10\x00\x10\x00PN")] + huge + b"few"
+
+
+def with_meta_length(length: int) -> bytes:
+    whole = bytearray(make_dicom(syntax=DeflatedExplicitVRLittleEndian))
+    struct.pack_into("<I", whole, 140, length)
+    return bytes(whole)
+
+
+def deflated(megabytes: int) -> bytes:
+    """A deflated data set of zeros: a thousandth of what it unpacks to."""
+    whole = make_dicom(syntax=DeflatedExplicitVRLittleEndian, PixelData=b"")
+    start = 144 + struct.unpack_from("<I", whole, 140)[0]
+    elements = zlib.decompress(whole[start:], -zlib.MAX_WBITS)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    zeros = struct.pack("<HH2sHI", 0x0009, 0x1001, b"OB", 0, megabytes * MIB)
+    parts = [packer.compress(zeros)] + [packer.compress(bytes(MIB)) for _ in range(megabytes)]
+    return whole[:start] + b"".join(parts) + packer.compress(elements) + packer.flush()
+
+
+def rle(side: int, *, more: int = 0) -> bytes:
+    """Blank 16-bit pixels in runs of 128, two bytes each; `side` is a multiple of 128."""
+    runs = b"\x81\x00" * (side * side // 128 + more)
+    offsets = [64, 64 + len(runs)] + [0] * 13
+    frame = struct.pack("<16I", 2, *offsets) + runs + runs
+    return make_dicom(
+        syntax=RLELossless,
+        Rows=side,
+        Columns=side,
+        RescaleSlope="1.5",
+        RescaleIntercept="-1024",
+        PixelData=encapsulate([frame]),
+    )
+
+
+def jpeg_of_another_size() -> bytes:
+    """A JPEG that announces 65,500 x 65,500 pixels inside an image of 16 x 16."""
+    picture = bytearray(make_jpeg())
+    start = picture.index(b"\xff\xc0")
+    struct.pack_into(">HH", picture, start + 5, 65500, 65500)
+    return make_dicom(
+        syntax=JPEGBaseline8Bit,
+        BitsAllocated=8,
+        BitsStored=8,
+        HighBit=7,
+        SamplesPerPixel=3,
+        PlanarConfiguration=0,
+        PhotometricInterpretation="YBR_FULL_422",
+        PixelData=encapsulate([bytes(picture)]),
+    )
+
+
+BOMBS = {
+    "deep nesting": (lambda: nested(20_000), "dicom_unreadable"),
+    "huge value": (with_huge_value, "dicom_truncated"),
+    "meta length beyond the file": (lambda: with_meta_length(0xFFFFFFFF), "dicom_unreadable"),
+    "deflate": (lambda: deflated(100), "content_hostile"),
+    "run length": (lambda: rle(7936), "decoding_exhausted"),
+    "run length beyond the image": (lambda: rle(128, more=9), "pixels_unreadable"),
+    "lying JPEG": (jpeg_of_another_size, "pixels_unreadable"),
+}
+
+
+@pytest.mark.parametrize(("make", "code"), BOMBS.values(), ids=BOMBS)
+def test_bomb_gets_its_verdict_within_time_and_memory(pool, make, code):
+    content = make()
+    before = pool.seconds_spent
+
+    try:
+        found = examine(io.BytesIO(content)).exclusion.code
+    except FileRejected as refusal:
+        found = refusal.code
+
+    assert found == code
+    assert pool.seconds_spent - before < ALLOWED_SECONDS
+    assert max(pool.grown) < ALLOWED_BYTES
+    assert examine(io.BytesIO(make_dicom())).exclusion.code == ""
+
+
+def test_picture_that_decodes_to_too_much_is_refused_within_memory(pool):
+    side = 7900
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    rows = zlib.compress(bytes((3 * side + 1) * side), 9)
+    body = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
+    )
+    declared = DeclaredFields(patient_id="P-1")
+    uids = assign_uids(declared=declared, department_id=1, batch_id=1, sha256="")
+
+    with pytest.raises(DecodingExhausted, match="of memory"):
+        convert(
+            io.BytesIO(b"\x89PNG\r\n\x1a\n" + body),
+            kind=Kind.PNG,
+            declared=declared,
+            uids=uids,
+            number=1,
+        )
+
+    assert max(pool.grown) < ALLOWED_BYTES
+
+
+@pytest.mark.parametrize("mebibytes", [150, 200])
+def test_memory_limit_is_what_the_child_really_holds(pool, settings, mebibytes):
+    """Decoding takes what there is, and no more; with enough it goes through."""
+    settings.DECODING_MEMORY_BYTES = mebibytes * MIB
+    content = rle(4096)
+    (child,) = pool.children
+    child.kill()
+    child.wait(5)
+
+    with pytest.raises(DecodingExhausted):
+        examine(io.BytesIO(content))
+
+    allowed = settings.DECODING_MEMORY_BYTES + calls.MEMORY_PER_BYTE * len(content)
+    assert pool.grown[-1] < allowed
+    settings.DECODING_MEMORY_BYTES = 1000 * MIB
+    assert examine(io.BytesIO(content)).exclusion.code == "constant_image"
+    assert pool.grown[-1] > allowed
+
+
+def test_child_that_takes_too_long_is_killed_and_replaced(pool, settings):
+    settings.DECODING_SECONDS = 1
+    (stopped,) = pool.children
+    stopped.suspend()
+    started = time.monotonic()
+
+    with pytest.raises(DecodingExhausted, match="1 seconds"):
+        examine(io.BytesIO(make_dicom()))
+
+    assert time.monotonic() - started < 3
+    settings.DECODING_SECONDS = 3
+    assert examine(io.BytesIO(make_dicom())).header.modality == "CT"
+    assert [child.pid for child in pool.children] != [stopped.pid]
+    assert not stopped.is_running()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSEGV])
+def test_child_that_dies_midway_costs_its_file_alone(pool, sent):
+    (child,) = pool.children
+    striking = pool.die_of_it(sent)
+
+    with pytest.raises(DecodingCrashed):
+        examine(io.BytesIO(make_dicom()))
+
+    striking.join()
+    assert not child.is_running()
+    assert examine(io.BytesIO(make_dicom())).header.modality == "CT"
+
+
+def test_child_that_died_idle_costs_no_file(pool):
+    (child,) = pool.children
+    child.kill()
+    time.sleep(0.2)
+
+    assert examine(io.BytesIO(make_dicom())).header.modality == "CT"
+
+
+def test_processor_time_is_limited_by_the_kernel_too(pool, settings):
+    settings.DECODING_SECONDS = 2
+    (child,) = pool.children
+    examine(io.BytesIO(make_dicom()))
+
+    soft, _ = resource.prlimit(child.pid, resource.RLIMIT_CPU)
+
+    assert 3 <= soft <= 8
+    assert resource.prlimit(child.pid, resource.RLIMIT_NOFILE)[1] <= 64
+    assert resource.prlimit(child.pid, resource.RLIMIT_CORE) == (0, 0)
+    assert resource.prlimit(child.pid, resource.RLIMIT_AS)[0] > 0
+
+
+def test_nursery_that_was_killed_is_started_again(pool):
+    children = pool.children
+    pool.start().process.kill()
+    psutil.wait_procs(children, timeout=5)
+
+    assert examine(io.BytesIO(make_dicom())).header.modality == "CT"
+    assert not any(child.is_running() for child in children)
+
+
+def test_child_is_replaced_after_its_share_of_files(pool, monkeypatch):
+    monkeypatch.setattr(pool_module, "FILES_PER_CHILD", 1)
+    before = pool.children
+
+    examine(io.BytesIO(make_dicom()))
+
+    assert pool.children == []
+    examine(io.BytesIO(make_dicom()))
+    assert not any(child.is_running() for child in before)
+
+
+def test_no_descriptor_and_no_process_is_left_behind(pool, settings):
+    settings.DECODING_SECONDS = 1
+    mine, nursery = psutil.Process(), psutil.Process(pool.start().process.pid)
+    before = mine.num_fds(), nursery.num_fds()
+    for _ in range(3):
+        examine(io.BytesIO(make_dicom()))
+        pool.die_of_it(signal.SIGKILL)
+        with pytest.raises(DecodingCrashed):
+            examine(io.BytesIO(make_dicom()))
+    examine(io.BytesIO(make_dicom()))
+
+    assert (mine.num_fds(), nursery.num_fds()) == before
+    assert len(pool.children) == 1
+    # Nothing but the three standard ones, its channel, and no file of the last job.
+    assert pool.children[0].num_fds() == 4
+
+
+def test_threads_share_no_more_children_than_there_may_be(pool, monkeypatch):
+    pool_of_two = Watched(2)
+    pool_of_two.grown = []
+    monkeypatch.setattr(calls, "pool", pool_of_two)
+    contents = [make_dicom(InstanceNumber=number) for number in range(24)]
+
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(lambda content: examine(io.BytesIO(content)), contents))
+        assert len(pool_of_two.children) <= 2
+    finally:
+        pool_of_two.stop()
+
+    assert [one.header.instance_number for one in found] == list(range(24))
+
+
+def test_daemonic_process_forked_from_a_server_has_children_of_its_own(pool):
+    """As a worker of Celery is: `multiprocessing` would refuse it children."""
+    context = multiprocessing.get_context("fork")
+    reading, writing = context.Pipe(duplex=False)
+
+    def work() -> None:
+        found = examine(io.BytesIO(make_dicom(Modality="MR")))
+        writing.send((found.header.modality, pool.start().process.pid))
+
+    process = context.Process(target=work, daemon=True)
+    process.start()
+    assert reading.poll(60)
+    modality, its_nursery = reading.recv()
+    process.join(10)
+
+    assert modality == "MR"
+    assert its_nursery != pool.start().process.pid
+    assert examine(io.BytesIO(make_dicom())).header.modality == "CT"
+
+
+def test_nothing_outlives_a_server_process_that_is_killed():
+    script = (
+        "import sys, time\n"
+        "from records.intake.isolation.pool import Pool\n"
+        "nursery = Pool(1).start()\n"
+        "print(nursery.process.pid, nursery.fork().pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as server:
+        nursery, child = (psutil.Process(int(pid)) for pid in server.stdout.readline().split())
+        # One that can't even hear that nobody asks any more.
+        child.suspend()
+        server.kill()
+
+    _, alive = psutil.wait_procs([nursery, child], timeout=10)
+    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_nursery_knows_neither_secrets_nor_django(pool):
+    nursery = psutil.Process(pool.start().process.pid)
+
+    assert os.environ["SECRET_KEY"]
+    assert not {"SECRET_KEY", "DATABASE_URL", "REDIS_URL"} & set(nursery.environ())
+    loaded = "import sys, records.intake.isolation.nursery; print('django' in sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "False"
+
+
+def test_lock_down_leaves_no_way_out(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("of the hospital")
+    script = f"""
+import json, os, resource, socket
+from pathlib import Path
+from records.intake.isolation.lockdown import lock_down
+lock_down(Path({str(ROOT)!r}))
+attempts = dict(
+    read=lambda: open({str(secret)!r}).read(),
+    settings=lambda: open({str(ROOT / "medimaging" / "settings.py")!r}).read(),
+    write=lambda: open({str(tmp_path / "new")!r}, "w"),
+    listing=lambda: os.listdir({str(tmp_path)!r}),
+    network=socket.socket,
+    fork=os.fork,
+    program=lambda: os.execv("/bin/true", ["true"]),
+    kill=lambda: os.kill(os.getppid(), 0),
+    limits=lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CPU),
+    own_limits=lambda: resource.getrlimit(resource.RLIMIT_CPU),
+    library=lambda: open(os.__file__).read(10),
+)
+outcomes = {{}}
+for name, attempt in attempts.items():
+    try:
+        attempt()
+        outcomes[name] = "done"
+    except OSError as error:
+        outcomes[name] = type(error).__name__
+print(json.dumps(outcomes))
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    outcomes = json.loads(answer.stdout)
+    assert outcomes.pop("library") == outcomes.pop("own_limits") == "done"
+    assert set(outcomes.values()) == {"PermissionError"}
+
+
+def test_decode_frames_gives_the_very_frames_that_decoding_here_would():
+    for path in (Path(get_testdata_file("examples_palette.dcm")), *sorted(SAMPLES.rglob("*.dcm"))):
+        with path.open("rb") as stream:
+            (found,) = decode_frames(stream, frames=[0])
+        expected = read_frames(path, frames=[0])[0]
+        assert found.pixels.dtype == expected.pixels.dtype
+        assert np.array_equal(found.pixels, expected.pixels)
+        assert (found.header, found.voi.function) == (expected.header, expected.voi.function)
+        assert (found.window_center, found.pixel_spacing) == (
+            expected.window_center,
+            expected.pixel_spacing,
+        )
+
+
+def test_decode_frames_raises_the_errors_of_the_library(pool):
+    with pytest.raises(FrameOutOfRange) as caught:
+        decode_frames(io.BytesIO(make_dicom()), frames=[7])
+    assert caught.value.context == {"frame": 7, "count": 1}
+
+    pool.die_of_it(signal.SIGKILL)
+    with pytest.raises(DecodingStopped):
+        decode_frames(io.BytesIO(make_dicom()), frames=[0])
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a child might say."""
+
+    when: dt.date | None
+    place: tuple[float, float] | None
+    words: dict[str, str]
+    pixels: NDArray[np.float32] | NDArray[np.uint8]
+
+
+def test_wire_gives_back_what_it_took(tmp_path):
+    pixels = np.arange(12, dtype=np.float32).reshape(3, 4)
+    told = Told(dt.date(2026, 2, 3), (1.5, 2), {"a": "b"}, pixels)
+    with (tmp_path / "output").open("w+b") as output:
+        message = json.loads(json.dumps(encode(told, ArrayWriter(output.fileno()))))
+        back = decode(Told, message, ArrayReader(output.fileno(), 1000))
+
+    assert (back.when, back.place, back.words) == (told.when, told.place, told.words)
+    assert np.array_equal(back.pixels, pixels)
+
+
+WHERE = {"dtype": "<f4", "shape": [3, 4], "at": 0}
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"when": "yesterday"},
+        {"when": 5},
+        {"place": [1.0]},
+        {"place": ["a", "b"]},
+        {"words": {"a": 1}},
+        {"words": []},
+        {"pixels": WHERE | {"shape": [10**6, 10**6]}},
+        {"pixels": WHERE | {"shape": [-3, -4]}},
+        {"pixels": WHERE | {"at": -8}},
+        {"pixels": WHERE | {"at": 8}},
+        {"pixels": WHERE | {"dtype": "|O"}},
+        {"pixels": None},
+        {"more": 1},
+    ],
+)
+def test_wire_believes_nothing_of_another_form(tmp_path, lie):
+    honest = {"when": None, "place": None, "words": {}, "pixels": WHERE}
+    with (tmp_path / "output").open("w+b") as output:
+        output.write(bytes(48))
+        output.flush()
+        decode(Told, honest, ArrayReader(output.fileno(), 1000))
+        with pytest.raises(WireError):
+            decode(Told, honest | lie, ArrayReader(output.fileno(), 1000))
+        with pytest.raises(WireError):
+            decode(Told, honest, ArrayReader(output.fileno(), 40))
