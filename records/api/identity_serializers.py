@@ -12,6 +12,7 @@ from records.models import (
     ConflictState,
     IdentityConflict,
     QuarantinedFile,
+    QuarantineReason,
     QuarantineState,
     Resolution,
     Sex,
@@ -179,9 +180,7 @@ class QuarantineFilterSerializer(serializers.Serializer[Any]):
     """What quarantined files can be narrowed by."""
 
     state = serializers.ChoiceField(choices=QuarantineState.choices, required=False)
-    reason = serializers.ChoiceField(
-        choices=[("uid_conflict", "UID"), ("identity", "Identity")], required=False
-    )
+    reason = serializers.ChoiceField(choices=QuarantineReason.choices, required=False)
 
 
 class DiscardSerializer(serializers.Serializer[Any]):

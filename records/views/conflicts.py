@@ -16,6 +16,7 @@ from accounts.audit import record_access
 from accounts.errors import KnownError
 from accounts.models import Action, User
 from accounts.roles import Verb
+from records.errors import ConflictResolved
 from records.forms import RESOLUTION_FORMS, ConflictFilterForm, make_resolution_forms
 from records.models import (
     ConflictKind,
@@ -135,6 +136,9 @@ class ConflictResolveView(ConflictView):
                 resolution=resolution,
                 **form.decision(),  # type: ignore[attr-defined]
             )
+        except ConflictResolved as error:
+            messages.error(request, f"{error.message} {error.action}")
+            return redirect(conflict)
         except KnownError as error:
             form.add_error(None, f"{error.message} {error.action}")
             return self.draw(conflict, forms_)
