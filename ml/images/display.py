@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.images.frame import Frame, Voi
-
-Floats = NDArray[np.float32]
+from ml.images.frame import Floats, Frame, Pixels, Voi
 
 
 def to_display(
@@ -26,21 +24,24 @@ def to_display(
         levels = _apply_voi(frame.pixels, voi, window_center, window_width)
     else:
         levels = _apply_voi(frame.pixels, frame.voi, frame.window_center, frame.window_width)
-    shown = np.rint(levels).astype(np.uint8)
+    # Bytes are shown as they are; anything else is an array of its own, to be rounded in place.
+    is_shown = levels.dtype == np.uint8
+    shown = np.asarray(levels if is_shown else np.rint(levels, out=levels), np.uint8)
     if frame.photometric_interpretation == "MONOCHROME1":
         shown = 255 - shown
     return shown
 
 
 def _apply_voi(
-    pixels: NDArray[np.float32] | NDArray[np.uint8],
+    pixels: Pixels,
     voi: Voi,
     center: float | None,
     width: float | None,
 ) -> Floats | NDArray[np.uint8]:
     if voi.function == "NONE" and pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
-    values = pixels.astype(np.float32, copy=False)
+    kind = np.float64 if pixels.dtype == np.float64 else np.float32
+    values: Floats = pixels.astype(kind, copy=False)
     if voi.function == "LUT" and voi.lut is not None:
         index = np.clip(np.rint(values - voi.lut_first), 0, len(voi.lut) - 1)
         return np.asarray(voi.lut[index.astype(np.int64)], np.float32)
@@ -58,9 +59,11 @@ def _apply_voi(
 def _scale(values: Floats, low: float, high: float) -> Floats:
     """Map low..high to 0..255, clipped; a window of one value becomes a step above it."""
     if high <= low:
-        return np.where(values > low, np.float32(255), np.float32(0))
-    scaled = (values - np.float32(low)) * np.float32(255.0 / (high - low))
-    return np.asarray(np.clip(scaled, 0, 255), np.float32)
+        return np.asarray(values > low, np.float32) * np.float32(255)
+    kind = values.dtype.type
+    scaled = values - kind(low)
+    scaled *= kind(255.0 / (high - low))
+    return np.clip(scaled, 0, 255, out=scaled)
 
 
 def encode_png(array: NDArray[np.uint8]) -> bytes:
