@@ -149,15 +149,15 @@ DECODERS: dict[str, dict[str, Decode]] = {
 }
 
 
-def decode_codestream(data: bytes, stream: Codestream, image: ImagePixel) -> tuple[Stored, str]:
-    """A frame's values (HxW) or RGB colours (HxWx3), and the name of the decoder that gave them.
+def decode_codestream(data: bytes, stream: Codestream, image: ImagePixel) -> Stored:
+    """A frame's values (HxW) or RGB colours (HxWx3), by the first decoder that can.
 
     Raises AllDecodersFailed, and MemoryError.
     """
     failures = []
     for name, decode in DECODERS[stream.kind].items():
         try:
-            return decode(data, stream, image), name
+            return decode(data, stream, image)
         except MemoryError:
             raise
         except BaseException as error:

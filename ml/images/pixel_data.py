@@ -147,7 +147,7 @@ def _decode_compressed(data: bytes, image: ImagePixel, uid: UID) -> Decoded:
         _raise_unknown(uid)
     check_codestream(stream, data, image)
     try:
-        return decode_codestream(data, stream, image)[0]
+        return decode_codestream(data, stream, image)
     except AllDecodersFailed as error:
         text = (str(error.args[0]).splitlines() or ["unknown"])[0][:200]
         if any(word in text for word in TRUNCATION_WORDS):
