@@ -102,6 +102,7 @@ def _expand_segment(data: NDArray[Any], position: int, entries: list[int], count
     if kind != LINEAR or not entries:
         raise ValueError(f"a palette segment of kind {kind}")
     if len(entries) < count:
-        steps = np.linspace(entries[-1], int(data[position + 2]), length + 1)[1:]
-        entries.extend(np.rint(steps).astype(int).tolist())
+        start, end = entries[-1], int(data[position + 2])
+        rises = (end - start) * np.arange(1, length + 1) / max(length, 1)
+        entries.extend(np.rint(start + rises).astype(int).tolist())
     return position + 3

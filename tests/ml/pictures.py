@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
 # As long as a syntax's name may be, so that any other can take its place.
-PLACEHOLDER_SYNTAX = "1.2.840.10008.1.2.4.70"
+PLACEHOLDER_SYNTAX = "1.2.840.10008.1.2.4.201"
 LABELS = ("normal", "pneumonia", "tuberculosis")
 SPLITS = ("train",) * 6 + ("val",) * 2 + ("test",) * 2
 
@@ -51,7 +51,9 @@ def make_encapsulated(
 ) -> bytes:
     """A DICOM file with these fragments as its pixel data, announced as the array `like`."""
     header = _make_header(like, syntax=UID(PLACEHOLDER_SYNTAX), fields=fields)
-    named = _save(header).replace(PLACEHOLDER_SYNTAX.encode(), syntax.encode().ljust(22, b"\0"), 1)
+    named = _save(header).replace(
+        PLACEHOLDER_SYNTAX.encode() + b"\0", syntax.encode().ljust(24, b"\0"), 1
+    )
     items = [struct.pack(f"<{len(table)}L", *table), *(_pad(data) for data in fragments)]
     packed = b"".join(b"\xfe\xff\x00\xe0" + struct.pack("<L", len(one)) + one for one in items)
     start = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
