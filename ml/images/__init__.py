@@ -28,7 +28,7 @@ def read_frames(source: Source, *, frames: Sequence[int] | None = None) -> list[
     if is_raster(content):
         return read_raster(io.BytesIO(content), frames=frames)
     if is_dicom(content):
-        return read_dicom(io.BytesIO(content), frames=frames)
+        return read_dicom(content, frames=frames)
     raise ImageUnreadable(detail="its content is of no supported kind")
 
 

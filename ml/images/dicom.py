@@ -1,52 +1,33 @@
-"""DICOM through pydicom and its decoders, checked before and after decoding."""
+"""DICOM: the header through pydicom, sizes checked before and frames described after decoding."""
 
-import re
+import io
 import struct
 import zlib
 from collections.abc import Sequence
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_color_lut, get_decoder, pixel_array
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
 )
 
-from ml.errors import (
-    ImageHasNoPixels,
-    ImageTooLarge,
-    ImageTruncated,
-    ImageUnreadable,
-    UnsupportedTransferSyntax,
-)
-from ml.images.frame import (
-    MAX_TOTAL_PIXELS,
-    Frame,
-    Voi,
-    as_grey,
-    check_size,
-    select_frames,
-)
-from ml.images.transforms import (
-    apply_modality,
-    default_voi,
-    read_transform_fields,
-    read_voi,
-)
+from ml.errors import ImageHasNoPixels, ImageTooLarge, ImageTruncated, ImageUnreadable
+from ml.images.colour import apply_palette
+from ml.images.frame import MAX_TOTAL_PIXELS, Frame, Voi, as_grey, select_frames
+from ml.images.image_pixel import ImagePixel, read_image_pixel
+from ml.images.pixel_data import PixelElement, decode_frames, find_pixel_element
+from ml.images.transforms import apply_modality, default_voi, read_transform_fields, read_voi
 
 # Reading is tolerant, and pydicom's warnings would put header values, names too, into a log.
 config.settings.reading_validation_mode = config.IGNORE
 
-PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 HEADER_KEYWORDS = (
     "Modality",
     "BodyPartExamined",
@@ -71,69 +52,87 @@ DECODING_ERRORS = (
     struct.error,
     zlib.error,
 )
-# Marker, length (6 + 2 per component) and number of components of a JPEG scan.
-SCAN_HEADER = re.compile(rb"\xff\xda\x00[\x08\x0a\x0c\x0e]([\x01-\x04])")
 MAX_INFLATED_BYTES = 4 * MAX_TOTAL_PIXELS
+
+
+# The first element of a data set saved without preamble and meta information, in either order.
+FIRST_ELEMENTS = (0x0000, 0x0005, 0x0008, 0x0016)
+BARE_STARTS = (
+    b"\x02\x00\x00\x00",
+    *(struct.pack(f"{order}HH", 0x0008, element) for order in "<>" for element in FIRST_ELEMENTS),
+)
 
 
 def is_dicom(content: bytes) -> bool:
     """Whether the content is a DICOM file, or a data set saved without its preamble."""
-    return content[128:132] == b"DICM" or content[:4] in (
-        b"\x02\x00\x00\x00",
-        b"\x08\x00\x05\x00",
-        b"\x08\x00\x08\x00",
-        b"\x08\x00\x16\x00",
-        b"\x08\x00\x00\x00",
-    )
+    return content[128:132] == b"DICM" or content.startswith(BARE_STARTS)
 
 
-def read_dicom(stream: BinaryIO, *, frames: Sequence[int] | None = None) -> list[Frame]:
+def read_dicom(content: bytes, *, frames: Sequence[int] | None = None) -> list[Frame]:
     """Decode a DICOM image's frames; the errors are those of `ml.images.read_frames`."""
-    dataset = _read_dataset(stream)
-    if not any(keyword in dataset for keyword in PIXEL_KEYWORDS):
+    dataset, element = _read_dataset(content)
+    if element is None:
         _raise_no_pixels(dataset)
-    count = _check_geometry(dataset, frames)
-    _check_syntax(dataset)
-    _repair_scans(dataset)
-    return [_read_frame(dataset, index, count) for index in select_frames(frames, count)]
+    wanted = None if frames is None else len(frames)
+    image = read_image_pixel(dataset, element.keyword, wanted=wanted)
+    chosen = select_frames(frames, image.frames)
+    try:
+        decoded = decode_frames(dataset, element, image, chosen)
+        return [
+            _make_frame(dataset, image, stored, index)
+            for index, stored in zip(chosen, decoded, strict=True)
+        ]
+    except MemoryError as error:
+        raise ImageTooLarge(pixels="too many", limit=MAX_TOTAL_PIXELS) from error
+    except DECODING_ERRORS as error:
+        raise ImageUnreadable(detail=f"its pixels are not what it says ({error})") from error
 
 
 def _raise_no_pixels(dataset: Dataset) -> NoReturn:
-    """Tell an image that was cut short from an object that never was one.
-
-    pydicom gives back an empty data set when compressed pixel data ends early.
-    """
+    """Tell an image that was cut short from an object that never was one."""
     if "Rows" in dataset or not len(dataset):
         raise ImageTruncated(detail="the file ends before its pixel data does")
     uid = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID", "")
     raise ImageHasNoPixels(detail=UID(str(uid)).name or "unknown kind")
 
 
-def _read_dataset(stream: BinaryIO) -> Dataset:
+def _read_dataset(content: bytes) -> tuple[Dataset, PixelElement | None]:
+    """The header, and where the pixel data lies; the pixels themselves are left alone."""
     try:
-        _refuse_bomb(stream)
-        dataset = dcmread(stream, force=True)
+        content = _inflate(content)
+        stream = io.BytesIO(content)
+        dataset = dcmread(stream, force=True, stop_before_pixels=True)
+        is_implicit, is_little_endian = dataset.original_encoding
         if "TransferSyntaxUID" not in dataset.file_meta:
             dataset.file_meta.TransferSyntaxUID = _guess_syntax(dataset)
+        element = find_pixel_element(
+            content,
+            stream.tell(),
+            is_implicit=bool(is_implicit),
+            is_little_endian=bool(is_little_endian),
+        )
     except EOFError as error:
         raise ImageTruncated(detail="the header ends early") from error
     except DECODING_ERRORS as error:
         raise ImageUnreadable(detail=f"its DICOM header is broken ({error})") from error
-    return dataset
+    return dataset, element
 
 
-def _refuse_bomb(stream: BinaryIO) -> None:
-    """Inflate a deflated data set with a limit first: pydicom does it without one."""
-    content = stream.read()
-    stream.seek(0)
-    if DeflatedExplicitVRLittleEndian.encode() not in content[:1024]:
-        return
+def _inflate(content: bytes) -> bytes:
+    """A deflated data set as an explicit one, inflated with a limit: pydicom does it without."""
+    name = DeflatedExplicitVRLittleEndian.encode()
+    if name not in content[:1024]:
+        return content
     # PS3.10 7.1: the length of the file meta group is its first element, at byte 132.
     start = 144 + int(struct.unpack_from("<I", content, 140)[0])
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflater.decompress(content[start:], MAX_INFLATED_BYTES)
+    inflated = inflater.decompress(content[start:], MAX_INFLATED_BYTES)
     if inflater.unconsumed_tail:
         raise ImageTooLarge(pixels="too many", limit=MAX_TOTAL_PIXELS)
+    if not inflater.eof:
+        raise ImageTruncated(detail="its deflated data ends early")
+    plain = ExplicitVRLittleEndian.encode().ljust(len(name), b"\0")
+    return content[:start].replace(name, plain, 1) + inflated
 
 
 def _guess_syntax(dataset: Dataset) -> UID:
@@ -144,124 +143,54 @@ def _guess_syntax(dataset: Dataset) -> UID:
     return ExplicitVRLittleEndian if is_little_endian else ExplicitVRBigEndian
 
 
-def _check_geometry(dataset: Dataset, frames: Sequence[int] | None) -> int:
-    """The number of frames, once the announced sizes are known to be acceptable."""
-    try:
-        rows, columns = int(dataset.Rows), int(dataset.Columns)
-        count = int(dataset.get("NumberOfFrames") or 1)
-    except DECODING_ERRORS as error:
-        raise ImageUnreadable(detail="its header doesn't say how large it is") from error
-    if rows < 1 or columns < 1 or count < 1:
-        raise ImageUnreadable(detail=f"its header announces {rows} x {columns} x {count} pixels")
-    check_size(rows=rows, columns=columns, frames=count if frames is None else len(frames))
-    return count
-
-
-def _check_syntax(dataset: Dataset) -> None:
-    uid = UID(str(dataset.file_meta.TransferSyntaxUID))
-    try:
-        is_available = get_decoder(uid).is_available
-    except NotImplementedError:
-        is_available = False
-    if not is_available:
-        raise UnsupportedTransferSyntax(uid=uid)
-
-
-def _repair_scans(dataset: Dataset) -> None:
-    """Correct the last coefficient that some encoders leave at 0 in a sequential JPEG's scan.
-
-    ITU-T T.81 B.2.3 wants 63 there; libjpeg refuses such images, other readers show them.
-    """
-    if dataset.file_meta.TransferSyntaxUID not in (JPEGBaseline8Bit, JPEGExtended12Bit):
-        return
-    content = bytearray(dataset.PixelData)
-    for header in SCAN_HEADER.finditer(content):
-        selection = header.end() + 2 * header[1][0]
-        if content[selection : selection + 3] == b"\0\0\0":
-            content[selection + 1] = 63
-    dataset["PixelData"].value = bytes(content)
-
-
-def _read_frame(dataset: Dataset, index: int, count: int) -> Frame:
-    try:
-        stored = pixel_array(dataset, index=index if count > 1 else None)
-    except MemoryError as error:
-        raise ImageTooLarge(pixels="too many", limit=MAX_TOTAL_PIXELS) from error
-    except DECODING_ERRORS as error:
-        _raise_decoding_error(error)
-    try:
-        return _make_frame(dataset, stored, index)
-    except DECODING_ERRORS as error:
-        raise ImageUnreadable(detail=f"its grey level tables are broken ({error})") from error
-
-
-def _raise_decoding_error(error: Exception) -> NoReturn:
-    text = (str(error).splitlines() or ["unknown"])[0]
-    if any(word in text for word in ("less than expected", "insufficient", "truncated", "end of")):
-        raise ImageTruncated(detail="it holds fewer bytes than announced") from error
-    raise ImageUnreadable(detail=f"its pixel data can't be decoded ({text[:200]})") from error
-
-
-def _make_frame(dataset: Dataset, stored: NDArray[Any], index: int) -> Frame:
-    if stored.shape[:2] != (dataset.Rows, dataset.Columns):
-        raise ValueError(f"decoded to {stored.shape}, not {dataset.Rows} x {dataset.Columns}")
-    photometric = str(dataset.get("PhotometricInterpretation", "MONOCHROME2")).strip().upper()
+def _make_frame(dataset: Dataset, image: ImagePixel, stored: NDArray[Any], index: int) -> Frame:
+    size = (image.rows, image.columns)
+    if stored.shape[:2] != size:
+        raise ValueError(f"decoded to {stored.shape}, not {size[0]} x {size[1]}")
     fields = read_transform_fields(dataset, index)
     common: dict[str, Any] = {
-        "rows": stored.shape[0],
-        "columns": stored.shape[1],
+        "rows": image.rows,
+        "columns": image.columns,
         "pixel_spacing": _read_spacing(dataset, fields),
         "header": _read_header(dataset),
     }
-    if photometric == "PALETTE COLOR" or stored.ndim == 3:
-        colours = _to_rgb(dataset, stored, photometric)
-        grey = as_grey(colours)
-        return Frame(
-            pixels=colours if grey is None else grey,
-            is_colour=grey is None,
-            photometric_interpretation="RGB" if grey is None else "MONOCHROME2",
-            voi=Voi("NONE"),
-            **common,
-        )
-    return _make_grey_frame(dataset, stored, photometric, fields, common)
+    if image.photometric == "PALETTE COLOR":
+        is_little_endian = bool(dataset.original_encoding[1])
+        stored = apply_palette(stored, dataset, is_little_endian=is_little_endian)
+    if stored.ndim == 2:
+        return _make_grey_frame(dataset, image, stored, fields, common)
+    grey = as_grey(stored)
+    return Frame(
+        pixels=stored if grey is None else grey,
+        is_colour=grey is None,
+        photometric_interpretation="RGB" if grey is None else "MONOCHROME2",
+        voi=Voi("NONE"),
+        **common,
+    )
 
 
 def _make_grey_frame(
     dataset: Dataset,
+    image: ImagePixel,
     stored: NDArray[Any],
-    photometric: str,
     fields: dict[str, Any],
     common: dict[str, Any],
 ) -> Frame:
     is_little_endian = bool(dataset.original_encoding[1])
     pixels = apply_modality(stored, fields, is_little_endian=is_little_endian)
     if not np.isfinite(pixels).all():
-        raise ValueError("it holds values that are not numbers")
-    voi, (center, width) = read_voi(fields, is_little_endian=is_little_endian)
-    voi = voi or default_voi(dataset, pixels, stored)
+        raise ValueError("values that are not numbers")
+    voi, (center, width) = read_voi(fields, pixels, is_little_endian=is_little_endian)
+    voi = voi or default_voi(dataset, image, pixels, stored)
     return Frame(
         pixels=pixels.astype(np.uint8) if voi.function == "NONE" else pixels,
         is_colour=False,
-        photometric_interpretation=photometric,
+        photometric_interpretation=image.photometric,
         voi=voi,
         window_center=center,
         window_width=width,
         **common,
     )
-
-
-def _to_rgb(dataset: Dataset, stored: NDArray[Any], photometric: str) -> NDArray[np.uint8]:
-    """8-bit RGB of a palette or colour frame (pydicom has already converted YBR)."""
-    if photometric == "PALETTE COLOR":
-        colours = apply_color_lut(stored, dataset)[..., :3]
-        bits = 8 * colours.dtype.itemsize
-    else:
-        colours, bits = stored[..., :3], int(dataset.get("BitsStored", 8))
-    if colours.shape[-1] != 3:
-        raise ValueError(f"{stored.shape[-1]} samples per pixel")
-    if bits > 8:
-        colours = colours >> (bits - 8)
-    return np.ascontiguousarray(colours.astype(np.uint8))
 
 
 def _read_spacing(dataset: Dataset, fields: dict[str, Any]) -> tuple[float, float] | None:

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.images.frame import Frame, Voi
+from ml.images.frame import Floats, Frame, Pixels, Voi
 
-Floats = NDArray[np.float32]
+WINDOW_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
 def to_display(
@@ -20,47 +20,55 @@ def to_display(
     """
     if frame.is_colour:
         return frame.pixels.astype(np.uint8, copy=False)
-    if window_center is not None and window_width is not None:
-        is_named = frame.voi.function in ("LINEAR", "LINEAR_EXACT", "SIGMOID")
-        voi = Voi(frame.voi.function if is_named else "LINEAR")
-        levels = _apply_voi(frame.pixels, voi, window_center, window_width)
-    else:
-        levels = _apply_voi(frame.pixels, frame.voi, frame.window_center, frame.window_width)
-    shown = np.rint(levels).astype(np.uint8)
-    if frame.photometric_interpretation == "MONOCHROME1":
-        shown = 255 - shown
-    return shown
+    center, width = window_center, window_width
+    voi = frame.voi
+    if center is None or width is None:
+        center, width = frame.window_center, frame.window_width
+    elif voi.function not in WINDOW_FUNCTIONS:
+        voi = Voi("LINEAR")
+    is_inverted = frame.photometric_interpretation == "MONOCHROME1"
+    if voi.function == "NONE":
+        shown = frame.pixels.astype(np.uint8, copy=False)
+        return 255 - shown if is_inverted else shown
+    levels = _apply_voi(frame.pixels, voi, center, width, is_inverted=is_inverted)
+    # The levels are an array of their own, so they may be rounded in place.
+    return np.rint(levels, out=levels).astype(np.uint8)
 
 
 def _apply_voi(
-    pixels: NDArray[np.float32] | NDArray[np.uint8],
-    voi: Voi,
-    center: float | None,
-    width: float | None,
-) -> Floats | NDArray[np.uint8]:
-    if voi.function == "NONE" and pixels.dtype == np.uint8:
-        return pixels.astype(np.uint8, copy=False)
-    values = pixels.astype(np.float32, copy=False)
+    pixels: Pixels, voi: Voi, center: float | None, width: float | None, *, is_inverted: bool
+) -> Floats:
+    """Levels 0..255, not yet rounded.
+
+    Inverted before rounding, and by the same arithmetic: a MONOCHROME1 image and its MONOCHROME2
+    twin give the same bytes.
+    """
+    kind = np.float64 if pixels.dtype == np.float64 else np.float32
+    values: Floats = pixels.astype(kind, copy=False)
     if voi.function == "LUT" and voi.lut is not None:
         index = np.clip(np.rint(values - voi.lut_first), 0, len(voi.lut) - 1)
-        return np.asarray(voi.lut[index.astype(np.int64)], np.float32)
+        lut = 255 - voi.lut if is_inverted else voi.lut
+        return np.asarray(lut[index.astype(np.int64)], np.float32)
     if center is None or width is None:
-        return _scale(values, voi.low, voi.high)
+        return _scale(values, voi.low, voi.high, is_inverted=is_inverted)
     if voi.function == "SIGMOID":
-        return np.asarray(255.0 / (1.0 + np.exp(-4.0 * (values - center) / width)), np.float32)
-    if voi.function == "LINEAR_EXACT":
-        return _scale(values, center - width / 2, center + width / 2)
+        slope = (4.0 if is_inverted else -4.0) / width
+        return np.asarray(255.0 / (1.0 + np.exp(slope * (values - center))), np.float32)
     # C.11.2.1.2.1: the window's `width` values are counted from the centre minus one half.
-    half = (width - 1) / 2
-    return _scale(values, center - 0.5 - half, center - 0.5 + half)
+    if voi.function == "LINEAR":
+        center, width = center - 0.5, width - 1
+    return _scale(values, center - width / 2, center + width / 2, is_inverted=is_inverted)
 
 
-def _scale(values: Floats, low: float, high: float) -> Floats:
+def _scale(values: Floats, low: float, high: float, *, is_inverted: bool) -> Floats:
     """Map low..high to 0..255, clipped; a window of one value becomes a step above it."""
     if high <= low:
-        return np.where(values > low, np.float32(255), np.float32(0))
-    scaled = (values - np.float32(low)) * np.float32(255.0 / (high - low))
-    return np.asarray(np.clip(scaled, 0, 255), np.float32)
+        is_white = values <= low if is_inverted else values > low
+        return np.asarray(is_white, np.float32) * np.float32(255)
+    kind = values.dtype.type
+    scaled = kind(high) - values if is_inverted else values - kind(low)
+    scaled *= kind(255.0 / (high - low))
+    return np.clip(scaled, 0, 255, out=scaled)
 
 
 def encode_png(array: NDArray[np.uint8]) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +11,14 @@ from ml.errors import FrameOutOfRange, ImageTooLarge
 
 MAX_FRAME_PIXELS = 64_000_000
 MAX_TOTAL_PIXELS = 512_000_000
+# 64 million pixels of 32 bits, or of three colours in 8.
+MAX_FRAME_BYTES = 4 * MAX_FRAME_PIXELS
 # A grey picture saved in colour comes back with channels that differ by rounding alone.
 GREY_MAX_DIFFERENCE = 12
 GREY_MEAN_DIFFERENCE = 1.0
 
-Pixels = NDArray[np.float32] | NDArray[np.uint8]
+Floats = NDArray[np.floating[Any]]
+Pixels = Floats | NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Voi:
 @dataclass(frozen=True, slots=True)
 class Frame:
     """Pixels of one frame: HxW in modality units when grey, HxWx3 RGB uint8 when colour.
+
+    Grey ones are float32, or float64 where the image has more than 16 bits.
 
     `header` holds the few DICOM fields that decide whether a task applies; it is empty for
     PNG, JPEG, WebP and TIFF. `pixel_spacing` is (between rows, between columns) in mm.
@@ -66,10 +72,11 @@ def as_grey(colours: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     return np.ascontiguousarray(colours[..., 1])
 
 
-def check_size(*, rows: int, columns: int, frames: int = 1) -> None:
+def check_size(*, rows: int, columns: int, frames: int = 1, pixel_bytes: int = 1) -> None:
     """Refuse a frame, or a set of frames, that is too large to decode (ImageTooLarge)."""
-    if rows * columns > MAX_FRAME_PIXELS:
-        raise ImageTooLarge(pixels=rows * columns, limit=MAX_FRAME_PIXELS)
+    limit = min(MAX_FRAME_PIXELS, MAX_FRAME_BYTES // max(pixel_bytes, 1))
+    if rows * columns > limit:
+        raise ImageTooLarge(pixels=rows * columns, limit=limit)
     if rows * columns * frames > MAX_TOTAL_PIXELS:
         raise ImageTooLarge(pixels=rows * columns * frames, limit=MAX_TOTAL_PIXELS)
 

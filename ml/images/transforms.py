@@ -6,17 +6,32 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from ml.images.frame import Pixels, Voi
+from ml.images.frame import Floats, Voi
+from ml.images.image_pixel import ImagePixel
 
-Floats = NDArray[np.float32]
 Window = tuple[float, float] | tuple[None, None]
 
 FUNCTIONAL_GROUPS = (
     ("PixelValueTransformationSequence", ("RescaleSlope", "RescaleIntercept")),
-    ("FrameVOILUTSequence", ("WindowCenter", "WindowWidth", "VOILUTFunction")),
+    ("FrameVOILUTSequence", ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence")),
     ("PixelMeasuresSequence", ("PixelSpacing",)),
 )
-LUT_KEYWORDS = ("ModalityLUTSequence", "VOILUTSequence")
+# A marker or a dead cell is fewer than a thousandth of the pixels at an end; they are left out of
+# the default range when all the others would share less than half of it.
+OUTLIERS = 0.001
+MIN_SHARE = 0.5
+# Pixels that are looked at for it: every so many of a larger image.
+LOOKED_AT = 16384
+PADDING_KEYWORDS = (
+    "PixelPaddingValue",
+    "FloatPixelPaddingValue",
+    "DoubleFloatPixelPaddingValue",
+)
+LIMIT_KEYWORDS = (
+    "PixelPaddingRangeLimit",
+    "FloatPixelPaddingRangeLimit",
+    "DoubleFloatPixelPaddingRangeLimit",
+)
 
 
 def read_transform_fields(dataset: Dataset, index: int) -> dict[str, Any]:
@@ -25,7 +40,8 @@ def read_transform_fields(dataset: Dataset, index: int) -> dict[str, Any]:
     Enhanced multi-frame objects say them once for all frames, or frame by frame.
     """
     keywords = [keyword for _, group in FUNCTIONAL_GROUPS for keyword in group]
-    fields = {name: dataset.get(name) for name in (*keywords, *LUT_KEYWORDS) if name in dataset}
+    keywords.append("ModalityLUTSequence")
+    fields = {name: dataset.get(name) for name in keywords if name in dataset}
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
     for groups in [
         *(dataset.get("SharedFunctionalGroupsSequence") or []),
@@ -40,67 +56,119 @@ def read_transform_fields(dataset: Dataset, index: int) -> dict[str, Any]:
 def apply_modality(
     stored: NDArray[Any], fields: dict[str, Any], *, is_little_endian: bool
 ) -> Floats:
-    """Stored values in modality units (Hounsfield units, for one)."""
+    """Stored values in modality units (Hounsfield units, for one).
+
+    Values of more than 16 bits need the precision of float64 for narrow windows.
+    """
     if sequence := fields.get("ModalityLUTSequence"):
         table, first, _ = _read_table(sequence[0], is_little_endian=is_little_endian)
+        if stored.dtype.kind == "i" and first >= 0x8000:
+            first -= 0x10000
         return table[np.clip(stored.astype(np.int64) - first, 0, len(table) - 1)]
     slope = float(fields.get("RescaleSlope", 1)) or 1.0
     intercept = float(fields.get("RescaleIntercept", 0))
+    kind = np.float64 if stored.dtype.itemsize > 2 else np.float32
     if slope == 1 and intercept == 0:
-        return stored.astype(np.float32)
-    return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
+        return stored.astype(kind)
+    if slope == 1 and intercept.is_integer() and abs(intercept) < 2**23 and kind is np.float32:
+        # Whole numbers of up to 24 bits: float32 holds every one of them.
+        return stored.astype(np.float32) + np.float32(intercept)
+    return (stored.astype(np.float64) * slope + intercept).astype(kind)
 
 
-def read_voi(fields: dict[str, Any], *, is_little_endian: bool) -> tuple[Voi | None, Window]:
+def read_voi(
+    fields: dict[str, Any], pixels: Floats, *, is_little_endian: bool
+) -> tuple[Voi | None, Window]:
     """The image's own VOI transform and window, or (None, (None, None)) when it has no valid one.
 
-    A VOI LUT comes before a window, and of several windows the first one counts.
+    A VOI LUT comes before a window, and of several windows the first valid one counts.
     """
     if sequence := fields.get("VOILUTSequence"):
         table, first, bits = _read_table(sequence[0], is_little_endian=is_little_endian)
+        if first >= 0x8000 and pixels.min() < 0:
+            # C.11.2.1.1: signed where the Modality LUT's output is, whatever type was written.
+            first -= 0x10000
         # Some devices declare the entries' storage, not their range: then the data decides.
         used = min(bits, max(1, int(table.max()).bit_length()))
         scaled = table * np.float32(255 / (2**used - 1))
-        return Voi("LUT", lut=scaled, lut_first=float(first)), (None, None)
-    center, width = (_first_number(fields.get(name)) for name in ("WindowCenter", "WindowWidth"))
-    if center is None or width is None or width <= 0:
-        return None, (None, None)
+        return Voi("LUT", lut=scaled.astype(np.float32), lut_first=float(first)), (None, None)
     function = str(fields.get("VOILUTFunction", "LINEAR")).upper()
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
         function = "LINEAR"
-    if function == "LINEAR" and width < 1:
+    for center, width in _read_windows(fields):
         # LINEAR counts whole values; a narrower window can only have been meant exactly.
-        function = "LINEAR_EXACT"
-    return Voi(function), (center, width)
+        is_narrow = function == "LINEAR" and width < 1
+        return Voi("LINEAR_EXACT" if is_narrow else function), (center, width)
+    return None, (None, None)
 
 
-def default_voi(dataset: Dataset, pixels: Pixels, stored: NDArray[Any]) -> Voi:
+def _read_windows(fields: dict[str, Any]) -> list[tuple[float, float]]:
+    """The windows whose centre is a number and whose width is positive, in their order."""
+    centers, widths = (_read_numbers(fields.get(name)) for name in ("WindowCenter", "WindowWidth"))
+    pairs = zip(centers, widths, strict=False)
+    return [
+        (center, width)
+        for center, width in pairs
+        if center is not None and width is not None and width > 0
+    ]
+
+
+def default_voi(dataset: Dataset, image: ImagePixel, pixels: Floats, stored: NDArray[Any]) -> Voi:
     """What to show when the image says nothing.
 
     Up to 8 unsigned bits that nothing rescales are grey levels already, so a picture and its
     Secondary Capture look the same. Anything deeper is stretched over the values that occur,
-    without the padding.
+    without the padding and without outliers.
     """
-    bits = int(dataset.get("BitsStored", 16))
-    if bits <= 8 and not dataset.get("PixelRepresentation", 0) and _is_plain(pixels, stored):
+    bits = image.bits_stored
+    if bits <= 8 and not image.is_signed and np.array_equal(pixels, stored):
         return Voi("NONE") if bits == 8 else Voi("RANGE", high=float(2**bits - 1))
-    padding = _find_padding(dataset, stored)
-    kept = pixels if padding is None or padding.all() else pixels[~padding]
-    return Voi("RANGE", low=float(kept.min()), high=float(kept.max()))
+    kept = _leave_out_padding(dataset, pixels, stored)
+    low, high = _find_range(kept)
+    return Voi("RANGE", low=low, high=high)
 
 
-def _is_plain(pixels: Pixels, stored: NDArray[Any]) -> bool:
-    return bool(np.array_equal(pixels, stored))
-
-
-def _find_padding(dataset: Dataset, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
-    """Which pixels are padding; None for an image that declares no padding value."""
-    value = _first_number(dataset.get("PixelPaddingValue"))
+def _leave_out_padding(dataset: Dataset, pixels: Floats, stored: NDArray[Any]) -> Floats:
+    """The pixels without those that the image declares as padding; all where it is nothing else."""
+    value, limit = (_first_of(dataset, names) for names in (PADDING_KEYWORDS, LIMIT_KEYWORDS))
     if value is None:
-        return None
-    limit = _first_number(dataset.get("PixelPaddingRangeLimit"))
-    low, high = sorted((value, value if limit is None else limit))
-    return np.asarray((stored >= low) & (stored <= high))
+        return pixels
+    ends = [_as_stored(end, stored.dtype) for end in (value, value if limit is None else limit)]
+    is_padding = (stored >= min(ends)) & (stored <= max(ends))
+    return pixels if is_padding.all() else pixels[~is_padding]
+
+
+def _find_range(values: Floats) -> tuple[float, float]:
+    """All values that occur, or the percentiles where a few outliers would take most grey levels.
+
+    Symmetric, so that an inverted image gets the inverted range.
+    """
+    lowest, highest = float(values.min()), float(values.max())
+    seen = values.ravel()[:: max(1, values.size // LOOKED_AT)]
+    left_out = int(OUTLIERS * (seen.size - 1))
+    ends = (left_out, seen.size - 1 - left_out)
+    low, high = (float(value) for value in np.partition(seen, ends)[list(ends)])
+    is_spoilt = 0 < high - low < MIN_SHARE * (highest - lowest)
+    return (low, high) if is_spoilt else (lowest, highest)
+
+
+def _first_of(dataset: Dataset, keywords: tuple[str, ...]) -> float | None:
+    numbers = (_first_number(dataset.get(keyword)) for keyword in keywords)
+    return next((number for number in numbers if number is not None), None)
+
+
+def _as_stored(value: float, kind: np.dtype[Any]) -> float:
+    """A padding value written with the wrong sign, as the stored values have it."""
+    if kind.kind == "i" and value > np.iinfo(kind).max:
+        return value - 2.0 ** (8 * kind.itemsize)
+    if kind.kind == "u" and value < 0:
+        return value + 2.0 ** (8 * kind.itemsize)
+    return value
+
+
+def _read_numbers(value: Any) -> list[float | None]:
+    is_list = hasattr(value, "__iter__") and not isinstance(value, str)
+    return [_first_number(one) for one in (value if is_list else [value])]
 
 
 def _first_number(value: Any) -> float | None:

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +13,64 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
+# As long as a syntax's name may be, so that any other can take its place.
+PLACEHOLDER_SYNTAX = "1.2.840.10008.1.2.4.201"
 LABELS = ("normal", "pneumonia", "tuberculosis")
 SPLITS = ("train",) * 6 + ("val",) * 2 + ("test",) * 2
 
 
 def make_dicom(
-    stored: NDArray[Any], *, syntax: UID = ExplicitVRLittleEndian, **fields: Any
+    stored: NDArray[Any],
+    *,
+    syntax: UID = ExplicitVRLittleEndian,
+    keyword: str = "PixelData",
+    vr: str = "",
+    groups: Sequence[dict[str, float]] = (),
+    **fields: Any,
 ) -> bytes:
-    """A DICOM file with the stored values as native pixel data, and the fields given."""
+    """A DICOM file with the stored values as native pixel data, and the fields given.
+
+    `groups` are the slope, intercept, center and width of each frame of an enhanced image.
+    """
+    dataset = _make_header(stored, syntax=syntax, fields=fields)
+    if groups:
+        dataset.PerFrameFunctionalGroupsSequence = [_make_group(group) for group in groups]
+    setattr(dataset, keyword, stored.tobytes())
+    if vr:
+        dataset[keyword].VR = vr
+    return _save(dataset)
+
+
+def make_encapsulated(
+    fragments: Sequence[bytes],
+    like: NDArray[Any],
+    *,
+    syntax: str,
+    table: Sequence[int] = (),
+    **fields: Any,
+) -> bytes:
+    """A DICOM file with these fragments as its pixel data, announced as the array `like`."""
+    header = _make_header(like, syntax=UID(PLACEHOLDER_SYNTAX), fields=fields)
+    named = _save(header).replace(
+        PLACEHOLDER_SYNTAX.encode() + b"\0", syntax.encode().ljust(24, b"\0"), 1
+    )
+    items = [struct.pack(f"<{len(table)}L", *table), *(_pad(data) for data in fragments)]
+    packed = b"".join(b"\xfe\xff\x00\xe0" + struct.pack("<L", len(one)) + one for one in items)
+    start = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
+    return named + start + packed + b"\xfe\xff\xdd\xe0\0\0\0\0"
+
+
+def _pad(data: bytes) -> bytes:
+    return data + b"\0" * (len(data) % 2)
+
+
+def _make_header(stored: NDArray[Any], *, syntax: UID, fields: dict[str, Any]) -> FileDataset:
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = syntax
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = generate_uid()
-    dataset = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    order = {"is_implicit_VR": False, "is_little_endian": syntax.is_little_endian}
+    dataset = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128, **order)
     is_colour = stored.ndim == 3
     defaults = {
         "SOPClassUID": SecondaryCaptureImageStorage,
@@ -40,8 +87,21 @@ def make_dicom(
         defaults["PlanarConfiguration"] = 0
     for name, value in (defaults | fields).items():
         setattr(dataset, name, value)
-    dataset.HighBit = dataset.BitsStored - 1
-    dataset.PixelData = stored.tobytes()
+    if "HighBit" not in fields:
+        dataset.HighBit = dataset.BitsStored - 1
+    return dataset
+
+
+def _make_group(group: dict[str, float]) -> Dataset:
+    values, window, item = Dataset(), Dataset(), Dataset()
+    values.RescaleSlope, values.RescaleIntercept = group["slope"], group["intercept"]
+    window.WindowCenter, window.WindowWidth = group["center"], group["width"]
+    item.PixelValueTransformationSequence = [values]
+    item.FrameVOILUTSequence = [window]
+    return item
+
+
+def _save(dataset: FileDataset) -> bytes:
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()

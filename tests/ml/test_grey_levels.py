@@ -1,23 +1,34 @@
 """The right grey levels: DICOM PS3.3 C.11, checked by golden values and against dcmtk."""
 
 import io
-import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from pydicom import dcmread
+from pydicom.dataset import Dataset
 
 from ml.images import read_frames, to_display
+from ml.predictor import Predictor
+from ml.preprocessing import prepare_frame
+from ml.task_config import InputConfig
+from tests.ml.conftest import ROOT
+from tests.ml.dcmtk import render_with_dcmtk
 from tests.ml.pictures import encode_picture, make_dicom, make_table
-from tests.prerequisites import require_program
 
 RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 
 
 def show(content: bytes) -> NDArray[np.uint8]:
     return to_display(read_frames(content)[0])
+
+
+def save(dataset: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    return buffer.getvalue()
 
 
 def test_to_display_gives_the_golden_levels_when_the_window_is_linear() -> None:
@@ -105,43 +116,6 @@ def test_to_display_colours_a_palette_image() -> None:
     assert shown.tolist() == [[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]]
 
 
-def show_with_dcmtk(path: Path, *, tool: str = "dcmj2pnm") -> NDArray[np.int64]:
-    """What dcmtk makes of the first frame, with the image's own window or else the full range."""
-    require_program(tool, "dcmtk")
-    is_windowed = read_frames(path, frames=[0])[0].window_center is not None
-    option = ["+Wi", "1"] if is_windowed else ["+Wm"]
-    made = subprocess.run(
-        [tool, "-q", *option, "--write-png", path], check=True, capture_output=True
-    )
-    with Image.open(io.BytesIO(made.stdout)) as image:
-        return np.asarray(image).astype(np.int64)
-
-
-@pytest.mark.parametrize(
-    ("name", "tool"),
-    [
-        ("transfer-syntaxes/CT2_UNC", "dcmj2pnm"),
-        ("transfer-syntaxes/CT2_RLE", "dcmj2pnm"),
-        ("transfer-syntaxes/CT2_JPLL", "dcmj2pnm"),
-        ("transfer-syntaxes/MR4_JLSL", "dcml2pnm"),
-        ("transfer-syntaxes/NM1_UNC", "dcmj2pnm"),
-        (
-            "transfer-syntaxes/CTImage.dcm_BigEndianExplicitTransferSyntax_1.2.840.10008.1.2.2.dcm",
-            "dcmj2pnm",
-        ),
-        (
-            "transfer-syntaxes/CTImage.dcm_LittleEndianImplicitTransferSyntax_1.2.840.10008.1.2.dcm",
-            "dcmj2pnm",
-        ),
-        ("chest/CR-MONO1-10-chest", "dcmj2pnm"),
-    ],
-)
-def test_to_display_is_within_one_level_of_dcmtk(shared: Path, name: str, tool: str) -> None:
-    path = shared / "dicom" / name
-    difference = show_with_dcmtk(path, tool=tool) - to_display(read_frames(path, frames=[0])[0])
-    assert np.abs(difference).max() <= 1
-
-
 def test_to_display_inverts_a_real_monochrome1_radiograph(shared: Path) -> None:
     frame = read_frames(shared / "dicom" / "chest" / "CR-MONO1-10-chest")[0]
     assert frame.photometric_interpretation == "MONOCHROME1"
@@ -150,20 +124,141 @@ def test_to_display_inverts_a_real_monochrome1_radiograph(shared: Path) -> None:
     assert shown[frame.pixels <= low].mean() > shown[frame.pixels >= high].mean()
 
 
-@pytest.mark.parametrize(
-    ("lossless", "reference"),
-    [("CT2_J2KR", "CT2_UNC"), ("MR4_J2KR", "MR4_UNC"), ("NM1_RLE", "NM1_UNC")],
-)
-def test_read_frames_decodes_the_same_values_when_compression_is_lossless(
-    shared: Path, lossless: str, reference: str
+@pytest.mark.parametrize("window", ["own", "none"])
+def test_prepare_frame_gives_equal_inputs_when_a_radiograph_is_stored_inverted(
+    shared: Path, window: str
 ) -> None:
-    folder = shared / "dicom" / "transfer-syntaxes"
-    found, expected = (read_frames(folder / name)[0].pixels for name in (lossless, reference))
-    np.testing.assert_array_equal(found, expected)
+    """A real MONOCHROME1 radiograph and its MONOCHROME2 twin, made by turning the values round."""
+    path = shared / "dicom" / "chest" / "CR-MONO1-10-chest"
+    original, twin = dcmread(path, force=True), dcmread(path, force=True)
+    highest = (1 << original.BitsStored) - 1
+    twin.PixelData = (highest - np.frombuffer(original.PixelData, "<u2")).tobytes()
+    twin.PhotometricInterpretation = "MONOCHROME2"
+    # C.11.2.1.2.1 counts from the centre minus one half, on the other side too.
+    twin.WindowCenter = highest - float(original.WindowCenter) + 1
+    if window == "none":
+        del original.WindowCenter, original.WindowWidth, twin.WindowCenter, twin.WindowWidth
+    one, other = (read_frames(save(dataset))[0] for dataset in (original, twin))
+    assert (one.photometric_interpretation, other.photometric_interpretation) == (
+        "MONOCHROME1",
+        "MONOCHROME2",
+    )
+    np.testing.assert_array_equal(to_display(one), to_display(other))
+    spec = InputConfig(size=224, colour="grey", contrast="stretched")
+    np.testing.assert_array_equal(prepare_frame(one, spec), prepare_frame(other, spec))
 
 
-def test_read_frames_decodes_a_scan_whose_last_coefficient_is_wrong(shared: Path) -> None:
-    path = shared / "dicom" / "transfer-syntaxes" / "MR4_JPLY"
-    difference = show_with_dcmtk(path) - to_display(read_frames(path)[0])
-    # The inverse cosine transforms of two JPEG libraries may differ by one stored value.
-    assert np.abs(difference).max() <= 2
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+def test_to_display_gives_equal_bytes_when_a_twin_is_inverted(function: str) -> None:
+    shift = 1 if function == "LINEAR" else 0
+    usual = make_dicom(RAMP, WindowCenter=1711.5, WindowWidth=777, VOILUTFunction=function)
+    twin = make_dicom(
+        4095 - RAMP,
+        PhotometricInterpretation="MONOCHROME1",
+        WindowCenter=4095 - 1711.5 + shift,
+        WindowWidth=777,
+        VOILUTFunction=function,
+    )
+    np.testing.assert_array_equal(show(twin), show(usual))
+    assert np.unique(show(usual)).size == 256
+
+
+def test_predict_gives_equal_scores_when_a_radiograph_is_stored_inverted(
+    predictor: Predictor,
+) -> None:
+    path = ROOT / "samples" / "chest-pneumonia-child-1" / "01.dcm"
+    original, twin = dcmread(path), dcmread(path)
+    twin.PixelData = (255 - original.pixel_array).tobytes()
+    twin.PhotometricInterpretation = "MONOCHROME1"
+    frames = [read_frames(save(dataset))[0] for dataset in (original, twin)]
+    (one,), (other,) = (predictor.predict([frame]) for frame in frames)
+    assert one.probabilities == other.probabilities
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "SIGMOID"])
+def test_to_display_is_within_one_level_of_dcmtk_when_a_function_is_named(
+    tmp_path: Path, function: str
+) -> None:
+    path = tmp_path / "ramp.dcm"
+    fields = {"WindowCenter": 1500, "WindowWidth": 900, "VOILUTFunction": function}
+    path.write_bytes(
+        make_dicom(RAMP, BitsStored=12, RescaleSlope=2, RescaleIntercept=-500, **fields)
+    )
+    (frame,) = read_frames(path)
+    assert frame.voi.function == function
+    expected = render_with_dcmtk(path, frame)
+    assert expected is not None
+    assert np.abs(to_display(frame) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("tables", ["voi", "modality", "both"])
+def test_to_display_is_within_one_level_of_dcmtk_when_there_are_tables(
+    tmp_path: Path, tables: str
+) -> None:
+    curve = (4095 * (np.arange(1000) / 999) ** 2).astype(int).tolist()
+    fields: dict[str, Any] = {}
+    if tables != "voi":
+        entries = np.linspace(0, 4095, 3000).astype(int).tolist()
+        fields["ModalityLUTSequence"] = [make_table(entries, first=500, bits=16)]
+    if tables != "modality":
+        fields["VOILUTSequence"] = [make_table(curve, first=1200, bits=12)]
+    else:
+        fields |= {"WindowCenter": 2048, "WindowWidth": 4096}
+    path = tmp_path / "tables.dcm"
+    path.write_bytes(make_dicom(RAMP, BitsStored=12, **fields))
+    (frame,) = read_frames(path)
+    expected = render_with_dcmtk(path, frame)
+    assert expected is not None
+    assert np.abs(to_display(frame) - expected).max() <= 1
+
+
+def test_to_display_reads_a_voi_table_as_signed_when_the_values_are() -> None:
+    """-1000 written as unsigned, as C.11.2.1.1 foresees for values that a rescale made negative."""
+    table = make_table([0, 85, 170, 255], first=65536 - 1000, bits=8)
+    stored = np.array([[23, 24, 25, 26, 27, 28]], np.uint16)
+    content = make_dicom(stored, RescaleSlope=1, RescaleIntercept=-1024, VOILUTSequence=[table])
+    assert show(content).tolist() == [[0, 0, 85, 170, 255, 255]]
+
+
+def test_to_display_uses_the_first_valid_window_when_there_are_several() -> None:
+    stored = np.array([[0, 50, 100, 200]], np.uint16)
+    several = make_dicom(stored, WindowCenter=[7, 50.5, 100], WindowWidth=[0, 101, 200])
+    assert show(several).tolist() == [[0, 128, 255, 255]]
+    assert read_frames(several)[0].window_width == 101
+
+
+def test_to_display_leaves_outliers_out_when_they_would_take_most_levels() -> None:
+    """A dead detector cell at 65535 over an image of 12 bits, in both polarities."""
+    stored = RAMP.copy()
+    stored[5, 5] = 65535
+    shown = show(make_dicom(stored))
+    assert shown[-1, -1] == 255
+    assert abs(int(shown[32, 0]) - 128) <= 1
+    inverted = make_dicom(65535 - stored, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(show(inverted), shown)
+
+
+def test_to_display_keeps_all_values_when_outliers_leave_room_for_the_rest() -> None:
+    stored = RAMP.copy()
+    stored[5, 5] = 6000
+    shown = show(make_dicom(stored))
+    assert shown[5, 5] == 255
+    assert shown[-1, -1] == round(4095 / 6000 * 255)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1500},
+        {"PixelPaddingValue": -1500, "PixelPaddingRangeLimit": -2000},
+        {"PixelPaddingValue": 65536 - 2000, "PixelPaddingRangeLimit": 65536 - 1500},
+    ],
+    ids=["rising", "falling", "written as unsigned"],
+)
+def test_to_display_leaves_a_range_of_padding_out(fields: dict[str, int]) -> None:
+    stored = np.array([[-2000, -1700, -1500, 0, 50, 100]], np.int16)
+    content = make_dicom(stored)
+    dataset = dcmread(io.BytesIO(content))
+    for name, value in fields.items():
+        dataset.add_new(name, "US" if value > 0 else "SS", value)
+    assert show(save(dataset)).tolist() == [[0, 0, 0, 0, 128, 255]]

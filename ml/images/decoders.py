@@ -1,0 +1,168 @@
+"""Which library decodes which compression, in which order, and why in that order."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import gdcm
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.encaps import encapsulate
+from pydicom.pixels import get_decoder
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
+from ml.images.codestream import Codestream
+from ml.images.colour import convert_to_rgb, reduce_to_bytes
+from ml.images.image_pixel import ImagePixel
+
+Stored = NDArray[Any]
+Decode = Callable[[bytes, Codestream, ImagePixel], Stored]
+
+# gdcm tries its 8-bit JPEG library first and complains of every deeper image.
+gdcm.Trace.WarningOff()
+gdcm.Trace.ErrorOff()
+
+
+class AllDecodersFailed(Exception):
+    """No decoder could read the frame; `args` hold what each said, in their order."""
+
+
+def _decode_with_pydicom(
+    uid: UID, plugin: str, data: bytes, stream: Codestream, image: ImagePixel
+) -> Stored:
+    """One frame by the named plugin of pydicom."""
+    # A JPEG stream's own depth decides: some headers keep the one from before compression.
+    depth = stream.precision or image.bits_stored
+    allocated = image.bits_allocated if stream.kind == "RLE" else _container_bits(depth)
+    options: dict[str, Any] = {
+        "pixel_keyword": "PixelData",
+        "rows": image.rows,
+        "columns": image.columns,
+        "number_of_frames": 1,
+        "samples_per_pixel": image.samples,
+        "planar_configuration": int(image.is_planar),
+        "photometric_interpretation": image.photometric,
+        "pixel_representation": int(image.is_signed),
+        "bits_allocated": allocated,
+        "bits_stored": min(image.bits_stored, allocated),
+    }
+    pixels, description = get_decoder(uid).as_array(
+        encapsulate([data], has_bot=False),
+        index=0,
+        raw=True,
+        validate=False,
+        decoding_plugin=plugin,
+        **options,
+    )
+    if image.samples == 1:
+        return np.asarray(pixels)
+    # The stream may hold other colours than the header says, and JPEG 2000's come out as RGB.
+    photometric = str(description["photometric_interpretation"])
+    return convert_to_rgb(reduce_to_bytes(pixels, depth), photometric)
+
+
+def _decode_with_gdcm(data: bytes, stream: Codestream, image: ImagePixel) -> Stored:
+    """One grey frame of a JPEG deeper than 8 bits, which pydicom's plugin refuses to ask gdcm for.
+
+    gdcm carries the Independent JPEG Group's library built for 12 bits, as dcmtk does.
+    """
+    if image.samples != 1:
+        raise NotImplementedError("colours of more than 8 bits")
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(data)
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    picture = gdcm.Image()
+    picture.SetNumberOfDimensions(2)
+    picture.SetDimensions((image.columns, image.rows, 1))
+    picture.SetDataElement(element)
+    picture.SetPhotometricInterpretation(
+        gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2)
+    )
+    syntax = gdcm.TransferSyntax.GetTSType(str(JPEGExtended12Bit))
+    picture.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+    picture.SetPixelFormat(gdcm.PixelFormat(1, 16, stream.precision, stream.precision - 1, 0))
+    decoded = picture.GetBuffer()
+    if decoded is None:
+        raise ValueError("gdcm can't decode it")
+    values = np.frombuffer(decoded.encode("utf-8", "surrogateescape"), np.uint16)
+    return values.view(np.int16 if image.is_signed else np.uint16).reshape(
+        image.rows, image.columns
+    )
+
+
+def _container_bits(depth: int) -> int:
+    return 8 if depth <= 8 else 16 if depth <= 16 else 32
+
+
+def _through(uid: UID, plugin: str) -> Decode:
+    return partial(_decode_with_pydicom, uid, plugin)
+
+
+# Chosen by tests/ml/test_transfer_syntaxes.py: agreement with dcmtk first, then whether a damaged
+# stream is noticed (a later decoder must not give back as an image what an earlier one refused),
+# then speed.
+DECODERS: dict[str, dict[str, Decode]] = {
+    # pylibjpeg's transform differs from dcmtk's by up to 3 levels; it shows a stream cut in half.
+    "JPEG 8": {
+        "pillow": _through(JPEGBaseline8Bit, "pillow"),
+        "gdcm": _through(JPEGBaseline8Bit, "gdcm"),
+    },
+    # gdcm gives dcmtk's values exactly, progressive and arithmetic scans too; pylibjpeg is one off.
+    "JPEG 12": {
+        "gdcm": _decode_with_gdcm,
+        "pylibjpeg": _through(JPEGExtended12Bit, "pylibjpeg"),
+    },
+    # Both exact; gdcm is twice as fast and notices more damage.
+    "JPEG lossless": {
+        "gdcm": _through(JPEGLossless, "gdcm"),
+        "pylibjpeg": _through(JPEGLossless, "pylibjpeg"),
+    },
+    # pylibjpeg shows a damaged stream as noise.
+    "JPEG LS": {
+        "pyjpegls": _through(JPEGLSNearLossless, "pyjpegls"),
+        "gdcm": _through(JPEGLSNearLossless, "gdcm"),
+    },
+    # The same library, OpenJPEG, in three versions: the newest one first.
+    "J2K": {
+        "pylibjpeg": _through(JPEG2000, "pylibjpeg"),
+        "gdcm": _through(JPEG2000, "gdcm"),
+        "pillow": _through(JPEG2000, "pillow"),
+    },
+    "HTJ2K": {"pylibjpeg": _through(HTJ2K, "pylibjpeg")},
+    # Both exact; pylibjpeg's is compiled.
+    "RLE": {
+        "pylibjpeg": _through(RLELossless, "pylibjpeg"),
+        "pydicom": _through(RLELossless, "pydicom"),
+    },
+}
+
+
+def decode_codestream(data: bytes, stream: Codestream, image: ImagePixel) -> Stored:
+    """A frame's values (HxW) or RGB colours (HxWx3), by the first decoder that can.
+
+    Raises AllDecodersFailed, and MemoryError.
+    """
+    failures = []
+    for name, decode in DECODERS[stream.kind].items():
+        try:
+            return decode(data, stream, image)
+        except MemoryError:
+            raise
+        except BaseException as error:
+            # A panic of a decoder written in Rust is no Exception.
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            failures.append(f"{name}: {error}")
+    raise AllDecodersFailed(*failures)

@@ -1,0 +1,76 @@
+"""Compressed pixel data as it is encapsulated (PS3.5 A.4): fragments, and the frames they make."""
+
+import struct
+from collections.abc import Sequence
+
+from pydicom.dataset import Dataset
+
+from ml.errors import ImageTruncated, ImageUnreadable
+from ml.images.codestream import JPEG2000_START, JPEG_START
+
+ITEM = b"\xfe\xff\x00\xe0"
+SEQUENCE_END = b"\xfe\xff\xdd\xe0"
+UNDEFINED_LENGTH = 0xFFFFFFFF
+
+Fragments = list[tuple[int, bytes]]
+
+
+def read_fragments(body: bytes, position: int) -> tuple[bytes, Fragments]:
+    """The offset table, and every fragment with its offset from the first one's item.
+
+    Followed by the items' lengths, not by searching for the end: its bytes may occur in a fragment.
+    A missing end is let through; raises ImageTruncated and ImageUnreadable.
+    """
+    items: Fragments = []
+    while position + 8 <= len(body):
+        tag, (length,) = body[position : position + 4], struct.unpack_from("<L", body, position + 4)
+        if tag == SEQUENCE_END:
+            break
+        if tag != ITEM or length == UNDEFINED_LENGTH:
+            raise ImageUnreadable(detail="its compressed pixel data is not made of fragments")
+        if position + 8 + length > len(body):
+            raise ImageTruncated(detail="it ends in the middle of its compressed pixels")
+        items.append((position, body[position + 8 : position + 8 + length]))
+        position += 8 + length
+    if len(items) < 2:
+        raise ImageTruncated(detail="its compressed pixel data is empty")
+    first = items[1][0]
+    return items[0][1], [(start - first, data) for start, data in items[1:]]
+
+
+def split_frames(
+    dataset: Dataset, table: bytes, fragments: Fragments, count: int, wanted: Sequence[int]
+) -> list[bytes]:
+    """The compressed bytes of the wanted frames of `count`; raises as `read_fragments` does."""
+    if len(fragments) < count:
+        raise ImageTruncated(detail=f"it holds {len(fragments)} of {count} frames")
+    if len(fragments) == count:
+        starts = list(range(count))
+    elif count == 1:
+        starts = [0]
+    else:
+        starts = _find_starts(_read_offsets(dataset, table), fragments, count)
+    bounds = [*starts, len(fragments)]
+    return [
+        b"".join(data for _, data in fragments[bounds[index] : bounds[index + 1]])
+        for index in wanted
+    ]
+
+
+def _find_starts(offsets: Sequence[int], fragments: Fragments, count: int) -> list[int]:
+    """The number of each frame's first fragment, by the offset table or else by the streams."""
+    numbers = {offset: number for number, (offset, _) in enumerate(fragments)}
+    starts = [numbers.get(offset, -1) for offset in offsets[:count]]
+    if len(starts) < count or starts[0] != 0 or -1 in starts or starts != sorted(set(starts)):
+        signatures = (JPEG_START, JPEG2000_START)
+        starts = [n for n, (_, data) in enumerate(fragments) if data.startswith(signatures)]
+    if len(starts) != count or starts[0] != 0:
+        raise ImageUnreadable(detail=f"{len(fragments)} fragments can't be told as {count} frames")
+    return starts
+
+
+def _read_offsets(dataset: Dataset, table: bytes) -> tuple[int, ...]:
+    extended = dataset.get("ExtendedOffsetTable")
+    if isinstance(extended, bytes) and not table:
+        return struct.unpack(f"<{len(extended) // 8}Q", extended[: len(extended) // 8 * 8])
+    return struct.unpack(f"<{len(table) // 4}L", table[: len(table) // 4 * 4])
