@@ -1,7 +1,7 @@
 """The only writer of the audit trail."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -72,7 +72,40 @@ def record_event(
     outcome: Outcome = Outcome.SUCCESS,
     details: dict[str, Any] | None = None,
 ) -> AuditEvent:
-    """Append one event, inside the caller's transaction.
+    """Append one event, inside the caller's transaction; the arguments are `prepare_event`'s."""
+    event = prepare_event(
+        action=action,
+        actor=actor,
+        target=target,
+        target_id=target_id,
+        study=study,
+        patient_id=patient_id,
+        department_id=department_id,
+        outcome=outcome,
+        details=details,
+    )
+    event.save(force_insert=True)
+    return event
+
+
+def record_events(events: Iterable[AuditEvent]) -> None:
+    """Append events that were prepared, inside the caller's transaction."""
+    AuditEvent.objects.bulk_create(events)
+
+
+def prepare_event(
+    *,
+    action: Action,
+    actor: User | None,
+    target: models.Model | None = None,
+    target_id: str = "",
+    study: Any = None,
+    patient_id: UUID | None = None,
+    department_id: UUID | None = None,
+    outcome: Outcome = Outcome.SUCCESS,
+    details: dict[str, Any] | None = None,
+) -> AuditEvent:
+    """Return an event that isn't written yet, for those who append many at once.
 
     `actor` is None for what the system does by itself, and for what another system does.
     `study` (anything with `id`, `patient_id` and `department_id`) fills the three ids that
@@ -80,7 +113,7 @@ def record_event(
     """
     context = current_context()
     kind = _actor_kind(actor, action, context)
-    return AuditEvent.objects.create(
+    return AuditEvent(
         action=action,
         outcome=outcome,
         actor_kind=kind,

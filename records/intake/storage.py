@@ -93,6 +93,17 @@ def spooled(source: Readable, *, limit: int) -> Iterator[Spooled]:
         path.unlink(missing_ok=True)
 
 
+def keep_file(file: Spooled) -> Path:
+    """Take a temporary file over from `spooled`; returns where it is until its new owner ends it.
+
+    Raises DiskFull.
+    """
+    path = _new_file(file.path.parent)
+    with _disk_errors():
+        file.path.replace(path)
+    return path
+
+
 def publish(file: Spooled) -> str:
     """Put a temporary file into the store and return its name there.
 

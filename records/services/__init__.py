@@ -5,7 +5,7 @@ from records.services.holds import hold_study, lift_hold
 from records.services.identity import Whose
 from records.services.nodes import add_node, note_refused_association, remove_node, update_node
 from records.services.quarantine import discard_quarantined
-from records.services.receiving import receive_file
+from records.services.receiving import receive_file, receive_files
 from records.services.resolutions import Standing, resolve_conflict, reverse_resolution, sent_of
 from records.services.retention import apply_retention, delete_study, restore_study
 from records.services.storage import scrub_storage, sweep_storage
@@ -35,6 +35,7 @@ __all__ = [
     "note_refused_association",
     "open_submission",
     "receive_file",
+    "receive_files",
     "remove_node",
     "resolve_conflict",
     "resolve_department",

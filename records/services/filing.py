@@ -1,4 +1,8 @@
-"""The rows of one object: everything or nothing, however many send it at once."""
+"""The rows of objects: everything or nothing, however many send them at once."""
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -39,23 +43,17 @@ from records.services.identity import (
 )
 from records.services.quarantine import quarantine_file
 from records.services.studies import reopen_study
-from records.services.verdicts import ReceivedObject, Sent, record_duplicate, record_stored
+from records.services.verdicts import (
+    HeldVerdict,
+    ReceivedObject,
+    Sent,
+    judge_duplicate,
+    judge_stored,
+    record_refusal,
+    record_verdicts,
+)
 
 ATTEMPTS = 3
-
-
-def _find_by_uid(submission: Submission, sop_instance_uid: str) -> Instance | None:
-    """Return the instance of that UID, withheld or not.
-
-    Raises HeldByOtherDepartment and StudyDeleted.
-    """
-    rows = Instance.with_withheld.select_related("series__study__patient")
-    held = rows.filter(sop_instance_uid=sop_instance_uid).first()
-    if held is not None:
-        if held.series.study.department_id != submission.department_id:
-            raise HeldByOtherDepartment
-        check_not_deleted(held.series.study)
-    return held
 
 
 def check_not_deleted(study: Study) -> None:
@@ -71,36 +69,50 @@ def check_not_deleted(study: Study) -> None:
         )
 
 
-def file_object(
-    *, actor: User | None, submission: Submission, received: ReceivedObject
-) -> SubmissionFile:
-    """File one object, and record its verdict and its event, in one short transaction.
+def file_objects(
+    *, actor: User | None, submission: Submission, received: Sequence[ReceivedObject]
+) -> list[SubmissionFile]:
+    """File objects, and record their verdicts and events: all in one short transaction.
 
-    One that contradicts what is held is quarantined with its verdict. Another sender may insert
-    the same row first: the database refuses the second, and the next attempt finds it held.
-    Raises FileRejected.
+    Where one of them is refused, or contradicts what is held, each is filed by itself, and that
+    one gets its own verdict: refused, or quarantined. Another sender may insert the same row
+    first: the database refuses the second, and the next attempt finds it held.
+    Raises SubmissionEnded.
     """
+    if len(received) > 1:
+        with contextlib.suppress(FileRejected, IntegrityError), transaction.atomic():
+            return _file_together(actor, submission, received)
+    return [_file_alone(actor, submission, one) for one in received]
+
+
+def _file_alone(
+    actor: User | None, submission: Submission, received: ReceivedObject
+) -> SubmissionFile:
     for attempt in range(ATTEMPTS):
         try:
-            return _file_or_quarantine(actor, submission, received)
+            return _file_or_refuse(actor, submission, received)
         except IntegrityError:
             if attempt == ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")
 
 
-def _file_or_quarantine(
+def _file_or_refuse(
     actor: User | None, submission: Submission, received: ReceivedObject
 ) -> SubmissionFile:
     try:
         with transaction.atomic():
-            return _file_once(actor, submission, received)
+            return _file_together(actor, submission, [received])[0]
     except (UidConflict, StudyPatientMismatch) as refusal:
         with transaction.atomic():
             lock_receiving(submission)
             return quarantine_file(
                 actor=actor, submission=submission, received=received, refusal=refusal
             )
+    except FileRejected as refusal:
+        return record_refusal(
+            actor=actor, submission=submission, sent=received.source, refusal=refusal
+        )
 
 
 def lock_receiving(submission: Submission) -> Submission:
@@ -113,29 +125,100 @@ def lock_receiving(submission: Submission) -> Submission:
     return locked
 
 
-def _file_once(
-    actor: User | None, submission: Submission, received: ReceivedObject
-) -> SubmissionFile:
+def _file_together(
+    actor: User | None, submission: Submission, received: Sequence[ReceivedObject]
+) -> list[SubmissionFile]:
     submission = lock_receiving(submission)
-    header, sent = received.header, received.source
-    held = _find_by_uid(submission, header.sop_instance_uid)
-    if held is not None and _is_same(held, sent.sha256):
-        return record_duplicate(actor=actor, submission=submission, sent=sent, instance=held)
-    declared = DeclaredFields.from_json(submission.declared)
-    whose = whose_is(header, declared)
-    if held is not None:
-        raise _contradiction(held, sent, whose)
-    study, placement = _lock_study(actor, submission, header, whose)
-    placement = settle_patient(study, whose) or placement
-    if placement is not None:
-        question_study(actor=actor, study=study, placement=placement, whose=whose)
-    instance = add_instance(study, received, declared)
-    count_instance(study, submission, instance.series)
-    verdict = record_stored(
-        actor=actor, submission=submission, sent=sent, instance=instance, whose=whose
-    )
-    reopen_study(actor=actor, study=study)
-    return verdict
+    filing = _Filing(actor, submission)
+    held = _find_held(submission, [one.header.sop_instance_uid for one in received])
+    # In one order whatever came first, so that two senders can't wait for each other.
+    for one in sorted(received, key=lambda one: one.header.study_instance_uid):
+        if one.header.sop_instance_uid not in held:
+            filing.lock(one)
+    verdicts = [filing.take(one, held.get(one.header.sop_instance_uid)) for one in received]
+    filing.finish()
+    return record_verdicts(verdicts)
+
+
+def _find_held(submission: Submission, sop_instance_uids: Sequence[str]) -> dict[str, Instance]:
+    """Return the instances of those UIDs by UID, withheld or not.
+
+    Raises HeldByOtherDepartment and StudyDeleted.
+    """
+    rows = Instance.with_withheld.select_related("series__study__patient")
+    held = {
+        row.sop_instance_uid: row for row in rows.filter(sop_instance_uid__in=sop_instance_uids)
+    }
+    for instance in held.values():
+        if instance.series.study.department_id != submission.department_id:
+            raise HeldByOtherDepartment
+        check_not_deleted(instance.series.study)
+    return held
+
+
+class _Filing:
+    """Objects on their way into one transaction: each study and series is looked up once."""
+
+    def __init__(self, actor: User | None, submission: Submission) -> None:
+        self._actor = actor
+        self._submission = submission
+        self._declared = DeclaredFields.from_json(submission.declared)
+        self._studies: dict[str, Study] = {}
+        self._settled: set[tuple[str, Whose]] = set()
+        self._series: dict[str, Series] = {}
+        self._instances: list[Instance] = []
+
+    def lock(self, received: ReceivedObject) -> Study:
+        """Return the locked study of an object, once it is sure that the object belongs there."""
+        header = received.header
+        uid, whose = header.study_instance_uid, whose_is(header, self._declared)
+        if (uid, whose) in self._settled:
+            return self._studies[uid]
+        study, placement = self._studies.get(uid), None
+        if study is None:
+            study, placement = _lock_study(self._actor, self._submission, header, whose)
+            self._studies[uid] = study
+        placement = settle_patient(study, whose) or placement
+        if placement is not None:
+            question_study(actor=self._actor, study=study, placement=placement, whose=whose)
+        self._settled.add((uid, whose))
+        return study
+
+    def take(self, received: ReceivedObject, held: Instance | None) -> HeldVerdict:
+        """Return the verdict on an object; raises FileRejected for one that can't be filed."""
+        whose = whose_is(received.header, self._declared)
+        common: dict[str, Any] = {
+            "actor": self._actor,
+            "submission": self._submission,
+            "sent": received.source,
+        }
+        if held is not None:
+            if not _is_same(held, received.source.sha256):
+                raise _contradiction(held, received.source, whose)
+            return judge_duplicate(**common, instance=held)
+        series = self._series_of(self.lock(received), received.header)
+        instance = make_instance(series, received, self._declared)
+        self._instances.append(instance)
+        return judge_stored(**common, instance=instance, whose=whose)
+
+    def finish(self) -> None:
+        """Write the instances, and have their studies count and expect them."""
+        Instance.objects.bulk_create(self._instances)
+        by_study: dict[Study, list[Series]] = {}
+        for instance in self._instances:
+            by_study.setdefault(instance.series.study, []).append(instance.series)
+        for study, series in by_study.items():
+            count_instances(study, self._submission, series)
+            reopen_study(actor=self._actor, study=study)
+
+    def _series_of(self, study: Study, header: DicomHeader) -> Series:
+        series = self._series.get(header.series_instance_uid)
+        if series is None:
+            series = find_or_create_series(study, header, self._declared)
+            self._series[header.series_instance_uid] = series
+        if series.study_id != study.pk:
+            raise SeriesStudyMismatch
+        return series
 
 
 def _is_same(held: Instance, sha256: str) -> bool:
@@ -190,13 +273,8 @@ def _lock_study(
     return study, placement
 
 
-def add_instance(study: Study, received: ReceivedObject, declared: DeclaredFields) -> Instance:
-    """Create the rows of one object in its study; raises SeriesStudyMismatch and DiskFull."""
-    series = _find_or_create_series(study, received.header, declared)
-    return _create_instance(series, received, declared)
-
-
-def _find_or_create_series(study: Study, header: DicomHeader, declared: DeclaredFields) -> Series:
+def find_or_create_series(study: Study, header: DicomHeader, declared: DeclaredFields) -> Series:
+    """Return the series of an object; raises SeriesStudyMismatch for one of another study."""
     new = Series(
         study=study,
         series_instance_uid=header.series_instance_uid,
@@ -210,15 +288,15 @@ def _find_or_create_series(study: Study, header: DicomHeader, declared: Declared
     series = Series.objects.get(series_instance_uid=header.series_instance_uid)
     if series.study_id != study.pk:
         raise SeriesStudyMismatch
+    series.study = study
     return series
 
 
-def _create_instance(
-    series: Series, received: ReceivedObject, declared: DeclaredFields
-) -> Instance:
+def make_instance(series: Series, received: ReceivedObject, declared: DeclaredFields) -> Instance:
+    """Return the row of an object, not written yet, with its file in the store; raises DiskFull."""
     header, geometry = received.header, received.header.geometry
     center, width = header.window or (None, None)
-    instance: Instance = Instance.objects.create(
+    return Instance(
         series=series,
         sop_instance_uid=header.sop_instance_uid,
         sop_class_uid=header.sop_class_uid,
@@ -242,16 +320,16 @@ def _create_instance(
         exclusion_reason=received.exclusion.reason,
         undecoded=header.undecoded,
     )
-    return instance
 
 
-def count_instance(study: Study, submission: Submission, series: Series) -> None:
-    """Note in a study, whose lock the caller holds, that an instance of `series` came."""
-    study.modalities = sorted({*study.modalities, series.modality} - {""})
-    study.body_part = study.body_part or series.body_part_examined
+def count_instances(study: Study, submission: Submission, series: Sequence[Series]) -> None:
+    """Note in a study, whose lock the caller holds, that an instance of each of `series` came."""
+    study.modalities = sorted({*study.modalities, *(one.modality for one in series)} - {""})
+    body_parts = (one.body_part_examined for one in series if one.body_part_examined)
+    study.body_part = study.body_part or next(body_parts, "")
     if submission.priority == Priority.URGENT:
         study.priority = Priority.URGENT
-    study.instance_count = F("instance_count") + 1
+    study.instance_count = F("instance_count") + len(series)
     study.last_received_at = timezone.now()
     study.save(
         update_fields=["modalities", "body_part", "priority", "instance_count", "last_received_at"]

@@ -3,8 +3,8 @@
 import io
 import logging
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 
@@ -24,45 +24,130 @@ from records.intake.declared import DeclaredFields
 from records.intake.isolation.calls import convert, examine, find_wrapping
 from records.intake.photograph import assign_uids
 from records.intake.sniff import Kind, sniff
-from records.intake.storage import Readable, Spooled, spooled
+from records.intake.storage import Readable, Spooled, keep_file, spooled
 from records.intake.values import clean_text
 from records.models import Submission, SubmissionFile, SubmissionState
-from records.services.filing import file_object
+from records.services.filing import file_objects
 from records.services.verdicts import ReceivedObject, Sent, record_refusal
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reception:
-    """What stays the same for one file that was sent, however many it unpacks to."""
+NamedFile = tuple[str, Readable]
+"""What the sender calls a file, and where to read it from."""
 
-    actor: User | None
-    submission: Submission
-    declared: DeclaredFields
-    allowance: Allowance
+FILED_AT_ONCE = 32
+FILED_AT_ONCE_BYTES = 64 * 1024 * 1024
 
 
 def receive_file(
     *, actor: User | None, submission: Submission, name: str, stream: Readable
 ) -> list[SubmissionFile]:
-    """Take one file into a submission and return the verdicts: many for a ZIP, else one.
+    """Take one file into a submission; else as `receive_files`."""
+    return receive_files(actor=actor, submission=submission, files=[(name, stream)])
+
+
+def receive_files(
+    *, actor: User | None, submission: Submission, files: Iterable[NamedFile]
+) -> list[SubmissionFile]:
+    """Take files into a submission and return the verdicts: many for a ZIP, else one.
 
     Every file gets a verdict, whatever is wrong with it. Raises SubmissionEnded when the
-    submission takes no more files, and DepartmentUnknown when the actor may not send there.
+    submission takes no more files, DepartmentUnknown when the actor may not send there, and
+    whatever `files` raises: what came before is filed then.
     """
     check_may_submit(actor, submission)
     if submission.state != SubmissionState.RECEIVING:
         raise SubmissionEnded
-    reception = _Reception(
-        actor, submission, DeclaredFields.from_json(submission.declared), Allowance()
-    )
-    name = clean_text(name) or "(no name)"
+    reception = _Reception(actor, submission)
+    try:
+        for name, stream in files:
+            _receive(reception, clean_text(name) or "(no name)", stream)
+    finally:
+        reception.file()
+    return reception.verdicts
+
+
+def _receive(reception: "_Reception", name: str, stream: Readable) -> None:
     try:
         with spooled(stream, limit=settings.INTAKE_MAX_FILE_BYTES) as file:
-            return list(_take(reception, name, file, depth=0))
+            _take(reception, name, file, allowance=Allowance(), depth=0)
     except FileRejected as refusal:
-        return [_refuse(reception, Sent(name=name, size=0, sha256=""), refusal)]
+        reception.refuse(Sent(name=name, size=0, sha256=""), refusal)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """An object that is ready, and the place among the verdicts that is kept for its own."""
+
+    received: ReceivedObject
+    place: int
+
+
+class _Reception:
+    """Files on their way into a submission: those that are ready are filed some at a time."""
+
+    def __init__(self, actor: User | None, submission: Submission) -> None:
+        self.actor = actor
+        self.submission = submission
+        self.declared = DeclaredFields.from_json(submission.declared)
+        self._room = settings.INTAKE_MAX_FILES - submission.files.count()
+        self._verdicts: list[SubmissionFile | None] = []
+        self._waiting: list[_Waiting] = []
+
+    @property
+    def verdicts(self) -> list[SubmissionFile]:
+        """The verdicts on what was filed or refused, in the order in which it came."""
+        return [verdict for verdict in self._verdicts if verdict is not None]
+
+    def check_room(self) -> None:
+        """Refuse a file beyond those that a submission may have; raises TooManyFiles."""
+        if len(self._verdicts) >= self._room:
+            raise TooManyFiles(limit=settings.INTAKE_MAX_FILES)
+
+    def add(self, received: ReceivedObject) -> None:
+        """Keep an object, whose file becomes ours, until there are enough to be filed."""
+        file = replace(received.file, path=keep_file(received.file))
+        self._waiting.append(_Waiting(replace(received, file=file), len(self._verdicts)))
+        self._verdicts.append(None)
+        size = sum(waiting.received.file.size for waiting in self._waiting)
+        if len(self._waiting) >= FILED_AT_ONCE or size >= FILED_AT_ONCE_BYTES:
+            self.file()
+
+    def refuse(self, sent: Sent, refusal: FileRejected) -> None:
+        """Record why a file was refused."""
+        self._verdicts.append(self._record(sent, refusal))
+
+    def file(self) -> None:
+        """File what is ready; raises SubmissionEnded."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        try:
+            for one, verdict in zip(waiting, self._file(waiting), strict=True):
+                self._verdicts[one.place] = verdict
+        finally:
+            for one in waiting:
+                one.received.file.path.unlink(missing_ok=True)
+
+    def _file(self, waiting: Sequence[_Waiting]) -> list[SubmissionFile]:
+        received = [one.received for one in waiting]
+        try:
+            return file_objects(actor=self.actor, submission=self.submission, received=received)
+        except SubmissionEnded:
+            raise
+        except Exception:
+            if len(waiting) > 1:
+                return [verdict for one in waiting for verdict in self._file([one])]
+            reference = new_reference()
+            logger.exception("File %s of submission %s", reference, self.submission.pk)
+            refusal = UnexpectedFailure(reference=reference)
+            return [self._record(received[0].source, refusal)]
+
+    def _record(self, sent: Sent, refusal: FileRejected) -> SubmissionFile:
+        return record_refusal(
+            actor=self.actor, submission=self.submission, sent=sent, refusal=refusal
+        )
 
 
 def check_may_submit(actor: User | None, submission: Submission) -> None:
@@ -72,64 +157,60 @@ def check_may_submit(actor: User | None, submission: Submission) -> None:
 
 
 def _take(
-    reception: _Reception, name: str, file: Spooled, *, depth: int
-) -> Iterator[SubmissionFile]:
+    reception: _Reception, name: str, file: Spooled, *, allowance: Allowance, depth: int
+) -> None:
     sent = Sent(name=name, size=file.size, sha256=file.sha256)
     try:
-        _check_room(reception.submission)
+        reception.check_room()
         kind = sniff(file.path)
         if kind is Kind.ZIP:
-            yield from _take_archive(reception, sent, file, depth=depth)
+            _take_archive(reception, sent, file, allowance=allowance, depth=depth)
         elif kind is Kind.DICOM:
-            yield _take_dicom(reception, sent, file)
+            _take_dicom(reception, sent, file)
         elif kind is Kind.BARE_DICOM:
-            yield _take_bare_dicom(reception, sent, file)
+            _take_bare_dicom(reception, sent, file)
         else:
-            yield _take_photograph(reception, sent, file, kind)
+            _take_photograph(reception, sent, file, kind)
     except FileRejected as refusal:
-        yield _refuse(reception, sent, refusal)
+        reception.refuse(sent, refusal)
     except SubmissionEnded:
         raise
     except Exception:
-        reference = uuid.uuid4().hex[:12]
+        reference = new_reference()
         logger.exception("File %s of submission %s", reference, reception.submission.pk)
-        yield _refuse(reception, sent, UnexpectedFailure(reference=reference))
+        reception.refuse(sent, UnexpectedFailure(reference=reference))
 
 
-def _check_room(submission: Submission) -> None:
-    if submission.files.count() >= settings.INTAKE_MAX_FILES:
-        raise TooManyFiles(limit=settings.INTAKE_MAX_FILES)
+def new_reference() -> str:
+    """What staff and the log call a failure that nobody foresaw."""
+    return uuid.uuid4().hex[:12]
 
 
 def _take_archive(
-    reception: _Reception, sent: Sent, file: Spooled, *, depth: int
-) -> Iterator[SubmissionFile]:
-    if depth > reception.allowance.nesting:
+    reception: _Reception, sent: Sent, file: Spooled, *, allowance: Allowance, depth: int
+) -> None:
+    if depth > allowance.nesting:
         raise ZipBomb(detail="it is packed inside too many other archives")
-    for entry in expand(file.path, reception.allowance):
+    for entry in expand(file.path, allowance):
         name = f"{sent.name}/{clean_text(entry.name)}"
         if entry.file is not None:
-            yield from _take(reception, name, entry.file, depth=depth + 1)
+            _take(reception, name, entry.file, allowance=allowance, depth=depth + 1)
         elif entry.refusal is not None:
-            yield _refuse(reception, Sent(name=name, size=0, sha256=""), entry.refusal)
+            reception.refuse(Sent(name=name, size=0, sha256=""), entry.refusal)
 
 
-def _take_dicom(reception: _Reception, sent: Sent, file: Spooled) -> SubmissionFile:
+def _take_dicom(reception: _Reception, sent: Sent, file: Spooled) -> None:
     with file.path.open("rb") as stream:
         examined = examine(stream)
-    return file_object(
-        actor=reception.actor,
-        submission=reception.submission,
-        received=ReceivedObject(sent, Kind.DICOM, file, examined.header, examined.exclusion),
-    )
+    reception.add(ReceivedObject(sent, Kind.DICOM, file, examined.header, examined.exclusion))
 
 
-def _take_bare_dicom(reception: _Reception, sent: Sent, file: Spooled) -> SubmissionFile:
+def _take_bare_dicom(reception: _Reception, sent: Sent, file: Spooled) -> None:
     with file.path.open("rb") as stream:
         wrapping = find_wrapping(stream)
         stream.seek(0)
         with spooled(_Joined(wrapping, stream), limit=len(wrapping) + file.size) as wrapped:
-            return _take_dicom(reception, sent, wrapped)
+            _take_dicom(reception, sent, wrapped)
 
 
 class _Joined:
@@ -144,9 +225,7 @@ class _Joined:
         return first or self._rest.read(size)
 
 
-def _take_photograph(
-    reception: _Reception, sent: Sent, file: Spooled, kind: Kind
-) -> SubmissionFile:
+def _take_photograph(reception: _Reception, sent: Sent, file: Spooled, kind: Kind) -> None:
     submission, declared = reception.submission, reception.declared
     if not declared.patient_id:
         raise PatientRequired
@@ -156,20 +235,10 @@ def _take_photograph(
         batch_id=submission.pk,
         sha256=file.sha256,
     )
+    reception.file()  # pictures are numbered in the order in which they were filed
     number = submission.files.filter(instance__isnull=False).count() + 1
     with file.path.open("rb") as stream:
         converted = convert(stream, kind=kind, declared=declared, uids=uids, number=number)
-    content = converted.content.data
+    content, examined = converted.content.data, converted.examined
     with spooled(io.BytesIO(content), limit=content.nbytes) as dicom_file:
-        examined = converted.examined
-        return file_object(
-            actor=reception.actor,
-            submission=submission,
-            received=ReceivedObject(sent, kind, dicom_file, examined.header, examined.exclusion),
-        )
-
-
-def _refuse(reception: _Reception, sent: Sent, refusal: FileRejected) -> SubmissionFile:
-    return record_refusal(
-        actor=reception.actor, submission=reception.submission, sent=sent, refusal=refusal
-    )
+        reception.add(ReceivedObject(sent, kind, dicom_file, examined.header, examined.exclusion))

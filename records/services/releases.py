@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from accounts.audit import record_event
 from accounts.models import Action, User
 from records.intake.declared import DeclaredFields
-from records.intake.header import read_header
-from records.intake.proof import find_exclusion
+from records.intake.isolation.calls import examine
 from records.intake.storage import spooled
 from records.models import (
     ConflictDecision,
@@ -18,7 +17,7 @@ from records.models import (
     StudyState,
 )
 from records.services.changes import Changes
-from records.services.filing import add_instance, count_instance
+from records.services.filing import count_instances, find_or_create_series, make_instance
 from records.services.quarantine import record_quarantined
 from records.services.studies import complete_study, reopen_study
 from records.services.verdicts import ReceivedObject, Sent
@@ -55,7 +54,7 @@ def release_files(
         file.instance = instance = _place(study, prepared)
         file.save(update_fields=["instance"])
         changes.set(file, state=QuarantineState.FILED)
-        count_instance(study, prepared.file.submission, instance.series)
+        count_instances(study, prepared.file.submission, [instance.series])
         record_event(
             action=Action.FILE_STORED,
             actor=actor,
@@ -90,7 +89,10 @@ def take_back_files(*, actor: User, decision: ConflictDecision) -> None:
 def _place(study: Study, prepared: PreparedFile) -> Instance:
     if isinstance(prepared.content, ReceivedObject):
         declared = DeclaredFields.from_json(prepared.file.submission.declared)
-        return add_instance(study, prepared.content, declared)
+        series = find_or_create_series(study, prepared.content.header, declared)
+        instance = make_instance(series, prepared.content, declared)
+        instance.save(force_insert=True)
+        return instance
     instance = prepared.content
     instance.is_withheld = False
     instance.save(update_fields=["is_withheld"])
@@ -99,11 +101,14 @@ def _place(study: Study, prepared: PreparedFile) -> Instance:
 
 def _read(file: QuarantinedFile) -> ReceivedObject:
     """Read a file as it was when it came; its bytes are in the store already."""
-    with file.file.open("rb") as stream, spooled(stream, limit=file.size_bytes) as copy:
-        header = read_header(copy.path)
-        exclusion = find_exclusion(copy.path, header)
+    with (
+        file.file.open("rb") as stream,
+        spooled(stream, limit=file.size_bytes) as copy,
+        copy.path.open("rb") as content,
+    ):
+        examined = examine(content)
     sent = Sent(name=file.verdict.name, size=file.size_bytes, sha256=file.source_sha256)
-    return ReceivedObject(sent, file.source_format, copy, header, exclusion)
+    return ReceivedObject(sent, file.source_format, copy, examined.header, examined.exclusion)
 
 
 def _complete_anew(actor: User, study: Study) -> None:

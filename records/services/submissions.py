@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
@@ -16,7 +15,7 @@ from accounts.models import Action, Department, User
 from accounts.roles import Verb
 from records.errors import HARMLESS_CODES, DepartmentRequired, DepartmentUnknown
 from records.intake.declared import DeclaredFields, check_declared
-from records.intake.storage import Readable, check_room, remove_leftovers
+from records.intake.storage import check_room, remove_leftovers
 from records.models import (
     Origin,
     Priority,
@@ -26,16 +25,13 @@ from records.models import (
     SubmissionState,
     Verdict,
 )
-from records.services.receiving import check_may_submit, receive_file
+from records.services.receiving import NamedFile, check_may_submit, receive_files
 from records.services.studies import complete_study
 
 logger = logging.getLogger(__name__)
 
 PIECEMEAL_ORIGINS = frozenset({Origin.STOW, Origin.DIMSE})
 """Doors that say nothing of where a study ends, unless the sender declares it."""
-
-NamedFile = tuple[str, Readable]
-"""What the sender calls a file, and where to read it from."""
 
 
 def resolve_department(*, actor: User, given: str = "") -> Department:
@@ -145,9 +141,7 @@ def submit_study(
     submission = open_submission(
         actor=actor, department=department, origin=origin, priority=priority, declared=declared
     )
-    for source in files:
-        with _opened(source) as (name, stream):
-            receive_file(actor=actor, submission=submission, name=name, stream=stream)
+    receive_files(actor=actor, submission=submission, files=_opened(files))
     return close_submission(actor=actor, submission=submission)
 
 
@@ -204,10 +198,10 @@ def _studies_to_complete(submission: Submission) -> list[Study]:
     return list(Study.objects.filter(pk__in=held, state=StudyState.OPEN).order_by("pk"))
 
 
-@contextmanager
-def _opened(source: Path | NamedFile) -> Iterator[NamedFile]:
-    if isinstance(source, Path):
-        with source.open("rb") as stream:
-            yield source.name, stream
-    else:
-        yield source
+def _opened(files: Iterable[Path | NamedFile]) -> Iterator[NamedFile]:
+    for source in files:
+        if isinstance(source, Path):
+            with source.open("rb") as stream:
+                yield source.name, stream
+        else:
+            yield source

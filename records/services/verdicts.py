@@ -1,12 +1,13 @@
 """The verdict on each file: a row that stays, with its audit event. No names in events."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
 
-from accounts.audit import record_event
-from accounts.models import Action, Outcome, User
+from accounts.audit import prepare_event, record_event, record_events
+from accounts.models import Action, AuditEvent, Outcome, User
 from records.errors import FileRejected
 from records.intake.header import DicomHeader
 from records.intake.proof import Exclusion
@@ -46,15 +47,30 @@ class ReceivedObject:
     exclusion: Exclusion
 
 
-def record_stored(
+@dataclass(frozen=True, slots=True)
+class HeldVerdict:
+    """The verdict on a file that is held now, and its event: not written yet."""
+
+    row: SubmissionFile
+    event: AuditEvent
+
+
+def record_verdicts(verdicts: Sequence[HeldVerdict]) -> list[SubmissionFile]:
+    """Write verdicts and their events, inside the caller's transaction."""
+    rows = SubmissionFile.objects.bulk_create(verdict.row for verdict in verdicts)
+    record_events(verdict.event for verdict in verdicts)
+    return rows
+
+
+def judge_stored(
     *,
     actor: User | None,
     submission: Submission,
     sent: Sent,
     instance: Instance,
     whose: Whose,
-) -> SubmissionFile:
-    """Record that a file was stored, and what is worth knowing about it."""
+) -> HeldVerdict:
+    """The verdict on a file that was stored, and what is worth knowing about it."""
     code, notes, action = _identity_notes(instance.series.study, whose)
     if instance.undecoded:
         code = "text_undecodable"
@@ -66,7 +82,7 @@ def record_stored(
     if instance.exclusion:
         code = instance.exclusion
         notes.append(f"{instance.exclusion_reason} It won't be classified.")
-    return _record_held(
+    return _judge_held(
         actor,
         submission,
         sent,
@@ -106,11 +122,11 @@ def _open_conflict_of(patient: Patient) -> bool:
     return IdentityConflict.objects.open().filter(sent_patient=patient).exists()
 
 
-def record_duplicate(
+def judge_duplicate(
     *, actor: User | None, submission: Submission, sent: Sent, instance: Instance
-) -> SubmissionFile:
-    """Record that these very bytes were held already; nothing else changes."""
-    return _record_held(
+) -> HeldVerdict:
+    """The verdict on a file whose very bytes were held already; nothing else changes."""
+    return _judge_held(
         actor,
         submission,
         sent,
@@ -134,7 +150,7 @@ def record_refusal(
         if key in ("held_sha256", "received_sha256")
     }
     with transaction.atomic():
-        row = _create_row(
+        row = _make_row(
             submission,
             sent,
             verdict=Verdict.REJECTED,
@@ -142,6 +158,7 @@ def record_refusal(
             message=refusal.message,
             action=refusal.action,
         )
+        row.save(force_insert=True)
         record_event(
             action=Action.FILE_REJECTED,
             actor=actor,
@@ -154,7 +171,7 @@ def record_refusal(
     return row
 
 
-def _record_held(
+def _judge_held(
     actor: User | None,
     submission: Submission,
     sent: Sent,
@@ -165,9 +182,9 @@ def _record_held(
     code: str,
     message: str,
     action: str,
-) -> SubmissionFile:
+) -> HeldVerdict:
     study = instance.series.study
-    row = _create_row(
+    row = _make_row(
         submission,
         sent,
         verdict=verdict,
@@ -177,20 +194,20 @@ def _record_held(
         instance=instance,
         study=study,
     )
-    record_event(
+    event = prepare_event(
         action=audit_action,
         actor=actor,
         target=instance,
         study=study,
         details=_details(submission, sent, code=code),
     )
-    return row
+    return HeldVerdict(row, event)
 
 
-def _create_row(
+def _make_row(
     submission: Submission, sent: Sent, *, message: str, action: str, **values: Any
 ) -> SubmissionFile:
-    return SubmissionFile.objects.create(
+    return SubmissionFile(
         submission=submission,
         name=sent.name[-NAME_LENGTH:],
         size_bytes=sent.size,

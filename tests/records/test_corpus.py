@@ -6,7 +6,6 @@ from pathlib import Path
 import psutil
 import pydicom
 import pytest
-from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
@@ -14,7 +13,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import Action, AuditEvent
 from records.intake.isolation.calls import pool
-from records.intake.storage import INCOMING
+from records.intake.storage import spool_directory
 from records.models import Instance, Patient, Study, Submission, SubmissionState, Verdict
 from records.services import submit_study
 from tests.prerequisites import SHARED, require_shared, skip_or_fail
@@ -92,7 +91,7 @@ def test_hostile_files_leave_nothing_behind_but_their_verdicts(technician, depar
     assert names == {path.name for path in files}
     assert verdicts.exclude(verdict=Verdict.REJECTED).count() == Instance.objects.count() > 100
     assert not verdicts.filter(code__in=["unexpected", "decoding_crashed"]).exists()
-    assert list(Path(storages["images"].path(INCOMING)).iterdir()) == []
+    assert list(spool_directory().iterdir()) == []
     assert (server.num_fds(), nursery.num_fds()) == before
     assert len(nursery.children()) == 1
 
