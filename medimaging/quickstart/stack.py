@@ -104,6 +104,15 @@ def product_programs(environment: Mapping[str, str]) -> list[Program]:
     ]
 
 
+def dicom_program(environment: Mapping[str, str]) -> Program:
+    """What listens for DICOM associations."""
+    return Program(
+        name="dicom",
+        command=(sys.executable, "-m", "django", "dicom_scp"),
+        environment={**environment, "DJANGO_SETTINGS_MODULE": "medimaging.settings"},
+    )
+
+
 def wait_until_ready(supervisor: Supervisor, host: str, port: int) -> None:
     """Return once the web server says that all it needs is there."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104

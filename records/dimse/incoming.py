@@ -53,7 +53,7 @@ class IncomingObject:
 
     def __init__(self, *, sop_class_uid: str, sop_instance_uid: str, syntax: str) -> None:
         self._file = SpooledTemporaryFile(  # noqa: SIM115 - it lives as long as its message
-            max_size=MEMORY_BYTES, dir=spool_directory()
+            max_size=MEMORY_BYTES, dir=str(spool_directory())
         )
         self._size = 0
         self._failure: OSError | None = None
@@ -116,7 +116,7 @@ class BoundedMessages(DIMSEServiceProvider):
                 self._give_up("sent more than it may")
                 return
             part = P_DATA()
-            part.presentation_data_value_list = [[context_id, data]]
+            part.presentation_data_value_list.append((context_id, data))
             try:
                 super().receive_primitive(part)
                 self._spool()
@@ -149,9 +149,9 @@ class BoundedMessages(DIMSEServiceProvider):
 
     def _spool(self) -> None:
         """Once a C-STORE's command is known, have its data set written where we want it."""
-        message: Any = self.message
-        if not isinstance(message, C_STORE_RQ) or message._data_set_file is not None:
+        if not isinstance(self.message, C_STORE_RQ) or self.message._data_set_file is not None:
             return
+        message: Any = self.message
         command = message.command_set
         context = self.assoc._accepted_cx[message.context_id]
         message._data_set_file = IncomingObject(
@@ -171,6 +171,14 @@ def bind_limits(association: Association, connection: socket.socket) -> None:
 
     # An attribute, because pynetdicom makes the object that reads before it can be replaced.
     setattr(association.dul.socket, "recv", receive)  # noqa: B010
+
+
+def excuse_silence(association: Association) -> None:
+    """Count a peer's silence from now on: until now it was waiting for us.
+
+    pynetdicom would abort an association after a long operation, as if the peer had slept.
+    """
+    association.dul._idle_timer.restart()
 
 
 def receive_within(connection: socket.socket, count: int, *, patience_s: float) -> bytearray:

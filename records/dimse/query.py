@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pynetdicom.events import Event
@@ -69,8 +68,8 @@ def read_identifier(event: Event) -> tuple[Level, dict[str, str]]:
     return level, wanted
 
 
-def find_rows(node: DicomNode, level: Level, wanted: dict[str, str]) -> QuerySet[Any]:
-    """Return what a node may see of a level, as far as it matches; raises QueryInvalid."""
+def find_rows(node: DicomNode, level: Level, wanted: dict[str, str]) -> Any:
+    """Return the rows of a level that a node may see and that match; raises QueryInvalid."""
     return MODELS[level].objects.visible_to_node(node).filter(matches(level, wanted))
 
 

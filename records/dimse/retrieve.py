@@ -1,6 +1,7 @@
 """C-GET and C-MOVE at the study root: a node's studies, to itself or to a registered node."""
 
 import logging
+import socket
 from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
 from typing import Any
@@ -15,6 +16,7 @@ from pynetdicom.presentation import PresentationContext
 from accounts.audit import record_event
 from accounts.models import Action
 from records.dimse import statuses
+from records.dimse.incoming import excuse_silence
 from records.dimse.query import find_rows, read_identifier
 from records.dimse.session import Session
 from records.errors import QueryInvalid
@@ -50,7 +52,7 @@ def get(event: Event, session: Session) -> Iterator[Any]:
     offered: Offered = {}
     _note(offered, event.assoc.accepted_contexts)
     # Who hasn't said that it takes objects of a class on this association is sent none.
-    takes = {uid: offered[uid] for uid in offered if uid in roles and roles[uid].scp_role}
+    takes = {str(uid): offered.get(str(uid), set()) for uid in roles if roles[uid].scp_role}
     yield from _send(event, session, found, takes)
 
 
@@ -58,17 +60,15 @@ def move(event: Event, session: Session) -> Iterator[Any]:
     """Send what is asked for to a registered node: where to, how many, then each."""
     with session.acting():
         destination = _destination(event, session)
-        if destination is None:
-            found = []
-        else:
-            found = _plan(event, session, destination=destination.ae_title)
-    if destination is None:
-        logger.warning("Association %s asked for an unknown destination", session.id)
-        yield UNKNOWN_DESTINATION
-        return
+        address = _address_of(destination) if destination else None
+        if destination is None or address is None:
+            logger.warning("Association %s asked for an unknown destination", session.id)
+            yield UNKNOWN_DESTINATION
+            return
+        found = _plan(event, session, destination=destination.ae_title)
     takes: Offered = {}
     yield (
-        destination.host,
+        address,
         destination.port,
         {
             "contexts": _proposed(found),
@@ -90,6 +90,15 @@ def _destination(event: Event, session: Session) -> DicomNode | None:
     if session.node is None:
         return None
     return DicomNode.objects.destinations_for(session.node).filter(ae_title=title).first()
+
+
+def _address_of(node: DicomNode) -> str | None:
+    """Return the IP address behind a node's host: pynetdicom takes a plain name for IPv6."""
+    try:
+        found = socket.getaddrinfo(node.host, node.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return None
+    return str(found[0][4][0])
 
 
 def _plan(event: Event, session: Session, *, destination: str) -> list[Instance]:
@@ -139,13 +148,15 @@ def _note(takes: Offered, contexts: Iterable[PresentationContext]) -> None:
 def _send(
     event: Event, session: Session, instances: list[Instance], takes: Offered
 ) -> Iterator[tuple[int, Dataset | None]]:
-    for instance in instances:
-        if event.is_cancelled:
-            yield statuses.CANCELLED, None
-            return
-        yield statuses.PENDING, load(instance, takes.get(instance.sop_class_uid, ()))
-    # Listening to its own sub-operations, pynetdicom would think the peer silent all the while.
-    event.assoc.dul._idle_timer.restart()
+    logger.info("Association %s retrieves %d objects", session.id, len(instances))
+    try:
+        for instance in instances:
+            if event.is_cancelled:
+                yield statuses.CANCELLED, None
+                return
+            yield statuses.PENDING, load(instance, takes.get(instance.sop_class_uid, ()))
+    finally:
+        excuse_silence(event.assoc)
 
 
 def load(instance: Instance, syntaxes: Collection[str]) -> Dataset:

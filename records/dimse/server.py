@@ -5,6 +5,7 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from socketserver import BaseServer
 from typing import Any
@@ -73,7 +74,7 @@ class Connection(RequestHandler):
 
     def _bind(self, association: Association, session: Session) -> None:
         bind_limits(association, self.request)
-        handlers = {
+        handlers: dict[evt.EventType, Callable[..., Any]] = {
             evt.EVT_REQUESTED: admit,
             evt.EVT_C_STORE: store,
             evt.EVT_C_FIND: find,
@@ -150,6 +151,8 @@ class DicomServer(ThreadedAssociationServer):
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection; its TLS handshake is left to its own thread."""
+        if self.socket is None:
+            raise OSError("not listening any more")
         accepted, address = self.socket.accept()
         if self.ssl_context:
             accepted = self.ssl_context.wrap_socket(

@@ -2,13 +2,14 @@
 
 import logging
 import uuid
+from typing import Any
 
 from django.conf import settings
 from pydicom import Dataset
 from pynetdicom.events import Event
 
 from records.dimse import statuses
-from records.dimse.incoming import IncomingObject
+from records.dimse.incoming import IncomingObject, excuse_silence
 from records.dimse.session import Session
 from records.models import SubmissionFile
 
@@ -21,25 +22,28 @@ def store(event: Event, session: Session) -> Dataset:
         return statuses.as_status(statuses.NOT_AUTHORISED, "this node may not store")
     if session.objects >= settings.DICOM_ASSOCIATION_OBJECTS:
         return statuses.as_status(statuses.OUT_OF_RESOURCES, "too many objects: associate anew")
-    incoming = event.request._dataset_file
+    request: Any = event.request
+    incoming = request._dataset_file
     if not isinstance(incoming, IncomingObject):
         return statuses.as_status(statuses.CANNOT_UNDERSTAND, "no data set")
     try:
         with session.acting():
             incoming.seek(0)
-            uid = str(event.request.AffectedSOPInstanceUID)
+            uid = str(request.AffectedSOPInstanceUID)
             verdict = session.receive(name=f"{uid}.dcm", stream=incoming)
-            return _confirm(event, verdict)
+            return _confirm(request, verdict)
     except Exception:
         reference = uuid.uuid4().hex[:12]
         logger.exception("Object of association %s, reference %s", session.id, reference)
         return statuses.as_status(statuses.PROCESSING_FAILURE, f"reference {reference}")
+    finally:
+        excuse_silence(event.assoc)
 
 
-def _confirm(event: Event, verdict: SubmissionFile) -> Dataset:
+def _confirm(request: Any, verdict: SubmissionFile) -> Dataset:
     """Warn a sender whose command names another object than the data set that was stored."""
     held = verdict.instance
-    announced = (event.request.AffectedSOPClassUID, event.request.AffectedSOPInstanceUID)
+    announced = (request.AffectedSOPClassUID, request.AffectedSOPInstanceUID)
     if held is not None and announced != (held.sop_class_uid, held.sop_instance_uid):
         return statuses.as_status(
             statuses.STORED_AS_ANOTHER, "stored under the UIDs of its data set"

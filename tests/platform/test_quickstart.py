@@ -233,3 +233,17 @@ def test_quickstart_survives_crashes_and_leaves_nothing_running(
     assert all(password in first.output.read_text() for password in passwords)
     kept_log = (data_dir / "log" / "quickstart.log").read_text()
     assert not any(password in kept_log + second.output.read_text() for password in passwords)
+
+
+def test_dicom_program_is_the_command_that_listens() -> None:
+    program = stack.dicom_program({"DICOM_PORT": "4242"})
+
+    shown = subprocess.run(
+        [*program.command, "--help"],
+        env={**os.environ, **program.environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "C-STORE" in shown.stdout

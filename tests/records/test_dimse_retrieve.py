@@ -57,7 +57,7 @@ def storescp(department, tmp_path) -> Iterator[Path]:
     folder = tmp_path / "received"
     folder.mkdir()
     make_node(
-        department=department, ae_title=DESTINATION, host="127.0.0.1", port=port, can_store=False
+        department=department, ae_title=DESTINATION, host="localhost", port=port, can_store=False
     )
     command = ["storescp", "-aet", DESTINATION, "+uf", "-od", str(folder), str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

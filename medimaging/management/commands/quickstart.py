@@ -47,9 +47,12 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=0)
         self.register_bundles()
         accounts = demo.make_accounts(data_dir)
-        web, worker, beat = stack.product_programs(self.environment(host, port))
+        environment = self.environment(host, port)
+        web, worker, beat = stack.product_programs(environment)
         supervisor.start(web)
         supervisor.start(worker)
+        if settings.DICOM_PORT:
+            supervisor.start(stack.dicom_program(environment))
         demo.submit_samples(settings.SAMPLES_DIR, accounts=accounts, report=self.stdout.write)
         # The welcome may stand for weeks; no connection need stay open under it.
         connections.close_all()
@@ -87,6 +90,9 @@ class Command(BaseCommand):
         """The last thing that is printed: where it is, and how to get in."""
         shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
         lines = ["", f"Ready after {seconds:.0f} s: http://{shown}:{port}/", ""]
+        if settings.DICOM_PORT:
+            where = f"{settings.DICOM_HOST}, port {settings.DICOM_PORT}"
+            lines += [f"{settings.DICOM_AE_TITLE} takes DICOM associations on {where}", ""]
         if accounts.are_new:
             lines += ["Sign in as (user name, password; shown only this once):", ""]
             lines += [f"  {line}" for line in accounts.file.read_text().splitlines()]
