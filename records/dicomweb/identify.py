@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydicom import Dataset, dcmread
 from pydicom.filereader import read_dataset
+from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from records.intake.storage import Readable
@@ -86,5 +87,5 @@ def _read_deflated(content: bytes) -> Dataset:
         io.BytesIO(unpacked),
         is_implicit_VR=False,
         is_little_endian=True,
-        specific_tags=list(WANTED),
+        specific_tags=[Tag(keyword) for keyword in WANTED],
     )
