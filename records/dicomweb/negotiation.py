@@ -21,15 +21,21 @@ ANY_SYNTAX = "*"
 NATIVE = str(ExplicitVRLittleEndian)
 
 COMPRESSED_TYPES: dict[str, tuple[str, ...]] = {
-    "image/jpeg": ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57")
-    + ("1.2.840.10008.1.2.4.70",),
+    "image/jpeg": (
+        "1.2.840.10008.1.2.4.50",
+        "1.2.840.10008.1.2.4.51",
+        "1.2.840.10008.1.2.4.57",
+        "1.2.840.10008.1.2.4.70",
+    ),
     "image/dicom-rle": ("1.2.840.10008.1.2.5",),
     "image/jls": ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"),
     "image/jp2": ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"),
     "image/jpx": ("1.2.840.10008.1.2.4.92", "1.2.840.10008.1.2.4.93"),
-    "image/jphc": ("1.2.840.10008.1.2.4.201",)
-    + ("1.2.840.10008.1.2.4.202",)
-    + ("1.2.840.10008.1.2.4.203",),
+    "image/jphc": (
+        "1.2.840.10008.1.2.4.201",
+        "1.2.840.10008.1.2.4.202",
+        "1.2.840.10008.1.2.4.203",
+    ),
 }
 """Media types of compressed frames and the transfer syntaxes they stand for (Table 8.7.3-5).
 
@@ -153,7 +159,7 @@ def choose_frame_form(
                 return FrameForm(OCTET_STREAM, stored, is_multipart, is_as_stored=True)
             if is_decodable and each.syntax in ("", NATIVE, ANY_SYNTAX):
                 return FrameForm(OCTET_STREAM, NATIVE, is_multipart, is_as_stored=False)
-        if own_type and _takes_stored(each, own_type, stored):
+        if own_type not in ("", OCTET_STREAM) and _takes_stored(each, own_type, stored):
             return FrameForm(own_type, stored, is_multipart, is_as_stored=True)
     offered = ([OCTET_STREAM] if is_decodable else []) + ([own_type] if own_type else [])
     raise NotAcceptable(offered=", ".join(offered) or "nothing of this object")

@@ -1,5 +1,6 @@
 """The resources that addresses name, among what one may see; anything else is 404."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
@@ -9,6 +10,8 @@ from django.urls import reverse
 
 from accounts.models import User
 from records.models import Instance, Series, Study
+
+ROWS_AT_A_TIME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,16 @@ def find_target(user: User, study_uid: str, series_uid: str = "", instance_uid: 
     if not rows.exists():
         raise Http404
     return Target(study, rows)
+
+
+def in_pages(rows: QuerySet[Instance]) -> Iterator[Instance]:
+    """Yield rows in their order, a page of them at a time: an answer may take long to send.
+
+    A cursor would have to stay open in the database for as long.
+    """
+    keys = list(rows.values_list("pk", flat=True))
+    for first in range(0, len(keys), ROWS_AT_A_TIME):
+        yield from rows.filter(pk__in=keys[first : first + ROWS_AT_A_TIME])
 
 
 def study_url(request: HttpRequest, study_uid: str) -> str:

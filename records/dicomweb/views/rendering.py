@@ -11,9 +11,9 @@ from accounts.audit import record_access
 from accounts.models import Action, User
 from records.dicomweb.negotiation import MULTIPART, accepted_ranges, choose_type
 from records.dicomweb.pictures import PICTURE_TYPES, Look, draw, read_look
-from records.dicomweb.targets import Target, find_target
+from records.dicomweb.targets import Target, find_target, in_pages
 from records.dicomweb.views.base import DicomwebView, PartContent, multipart_response
-from records.dicomweb.views.retrieving import ROWS_AT_A_TIME, read_frame_numbers
+from records.dicomweb.views.retrieving import read_frame_numbers
 from records.errors import NotAcceptable, NothingToShow
 from records.models import Instance
 
@@ -63,12 +63,12 @@ class ThumbnailView(DicomwebView):
 
 def _every_frame(target: Target) -> tuple[int, Iterator[tuple[Instance, int]]]:
     images = target.instances.filter(number_of_frames__gt=0)
-    count = sum(images.values_list("number_of_frames", flat=True).iterator())
+    count = sum(images.values_list("number_of_frames", flat=True))
     if not count:
         raise NothingToShow(detail="it has no pixels.")
     frames = (
         (instance, number)
-        for instance in images.iterator(ROWS_AT_A_TIME)
+        for instance in in_pages(images)
         for number in range(1, instance.number_of_frames + 1)
     )
     return count, frames

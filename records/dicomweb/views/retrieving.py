@@ -25,7 +25,7 @@ from records.dicomweb.negotiation import (
     choose_type,
 )
 from records.dicomweb.stored import PIXEL_KEYWORDS, StoredObject, opened
-from records.dicomweb.targets import Target, find_target, instance_url
+from records.dicomweb.targets import Target, find_target, in_pages, instance_url
 from records.dicomweb.transcoding import file_pieces, sendable
 from records.dicomweb.views.base import (
     DicomwebView,
@@ -36,8 +36,6 @@ from records.dicomweb.views.base import (
 )
 from records.errors import NoSuchBulkData, NoSuchFrame, NotAcceptable, NothingToShow, QueryInvalid
 from records.models import Instance
-
-ROWS_AT_A_TIME = 200
 
 
 class RetrieveView(DicomwebView):
@@ -56,7 +54,7 @@ class RetrieveView(DicomwebView):
         record_retrieval(user, target, instances=count)
         if not form.is_multipart:
             return _single_response(rows.get(), form)
-        parts = (_part(instance, form) for instance in rows.iterator(ROWS_AT_A_TIME))
+        parts = (_part(instance, form) for instance in in_pages(rows))
         status = HTTPStatus.OK if count == total else HTTPStatus.PARTIAL_CONTENT
         return multipart_response(parts, DICOM, status=status)
 
@@ -71,7 +69,7 @@ class MetadataView(DicomwebView):
         record_access(
             action=Action.STUDY_VIEWED, actor=user, target=target.study, study=target.study
         )
-        rows = target.instances.iterator(ROWS_AT_A_TIME)
+        rows = in_pages(target.instances)
         return documents_response(request, (_metadata_of(request, target, row) for row in rows))
 
 
