@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("records.urls")),
     path("", include("classifier.urls")),
     path("api/v1/", include("medimaging.api")),
+    path("dicomweb/", include("records.dicomweb.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/docs/", views.api_docs, name="api-docs"),
     path("healthz", login_not_required(health.live), name="healthz"),

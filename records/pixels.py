@@ -2,10 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import replace
 from threading import Lock
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ml.errors import FrameOutOfRange, MLError
-from ml.images import Frame, encode_png, to_display
+from ml.images import Frame, Voi, encode_png, to_display
 from records.errors import NoSuchFrame, NothingToShow
 from records.intake.isolation.calls import decode_frames
 from records.models import Instance
@@ -77,11 +81,16 @@ def iter_frames(instance: Instance) -> Iterator[Frame]:
             yield from decode_frames(stream, frames=list(range(first, last)))
 
 
-def render_png(
-    instance: Instance, frame: int = 1, window: tuple[float, float] | None = None
-) -> bytes:
-    """Draw one frame, counted from 1, with the given (center, width) or else its own window.
+def draw_frame(
+    instance: Instance,
+    frame: int = 1,
+    window: tuple[float, float] | None = None,
+    *,
+    window_function: str | None = None,
+) -> NDArray[np.uint8]:
+    """Grey levels or RGB of one frame, counted from 1.
 
+    The window's (center, width) and VOI function are those given, or else the image's own.
     Raises NothingToShow, NoSuchFrame, StoredFileMissing and StoredFileDamaged.
     """
     center, width = window or (None, None)
@@ -92,4 +101,13 @@ def render_png(
     except MLError as error:
         reason = instance.exclusion_reason or "its pixels can't be decoded."
         raise NothingToShow(detail=reason) from error
-    return encode_png(to_display(decoded, window_center=center, window_width=width))
+    if window_function is not None:
+        decoded = replace(decoded, voi=Voi(window_function))
+    return to_display(decoded, window_center=center, window_width=width)
+
+
+def render_png(
+    instance: Instance, frame: int = 1, window: tuple[float, float] | None = None
+) -> bytes:
+    """Draw one frame as `draw_frame` does, as a PNG picture."""
+    return encode_png(draw_frame(instance, frame, window))

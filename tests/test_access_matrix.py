@@ -47,6 +47,19 @@ class World:
 
 Target = Callable[[World], dict[str, Any]]
 
+
+def dicomweb_series(world: World) -> dict[str, Any]:
+    series = world.instance.series
+    return {
+        "study_uid": series.study.study_instance_uid,
+        "series_uid": series.series_instance_uid,
+    }
+
+
+def dicomweb_instance(world: World) -> dict[str, Any]:
+    return {**dicomweb_series(world), "instance_uid": world.instance.sop_instance_uid}
+
+
 TARGETS: dict[str, Target] = {
     "study": lambda world: {"pk": world.study.pk},
     "deleted study": lambda world: {"pk": world.deleted_study.pk},
@@ -54,6 +67,12 @@ TARGETS: dict[str, Target] = {
     "patient": lambda world: {"pk": world.study.patient_id},
     "instance": lambda world: {"pk": world.instance.pk},
     "frame": lambda world: {"pk": world.instance.pk, "frame": 1},
+    "dicomweb-study": lambda world: {"study_uid": world.study.study_instance_uid},
+    "dicomweb-any-study": lambda world: {"study_uid": "1.2.3"},
+    "dicomweb-series": dicomweb_series,
+    "dicomweb-instance": dicomweb_instance,
+    "dicomweb-frames": lambda world: {**dicomweb_instance(world), "frames": "1"},
+    "dicomweb-bulkdata": lambda world: {**dicomweb_instance(world), "path": "7FE00010"},
     "classification": lambda world: {"pk": world.classification.pk},
     "overlay": lambda world: {
         "pk": world.classification.pk,
@@ -87,6 +106,11 @@ WITHIN_A_DEPARTMENT = {
     "submission",
     "conflict",
     "conflict file",
+    "dicomweb-study",
+    "dicomweb-series",
+    "dicomweb-instance",
+    "dicomweb-frames",
+    "dicomweb-bulkdata",
 }
 
 Rule = tuple[str, str, str | Verb, str]
@@ -221,6 +245,29 @@ RULES: list[Rule] = [
     ("api-classification-review-list", "post", Verb.REVIEW_CREATE, "classification"),
     ("api-model-version-list", "get", Verb.MODEL_VIEW, ""),
     ("api-model-version-detail", "get", Verb.MODEL_VIEW, "model"),
+    ("api-dicomweb", "get", SIGNED_IN, ""),
+    ("api-dicomweb", "options", SIGNED_IN, ""),
+    ("dicomweb-conformance", "get", SIGNED_IN, ""),
+    ("api-dicomweb-studies", "get", Verb.STUDY_VIEW, ""),
+    ("api-dicomweb-studies", "post", Verb.STUDY_SUBMIT, ""),
+    ("api-dicomweb-all-series", "get", Verb.STUDY_VIEW, ""),
+    ("api-dicomweb-all-instances", "get", Verb.STUDY_VIEW, ""),
+    ("api-dicomweb-study", "get", Verb.STUDY_VIEW, "dicomweb-study"),
+    ("api-dicomweb-study", "post", Verb.STUDY_SUBMIT, "dicomweb-any-study"),
+    ("api-dicomweb-study-series", "get", Verb.STUDY_VIEW, "dicomweb-study"),
+    ("api-dicomweb-study-instances", "get", Verb.STUDY_VIEW, "dicomweb-study"),
+    ("api-dicomweb-series", "get", Verb.STUDY_VIEW, "dicomweb-series"),
+    ("api-dicomweb-series-instances", "get", Verb.STUDY_VIEW, "dicomweb-series"),
+    ("api-dicomweb-instance", "get", Verb.STUDY_VIEW, "dicomweb-instance"),
+    ("api-dicomweb-frames", "get", Verb.STUDY_VIEW, "dicomweb-frames"),
+    ("api-dicomweb-bulkdata", "get", Verb.STUDY_VIEW, "dicomweb-bulkdata"),
+    ("api-dicomweb-frames-rendered", "get", Verb.STUDY_VIEW, "dicomweb-frames"),
+    ("api-dicomweb-frames-thumbnail", "get", Verb.STUDY_VIEW, "dicomweb-frames"),
+    *(
+        (f"api-dicomweb-{level}-{kind}", "get", Verb.STUDY_VIEW, f"dicomweb-{level}")
+        for level in ("study", "series", "instance")
+        for kind in ("metadata", "rendered", "thumbnail")
+    ),
 ]
 
 REFUSALS = {401, 403, 404, 405}

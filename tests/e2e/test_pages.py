@@ -12,7 +12,7 @@ from tests.product import Product
 pytestmark = pytest.mark.e2e
 
 PAGES = {
-    "technician": ("/submit/", "/profile/"),
+    "technician": ("/submit/", "/profile/", "/dicomweb/conformance"),
     "reviewer": (
         "/",
         "/worklist/",

@@ -1,0 +1,148 @@
+"""The attributes that a search matches and returns: the one table for search and conformance."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from pydicom.datadict import tag_for_keyword
+
+from records.dicomweb.matching import Matching
+from records.models import Instance, Series, Study
+
+
+class Level(IntEnum):
+    """The levels of the information model, from the top."""
+
+    STUDY = 1
+    SERIES = 2
+    INSTANCE = 3
+
+
+Values = Callable[[Any], tuple[object, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute of a level.
+
+    `path` leads to its column from the level's model (from the series, for what a study lists of
+    them); `values` are what a row of that model has of it. `is_default` says that it is returned
+    without being asked for, `is_count` that it is counted for rows of its own level alone.
+    """
+
+    keyword: str
+    level: Level
+    matching: Matching
+    path: str
+    values: Values
+    is_default: bool = True
+    is_count: bool = False
+
+    @property
+    def tag(self) -> str:
+        """The tag as eight hexadecimal digits."""
+        return f"{tag_for_keyword(self.keyword):08X}"
+
+
+def _column(path: str) -> Values:
+    names = path.split("__")
+
+    def read(row: Any) -> tuple[object, ...]:
+        for name in names:
+            row = getattr(row, name)
+        return (row,)
+
+    return read
+
+
+def _nothing(row: object) -> tuple[object, ...]:
+    return ()
+
+
+def _held(level: Level, keyword: str, path: str, matching: Matching, **more: Any) -> Attribute:
+    return Attribute(keyword, level, matching, path, _column(path), **more)
+
+
+def _told(keyword: str, level: Level, values: Values, **more: Any) -> Attribute:
+    return Attribute(keyword, level, Matching.NONE, "", values, **more)
+
+
+def _frames(instance: Instance) -> tuple[object, ...]:
+    return (instance.number_of_frames or None,)
+
+
+def _modalities(study: Study) -> tuple[object, ...]:
+    return tuple(study.modalities)
+
+
+def _online(row: Study | Series | Instance) -> tuple[object, ...]:
+    return ("ONLINE",)
+
+
+STUDY, SERIES, INSTANCE = Level.STUDY, Level.SERIES, Level.INSTANCE
+
+ATTRIBUTES: tuple[Attribute, ...] = (
+    _held(STUDY, "StudyDate", "study_date", Matching.DATE),
+    _held(STUDY, "StudyTime", "study_time", Matching.TIME),
+    _held(STUDY, "AccessionNumber", "accession_number", Matching.TEXT),
+    Attribute("ModalitiesInStudy", STUDY, Matching.LIST, "modality", _modalities),
+    _told("ReferringPhysicianName", STUDY, _nothing),
+    _held(STUDY, "StudyDescription", "description", Matching.TEXT),
+    _held(STUDY, "PatientName", "patient__name", Matching.NAME),
+    _held(STUDY, "PatientID", "patient__mrn", Matching.TEXT),
+    _held(STUDY, "IssuerOfPatientID", "patient__issuer", Matching.TEXT),
+    _held(STUDY, "PatientBirthDate", "patient__birth_date", Matching.DATE),
+    _held(STUDY, "PatientSex", "patient__sex", Matching.TEXT),
+    _held(STUDY, "StudyInstanceUID", "study_instance_uid", Matching.UID),
+    _told("StudyID", STUDY, _nothing),
+    _told("InstanceAvailability", STUDY, _online),
+    _told("NumberOfStudyRelatedSeries", STUDY, _column("series_count"), is_count=True),
+    _told("NumberOfStudyRelatedInstances", STUDY, _column("instance_count"), is_count=True),
+    _held(SERIES, "Modality", "modality", Matching.TEXT),
+    _held(SERIES, "SeriesDescription", "description", Matching.TEXT),
+    _held(SERIES, "SeriesInstanceUID", "series_instance_uid", Matching.UID),
+    _held(SERIES, "SeriesNumber", "series_number", Matching.NUMBER),
+    _held(SERIES, "BodyPartExamined", "body_part_examined", Matching.TEXT, is_default=False),
+    _held(SERIES, "Laterality", "laterality", Matching.TEXT, is_default=False),
+    _told("InstanceAvailability", SERIES, _online),
+    _told("NumberOfSeriesRelatedInstances", SERIES, _column("related_instances"), is_count=True),
+    _held(INSTANCE, "SOPClassUID", "sop_class_uid", Matching.UID),
+    _held(INSTANCE, "SOPInstanceUID", "sop_instance_uid", Matching.UID),
+    _held(INSTANCE, "InstanceNumber", "instance_number", Matching.NUMBER),
+    _held(INSTANCE, "AvailableTransferSyntaxUID", "transfer_syntax_uid", Matching.UID),
+    _told("InstanceAvailability", INSTANCE, _online),
+    _held(INSTANCE, "Rows", "rows", Matching.NUMBER),
+    _held(INSTANCE, "Columns", "columns", Matching.NUMBER),
+    _told("BitsStored", INSTANCE, _column("bits_stored"), is_default=False),
+    Attribute("NumberOfFrames", INSTANCE, Matching.NUMBER, "number_of_frames", _frames),
+    _held(
+        INSTANCE,
+        "PhotometricInterpretation",
+        "photometric_interpretation",
+        Matching.TEXT,
+        is_default=False,
+    ),
+    _held(INSTANCE, "ViewPosition", "view_position", Matching.TEXT, is_default=False),
+)
+
+MODELS: dict[Level, type[Study] | type[Series] | type[Instance]] = {
+    STUDY: Study,
+    SERIES: Series,
+    INSTANCE: Instance,
+}
+
+PARENT_PATHS: dict[tuple[Level, Level], str] = {
+    (SERIES, STUDY): "study",
+    (INSTANCE, SERIES): "series",
+    (INSTANCE, STUDY): "series__study",
+}
+"""How rows of a level lead to those above them."""
+
+MATCHED: dict[str, Attribute] = {
+    name: attribute
+    for attribute in ATTRIBUTES
+    if attribute.matching != Matching.NONE
+    for name in (attribute.keyword, attribute.tag)
+}
+"""What can be matched, by keyword and by tag."""

@@ -1,0 +1,217 @@
+"""A search (QIDO-RS): its parameters read, turned into rows, and rows into attributes."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, QueryDict
+from pydicom.datadict import dictionary_keyword, keyword_dict
+
+from accounts.models import User
+from records.dicomweb.attributes import ATTRIBUTES, MATCHED, MODELS, PARENT_PATHS, Attribute, Level
+from records.dicomweb.dicom_json import JsonObject, element
+from records.dicomweb.matching import KeyInvalid, Matching, condition
+from records.dicomweb.targets import instance_url, series_url, study_url
+from records.errors import ParameterInvalid
+from records.models import Instance, Series, Study
+
+MAX_RESULTS = 1000
+ALL = "all"
+CONTROLS = frozenset({"limit", "offset", "includefield", "fuzzymatching", "accept"})
+TAG = re.compile(r"[0-9A-Fa-f]{8}")
+ORDERS: dict[Level, tuple[str, ...]] = {
+    Level.STUDY: ("-received_at", "-id"),
+    Level.SERIES: ("-study__received_at", "-study_id", "series_number", "created_at", "id"),
+    Level.INSTANCE: (
+        "-series__study__received_at",
+        "-series__study_id",
+        "series__series_number",
+        "series_id",
+        "slice_position",
+        "instance_number",
+        "id",
+    ),
+}
+"""The same rows in the same order each time, so that pages by offset fit together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a client asks for."""
+
+    conditions: dict[Level, Q] = field(default_factory=dict)
+    included: frozenset[str] = frozenset()
+    limit: int = MAX_RESULTS
+    offset: int = 0
+
+
+def read_search(params: QueryDict) -> Search:
+    """Read the query parameters; raises ParameterInvalid for one that isn't matched.
+
+    A key that was ignored would give rows that don't match, so an unknown one is refused.
+    """
+    is_fuzzy = params.get("fuzzymatching", "false").lower() == "true"
+    conditions: dict[Level, Q] = {}
+    for name in params:
+        if name in CONTROLS:
+            continue
+        attribute = _matched_attribute(name)
+        text = ",".join(params.getlist(name))
+        found = _condition(attribute, name, text, is_fuzzy=is_fuzzy)
+        conditions[attribute.level] = conditions.get(attribute.level, Q()) & found
+    return Search(
+        conditions=conditions,
+        included=_read_included(params.getlist("includefield")),
+        limit=min(_read_count(params, "limit", MAX_RESULTS), MAX_RESULTS),
+        offset=_read_count(params, "offset", 0),
+    )
+
+
+def find_rows(user: User, level: Level, search: Search, parent: Study | Series | None) -> QuerySet:
+    """The rows of a level that the user may see, below `parent` if any, narrowed and in order.
+
+    Conditions on lower levels ask whether there is such a series or instance, without joins
+    that would repeat rows: limit and offset count results.
+    """
+    rows: QuerySet[Any] = MODELS[level].objects.visible_to(user)  # type: ignore[attr-defined]
+    if parent is not None:
+        parent_level = Level.STUDY if isinstance(parent, Study) else Level.SERIES
+        rows = rows.filter(**{PARENT_PATHS[level, parent_level]: parent})
+    below = {key: q for key, q in search.conditions.items() if key > level and q}
+    for key, q in search.conditions.items():
+        if key <= level:
+            rows = rows.filter(_from(level, key, q))
+    if below:
+        rows = rows.filter(_exists_below(level, below))
+    return _with_counts(level, rows).order_by(*ORDERS[level])
+
+
+def row_attributes(
+    request: HttpRequest, level: Level, row: Any, search: Search, *, lowest_stated: Level | None
+) -> JsonObject:
+    """A row's attributes: the default ones of its level, and those that were asked for.
+
+    Levels above are told too, unless the address itself names them (`lowest_stated`).
+    """
+    found: JsonObject = {}
+    for attribute in ATTRIBUTES:
+        if attribute.level > level or (attribute.is_count and attribute.level < level):
+            continue
+        is_default = attribute.is_default and (
+            attribute.level == level or lowest_stated is None or attribute.level > lowest_stated
+        )
+        if is_default or attribute.keyword in search.included or ALL in search.included:
+            owner = _owner(row, level, attribute.level)
+            found |= [element(attribute.keyword, *attribute.values(owner))]
+    found |= [element(*pair) for pair in _identity(request, level, row)]
+    return dict(sorted(found.items()))
+
+
+def _condition(attribute: Attribute, name: str, text: str, *, is_fuzzy: bool) -> Q:
+    try:
+        found = condition(attribute.matching, attribute.path, text, is_fuzzy=is_fuzzy)
+    except KeyInvalid as error:
+        raise ParameterInvalid(name=name, problem=str(error)) from error
+    if found and attribute.matching == Matching.LIST:
+        return Q(Exists(Series.objects.filter(found, study=OuterRef("pk"))))
+    return found
+
+
+def _from(level: Level, owner: Level, q: Q) -> Q:
+    """The condition on rows of `owner` as one on rows of `level`, which lie below them."""
+    if level == owner or not q:
+        return q
+    matching = MODELS[owner].objects.filter(q).values("pk")  # type: ignore[attr-defined]
+    return Q(**{f"{PARENT_PATHS[level, owner]}__in": matching})
+
+
+def _exists_below(level: Level, below: dict[Level, Q]) -> Exists:
+    lowest = max(below)
+    rows = MODELS[lowest].objects.filter(  # type: ignore[attr-defined]
+        **{PARENT_PATHS[lowest, level]: OuterRef("pk")}
+    )
+    for key, q in below.items():
+        rows = rows.filter(_from(lowest, key, q))
+    return Exists(rows)
+
+
+def _with_counts(level: Level, rows: QuerySet) -> QuerySet:
+    if level == Level.STUDY:
+        counted = Series.objects.filter(study=OuterRef("pk")).order_by().values("study")
+        amount = Subquery(counted.annotate(found=Count("pk")).values("found"))
+        return rows.select_related("patient").annotate(series_count=Coalesce(amount, 0))
+    if level == Level.SERIES:
+        counted = Instance.objects.filter(series=OuterRef("pk")).order_by().values("series")
+        amount = Subquery(counted.annotate(found=Count("pk")).values("found"))
+        rows = rows.annotate(related_instances=Coalesce(amount, 0))
+        return rows.select_related("study__patient")
+    return rows.select_related("series__study__patient")
+
+
+def _owner(row: Any, level: Level, owner: Level) -> Any:
+    if level == owner:
+        return row
+    for name in PARENT_PATHS[level, owner].split("__"):
+        row = getattr(row, name)
+    return row
+
+
+def _identity(request: HttpRequest, level: Level, row: Any) -> Iterable[tuple[str, object]]:
+    """The UIDs down to a row, and its address."""
+    study = _owner(row, level, Level.STUDY).study_instance_uid
+    yield "StudyInstanceUID", study
+    if level == Level.STUDY:
+        yield "RetrieveURL", study_url(request, study)
+        return
+    series = _owner(row, level, Level.SERIES).series_instance_uid
+    yield "SeriesInstanceUID", series
+    if level == Level.SERIES:
+        yield "RetrieveURL", series_url(request, study, series)
+        return
+    yield "RetrieveURL", instance_url(request, study, series, row.sop_instance_uid)
+
+
+def _matched_attribute(name: str) -> Attribute:
+    attribute = MATCHED.get(name.upper() if TAG.fullmatch(name) else name)
+    if attribute is None:
+        raise ParameterInvalid(name=name, problem="nothing is matched by it here.")
+    return attribute
+
+
+def _read_included(given: list[str]) -> frozenset[str]:
+    """Keywords of the fields to include; one that DICOM knows and we don't hold is left out."""
+    return frozenset(
+        _read_field(word.strip()) for part in given for word in part.split(",") if word.strip()
+    )
+
+
+def _read_field(word: str) -> str:
+    if word == ALL:
+        return word
+    steps = word.split(".")
+    keywords = [dictionary_keyword_of(step) for step in steps]
+    if not all(keywords):
+        raise ParameterInvalid(name="includefield", problem=f"{word[:64]} is not an attribute.")
+    return keywords[0] if len(keywords) == 1 else word
+
+
+def dictionary_keyword_of(word: str) -> str:
+    """The keyword that a keyword or a tag stands for; the tag where it is private; else ""."""
+    if not TAG.fullmatch(word):
+        return word if word in keyword_dict else ""
+    try:
+        return dictionary_keyword(int(word, 16))
+    except KeyError:
+        return word
+
+
+def _read_count(params: QueryDict, name: str, default: int) -> int:
+    text = params.get(name, "")
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise ParameterInvalid(name=name, problem="it is a whole number from 0.")
+    return int(text)

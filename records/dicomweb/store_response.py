@@ -1,0 +1,132 @@
+"""What a store answers (PS3.18 10.5.3): status, references, and reasons by PS3.18 Annex I."""
+
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+
+from django.http import HttpRequest
+
+from records.dicomweb.dicom_json import JsonObject, element
+from records.dicomweb.targets import instance_url, study_url
+from records.models import Verdict
+from records.services.storing import StoreOutcome
+
+FAILED = "00081198"
+HELD = "00081199"
+OTHER_FAILED = "0008119A"
+PRIVATE_CREATOR_TAG = "00090010"
+PRIVATE_CREATOR = "MEDIMAGING STORE"
+
+PROCESSING_FAILURE = 0x0110
+DUPLICATE_INSTANCE = 0x0111
+NOT_AUTHORISED = 0x0124
+OUT_OF_RESOURCES = 0xA700
+DATA_SET_MISMATCH = 0xA900
+STUDY_MISMATCH = 0xA901
+CANNOT_UNDERSTAND = 0xC000
+PIXELS_DOUBTFUL = 0xB007
+
+FAILURE_REASONS: dict[str, int] = {
+    "uid_conflict": DUPLICATE_INSTANCE,
+    "held_by_other_department": NOT_AUTHORISED,
+    "disk_full": OUT_OF_RESOURCES,
+    "storage_low": OUT_OF_RESOURCES,
+    "too_many_files": OUT_OF_RESOURCES,
+    "file_too_large": OUT_OF_RESOURCES,
+    "image_too_large": OUT_OF_RESOURCES,
+    "other_study": STUDY_MISMATCH,
+    "study_patient_mismatch": DATA_SET_MISMATCH,
+    "series_study_mismatch": DATA_SET_MISMATCH,
+    "patient_conflict": DATA_SET_MISMATCH,
+    "patient_required": DATA_SET_MISMATCH,
+    "dicomdir": DATA_SET_MISMATCH,
+    "missing_uid": DATA_SET_MISMATCH,
+    "bulk_data_missing": DATA_SET_MISMATCH,
+    "dicom_truncated": CANNOT_UNDERSTAND,
+    "dicom_unreadable": CANNOT_UNDERSTAND,
+    "empty_file": CANNOT_UNDERSTAND,
+    "image_unreadable": CANNOT_UNDERSTAND,
+    "unknown_format": CANNOT_UNDERSTAND,
+}
+"""Failure Reason (0008,1197) by the code of a verdict; any other code is a processing failure."""
+
+WARNING_REASONS: dict[str, int] = {"pixels_unreadable": PIXELS_DOUBTFUL}
+"""Warning Reason (0008,1196) by the code of a verdict on an object that was stored."""
+
+
+def store_status(outcomes: Sequence[StoreOutcome]) -> HTTPStatus:
+    """200 where all are held, 202 where some are or are in doubt, 409 where none is.
+
+    413 where none is and every one is too large.
+    """
+    failed = [each for each in outcomes if each.file.verdict == Verdict.REJECTED]
+    if len(failed) < len(outcomes):
+        is_doubtful = any(each.file.code in WARNING_REASONS for each in outcomes)
+        return HTTPStatus.ACCEPTED if failed or is_doubtful else HTTPStatus.OK
+    if all(each.file.code == "file_too_large" for each in failed):
+        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    return HTTPStatus.CONFLICT
+
+
+def store_document(request: HttpRequest, outcomes: Iterable[StoreOutcome]) -> JsonObject:
+    """The data set of the answer: what is held, with its address, and what failed, with why.
+
+    Beside the standard's reasons, private attributes carry our own code, sentence and action.
+    """
+    items: dict[str, list[JsonObject]] = {}
+    studies = set()
+    for outcome in outcomes:
+        if outcome.file.verdict != Verdict.REJECTED:
+            items.setdefault(HELD, []).append(_held_item(request, outcome))
+            studies.add(outcome.incoming.study_instance_uid)
+        elif outcome.incoming.sop_instance_uid:
+            items.setdefault(FAILED, []).append(_failed_item(outcome))
+        else:
+            items.setdefault(OTHER_FAILED, []).append(_failed_item(outcome))
+    found = {tag: {"vr": "SQ", "Value": values} for tag, values in items.items()}
+    if len(studies) == 1:
+        found |= [element("RetrieveURL", study_url(request, *studies))]
+    return dict(sorted(found.items()))
+
+
+def _held_item(request: HttpRequest, outcome: StoreOutcome) -> JsonObject:
+    instance = outcome.file.instance
+    assert instance is not None  # noqa: S101 - every verdict but a refusal has one
+    series = instance.series
+    url = instance_url(
+        request,
+        series.study.study_instance_uid,
+        series.series_instance_uid,
+        instance.sop_instance_uid,
+    )
+    item: JsonObject = {}
+    item |= [
+        element("ReferencedSOPClassUID", instance.sop_class_uid),
+        element("ReferencedSOPInstanceUID", instance.sop_instance_uid),
+        element("RetrieveURL", url),
+    ]
+    if outcome.file.code in WARNING_REASONS:
+        item |= [element("WarningReason", WARNING_REASONS[outcome.file.code])]
+        item |= _in_our_words(outcome)
+    return dict(sorted(item.items()))
+
+
+def _failed_item(outcome: StoreOutcome) -> JsonObject:
+    """An object that is not held; one whose UIDs nobody could read has none here."""
+    incoming = outcome.incoming
+    item = _in_our_words(outcome)
+    item |= [element("FailureReason", FAILURE_REASONS.get(outcome.file.code, PROCESSING_FAILURE))]
+    if incoming.sop_instance_uid:
+        item |= [
+            element("ReferencedSOPClassUID", incoming.sop_class_uid),
+            element("ReferencedSOPInstanceUID", incoming.sop_instance_uid),
+        ]
+    return dict(sorted(item.items()))
+
+
+def _in_our_words(outcome: StoreOutcome) -> JsonObject:
+    words = (outcome.file.code, outcome.file.message, outcome.file.action)
+    found = {PRIVATE_CREATOR_TAG: {"vr": "LO", "Value": [PRIVATE_CREATOR]}}
+    for number, text in enumerate(words, 1):
+        if text:
+            found[f"0009{0x1000 + number:04X}"] = {"vr": "LT", "Value": [text]}
+    return found

@@ -1,0 +1,1 @@
+"""The DICOMweb transactions, each an address of PS3.18."""

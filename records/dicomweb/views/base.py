@@ -1,0 +1,92 @@
+"""What every DICOMweb address shares: sign-in, permission and problems as in the REST API."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import ClassVar
+
+from django.http import HttpResponse, StreamingHttpResponse
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from accounts.roles import Verb
+from records.api.views import AnyAccept
+from records.dicomweb.dicom_json import JsonObject, to_text, to_xml
+from records.dicomweb.multipart import new_boundary, write_parts
+from records.dicomweb.negotiation import (
+    DICOM_XML,
+    MULTIPART,
+    accepted_ranges,
+    choose_document,
+)
+
+Headers = dict[str, str]
+PartContent = tuple[Headers, Iterable[bytes]]
+
+
+class DicomwebView(APIView):
+    """An address of PS3.18; the media types are its own affair, not the framework's.
+
+    Left out of the OpenAPI document: the conformance statement describes it.
+    """
+
+    verbs: ClassVar[dict[str, Verb]] = {"get": Verb.STUDY_VIEW, "options": Verb.STUDY_VIEW}
+    schema = None
+    renderer_classes = (JSONRenderer,)
+    parser_classes = ()
+    content_negotiation_class = AnyAccept
+
+
+def documents_response(
+    request: Request, documents: Iterable[JsonObject], headers: Headers | None = None
+) -> StreamingHttpResponse:
+    """Send data sets one by one, as a JSON array or as XML parts; raises NotAcceptable."""
+    media_type = choose_document(accepted_ranges(request))
+    if media_type == DICOM_XML:
+        xml_parts = (
+            ({"Content-Type": DICOM_XML}, [to_xml(document).encode()]) for document in documents
+        )
+        return multipart_response(xml_parts, media_type, headers=headers)
+    pieces = _array_pieces(documents)
+    return StreamingHttpResponse(started(pieces), content_type=media_type, headers=headers)
+
+
+def document_response(request: Request, document: JsonObject, *, status: int) -> HttpResponse:
+    """Send one data set, as JSON unless the client takes XML alone."""
+    media_type = choose_document(accepted_ranges(request))
+    text = to_xml(document) if media_type == DICOM_XML else to_text(document)
+    return HttpResponse(text.encode(), content_type=media_type, status=status)
+
+
+def multipart_response(
+    parts: Iterable[PartContent],
+    part_type: str,
+    *,
+    status: int = 200,
+    headers: Headers | None = None,
+) -> StreamingHttpResponse:
+    """Send parts one by one, each made when its turn comes."""
+    boundary = new_boundary()
+    return StreamingHttpResponse(
+        started(write_parts(parts, boundary=boundary)),
+        content_type=f'{MULTIPART}; type="{part_type}"; boundary={boundary}',
+        status=status,
+        headers=headers,
+    )
+
+
+def started(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Make the first two pieces now: what fails at once is an answer, not a torn connection.
+
+    Of a multipart body they are the first part's headers and the beginning of its content.
+    """
+    first = [piece for _, piece in zip(range(2), pieces, strict=False)]
+    return chain(first, pieces)
+
+
+def _array_pieces(documents: Iterable[JsonObject]) -> Iterator[bytes]:
+    mark = "["
+    for document in documents:
+        yield f"{mark}{to_text(document)}".encode()
+        mark = ","
+    yield b"]" if mark == "," else b"[]"

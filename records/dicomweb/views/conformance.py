@@ -1,0 +1,36 @@
+"""What the service says of itself: a page for people, the same as JSON for programs."""
+
+from typing import ClassVar
+
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views import View
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from records.dicomweb.conformance import describe_service
+from records.dicomweb.views.base import DicomwebView
+
+
+class CapabilitiesView(DicomwebView):
+    """The conformance statement as JSON, for whoever is signed in."""
+
+    permission_classes: ClassVar = [IsAuthenticated]
+
+    def get(self, request: Request) -> Response:
+        """Send it."""
+        return Response(describe_service())
+
+    def options(self, request: Request) -> Response:
+        """PS3.18 8.9: capabilities are asked for with OPTIONS."""
+        return self.get(request)
+
+
+class ConformanceView(LoginRequiredMixin, View):
+    """The conformance statement as a page."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Draw it."""
+        return render(request, "records/dicomweb_conformance.html", describe_service())

@@ -1,0 +1,79 @@
+"""QIDO-RS: searching for studies, series and instances. Answers come from rows alone."""
+
+from typing import ClassVar
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework import status
+from rest_framework.request import Request
+
+from accounts.access import signed_in_user
+from accounts.models import Action, User
+from records.dicomweb.attributes import Level
+from records.dicomweb.querying import CONTROLS, find_rows, read_search, row_attributes
+from records.dicomweb.targets import find_series, find_study
+from records.dicomweb.views.base import DicomwebView, documents_response
+from records.models import Series, Study
+from records.views.lists import record_list_read
+
+MORE = '299 medimaging "There are additional results that can be requested"'
+
+
+class SearchView(DicomwebView):
+    """Rows of one level that match the query, in a stable order."""
+
+    level: ClassVar[Level]
+
+    def get(self, request: Request, **uids: str) -> HttpResponseBase:
+        """Send a page of them: 200, or 204 where nothing matches."""
+        user = signed_in_user(request)
+        parent = self._find_parent(user, **uids)
+        search = read_search(request.query_params)
+        rows = find_rows(user, self.level, search, parent)
+        found = list(rows[search.offset : search.offset + search.limit + 1])
+        self._record(request, user)
+        headers = {"Warning": MORE} if len(found) > search.limit else {}
+        stated = self._stated_level(parent)
+        documents = (
+            row_attributes(request, self.level, row, search, lowest_stated=stated)
+            for row in found[: search.limit]
+        )
+        response = documents_response(request, documents, headers)
+        if not found[: search.limit]:
+            return HttpResponse(status=status.HTTP_204_NO_CONTENT, headers=headers)
+        return response
+
+    def _find_parent(
+        self, user: User, study_uid: str = "", series_uid: str = ""
+    ) -> Study | Series | None:
+        if series_uid:
+            return find_series(user, study_uid, series_uid)
+        return find_study(user, study_uid) if study_uid else None
+
+    def _stated_level(self, parent: Study | Series | None) -> Level | None:
+        if parent is None:
+            return None
+        return Level.STUDY if isinstance(parent, Study) else Level.SERIES
+
+    def _record(self, request: Request, user: User) -> None:
+        """Note by which attributes was searched, never for what."""
+        used = {name: "" for name in sorted(request.query_params) if name not in CONTROLS}
+        record_list_read(
+            actor=user,
+            action=Action.STUDIES_SEARCHED,
+            place="dicomweb",
+            filters=used,
+            is_continued="offset" in request.query_params,
+        )
+
+
+class SeriesSearchView(SearchView):
+    """Series, of all studies or of one."""
+
+    level = Level.SERIES
+
+
+class InstanceSearchView(SearchView):
+    """Instances, of all studies, of one, or of a series."""
+
+    level = Level.INSTANCE

@@ -1,0 +1,139 @@
+"""STOW-RS: objects, or metadata with bulk data, as the parts of one request."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from itertools import chain
+from typing import ClassVar
+
+from django.conf import settings
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from accounts.access import signed_in_user
+from accounts.roles import Verb
+from records.dicomweb.assembly import Assembly, BulkPart, check_part_count, part_syntax
+from records.dicomweb.attributes import Level
+from records.dicomweb.body import body_stream
+from records.dicomweb.identify import Peeked
+from records.dicomweb.multipart import MultipartReader, Part
+from records.dicomweb.negotiation import (
+    DICOM,
+    DICOM_JSON,
+    JSON,
+    MULTIPART,
+    accepted_ranges,
+    choose_document,
+)
+from records.dicomweb.store_response import store_document, store_status
+from records.dicomweb.views.base import document_response
+from records.dicomweb.views.retrieving import RetrieveView
+from records.dicomweb.views.searching import SearchView
+from records.errors import MediaTypeUnsupported, MultipartBroken, ParameterInvalid
+from records.intake.storage import Readable, spooled
+from records.services import resolve_department
+from records.services.storing import IncomingObject, StoreOutcome, store_objects
+
+DEPARTMENT = "department", "X-Department"
+EXPECTED = "expected_instances", "X-Expected-Instances"
+"""Each a query parameter, and the header for senders that can't add one."""
+
+METADATA_TYPES = (DICOM_JSON, JSON)
+BODIES = f'{MULTIPART}; type="{DICOM}" or {MULTIPART}; type="{DICOM_JSON}"'
+
+
+class StoreMixin:
+    """What stores: POST to all studies, or to one."""
+
+    verbs: ClassVar[dict[str, Verb]] = {
+        "get": Verb.STUDY_VIEW,
+        "options": Verb.STUDY_VIEW,
+        "post": Verb.STUDY_SUBMIT,
+    }
+
+    def post(self, request: Request, study_uid: str = "") -> HttpResponse:
+        """Take the parts, and say of each what became of it."""
+        choose_document(accepted_ranges(request))
+        objects = _read_objects(request)
+        expected = _read_expected(_option(request, EXPECTED))
+        user = signed_in_user(request)
+        outcomes = store_objects(
+            actor=user,
+            department=resolve_department(actor=user, given=_option(request, DEPARTMENT)),
+            objects=objects,
+            study_instance_uid=study_uid,
+            expected_instances=expected,
+        )
+        return _answer(request, outcomes)
+
+
+class StudiesView(StoreMixin, SearchView):
+    """All studies: searched, and stored into."""
+
+    level = Level.STUDY
+
+
+class StudyView(StoreMixin, RetrieveView):
+    """One study: retrieved, and stored into."""
+
+
+def _answer(request: Request, outcomes: list[StoreOutcome]) -> HttpResponse:
+    document = store_document(request, outcomes)
+    return document_response(request, document, status=store_status(outcomes))
+
+
+def _read_objects(request: Request) -> Iterator[IncomingObject]:
+    """The objects of a body, whose first part is found now; raises what is wrong with it."""
+    content_type, params = request._request.content_type, request._request.content_params or {}
+    if content_type == DICOM:
+        return _objects_of([body_stream(request._request)])
+    inner = params.get("type", DICOM).lower()
+    if content_type != MULTIPART or inner not in (DICOM, *METADATA_TYPES):
+        raise MediaTypeUnsupported(offered=BODIES)
+    parts = iter(MultipartReader(body_stream(request._request), params.get("boundary", "")))
+    first = next(parts, None)
+    if first is None:
+        raise MultipartBroken(detail="it has no part")
+    parts = chain([first], parts)
+    return _objects_of(parts) if inner == DICOM else _assembled(parts)
+
+
+def _objects_of(parts: Iterable[Readable]) -> Iterator[IncomingObject]:
+    for number, part in enumerate(parts, 1):
+        stream = Peeked(part)
+        identity = stream.identity
+        yield IncomingObject(
+            name=identity.sop_instance_uid or f"(part {number})",
+            study_instance_uid=identity.study_instance_uid,
+            sop_class_uid=identity.sop_class_uid,
+            sop_instance_uid=identity.sop_instance_uid,
+            stream=stream,
+        )
+
+
+def _assembled(parts: Iterable[Part]) -> Iterator[IncomingObject]:
+    """Read all parts first: metadata and bulk data may come in any order."""
+    assembly = Assembly()
+    with ExitStack() as files:
+        for number, part in enumerate(parts, 1):
+            check_part_count(number)
+            if part.media_type in METADATA_TYPES:
+                assembly.add_metadata(part)
+                continue
+            file = files.enter_context(spooled(part, limit=settings.INTAKE_MAX_FILE_BYTES))
+            syntax = part_syntax(part.media_type, part.parameters.get("transfer-syntax", ""))
+            location = part.headers.get("content-location", "")
+            assembly.add_bulk(location, BulkPart(file, part.media_type, syntax))
+        yield from assembly.objects()
+
+
+def _option(request: Request, names: tuple[str, str]) -> str:
+    parameter, header = names
+    return str(request.query_params.get(parameter) or request.headers.get(header, ""))
+
+
+def _read_expected(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) == 0:
+        raise ParameterInvalid(name=EXPECTED[0], problem="it is a whole number from 1.")
+    return int(text)

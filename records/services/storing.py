@@ -1,0 +1,81 @@
+"""Objects of DICOM on their way in, each known by its UIDs before it has come whole."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from accounts.models import Department, User
+from records.errors import FileRejected, OtherStudy
+from records.intake.storage import Readable
+from records.models import Origin, Study, Submission, SubmissionFile, Verdict
+from records.services.receiving import receive_file
+from records.services.submissions import close_submission, open_submission
+from records.services.verdicts import Sent, record_refusal
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingObject:
+    """One object as it arrives; `refusal` is why there is nothing of it to read."""
+
+    name: str
+    study_instance_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    stream: Readable
+    refusal: FileRejected | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOutcome:
+    """An object that was sent, and the verdict on it."""
+
+    incoming: IncomingObject
+    file: SubmissionFile
+
+
+def store_objects(
+    *,
+    actor: User,
+    department: Department,
+    objects: Iterable[IncomingObject],
+    study_instance_uid: str = "",
+    expected_instances: int | None = None,
+    origin: Origin = Origin.STOW,
+) -> list[StoreOutcome]:
+    """Take objects into one submission and close it, also when the sender breaks off.
+
+    Objects of another study than `study_instance_uid`, if given, are refused. Their studies
+    are whole where each holds `expected_instances` now; else they are complete once idle.
+    Raises DepartmentUnknown, and whatever `objects` raises.
+    """
+    submission = open_submission(actor=actor, department=department, origin=origin)
+    is_whole = False
+    try:
+        outcomes = [
+            StoreOutcome(incoming, file)
+            for incoming in objects
+            for file in _take(actor, submission, incoming, study_instance_uid)
+        ]
+        is_whole = expected_instances is not None and _holds(submission, expected_instances)
+    finally:
+        close_submission(actor=actor, submission=submission, is_whole=is_whole)
+    return outcomes
+
+
+def _take(
+    actor: User, submission: Submission, incoming: IncomingObject, study_instance_uid: str
+) -> list[SubmissionFile]:
+    refusal = incoming.refusal
+    if study_instance_uid and incoming.study_instance_uid != study_instance_uid:
+        refusal = refusal or OtherStudy()
+    if refusal is not None:
+        sent = Sent(name=incoming.name, size=0, sha256="")
+        return [record_refusal(actor=actor, submission=submission, sent=sent, refusal=refusal)]
+    return receive_file(
+        actor=actor, submission=submission, name=incoming.name, stream=incoming.stream
+    )
+
+
+def _holds(submission: Submission, expected: int) -> bool:
+    held = submission.files.exclude(verdict=Verdict.REJECTED).values("study")
+    counts = Study.objects.filter(pk__in=held).values_list("instance_count", flat=True)
+    return bool(counts) and all(count >= expected for count in counts)

@@ -1,0 +1,298 @@
+"""STOW-RS by whole requests."""
+
+import io
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import JPEGBaseline8Bit, generate_uid
+
+from accounts.models import Action, AuditEvent
+from records.models import Instance, Origin, Study, StudyState, Submission, SubmissionState
+from tests.factories import make_department, make_user
+from tests.prerequisites import require_program
+from tests.records.files import make_dicom, make_jpeg, make_png, make_report
+
+pytestmark = pytest.mark.django_db
+OBJECTS = 'multipart/related; type="application/dicom"; boundary="a b"'
+METADATA = 'multipart/related; type="application/dicom+json"; boundary="a b"'
+FAILED, HELD, OTHER_FAILED = "00081198", "00081199", "0008119A"
+
+
+def body_of(*parts: bytes | tuple[bytes, str]) -> bytes:
+    """A body of parts; each may bring its own headers."""
+    written = b""
+    for part in parts:
+        plain = b"Content-Type: application/dicom"
+        content, headers = part if isinstance(part, tuple) else (part, plain.decode())
+        written += b"--a b\r\n" + headers.encode() + b"\r\n\r\n" + content + b"\r\n"
+    return written + b"--a b--\r\n"
+
+
+def store(client, body: bytes, *, path: str = "studies", content_type: str = OBJECTS, **headers):
+    return client.post(f"/dicomweb/{path}", data=body, content_type=content_type, headers=headers)
+
+
+def answer_of(response) -> dict:
+    return json.loads(response.content)
+
+
+def reasons_of(response, tag: str = FAILED) -> list[int]:
+    return [item["00081197"]["Value"][0] for item in answer_of(response)[tag]["Value"]]
+
+
+def test_store_holds_every_part_and_says_where(browser):
+    response = store(browser, body_of(make_dicom(), make_dicom()))
+
+    assert response.status_code == 200
+    assert response["Content-Type"] == "application/dicom+json"
+    answer = answer_of(response)
+    urls = [item["00081190"]["Value"][0] for item in answer[HELD]["Value"]]
+    assert [browser.get(url).status_code for url in urls] == [200, 200]
+    assert FAILED not in answer
+    submission = Submission.objects.get()
+    assert (submission.origin, submission.state) == (Origin.STOW, SubmissionState.STORED)
+    stored = AuditEvent.objects.filter(action=Action.FILE_STORED)
+    assert stored.count() == 2
+
+
+def test_store_accepts_the_same_bytes_again(browser):
+    body = body_of(make_dicom())
+    store(browser, body)
+
+    response = store(browser, body)
+
+    assert response.status_code == 200
+    assert len(answer_of(response)[HELD]["Value"]) == 1
+    assert Instance.objects.count() == 1
+
+
+def test_store_says_of_each_part_why_it_failed(browser):
+    uid = generate_uid()
+    original, changed = make_dicom(SOPInstanceUID=uid), make_dicom(SOPInstanceUID=uid, Rows=8)
+    report, cut_short = make_report(), make_dicom()[:-100]
+
+    response = store(browser, body_of(original, changed, report, cut_short, b"no image"))
+
+    assert response.status_code == 202
+    answer = answer_of(response)
+    assert len(answer[HELD]["Value"]) == 2
+    assert reasons_of(response) == [0x0111, 0xC000]
+    conflict = answer[FAILED]["Value"][0]
+    assert conflict["00081155"]["Value"] == [uid]
+    assert conflict["00091001"]["Value"] == ["uid_conflict"]
+    assert reasons_of(response, OTHER_FAILED) == [0xC000]
+    assert Instance.objects.count() == 2
+
+
+def test_store_answers_409_when_nothing_is_held(browser):
+    response = store(browser, body_of(make_dicom(StudyInstanceUID=None)))
+
+    assert response.status_code == 409
+    assert reasons_of(response) == [0xA900]
+
+
+def test_store_answers_413_when_every_object_is_too_large(browser, settings):
+    settings.INTAKE_MAX_FILE_BYTES = 600
+
+    response = store(browser, body_of(make_dicom()))
+
+    assert response.status_code == 413
+    assert reasons_of(response) == [0xA700]
+    assert not Instance.objects.exists()
+
+
+def test_store_refuses_objects_of_another_study_than_the_address_names(browser):
+    own, other = generate_uid(), generate_uid()
+
+    response = store(
+        browser,
+        body_of(make_dicom(StudyInstanceUID=own), make_dicom(StudyInstanceUID=other)),
+        path=f"studies/{own}",
+    )
+
+    assert response.status_code == 202
+    assert reasons_of(response) == [0xA901]
+    assert Study.objects.get().study_instance_uid == own
+    assert AuditEvent.objects.filter(action=Action.FILE_REJECTED).count() == 1
+
+
+def test_store_knows_the_study_of_a_deflated_object_too(browser):
+    uid = generate_uid()
+    deflated = make_dicom(syntax="1.2.840.10008.1.2.1.99", StudyInstanceUID=uid)
+
+    response = store(browser, body_of(deflated), path=f"studies/{uid}")
+
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (b"\r\n", OBJECTS, 400),
+        (b"--a b--\r\n", OBJECTS, 400),
+        (b"no delimiter at all", OBJECTS, 400),
+        (b"--a b\r\n\r\nends early", OBJECTS, 400),
+        (b"--a b\r\n" + b"x" * 20_000, OBJECTS, 400),
+        (body_of(b""), 'multipart/related; type="application/dicom"', 400),
+        (body_of(b""), "multipart/form-data; boundary=x", 415),
+        (body_of(b""), "application/json", 415),
+        (body_of(b""), 'multipart/related; type="text/plain"; boundary="a b"', 415),
+        (body_of((b"{", "Content-Type: application/dicom+json")), METADATA, 400),
+        (body_of((b"[1]", "Content-Type: application/dicom+json")), METADATA, 400),
+    ],
+)
+def test_store_refuses_a_body_that_it_cannot_read(browser, body, content_type, status):
+    response = store(browser, body, content_type=content_type)
+
+    assert response.status_code == status
+    problem = response.json()
+    assert response["Content-Type"] == "application/problem+json"
+    assert problem["code"]
+    assert problem["action"]
+    assert not Instance.objects.exists()
+
+
+def test_store_refuses_what_cannot_be_answered_before_it_stores(browser):
+    response = store(browser, body_of(make_dicom()), accept="text/html")
+
+    assert response.status_code == 406
+    assert not Instance.objects.exists()
+
+
+def test_store_files_where_the_sender_says(browser, technician):
+    own = make_department("Second")
+    technician.memberships.create(role="technician", department=own)
+
+    by_query = store(browser, body_of(make_dicom()), path=f"studies?department={own.slug}")
+    by_header = store(browser, body_of(make_dicom()), **{"X-Department": "second"})
+    elsewhere = store(browser, body_of(make_dicom()), path="studies?department=nowhere")
+
+    assert (by_query.status_code, by_header.status_code) == (200, 200)
+    assert Study.objects.filter(department=own).count() == 2
+    assert elsewhere.status_code == 400
+    assert elsewhere.json()["code"] == "department_unknown"
+
+
+def test_store_completes_a_study_once_it_holds_the_declared_count(browser):
+    uid = generate_uid()
+    path = f"studies/{uid}?expected_instances=3"
+    parts = [make_dicom(StudyInstanceUID=uid) for _ in range(3)]
+
+    store(browser, body_of(*parts[:2]), path=path)
+    before = Study.objects.get().state
+    store(browser, body_of(parts[2]), path=path)
+
+    assert (before, Study.objects.get().state) == (StudyState.OPEN, StudyState.COMPLETE)
+
+
+def test_store_leaves_a_study_open_when_no_count_is_declared(browser):
+    store(browser, body_of(make_dicom()))
+
+    assert Study.objects.get().state == StudyState.OPEN
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "two", "9" * 12])
+def test_store_refuses_an_impossible_count(browser, count):
+    response = store(browser, body_of(make_dicom()), path=f"studies?expected_instances={count}")
+
+    assert response.status_code == 400
+    assert not Instance.objects.exists()
+
+
+def test_store_is_refused_to_a_reviewer(client, department):
+    client.force_login(make_user("reviewer", department=department))
+
+    assert store(client, body_of(make_dicom())).status_code == 403
+
+
+def test_store_is_not_answered_with_a_session_from_another_site(technician):
+    from django.test import Client
+
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(technician)
+
+    assert store(client, body_of(make_dicom())).status_code == 403
+    assert not Instance.objects.exists()
+
+
+def metadata_of(**elements: object) -> dict:
+    dataset = pydicom.dcmread(io.BytesIO(make_dicom(**elements)))
+    document = dataset.to_json_dict()
+    return document | {"7FE00010": {"vr": "OW", "BulkDataURI": "pixels"}}
+
+
+OCTETS = "Content-Type: application/octet-stream\r\nContent-Location: pixels"
+JSON_PART = "Content-Type: application/dicom+json"
+
+
+@pytest.mark.parametrize("is_metadata_first", [True, False])
+def test_store_puts_metadata_and_bulk_data_together(browser, is_metadata_first, tmp_path: Path):
+    pixels = np.arange(256, dtype="<u2")[::-1].tobytes()
+    parts = [(json.dumps([metadata_of()]).encode(), JSON_PART), (pixels, OCTETS)]
+
+    response = store(
+        browser,
+        body_of(*(parts if is_metadata_first else parts[::-1])),
+        content_type=METADATA,
+    )
+
+    assert response.status_code == 200, response.content
+    with Instance.objects.get().file.open("rb") as file:
+        content = file.read()
+    assert pydicom.dcmread(io.BytesIO(content)).PixelData == pixels
+    assert list(errors_of(content, tmp_path)) == list(errors_of(make_dicom(), tmp_path))
+
+
+def test_store_encapsulates_a_compressed_bulk_part(browser):
+    document = metadata_of(
+        Rows=48,
+        Columns=64,
+        BitsAllocated=8,
+        BitsStored=8,
+        HighBit=7,
+        SamplesPerPixel=3,
+        PlanarConfiguration=0,
+        PhotometricInterpretation="YBR_FULL_422",
+    )
+    bulk = (make_jpeg(), "Content-Type: image/jpeg\r\nContent-Location: pixels")
+
+    response = store(
+        browser,
+        body_of((json.dumps(document).encode(), JSON_PART), bulk),
+        content_type=METADATA,
+    )
+
+    assert response.status_code == 200, response.content
+    instance = Instance.objects.get()
+    assert instance.transfer_syntax_uid == JPEGBaseline8Bit
+    assert instance.exclusion == ""
+
+
+def test_store_says_when_bulk_data_is_missing(browser):
+    document = json.dumps(metadata_of()).encode()
+
+    response = store(browser, body_of((document, JSON_PART)), content_type=METADATA)
+
+    assert response.status_code == 409
+    item = answer_of(response)[FAILED]["Value"][0]
+    assert item["00091001"]["Value"] == ["bulk_data_missing"]
+
+
+def test_store_refuses_a_photograph_because_it_names_no_patient(browser):
+    response = store(browser, body_of(make_png()))
+
+    assert response.status_code == 409
+    assert reasons_of(response, OTHER_FAILED) == [0xA900]
+
+
+def errors_of(content: bytes, folder: Path) -> list[str]:
+    """What dciodvfy calls an error."""
+    require_program("dciodvfy", "dicom3tools")
+    path = folder / "object.dcm"
+    path.write_bytes(content)
+    done = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
+    return sorted(line for line in done.stderr.splitlines() if line.startswith("Error"))
