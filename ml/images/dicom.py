@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -42,6 +43,7 @@ HEADER_KEYWORDS = (
 DECODING_ERRORS = (
     ArithmeticError,
     AttributeError,
+    BytesLengthException,
     EOFError,
     LookupError,
     NotImplementedError,
@@ -69,23 +71,34 @@ def is_dicom(content: bytes) -> bool:
 
 
 def read_dicom(content: bytes, *, frames: Sequence[int] | None = None) -> list[Frame]:
-    """Decode a DICOM image's frames; the errors are those of `ml.images.read_frames`."""
+    """Decode a DICOM image's frames; the errors are those of `ml.images.read_frames`.
+
+    pydicom converts a value when it is first asked for, so a broken one can show anywhere. Its
+    messages quote what they stumble over, which may be a name: the kind of error has to do.
+    """
+    try:
+        return _read_frames(content, frames)
+    except MemoryError as error:
+        raise ImageTooLarge(pixels="too many", limit=MAX_TOTAL_PIXELS) from error
+    except EOFError as error:
+        raise ImageTruncated(detail="the header ends early") from error
+    except DECODING_ERRORS as error:
+        detail = f"its DICOM header or pixels are broken ({type(error).__name__})"
+        raise ImageUnreadable(detail=detail) from error
+
+
+def _read_frames(content: bytes, frames: Sequence[int] | None) -> list[Frame]:
     dataset, element = _read_dataset(content)
     if element is None:
         _raise_no_pixels(dataset)
     wanted = None if frames is None else len(frames)
     image = read_image_pixel(dataset, element.keyword, wanted=wanted)
     chosen = select_frames(frames, image.frames)
-    try:
-        decoded = decode_frames(dataset, element, image, chosen)
-        return [
-            _make_frame(dataset, image, stored, index)
-            for index, stored in zip(chosen, decoded, strict=True)
-        ]
-    except MemoryError as error:
-        raise ImageTooLarge(pixels="too many", limit=MAX_TOTAL_PIXELS) from error
-    except DECODING_ERRORS as error:
-        raise ImageUnreadable(detail=f"its pixels are not what it says ({error})") from error
+    decoded = decode_frames(dataset, element, image, chosen)
+    return [
+        _make_frame(dataset, image, stored, index)
+        for index, stored in zip(chosen, decoded, strict=True)
+    ]
 
 
 def _raise_no_pixels(dataset: Dataset) -> NoReturn:
@@ -98,23 +111,15 @@ def _raise_no_pixels(dataset: Dataset) -> NoReturn:
 
 def _read_dataset(content: bytes) -> tuple[Dataset, PixelElement | None]:
     """The header, and where the pixel data lies; the pixels themselves are left alone."""
-    try:
-        content = _inflate(content)
-        stream = io.BytesIO(content)
-        dataset = dcmread(stream, force=True, stop_before_pixels=True)
-        is_implicit, is_little_endian = dataset.original_encoding
-        if "TransferSyntaxUID" not in dataset.file_meta:
-            dataset.file_meta.TransferSyntaxUID = _guess_syntax(dataset)
-        element = find_pixel_element(
-            content,
-            stream.tell(),
-            is_implicit=bool(is_implicit),
-            is_little_endian=bool(is_little_endian),
-        )
-    except EOFError as error:
-        raise ImageTruncated(detail="the header ends early") from error
-    except DECODING_ERRORS as error:
-        raise ImageUnreadable(detail=f"its DICOM header is broken ({error})") from error
+    content = _inflate(content)
+    stream = io.BytesIO(content)
+    dataset = dcmread(stream, force=True, stop_before_pixels=True)
+    is_implicit, is_little_endian = map(bool, dataset.original_encoding)
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        dataset.file_meta.TransferSyntaxUID = _guess_syntax(dataset)
+    element = find_pixel_element(
+        content, stream.tell(), is_implicit=is_implicit, is_little_endian=is_little_endian
+    )
     return dataset, element
 
 

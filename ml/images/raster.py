@@ -1,6 +1,7 @@
 """PNG, JPEG, WebP and TIFF through Pillow: 16-bit kept, EXIF orientation applied."""
 
 import io
+import struct
 from collections.abc import Sequence
 from typing import BinaryIO
 
@@ -13,6 +14,19 @@ from ml.images.frame import MAX_FRAME_PIXELS, Frame, Voi, as_grey, check_size, s
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
+# What Pillow raises on hostile or broken files.
+PICTURE_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 
 
@@ -41,7 +55,7 @@ def read_raster(stream: BinaryIO, *, frames: Sequence[int] | None = None) -> lis
             return [_read_page(image, index if count > 1 else None) for index in chosen]
     except Image.DecompressionBombError as error:
         raise ImageTooLarge(pixels="too many", limit=MAX_FRAME_PIXELS) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except PICTURE_ERRORS as error:
         if any(word in str(error) for word in ("truncated", "broken", "unrecognized data stream")):
             raise ImageTruncated(detail=error) from error
         raise ImageUnreadable(detail=error) from error
