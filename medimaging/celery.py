@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_process_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medimaging.settings")
 
@@ -16,3 +16,11 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def keep_log_settings(**_: Any) -> None:
     """Leave the log to LOGGING: Celery sets nothing up once somebody listens to this signal."""
+
+
+@worker_process_init.connect
+def load_decoders(**_: Any) -> None:
+    """Have the decoders load beside the inference engine: a worker's first study needs both."""
+    from records.intake.isolation.calls import pool
+
+    pool.start()

@@ -16,6 +16,7 @@ from django.db import connections
 from medimaging.quickstart import demo, stack
 from medimaging.quickstart.errors import QuickstartError
 from medimaging.quickstart.supervisor import StopRequested, Supervisor
+from records.intake.isolation.calls import pool
 
 
 class Command(BaseCommand):
@@ -54,6 +55,7 @@ class Command(BaseCommand):
         if settings.DICOM_PORT:
             supervisor.start(stack.dicom_program(environment))
         demo.submit_samples(settings.SAMPLES_DIR, accounts=accounts, report=self.stdout.write)
+        pool.stop()  # the samples were all that this process reads itself
         # The welcome may stand for weeks; no connection need stay open under it.
         connections.close_all()
         stack.wait_until_ready(supervisor, host, port)
