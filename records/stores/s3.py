@@ -80,6 +80,7 @@ class S3Store(S3Storage):
                         Key=self._key(name),
                         Body=body,
                         ContentType="application/dicom",
+                        ChecksumAlgorithm="SHA256",
                         ChecksumSHA256=_checksum(sha256),
                         IfNoneMatch="*",
                         **self.get_object_parameters(name),

@@ -21,13 +21,13 @@ PAGE = (ROOT / "docs" / "integrators.md").read_text(encoding="utf-8")
 @pytest.mark.django_db(transaction=True)
 def test_examples_work_as_they_are_written(live_server, tmp_path: Path):
     require_program("curl", "curl")
-    user = make_user(Role.INTEGRATOR, department=make_department())
+    user = make_user(Role.INTEGRATOR, Role.REVIEWER, department=make_department())
     _, token = issue_token(actor=user, user=user, name="docs", days=1)
     (tmp_path / "chest.png").write_bytes(make_png())
     (tmp_path / "samples").symlink_to(SAMPLES)
     environment = {"MEDIMAGING": live_server.url, "TOKEN": token, "PATH": "/usr/bin:/bin"}
     examples = [block for block in re.findall(r"```sh\n(.*?)```", PAGE, re.S) if "curl" in block]
-    assert len(examples) == 4
+    assert len(examples) == 5
 
     for example in examples:
         instance = Instance.objects.first()
