@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from pydicom.tag import BaseTag, Tag
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 
-from records.dicomweb.stored import StoredObject, is_left_in_file, opened
+from records.dicomweb.stored import StoredObject, left_in_file, opened
 from records.errors import NoSuchBulkData
 from records.intake.values import PARSE_ERRORS
 from records.models import Instance
@@ -19,18 +20,14 @@ def read_bulk_data(instance: Instance, path: str) -> Iterator[bytes]:
         raise NoSuchBulkData
     with opened(instance) as stored:
         steps = path.split("/")
-        if len(steps) == 1 and _is_left(stored, Tag(steps[0])):
-            return _read_long(instance, Tag(steps[0]))
+        raw = left_in_file(stored.dataset, Tag(steps[0])) if len(steps) == 1 else None
+        if raw is not None:
+            return _read_long(instance, raw)
         return iter([_find_value(stored, steps)])
 
 
-def _is_left(stored: StoredObject, tag: BaseTag) -> bool:
-    return tag in stored.dataset and is_left_in_file(stored.dataset.get_item(tag))
-
-
-def _read_long(instance: Instance, tag: BaseTag) -> Iterator[bytes]:
+def _read_long(instance: Instance, raw: RawDataElement) -> Iterator[bytes]:
     with opened(instance) as stored:
-        raw = stored.dataset.get_item(tag)
         yield from stored.read_range(raw.value_tell, raw.value_tell + raw.length)
 
 

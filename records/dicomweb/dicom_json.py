@@ -10,11 +10,11 @@ from xml.sax.saxutils import escape, quoteattr
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataelem import DataElement
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
-from records.dicomweb.stored import StoredObject, is_left_in_file, vr_of
+from records.dicomweb.stored import StoredObject, left_in_file, vr_of
 from records.intake.values import PARSE_ERRORS
 
 LONGEST_INLINE = 1024
@@ -46,11 +46,11 @@ def metadata(stored: StoredObject, *, bulk_url: str) -> JsonObject:
     dataset = stored.dataset
     found: JsonObject = {}
     for tag in sorted(dataset.keys()):
-        if is_left_in_file(dataset.get_item(tag)):
-            if vr_of(dataset.get_item(tag)) in BINARY_VRS:
-                found[f"{tag:08X}"] = _left_in_file(dataset.get_item(tag), bulk_url)
-                continue
-            stored.load(tag)
+        raw = left_in_file(dataset, tag)
+        if raw is not None and vr_of(raw) in BINARY_VRS:
+            found[f"{tag:08X}"] = {"vr": vr_of(raw), "BulkDataURI": f"{bulk_url}/{tag:08X}"}
+            continue
+        stored.load(tag)
         found |= _element_json(dataset, tag, bulk_url)
     if stored.pixels is not None:
         pixels = f"{stored.pixels.tag:08X}"
@@ -75,10 +75,6 @@ def to_xml(document: JsonObject) -> str:
     """The same attributes as a NativeDicomModel document."""
     body = "".join(_xml_lines(document))
     return f'<?xml version="1.0" encoding="UTF-8"?><NativeDicomModel>{body}</NativeDicomModel>'
-
-
-def _left_in_file(raw: RawDataElement, url: str) -> JsonObject:
-    return {"vr": vr_of(raw), "BulkDataURI": f"{url}/{raw.tag:08X}"}
 
 
 def _element_json(dataset: Dataset, tag: BaseTag, url: str) -> JsonObject:

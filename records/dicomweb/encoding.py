@@ -28,12 +28,13 @@ def write_file(
     `dataset` holds all but the pixels; `pixels` are the bytes of their element's head (of
     `pixel_head`) and of its value.
     """
+    is_implicit_vr, is_little_endian = dataset.original_encoding
     before, after = Dataset(), Dataset()
     for tag in dataset.keys():  # noqa: SIM118 - iterating a data set parses every value
         if tag.group != 0x0002:
             (before if tag < PIXEL_DATA else after)[tag] = dataset.get_item(tag)
     for half in (before, after):
-        half.set_original_encoding(*dataset.original_encoding, dataset._character_set)
+        half.set_original_encoding(is_implicit_vr, is_little_endian, dataset._character_set)
     yield PREAMBLE + _encode_meta(dataset, syntax) + _encode(before)
     if pixels is not None:
         yield pixels[0]

@@ -76,7 +76,7 @@ def find_rows(user: User, level: Level, search: Search, parent: Study | Series |
     Conditions on lower levels ask whether there is such a series or instance, without joins
     that would repeat rows: limit and offset count results.
     """
-    rows: QuerySet[Any] = MODELS[level].objects.visible_to(user)  # type: ignore[attr-defined]
+    rows: QuerySet[Any] = MODELS[level].objects.visible_to(user)
     if parent is not None:
         parent_level = Level.STUDY if isinstance(parent, Study) else Level.SERIES
         rows = rows.filter(**{PARENT_PATHS[level, parent_level]: parent})
@@ -124,15 +124,13 @@ def _from(level: Level, owner: Level, q: Q) -> Q:
     """The condition on rows of `owner` as one on rows of `level`, which lie below them."""
     if level == owner or not q:
         return q
-    matching = MODELS[owner].objects.filter(q).values("pk")  # type: ignore[attr-defined]
+    matching = MODELS[owner].objects.filter(q).values("pk")
     return Q(**{f"{PARENT_PATHS[level, owner]}__in": matching})
 
 
 def _exists_below(level: Level, below: dict[Level, Q]) -> Exists:
     lowest = max(below)
-    rows = MODELS[lowest].objects.filter(  # type: ignore[attr-defined]
-        **{PARENT_PATHS[lowest, level]: OuterRef("pk")}
-    )
+    rows = MODELS[lowest].objects.filter(**{PARENT_PATHS[lowest, level]: OuterRef("pk")})
     for key, q in below.items():
         rows = rows.filter(_from(lowest, key, q))
     return Exists(rows)
@@ -140,15 +138,18 @@ def _exists_below(level: Level, below: dict[Level, Q]) -> Exists:
 
 def _with_counts(level: Level, rows: QuerySet) -> QuerySet:
     if level == Level.STUDY:
-        counted = Series.objects.filter(study=OuterRef("pk")).order_by().values("study")
-        amount = Subquery(counted.annotate(found=Count("pk")).values("found"))
-        return rows.select_related("patient").annotate(series_count=Coalesce(amount, 0))
+        amount = _amount(Series.objects.filter(study=OuterRef("pk")), "study")
+        return rows.select_related("patient").annotate(series_count=amount)
     if level == Level.SERIES:
-        counted = Instance.objects.filter(series=OuterRef("pk")).order_by().values("series")
-        amount = Subquery(counted.annotate(found=Count("pk")).values("found"))
-        rows = rows.annotate(related_instances=Coalesce(amount, 0))
-        return rows.select_related("study__patient")
+        amount = _amount(Instance.objects.filter(series=OuterRef("pk")), "series")
+        return rows.select_related("study__patient").annotate(related_instances=amount)
     return rows.select_related("series__study__patient")
+
+
+def _amount(rows: QuerySet, parent: str) -> Coalesce:
+    """How many rows a parent has, without a join that would repeat it."""
+    counted = rows.order_by().values(parent).annotate(found=Count("pk")).values("found")
+    return Coalesce(Subquery(counted), 0)
 
 
 def _owner(row: Any, level: Level, owner: Level) -> Any:

@@ -66,8 +66,8 @@ class StoredObject:
 
     def load(self, tag: BaseTag) -> None:
         """Read one long value of the header into the data set."""
-        raw = self.dataset.get_item(tag)
-        if is_left_in_file(raw):
+        raw = left_in_file(self.dataset, tag)
+        if raw is not None:
             self.stream.seek(raw.value_tell)
             value = self.stream.read(raw.length)
             self.dataset[tag] = raw._replace(value=value)
@@ -88,13 +88,12 @@ class StoredObject:
             yield data
 
 
-def is_left_in_file(element: object) -> bool:
-    """Tell whether an element's value was too long to be read with the header."""
-    return (
-        isinstance(element, RawDataElement)
-        and element.value is None
-        and 0 < element.length < UNDEFINED
-    )
+def left_in_file(dataset: Dataset, tag: BaseTag) -> RawDataElement | None:
+    """Return an element whose value was too long to be read with the header."""
+    element = dataset.get_item(tag) if tag in dataset else None
+    if not isinstance(element, RawDataElement) or element.value is not None:
+        return None
+    return element if 0 < element.length < UNDEFINED else None
 
 
 def vr_of(element: object) -> str:

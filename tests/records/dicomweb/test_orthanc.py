@@ -123,6 +123,6 @@ def test_orthanc_finds_and_pulls_a_study_from_us(orthanc, technician, department
         {"Resources": [{"Study": study_uid}], "Synchronous": True},
     )
 
-    assert [each["0020000D"]["Value"][0] for each in found] == [study_uid]
+    assert [each["0020000D"]["Value"] for each in found] == [study_uid]
     held = [orthanc.ask(f"/instances/{each}/simplified-tags") for each in orthanc.ask("/instances")]
     assert {each["SOPInstanceUID"] for each in held} == set(files)
