@@ -60,19 +60,19 @@ def move(event: Event, session: Session) -> Iterator[Any]:
     """Send what is asked for to a registered node: where to, how many, then each."""
     with session.acting():
         destination = _destination(event, session)
-        address = _address_of(destination) if destination else None
-        if destination is None or address is None:
-            logger.warning("Association %s asked for an unknown destination", session.id)
-            yield UNKNOWN_DESTINATION
-            return
-        found = _plan(event, session, destination=destination.ae_title)
+        found = _plan(event, session, destination=destination[0].ae_title) if destination else []
+    if destination is None:
+        logger.warning("Association %s asked for an unknown destination", session.id)
+        yield UNKNOWN_DESTINATION
+        return
+    node, address = destination
     takes: Offered = {}
     yield (
         address,
-        destination.port,
+        node.port,
         {
             "contexts": _proposed(found),
-            "ae_title": destination.ae_title,
+            "ae_title": node.ae_title,
             "max_pdu": settings.DICOM_MAX_PDU_BYTES,
             "evt_handlers": [(evt.EVT_ACCEPTED, _note_accepted, [takes])],
         },
@@ -85,20 +85,22 @@ def _title(session: Session) -> str:
     return session.node.ae_title if session.node else ""
 
 
-def _destination(event: Event, session: Session) -> DicomNode | None:
+def _destination(event: Event, session: Session) -> tuple[DicomNode, str] | None:
+    """Return the registered node that is meant, and the IP address behind its host.
+
+    pynetdicom would take a host's plain name for an IPv6 address.
+    """
     title = str(event.move_destination or "").strip()
     if session.node is None:
         return None
-    return DicomNode.objects.destinations_for(session.node).filter(ae_title=title).first()
-
-
-def _address_of(node: DicomNode) -> str | None:
-    """Return the IP address behind a node's host: pynetdicom takes a plain name for IPv6."""
+    node = DicomNode.objects.destinations_for(session.node).filter(ae_title=title).first()
+    if node is None:
+        return None
     try:
         found = socket.getaddrinfo(node.host, node.port, type=socket.SOCK_STREAM)
     except OSError:
         return None
-    return str(found[0][4][0])
+    return node, str(found[0][4][0])
 
 
 def _plan(event: Event, session: Session, *, destination: str) -> list[Instance]:
