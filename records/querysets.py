@@ -4,7 +4,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from accounts.roles import Verb
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Study,
         Submission,
         SubmissionFile,
+        Upload,
     )
 
 
@@ -173,3 +174,30 @@ class SubmissionFileQuerySet(models.QuerySet["SubmissionFile"]):
     def with_targets(self) -> "SubmissionFileQuerySet":
         """Fetch the study of each verdict."""
         return self.select_related("study", "instance")
+
+
+class UploadQuerySet(models.QuerySet["Upload"]):
+    """Reads of files on their way in."""
+
+    def visible_to(self, user: "User") -> "UploadQuerySet":
+        """One's own, as long as one may submit to their departments: nobody else writes to them."""
+        return self.filter(
+            created_by=user, submission__department__in=user.department_ids_for(Verb.STUDY_SUBMIT)
+        )
+
+    def receiving(self) -> "UploadQuerySet":
+        """Those that are neither filed nor dropped."""
+        return self.filter(state="receiving")
+
+    def missing_bytes(self) -> int:
+        """How many bytes are still to come for the rows at hand, all together."""
+        missing = models.Sum(F("size_bytes") - F("offset"))
+        return self.receiving().aggregate(missing=missing)["missing"] or 0
+
+    def to_settle(self, *, now: dt.datetime) -> "UploadQuerySet":
+        """Those whose time is up, and whole ones whose server died before it had filed them."""
+        return self.receiving().filter(Q(expires_at__lt=now) | Q(offset=F("size_bytes")))
+
+    def ended(self, *, before: dt.datetime) -> "UploadQuerySet":
+        """Those that ended, and that nobody has asked for since `before`."""
+        return self.exclude(state="receiving").filter(expires_at__lt=before)

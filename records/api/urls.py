@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from records.api import views
+from records.api import uploads, views
 
 router = SimpleRouter(use_regex_path=False)
 router.register("submissions", views.SubmissionViewSet, basename="api-submission")
@@ -11,4 +11,16 @@ router.register("patients", views.PatientViewSet, basename="api-patient")
 router.register("studies", views.StudyViewSet, basename="api-study")
 router.register("instances", views.InstanceViewSet, basename="api-instance")
 
-urlpatterns = [path("", include(router.urls))]
+urlpatterns = [
+    path("", include(router.urls)),
+    path(
+        "submissions/<uuid:submission_pk>/uploads/",
+        uploads.UploadListView.as_view(),
+        name="api-submission-upload-list",
+    ),
+    path(
+        "submissions/<uuid:submission_pk>/uploads/<uuid:pk>/",
+        uploads.UploadDetailView.as_view(),
+        name="api-submission-upload-detail",
+    ),
+]

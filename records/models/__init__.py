@@ -9,6 +9,7 @@ from records.models.submissions import (
     SubmissionState,
     Verdict,
 )
+from records.models.uploads import Upload, UploadState
 
 __all__ = [
     "Instance",
@@ -22,5 +23,7 @@ __all__ = [
     "Submission",
     "SubmissionFile",
     "SubmissionState",
+    "Upload",
+    "UploadState",
     "Verdict",
 ]

@@ -10,16 +10,28 @@ from records.services.submissions import (
     submit_study,
     sweep_submissions,
 )
+from records.services.uploads import (
+    abandon_upload,
+    append_to_upload,
+    cancel_upload,
+    open_upload,
+    sweep_uploads,
+)
 
 __all__ = [
     "DeclaredFields",
+    "abandon_upload",
+    "append_to_upload",
+    "cancel_upload",
     "close_submission",
     "complete_idle_studies",
     "complete_study",
     "open_submission",
+    "open_upload",
     "receive_file",
     "resolve_department",
     "state_kind",
     "submit_study",
     "sweep_submissions",
+    "sweep_uploads",
 ]

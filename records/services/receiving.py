@@ -53,24 +53,48 @@ def receive_file(
     Every file gets a verdict, whatever is wrong with it. Raises SubmissionEnded when the
     submission takes no more files, and DepartmentUnknown when the actor may not send there.
     """
-    check_may_submit(actor, submission)
-    if submission.state != SubmissionState.RECEIVING:
-        raise SubmissionEnded
-    reception = _Reception(
-        actor, submission, DeclaredFields.from_json(submission.declared), Allowance()
-    )
-    name = clean_text(name) or "(no name)"
+    _check_receiving(actor, submission)
     try:
         with spooled(stream, limit=settings.INTAKE_MAX_FILE_BYTES) as file:
-            return list(_take(reception, name, file, depth=0))
+            return _receive(actor, submission, name, file)
     except FileRejected as refusal:
-        return [_refuse(reception, Sent(name=name, size=0, sha256=""), refusal)]
+        reception = _reception(actor, submission)
+        return [_refuse(reception, Sent(name=_shown(name), size=0, sha256=""), refusal)]
+
+
+def receive_spooled(
+    *, actor: User | None, submission: Submission, name: str, file: Spooled
+) -> list[SubmissionFile]:
+    """Do what `receive_file` does with a file that lies beside the store already."""
+    _check_receiving(actor, submission)
+    return _receive(actor, submission, name, file)
 
 
 def check_may_submit(actor: User | None, submission: Submission) -> None:
     """Refuse somebody who may not (any more) send to the submission's department."""
     if actor and not actor.has_verb_in(Verb.STUDY_SUBMIT, submission.department_id):
         raise DepartmentUnknown
+
+
+def _check_receiving(actor: User | None, submission: Submission) -> None:
+    check_may_submit(actor, submission)
+    if submission.state != SubmissionState.RECEIVING:
+        raise SubmissionEnded
+
+
+def _receive(
+    actor: User | None, submission: Submission, name: str, file: Spooled
+) -> list[SubmissionFile]:
+    return list(_take(_reception(actor, submission), _shown(name), file, depth=0))
+
+
+def _reception(actor: User | None, submission: Submission) -> _Reception:
+    declared = DeclaredFields.from_json(submission.declared)
+    return _Reception(actor, submission, declared, Allowance())
+
+
+def _shown(name: str) -> str:
+    return clean_text(name) or "(no name)"
 
 
 def _take(
