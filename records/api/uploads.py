@@ -12,6 +12,7 @@ from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -40,10 +41,21 @@ RESUMABLE = _header("Tus-Resumable", text="1.0.0")
 CHECKSUM = _header("Upload-Checksum", required=False, text="Algorithm, space, digest in base64.")
 
 
+class AsItComes(BaseParser):
+    """Leaves the body where it is: it is read from the connection while it arrives."""
+
+    media_type = "*/*"
+
+    def parse(self, stream: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the stream, unread."""
+        return stream
+
+
 class TusView(APIView):
     """What every answer of the protocol has in common."""
 
     verb = Verb.STUDY_SUBMIT
+    parser_classes = (AsItComes,)
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         """Let clients behind proxies that know no PATCH and DELETE say it in a header."""

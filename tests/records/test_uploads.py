@@ -474,16 +474,17 @@ def test_upload_is_its_sender_s_alone(tus, department):
 def test_session_needs_the_token_of_the_page(technician, submission):
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(technician)
+    strict.get(reverse("records:submit"))
+    address = reverse("api-submission-upload-list", args=[submission.pk])
+    stated = {"Tus-Resumable": "1.0.0", "Upload-Length": str(SIZE)}
+    token = {"X-CSRFToken": strict.cookies["csrftoken"].value}
 
-    answer = strict.post(
-        reverse("api-submission-upload-list", args=[submission.pk]),
-        CONTENT,
-        content_type=BYTES,
-        headers={"Tus-Resumable": "1.0.0", "Upload-Length": str(SIZE)},
-    )
+    bare = strict.post(address, CONTENT, content_type=BYTES, headers=stated)
+    complete = strict.post(address, CONTENT, content_type=BYTES, headers=stated | token)
 
-    assert answer.status_code == 403
-    assert not Upload.objects.exists()
+    assert (bare.status_code, complete.status_code) == (403, 201)
+    assert complete.json()["files"][0]["verdict"] == "stored"
+    assert Upload.objects.count() == 1
 
 
 def test_method_may_be_named_in_a_header(tus):
