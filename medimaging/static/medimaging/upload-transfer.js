@@ -97,7 +97,7 @@ export const transfer = ({ file, fingerprint, endpoint, url, token, on }) => {
     stop: ({ drop = false } = {}) => {
       settle({ stopped: true });
       upload.abort();
-      if (drop && upload.url) dropUpload(upload.url, token);
+      return drop && upload.url ? dropUpload(upload.url, token) : Promise.resolve();
     },
   };
 };

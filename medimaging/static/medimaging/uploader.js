@@ -255,8 +255,7 @@ const takeBack = (entry) => {
   const sending = running.get(entry);
   if (sending || entry.url) {
     change(entry, { kind: "cancelled", message: "Taken back before it had arrived.", action: "", sent: entry.size });
-    if (sending) sending.stop({ drop: true });
-    else dropUpload(entry.url, token);
+    entry.dropped = sending ? sending.stop({ drop: true }) : dropUpload(entry.url, token);
     announce(`${entry.name} cancelled.`);
     return;
   }
@@ -277,6 +276,7 @@ const outcome = (count) => {
 };
 
 const finish = async () => {
+  await Promise.all(Array.from(entries, (entry) => entry.dropped));
   let body = {};
   try {
     const answer = await fetch(batch.closeUrl, { method: "POST", headers: { "X-CSRFToken": token, Accept: "application/json" } });
