@@ -356,6 +356,8 @@ LOGGING = logs.log_settings(
 # Intake: what is accepted from outside. Everything is checked before anything is allocated.
 
 INTAKE_MAX_FILE_BYTES = env.int("INTAKE_MAX_FILE_MIB", default=1024) * 1024 * 1024
+# How long a connection may say nothing in the middle of a file.
+INTAKE_SILENCE_SECONDS = env.int("INTAKE_SILENCE_SECONDS", default=30)
 INTAKE_MAX_FILES = env.int("INTAKE_MAX_FILES", default=5000)
 # As many as the image library decodes: one frame, and all frames of an image together.
 INTAKE_MAX_FRAME_PIXELS = 64_000_000

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Submission,
         SubmissionFile,
         UnreferencedFile,
+        Upload,
     )
 
 
@@ -417,3 +418,30 @@ class DicomNodeQuerySet(models.QuerySet["DicomNode"]):
     def destinations_for(self, node: "DicomNode") -> "DicomNodeQuerySet":
         """Nodes to which `node` may have images sent: of its own department, with an address."""
         return self.filter(department=node.department_id).exclude(host="")
+
+
+class UploadQuerySet(models.QuerySet["Upload"]):
+    """Reads of files on their way in."""
+
+    def visible_to(self, user: "User") -> "UploadQuerySet":
+        """One's own, as long as one may submit to their departments: nobody else writes to them."""
+        return self.filter(
+            created_by=user, submission__department__in=user.department_ids_for(Verb.STUDY_SUBMIT)
+        )
+
+    def receiving(self) -> "UploadQuerySet":
+        """Those that are neither filed nor dropped."""
+        return self.filter(state="receiving")
+
+    def missing_bytes(self) -> int:
+        """How many bytes are still to come for the rows at hand, all together."""
+        missing = models.Sum(F("size_bytes") - F("offset"))
+        return self.receiving().aggregate(missing=missing)["missing"] or 0
+
+    def to_settle(self, *, now: dt.datetime) -> "UploadQuerySet":
+        """Those whose time is up, and whole ones whose server died before it had filed them."""
+        return self.receiving().filter(Q(expires_at__lt=now) | Q(offset=F("size_bytes")))
+
+    def ended(self, *, before: dt.datetime) -> "UploadQuerySet":
+        """Those that ended, and that nobody has asked for since `before`."""
+        return self.exclude(state="receiving").filter(expires_at__lt=before)

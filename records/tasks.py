@@ -8,7 +8,8 @@ from records import services
 
 @shared_task
 def sweep_submissions() -> None:
-    """Close submissions that their senders left half-way."""
+    """End the uploads, and close the submissions, that their senders left half-way."""
+    services.sweep_uploads()
     services.sweep_submissions()
 
 

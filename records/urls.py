@@ -28,11 +28,6 @@ urlpatterns = [
         name="submission-detail",
     ),
     path(
-        "submissions/<uuid:pk>/files/",
-        submissions.SubmissionFileCreateView.as_view(),
-        name="submission-file-create",
-    ),
-    path(
         "submissions/<uuid:pk>/close/",
         submissions.SubmissionCloseView.as_view(),
         name="submission-close",

@@ -4,6 +4,7 @@ The table below says who may use an address; the URL map says which addresses th
 that is missing from the table fails the first test, so nothing is added unguarded.
 """
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,13 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 
 from accounts.models import AuditEvent, Department, User
 from accounts.roles import ROLE_VERBS, Role, Verb
 from accounts.services import issue_token
 from classifier.models import Classification, Explanation
-from records.models import DicomNode, Instance, LegalHold, Origin, QuarantinedFile, Study
+from records.models import DicomNode, Instance, LegalHold, Origin, QuarantinedFile, Study, Upload
 from records.services import delete_study, hold_study, open_submission
 from tests import factories
 
@@ -40,6 +42,7 @@ class World:
     instance: Instance
     classification: Classification
     submission_id: Any
+    upload_id: Any
     token_id: Any
     quarantined: QuarantinedFile
     node: DicomNode
@@ -80,6 +83,8 @@ TARGETS: dict[str, Target] = {
         "frame": 1,
     },
     "submission": lambda world: {"pk": world.submission_id},
+    "in submission": lambda world: {"submission_pk": world.submission_id},
+    "upload": lambda world: {"submission_pk": world.submission_id, "pk": world.upload_id},
     "token": lambda world: {"pk": world.token_id},
     "node": lambda world: {"pk": world.node.pk},
     "user": lambda world: {"pk": world.user.pk},
@@ -111,6 +116,8 @@ WITHIN_A_DEPARTMENT = {
     "dicomweb-instance",
     "dicomweb-frames",
     "dicomweb-bulkdata",
+    "in submission",
+    "upload",
 }
 
 Rule = tuple[str, str, str | Verb, str]
@@ -152,7 +159,6 @@ RULES: list[Rule] = [
     ("records:submit", "get", Verb.STUDY_SUBMIT, ""),
     ("records:submission-create", "post", Verb.STUDY_SUBMIT, ""),
     ("records:submission-detail", "get", Verb.STUDY_SUBMIT, "submission"),
-    ("records:submission-file-create", "post", Verb.STUDY_SUBMIT, "submission"),
     ("records:submission-close", "post", Verb.STUDY_SUBMIT, "submission"),
     ("records:study-list", "get", Verb.STUDY_VIEW, ""),
     ("records:study-list", "post", Verb.STUDY_VIEW, ""),
@@ -214,6 +220,12 @@ RULES: list[Rule] = [
     ("api-submission-list", "get", Verb.STUDY_SUBMIT, ""),
     ("api-submission-list", "post", Verb.STUDY_SUBMIT, ""),
     ("api-submission-detail", "get", Verb.STUDY_SUBMIT, "submission"),
+    ("api-submission-close", "post", Verb.STUDY_SUBMIT, "submission"),
+    ("api-submission-upload-list", "post", Verb.STUDY_SUBMIT, "in submission"),
+    ("api-submission-upload-detail", "get", Verb.STUDY_SUBMIT, "upload"),
+    ("api-submission-upload-detail", "head", Verb.STUDY_SUBMIT, "upload"),
+    ("api-submission-upload-detail", "patch", Verb.STUDY_SUBMIT, "upload"),
+    ("api-submission-upload-detail", "delete", Verb.STUDY_SUBMIT, "upload"),
     ("api-patient-list", "get", Verb.PATIENT_VIEW, ""),
     ("api-patient-detail", "get", Verb.PATIENT_VIEW, "patient"),
     ("api-study-list", "get", Verb.STUDY_VIEW, ""),
@@ -312,6 +324,13 @@ def make_world(db: None) -> Callable[..., World]:
             classification=row, instance=instance, activation_maps={"pneumonia": [[0.0, 1.0]]}
         )
         submission = open_submission(actor=sender, department=department, origin=Origin.WEB)
+        upload = Upload.objects.create(
+            submission=submission,
+            created_by=user,
+            name="ct.dcm",
+            size_bytes=10,
+            expires_at=timezone.now() + dt.timedelta(hours=1),
+        )
         token, _ = issue_token(actor=user, user=user, name="own", days=1)
         quarantined = factories.make_quarantined(study=study, submission=submission)
         return World(
@@ -323,6 +342,7 @@ def make_world(db: None) -> Callable[..., World]:
             instance=instance,
             classification=row,
             submission_id=submission.pk,
+            upload_id=upload.pk,
             token_id=token.pk,
             quarantined=quarantined,
             node=factories.make_node(department=department),

@@ -18,6 +18,8 @@ from records.models import (
     Submission,
     SubmissionFile,
     SubmissionState,
+    Upload,
+    UploadState,
 )
 from records.models.imaging import REASON_LENGTH
 
@@ -27,8 +29,13 @@ class NewSubmissionSerializer(serializers.Serializer[Any]):
 
     files = serializers.ListField(
         child=serializers.FileField(allow_empty_file=True),
-        allow_empty=False,
+        required=False,
+        default=list,
         help_text="DICOM, PNG, JPEG or ZIP files; repeat the field for each.",
+    )
+    keep_open = serializers.BooleanField(
+        default=False,
+        help_text="Leave the submission open for resumable uploads; close it yourself.",
     )
     department = serializers.CharField(
         required=False,
@@ -56,6 +63,8 @@ class NewSubmissionSerializer(serializers.Serializer[Any]):
         unknown = set(self.initial_data) - set(self.fields)
         if unknown:
             raise serializers.ValidationError(dict.fromkeys(sorted(unknown), "Unknown field."))
+        if not attrs["files"] and not attrs["keep_open"]:
+            raise serializers.ValidationError({"files": "No file was submitted."})
         return attrs
 
     def declared(self) -> DeclaredFields:
@@ -82,6 +91,18 @@ class SubmissionFileSerializer(serializers.ModelSerializer[SubmissionFile]):
             "size_bytes",
             "sha256",
         )
+        read_only_fields = fields
+
+
+class UploadSerializer(serializers.ModelSerializer[Upload]):
+    """A file on its way: how far it has come, and the verdicts once it is whole."""
+
+    state = serializers.ChoiceField(choices=UploadState.choices, read_only=True)
+    files = SubmissionFileSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Upload
+        fields = ("id", "name", "size_bytes", "offset", "state", "expires_at", "files")
         read_only_fields = fields
 
 

@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from records.api import identity_views, keeping, views
+from records.api import identity_views, keeping, uploads, views
 
 router = SimpleRouter(use_regex_path=False)
 router.register("submissions", views.SubmissionViewSet, basename="api-submission")
@@ -18,4 +18,14 @@ router.register("quarantine", identity_views.QuarantineViewSet, basename="api-qu
 urlpatterns = [
     path("", include(router.urls)),
     path("storage/", keeping.StorageView.as_view(), name="api-storage"),
+    path(
+        "submissions/<uuid:submission_pk>/uploads/",
+        uploads.UploadListView.as_view(),
+        name="api-submission-upload-list",
+    ),
+    path(
+        "submissions/<uuid:submission_pk>/uploads/<uuid:pk>/",
+        uploads.UploadDetailView.as_view(),
+        name="api-submission-upload-detail",
+    ),
 ]

@@ -36,7 +36,7 @@ from records.api.serializers import (
 )
 from records.errors import InvalidField
 from records.models import Instance, Origin, Patient, Priority, Study, Submission
-from records.services import delete_study, resolve_department, submit_study
+from records.services import close_submission, delete_study, resolve_department, submit_study
 from records.views.images import file_response, find_instance, png_response
 from records.views.lists import record_list_read
 
@@ -107,7 +107,8 @@ class SubmissionViewSet(
         """Take the files, close the submission, and return the verdict on each file.
 
         The answer is 201 whatever the verdicts are: read `state` and each file's `verdict`.
-        Sending the same file again changes nothing.
+        Sending the same file again changes nothing. With `keep_open` the submission goes on:
+        send large files to its `uploads/`, and close it at its `close/`.
         """
         given = NewSubmissionSerializer(data=request.data)
         given.is_valid(raise_exception=True)
@@ -122,11 +123,22 @@ class SubmissionViewSet(
                 declared=given.declared(),
                 priority=Priority(given.validated_data["priority"]),
                 origin=Origin.API,
+                keep_open=given.validated_data["keep_open"],
             )
         except InvalidField as error:
             raise ValidationError({str(error.context["field"]): error.message}) from error
         body = SubmissionSerializer(submission).data
         return Response(body, status=status.HTTP_201_CREATED)
+
+    @extend_schema(summary="Close a submission", request=None, responses=SubmissionSerializer)
+    @action(detail=True, methods=("post",))
+    def close(self, request: Request, pk: UUID) -> Response:
+        """Say that every file has come: the studies are whole, and are classified.
+
+        A file of which only a part has come gets the verdict `upload_unfinished`.
+        """
+        submission = close_submission(actor=signed_in_user(request), submission=self.get_object())
+        return Response(SubmissionSerializer(submission).data)
 
 
 @extend_schema_view(

@@ -15,6 +15,7 @@ from records.models.keeping import LegalHold, StudyTombstone, UnreferencedFile
 from records.models.nodes import DicomNode
 from records.models.patients import NAME_FIELDS, Patient, Sex
 from records.models.submissions import Origin, Submission, SubmissionFile, SubmissionState, Verdict
+from records.models.uploads import Upload, UploadState
 
 __all__ = [
     "ConflictDecision",
@@ -42,5 +43,7 @@ __all__ = [
     "SubmissionFile",
     "SubmissionState",
     "UnreferencedFile",
+    "Upload",
+    "UploadState",
     "Verdict",
 ]

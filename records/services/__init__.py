@@ -18,13 +18,23 @@ from records.services.submissions import (
     sweep_submissions,
     touch_submission,
 )
+from records.services.uploads import (
+    abandon_upload,
+    append_to_upload,
+    cancel_upload,
+    open_upload,
+    sweep_uploads,
+)
 
 __all__ = [
     "DeclaredFields",
     "Standing",
     "Whose",
+    "abandon_upload",
     "add_node",
+    "append_to_upload",
     "apply_retention",
+    "cancel_upload",
     "close_submission",
     "complete_idle_studies",
     "complete_study",
@@ -34,6 +44,7 @@ __all__ = [
     "lift_hold",
     "note_refused_association",
     "open_submission",
+    "open_upload",
     "receive_file",
     "receive_files",
     "remove_node",
@@ -47,6 +58,7 @@ __all__ = [
     "submit_study",
     "sweep_storage",
     "sweep_submissions",
+    "sweep_uploads",
     "touch_submission",
     "update_node",
 ]

@@ -3,7 +3,8 @@
 import io
 import logging
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from django.conf import settings
@@ -56,16 +57,32 @@ def receive_files(
     submission takes no more files, DepartmentUnknown when the actor may not send there, and
     whatever `files` raises: what came before is filed then.
     """
+    with _receiving(actor, submission) as reception:
+        for name, stream in files:
+            _receive(reception, _shown(name), stream)
+    return reception.verdicts
+
+
+def receive_spooled(
+    *, actor: User | None, submission: Submission, name: str, file: Spooled
+) -> list[SubmissionFile]:
+    """Do what `receive_file` does with a file that lies beside the store already."""
+    with _receiving(actor, submission) as reception:
+        _take(reception, _shown(name), file, allowance=Allowance(), depth=0)
+    return reception.verdicts
+
+
+@contextmanager
+def _receiving(actor: User | None, submission: Submission) -> Iterator["_Reception"]:
+    """What is ready when it ends, in whichever way, is filed."""
     check_may_submit(actor, submission)
     if submission.state != SubmissionState.RECEIVING:
         raise SubmissionEnded
     reception = _Reception(actor, submission)
     try:
-        for name, stream in files:
-            _receive(reception, clean_text(name) or "(no name)", stream)
+        yield reception
     finally:
         reception.file()
-    return reception.verdicts
 
 
 def _receive(reception: "_Reception", name: str, stream: Readable) -> None:
@@ -154,6 +171,10 @@ def check_may_submit(actor: User | None, submission: Submission) -> None:
     """Refuse somebody who may not (any more) send to the submission's department."""
     if actor and not actor.has_verb_in(Verb.STUDY_SUBMIT, submission.department_id):
         raise DepartmentUnknown
+
+
+def _shown(name: str) -> str:
+    return clean_text(name) or "(no name)"
 
 
 def _take(

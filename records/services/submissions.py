@@ -27,6 +27,7 @@ from records.models import (
 )
 from records.services.receiving import NamedFile, check_may_submit, receive_files
 from records.services.studies import complete_study
+from records.services.uploads import settle_uploads
 
 logger = logging.getLogger(__name__)
 
@@ -106,11 +107,14 @@ def close_submission(
 
     A door by which studies come in pieces passes `is_whole=False`: its studies are complete once
     they have been idle (`complete_idle_studies`). A batch that is closed already stays as it is.
+    Files of which only a part has come are listed as not sent. Raises UploadBusy while bytes of
+    one arrive.
     """
     check_may_submit(actor, submission)
     submission = Submission.objects.select_for_update(no_key=True).get(pk=submission.pk)
     if submission.state != SubmissionState.RECEIVING:
         return submission
+    settle_uploads(submission=submission)
     counts = _count_verdicts(submission)
     submission.state = _decide_state(held=counts["held"], refused=counts["refused"])
     submission.closed_at = timezone.now()
@@ -136,13 +140,17 @@ def submit_study(
     declared: DeclaredFields | None = None,
     priority: Priority = Priority.ROUTINE,
     origin: Origin = Origin.API,
+    keep_open: bool = False,
 ) -> Submission:
-    """Open a submission, take `files` into it (paths, or names with streams) and close it."""
+    """Open a submission, take `files` into it (paths, or names with streams) and close it.
+
+    With `keep_open` more files may follow, and the sender closes it.
+    """
     submission = open_submission(
         actor=actor, department=department, origin=origin, priority=priority, declared=declared
     )
     receive_files(actor=actor, submission=submission, files=_opened(files))
-    return close_submission(actor=actor, submission=submission)
+    return submission if keep_open else close_submission(actor=actor, submission=submission)
 
 
 def touch_submission(*, submission: Submission) -> None:

@@ -4,34 +4,30 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
-from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.errors import KnownError
+from accounts.models import User
 from accounts.roles import Verb
-from records.errors import InvalidField, RequestTooLarge
+from records.errors import InvalidField
 from records.forms import SubmitForm
-from records.intake.storage import check_room
 from records.models import (
     Origin,
     Priority,
     Study,
     Submission,
-    SubmissionFile,
     SubmissionState,
-    Verdict,
 )
-from records.services import close_submission, open_submission, receive_file
+from records.services import close_submission, open_submission
 
 ACCEPTED_FORMATS = "DICOM, PNG or JPEG; a whole series may come as one ZIP"
-# The fields and boundaries around the one file of a request.
-REQUEST_OVERHEAD_BYTES = 1024 * 1024
+# Stands for the id that a verdict brings.
+NO_STUDY = UUID(int=0)
 
 
 class SubmitView(VerbRequiredMixin, View):
@@ -51,8 +47,7 @@ class SubmitView(VerbRequiredMixin, View):
             "open_submissions": Submission.objects.filter(
                 created_by=user, state=SubmissionState.RECEIVING
             ).select_related("department")[:10],
-            "accepted_formats": ACCEPTED_FORMATS,
-            "max_upload_bytes": settings.INTAKE_MAX_FILE_BYTES,
+            **_uploader_context(),
         }
         return render(request, "records/submit.html", context)
 
@@ -99,26 +94,6 @@ class SubmissionCreateView(UploaderView):
         return JsonResponse({"id": str(submission.pk), **_addresses(submission)}, status=201)
 
 
-class SubmissionFileCreateView(UploaderView):
-    """Take one file into a batch."""
-
-    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        """Return the verdicts: one, or one for each file of an archive."""
-        user = signed_in_user(request)
-        submission = get_object_or_404(Submission.objects.visible_to(user), pk=pk)
-        _check_length(request)
-        upload = request.FILES.get("file")
-        if not isinstance(upload, UploadedFile):
-            raise InvalidField(field="file", label="File", problem="no file came with the request.")
-        check_room(upload.size or 0)
-        files = receive_file(
-            actor=user, submission=submission, name=upload.name or "", stream=upload
-        )
-        is_clean = all(file.verdict != Verdict.REJECTED for file in files)
-        answer = {"files": [_verdict(file) for file in files]}
-        return JsonResponse(answer, status=200 if is_clean else 207)
-
-
 class SubmissionCloseView(UploaderView):
     """End a batch."""
 
@@ -155,7 +130,7 @@ class SubmissionDetailView(VerbRequiredMixin, View):
             "studies": _studies_of(submission).visible_to(user).with_listing(),
         }
         if submission.state == SubmissionState.RECEIVING:
-            context |= _addresses(submission)
+            context |= _addresses(submission) | _unfinished(submission, user) | _uploader_context()
         return render(request, "records/submission_detail.html", context)
 
 
@@ -167,26 +142,32 @@ def _studies_of(submission: Submission) -> Any:
 
 def _addresses(submission: Submission) -> dict[str, str]:
     return {
-        "upload_url": reverse("records:submission-file-create", args=[submission.pk]),
+        "upload_url": reverse("api-submission-upload-list", args=[submission.pk]),
         "close_url": reverse("records:submission-close", args=[submission.pk]),
         "url": submission.get_absolute_url(),
     }
 
 
-def _verdict(file: SubmissionFile) -> dict[str, str | None]:
+def _uploader_context() -> dict[str, Any]:
     return {
-        "name": file.name,
-        "verdict": file.verdict,
-        "code": file.code,
-        "message": file.message,
-        "action": file.action,
-        "study_url": file.study.get_absolute_url() if file.study else None,
+        "accepted_formats": ACCEPTED_FORMATS,
+        "max_upload_bytes": settings.INTAKE_MAX_FILE_BYTES,
+        "study_url": reverse("records:study-detail", args=[NO_STUDY]),
     }
 
 
-def _check_length(request: HttpRequest) -> None:
-    """Refuse before reading what can't be accepted anyway."""
-    length = request.headers.get("Content-Length", "")
-    limit = settings.INTAKE_MAX_FILE_BYTES
-    if length.isdigit() and int(length) > limit + REQUEST_OVERHEAD_BYTES:
-        raise RequestTooLarge(limit=filesizeformat(limit))
+def _unfinished(submission: Submission, user: User) -> dict[str, Any]:
+    """What came only in part: in words for the person, and by address for the uploader."""
+    uploads = submission.uploads.visible_to(user).receiving()
+    return {
+        "unfinished": uploads,
+        "unfinished_addresses": [
+            {
+                "fingerprint": upload.fingerprint,
+                "url": reverse("api-submission-upload-detail", args=[submission.pk, upload.pk]),
+                "offset": upload.offset,
+                "size": upload.size_bytes,
+            }
+            for upload in uploads
+        ],
+    }

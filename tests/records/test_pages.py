@@ -1,16 +1,18 @@
 """The pages: what they show, to whom, at which cost, and what they leave in the trail."""
 
+import base64
 import io
+from uuid import UUID
 
 import numpy as np
 import pytest
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from PIL import Image
 from pydicom.uid import generate_uid
 
 from accounts.models import Action, AuditEvent
 from accounts.roles import Role
+from records.intake import partial
 from records.models import Instance, Patient, Study, Submission, SubmissionState
 from tests.factories import make_patient, make_study, make_user
 from tests.records.files import make_dicom, make_png
@@ -32,7 +34,22 @@ def instance(send) -> Instance:
 
 
 def upload(client, url, content, name="Muster_Erika.dcm"):
-    return client.post(url, {"file": SimpleUploadedFile(name, content)})
+    return client.post(
+        url,
+        content,
+        content_type="application/offset+octet-stream",
+        headers={
+            "Tus-Resumable": "1.0.0",
+            "Upload-Length": str(len(content)),
+            "Upload-Metadata": f"filename {base64.b64encode(name.encode()).decode()}",
+        },
+    )
+
+
+def begin_upload(client, url):
+    """Announce ten bytes and send none of them; return the upload's id."""
+    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "10"}
+    return UUID(client.generic("POST", url, headers=headers).json()["id"])
 
 
 def addresses(instance: Instance) -> dict[str, str]:
@@ -62,8 +79,8 @@ def test_uploader_walks_from_form_to_study(page, department):
     closed = page.post(close_url)
 
     study = Study.objects.get()
-    assert (good.status_code, bad.status_code) == (200, 207)
-    assert good.json()["files"][0]["study_url"] == study.get_absolute_url()
+    assert (good.status_code, bad.status_code) == (201, 201)
+    assert good.json()["files"][0]["study"] == str(study.pk)
     assert bad.json()["files"][0]["code"] == "unknown_format"
     assert bad.json()["files"][0]["action"]
     assert resumed.context["upload_url"] == upload_url
@@ -83,22 +100,30 @@ def test_uploader_hears_known_errors_as_json(page, department, stranger):
         assert set(answer.json()["errors"]) == set(values)
 
     opened = page.post(create, {"department": department.pk, "priority": "routine"}).json()
-    assert page.post(opened["upload_url"]).json()["code"] == "invalid_field"
+    with partial.exclusive(begin_upload(page, opened["upload_url"])):
+        busy = page.post(opened["close_url"])
     page.post(opened["close_url"])
     late = upload(page, opened["upload_url"], make_dicom())
+    assert (busy.status_code, busy.json()["code"]) == (423, "upload_busy")
+    assert set(busy.json()) == {"code", "message", "action"}
     assert (late.status_code, late.json()["code"]) == (409, "submission_closed")
-    assert set(late.json()) == {"code", "message", "action"}
 
 
-def test_uploader_refuses_by_length_before_reading(page, department, settings):
-    settings.INTAKE_MAX_FILE_BYTES = 10
+def test_batch_page_names_what_came_only_in_part_to_its_sender(page, department):
     opened = page.post(
         reverse("records:submission-create"), {"department": department.pk, "priority": "routine"}
     ).json()
+    begin_upload(page, opened["upload_url"])
 
-    answer = upload(page, opened["upload_url"], bytes(2_000_000))
+    mine = page.get(opened["url"])
+    page.force_login(make_user(Role.TECHNICIAN, department=department))
+    another_s = page.get(opened["url"])
 
-    assert (answer.status_code, answer.json()["code"]) == (413, "file_too_large")
+    (known,) = mine.context["unfinished_addresses"]
+    assert (known["offset"], known["size"]) == (0, 10)
+    assert page.get(known["url"]).status_code == 404
+    assert "Arrived only in part" in mine.content.decode()
+    assert another_s.context["unfinished_addresses"] == []
 
 
 def test_uploader_needs_the_token_of_the_page(technician, department):

@@ -1,106 +1,117 @@
-// Sends a batch of files: three at a time, a row per file, a verdict per file, and a way back after a break.
+// Sends a batch of files: three at a time, each in pieces that a break doesn't lose, a verdict per file.
 import { announce } from "./page.js";
+import { Rows, plural, sizeWords } from "./upload-rows.js";
+import { dropUpload, fingerprintOf, transfer } from "./upload-transfer.js";
 
 const AT_ONCE = 3;
-const TRIES = 3;
+const NO_STUDY = "00000000-0000-0000-0000-000000000000";
 
 const root = document.querySelector("[data-uploader]");
 const form = document.getElementById(root.dataset.form ?? "");
 const part = (name) => root.querySelector(`[data-part="${name}"]`);
 const token = JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"];
 
-const batch = { uploadUrl: root.dataset.uploadUrl ?? "", closeUrl: root.dataset.closeUrl ?? "", url: root.dataset.url ?? "", sending: false, finished: false, stored: 0 };
-const entries = [];
-const totals = () => ({
-  count: entries.length,
-  waiting: entries.filter((entry) => entry.state === "waiting").length,
-  failed: entries.filter((entry) => entry.state === "failed").length,
-  settled: entries.filter((entry) => ["done", "failed", "refused"].includes(entry.state)).length,
-});
+const batch = { uploadUrl: root.dataset.uploadUrl ?? "", closeUrl: root.dataset.closeUrl ?? "", url: root.dataset.url ?? "", sending: false, paused: false, finished: false, stored: 0, pass: null };
+const entries = new Set();
+const running = new Map();
+/* What of this batch came only in part, before a break: by fingerprint, as the server knows it. */
+const unfinished = new Map(JSON.parse(document.getElementById("unfinished-uploads")?.textContent ?? "[]").map((known) => [known.fingerprint, known]));
 
-const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
-const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+const rows = new Rows({ body: part("rows"), template: part("row"), more: part("more"), icons: root.dataset.icons, onTakeBack: (entry) => takeBack(entry), onFrame: () => showTotals() });
 
-/* ── Rows ── */
-const MEANINGS = {
-  waiting: ["neutral", "clock", "Waiting"],
-  sending: ["info", "arrow-repeat", "Sending"],
-  checking: ["info", "arrow-repeat", "Checking"],
-  stored: ["ok", "check-circle-fill", "Stored"],
-  check: ["attention", "exclamation-triangle-fill", "Stored, check"],
-  duplicate: ["neutral", "layers", "Already held"],
-  rejected: ["urgent", "exclamation-octagon-fill", "Rejected"],
-  failed: ["urgent", "exclamation-octagon-fill", "Not sent"],
-};
-
-const setChip = (row, kind) => {
-  const [meaning, icon, word] = MEANINGS[kind] ?? MEANINGS.stored;
-  const chip = row.querySelector(".chip");
-  chip.className = `chip chip-${meaning}`;
-  chip.querySelector("use").setAttribute("href", `${root.dataset.icons}#${icon}`);
-  chip.querySelector(".chip-word").textContent = word;
-};
-
-const setWords = (row, message, action, studyUrl) => {
-  const words = row.querySelector("[data-words]");
-  words.textContent = [message, action].filter(Boolean).join(" ");
-  if (studyUrl) {
-    const link = document.createElement("a");
-    link.href = studyUrl;
-    link.textContent = "Open study";
-    words.append(" ", link);
+const JUDGED = ["stored", "check", "duplicate", "rejected"];
+const SETTLED = [...JUDGED, "failed", "cancelled"];
+const totals = () => {
+  const found = { count: entries.size, waiting: 0, failed: 0, settled: 0, bytes: 0, sent: 0 };
+  for (const { kind, size, sent } of entries) {
+    if (kind === "waiting") found.waiting += 1;
+    if (kind === "failed") found.failed += 1;
+    if (SETTLED.includes(kind)) found.settled += 1;
+    found.bytes += size;
+    found.sent += Math.min(sent, size);
   }
+  return found;
 };
 
-const addRow = (name, bytes) => {
-  const row = part("row").content.firstElementChild.cloneNode(true);
-  row.querySelector(".file-name").textContent = name;
-  row.querySelector("[data-size]").textContent = bytes === null ? "" : size(bytes);
-  part("rows").append(row);
-  return row;
+/* ── Progress of the whole ── */
+const pace = { since: 0, sent: 0, quarter: 0 };
+
+const timeLeft = ({ bytes, sent }) => {
+  const seconds = (Date.now() - pace.since) / 1000;
+  const rate = (sent - pace.sent) / seconds;
+  if (seconds < 5 || rate <= 0 || sent >= bytes) return "";
+  const left = (bytes - sent) / rate;
+  return left < 90 ? `, about ${Math.ceil(left / 10) * 10} s left` : `, about ${plural(Math.round(left / 60), "minute")} left`;
+};
+
+const summaryOf = (found) => {
+  const { count, settled, failed, bytes, sent } = found;
+  if (!batch.sending && !settled) return `${plural(count, "file")}, ${sizeWords(bytes)}`;
+  const moved = batch.sending && !batch.paused ? ` · ${sizeWords(sent)} of ${sizeWords(bytes)}${timeLeft(found)}` : "";
+  return `${settled.toLocaleString("en-GB")} of ${plural(count, "file")} done${failed ? `, ${failed} not sent` : ""}${moved}`;
+};
+
+const announceQuarters = ({ bytes, sent }) => {
+  const quarter = bytes ? Math.floor((4 * sent) / bytes) : 0;
+  if (batch.sending && quarter > pace.quarter && quarter < 4) announce(`${25 * quarter} % sent.`);
+  pace.quarter = quarter;
 };
 
 const showTotals = () => {
-  const { count, waiting, failed, settled } = totals();
-  const bytes = entries.reduce((sum, entry) => sum + entry.file.size, 0);
-  const sent = entries.reduce((sum, entry) => sum + entry.sent, 0);
+  const found = totals();
+  const { count, waiting, failed, settled, bytes, sent } = found;
   part("list").hidden = count === 0;
   part("drop").classList.toggle("is-small", count > 0);
   part("bar").value = bytes ? sent / bytes : 0;
   part("progress").hidden = !batch.sending && settled === 0;
-  part("summary").textContent = settled ? `${settled} of ${plural(count, "file")} done${failed ? `, ${failed} not sent` : ""}` : `${plural(count, "file")}, ${size(bytes)}`;
-  part("send").hidden = batch.finished;
-  part("send").disabled = waiting === 0 || batch.sending;
-  part("send").querySelector("span").textContent = batch.sending ? "Sending…" : waiting ? `Send ${plural(waiting, "file")}` : "Send";
+  part("summary").textContent = summaryOf(found);
+  announceQuarters(found);
+  part("send").hidden = batch.finished || batch.sending;
+  part("send").disabled = waiting === 0;
+  part("send").querySelector("span").textContent = waiting ? `Send ${plural(waiting, "file")}` : "Send";
+  part("pause").hidden = batch.finished || !batch.sending;
+  part("pause").textContent = batch.paused ? "Go on" : "Pause";
   part("retry").hidden = batch.sending || failed === 0 || batch.finished;
   part("finish").hidden = batch.sending || !batch.closeUrl || batch.finished || (waiting > 0 && settled === 0);
 };
 
-/* ── Choosing ── */
-const limit = Number(root.dataset.maxBytes || 0);
-
-const refuse = (entry, message, action) => {
-  entry.state = "refused";
-  entry.row.querySelector("progress").hidden = true;
-  setChip(entry.row, "failed");
-  setWords(entry.row, message, action);
+const showProblem = (text) => {
+  part("problem").hidden = text === "";
+  part("problem-words").textContent = text;
 };
 
+/* ── Choosing ── */
+const limit = Number(root.dataset.maxBytes || 0);
 const needsPatient = (name) => /\.(png|jpe?g|webp|tiff?|bmp)$/i.test(name);
+
+const change = (entry, values) => {
+  Object.assign(entry, values);
+  rows.paint(entry);
+};
+
+/* Where the server holds a part of this very file already, it is only sent from there. */
+const recognise = async (entry) => {
+  entry.fingerprint = await fingerprintOf(entry.file);
+  const known = unfinished.get(entry.fingerprint);
+  if (!known) return;
+  unfinished.delete(entry.fingerprint);
+  document.querySelector(`[data-unfinished="${entry.fingerprint}"]`)?.remove();
+  change(entry, { url: known.url, sent: known.offset, message: `${sizeWords(known.offset)} of it are here already; sending goes on from there.` });
+};
 
 const addFiles = (files) => {
   if (batch.finished) return;
+  const partly = new Set(Array.from(unfinished.values(), (known) => known.size));
   for (const file of files) {
-    const entry = { file, row: addRow(file.path ?? file.name, file.size), state: "waiting", sent: 0, tries: 0 };
-    entries.push(entry);
-    if (limit && file.size > limit) refuse(entry, `The file is larger than ${size(limit)}.`, "Send it in smaller parts.");
+    const entry = { file, name: file.path ?? file.name, size: file.size, kind: "waiting", sent: 0 };
+    entries.add(entry);
+    if (limit && file.size > limit) Object.assign(entry, { kind: "failed", isFinal: true, message: `The file is larger than ${sizeWords(limit)}.`, action: "Send it in smaller parts." });
+    rows.paint(entry);
+    if (partly.has(file.size)) entry.known = recognise(entry);
   }
   const details = document.querySelector("[data-patient-details]");
-  if (details && entries.some((entry) => needsPatient(entry.file.name))) {
-    details.open = true;
-  }
-  showTotals();
-  announce(`${plural(entries.length, "file")} chosen.`);
+  if (details && Array.from(files).some((file) => needsPatient(file.name))) details.open = true;
+  announce(`${plural(entries.size, "file")} chosen.`);
 };
 
 const walk = async (entry, path = "") => {
@@ -118,9 +129,8 @@ const walk = async (entry, path = "") => {
   }
 };
 
-const takeDrop = async (transfer) => {
-  const dropped = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!dropped.length) return addFiles(transfer.files);
+const takeDrop = async (dropped, files) => {
+  if (!dropped.length) return addFiles(files);
   for (const entry of dropped) addFiles(await walk(entry));
   return undefined;
 };
@@ -168,118 +178,112 @@ const openBatch = async () => {
   }
   Object.assign(batch, { uploadUrl: body.upload_url, closeUrl: body.close_url, url: body.url });
   for (const field of form.elements) field.disabled = true;
+  // Whoever reloads, or has the browser restore its pages, comes back to this very batch.
+  history.replaceState(null, "", batch.url);
   return true;
 };
 
-const showProblem = (text) => {
-  part("problem").hidden = text === "";
-  part("problem-words").textContent = text;
-};
-
-const post = (entry) =>
-  new Promise((resolve) => {
-    const request = new XMLHttpRequest();
-    const body = new FormData();
-    body.append("file", entry.file, entry.file.path ?? entry.file.name);
-    request.open("POST", batch.uploadUrl);
-    request.setRequestHeader("X-CSRFToken", token);
-    request.setRequestHeader("Accept", "application/json");
-    request.responseType = "json";
-    request.upload.addEventListener("progress", (event) => {
-      entry.sent = Math.min(event.loaded, entry.file.size);
-      entry.row.querySelector("progress").value = event.total ? event.loaded / event.total : 0;
-      if (event.loaded === event.total) setChip(entry.row, "checking");
-      showTotals();
-    });
-    request.addEventListener("loadend", () => resolve(request));
-    request.send(body);
-  });
-
 /* A stored file with something left to do, such as a patient ID other than the one entered, must not look settled. */
-const showVerdict = (row, { verdict, message, action, study_url: studyUrl }) => {
+const asShown = ({ verdict, message, action, study }) => {
   if (verdict === "stored") batch.stored += 1;
-  row.querySelector("progress").hidden = true;
-  setChip(row, verdict === "stored" && action ? "check" : verdict);
-  setWords(row, message, action, studyUrl);
+  return { kind: verdict === "stored" && action ? "check" : verdict, message, action, studyUrl: study && root.dataset.studyUrl.replace(NO_STUDY, study) };
 };
 
-const showVerdicts = (entry, verdicts) => {
-  const [first, ...others] = verdicts;
-  showVerdict(entry.row, first);
-  if (!others.length) return;
-  entry.row.querySelector(".file-name").textContent = `${entry.file.name} › ${first.name}`;
-  for (const verdict of others) {
-    showVerdict(addRow(`${entry.file.name} › ${verdict.name}`, null), verdict);
-  }
+const showVerdicts = (entry, [first, ...others]) => {
+  const name = others.length ? `${entry.name} › ${first.name}` : entry.name;
+  change(entry, { name, sent: entry.size, ...asShown(first) });
+  for (const verdict of others) rows.paint({ name: `${entry.name} › ${verdict.name}`, size: null, sent: 0, ...asShown(verdict) });
 };
 
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const showEnd = (entry, { files, failure, stopped }) => {
+  if (files) showVerdicts(entry, files);
+  else if (stopped) change(entry, entry.kind === "cancelled" ? {} : { kind: "waiting", message: "" });
+  else if (failure.concernsAll) {
+    change(entry, { kind: "waiting", message: "" });
+    pauseAll();
+    showProblem(`${failure.message} ${failure.action} What arrived is kept.`);
+  } else change(entry, { kind: "failed", ...failure });
+};
 
 const send = async (entry) => {
-  entry.state = "sending";
-  setChip(entry.row, "sending");
-  setWords(entry.row, "");
-  for (entry.tries = 1; ; entry.tries += 1) {
-    const request = await post(entry);
-    const verdicts = request.response?.files;
-    if (verdicts?.length) {
-      entry.state = "done";
-      entry.sent = entry.file.size;
-      showVerdicts(entry, verdicts);
-      break;
-    }
-    // No answer or a busy server is worth another try; a refusal is not.
-    const again = request.status === 0 || request.status === 429 || request.status >= 500;
-    if (again && entry.tries < TRIES) {
-      await pause(1000 * 2 ** entry.tries);
-      continue;
-    }
-    entry.state = "failed";
-    entry.sent = 0;
-    entry.row.querySelector("progress").value = 0;
-    setChip(entry.row, "failed");
-    const { message, action } = request.response ?? {};
-    setWords(entry.row, message ?? (request.status === 0 ? "The connection broke before the file arrived." : "The server couldn't take the file."), action ?? "Retry it.");
-    break;
-  }
-  showTotals();
+  change(entry, { kind: "sending", message: "", action: "" });
+  await (entry.known ?? (entry.fingerprint === undefined && recognise(entry)));
+  if (entry.kind !== "sending" || batch.paused) return showEnd(entry, { stopped: true });
+  const on = {
+    begun: (url) => Object.assign(entry, { url }),
+    progress: (sent) => change(entry, { sent, kind: sent === entry.size ? "checking" : "sending", message: "" }),
+    stalled: () => change(entry, { kind: "stalled", message: "The connection broke. Trying again by itself." }),
+  };
+  const sending = transfer({ file: entry.file, fingerprint: entry.fingerprint, endpoint: batch.uploadUrl, url: entry.url, token, on });
+  running.set(entry, sending);
+  const end = await sending.done;
+  running.delete(entry);
+  return showEnd(entry, end);
 };
 
 const sendAll = async () => {
+  await batch.pass;
   showProblem("");
   batch.sending = true;
+  batch.paused = false;
+  Object.assign(pace, { since: Date.now(), sent: totals().sent });
   showTotals();
-  if (!(await openBatch())) {
-    batch.sending = false;
-    showTotals();
-    return;
+  part("pause").focus();
+  if (await openBatch()) {
+    const queue = entries.values();
+    const worker = async () => {
+      for (const entry of queue) if (entry.kind === "waiting" && !batch.paused) await send(entry);
+    };
+    batch.pass = Promise.all(Array.from({ length: AT_ONCE }, worker));
+    await batch.pass;
+    if (batch.paused) return;
   }
-  const worker = async () => {
-    for (let next = entries.find((entry) => entry.state === "waiting"); next; next = entries.find((entry) => entry.state === "waiting")) await send(next);
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
   batch.sending = false;
   showTotals();
-  if (totals().failed) announce(`${plural(totals().failed, "file")} could not be sent. Retry or finish without them.`);
-  else await finish();
+  const { waiting, failed } = totals();
+  if (failed) announce(`${plural(failed, "file")} could not be sent. Retry or finish without them.`);
+  else if (!waiting && Array.from(entries).some(({ kind }) => JUDGED.includes(kind))) await finish();
 };
 
+const pauseAll = () => {
+  batch.paused = true;
+  for (const sending of running.values()) sending.stop();
+  showTotals();
+};
+
+const takeBack = (entry) => {
+  const sending = running.get(entry);
+  if (sending || entry.url) {
+    change(entry, { kind: "cancelled", message: "Taken back before it had arrived.", action: "", sent: entry.size });
+    entry.dropped = sending ? sending.stop({ drop: true }) : dropUpload(entry.url, token);
+    announce(`${entry.name} cancelled.`);
+    return;
+  }
+  entries.delete(entry);
+  rows.remove(entry);
+  showTotals();
+  if (!root.contains(document.activeElement)) part("files-button").focus();
+  announce(`${entry.name} removed.`);
+};
+
+/* ── The end ── */
 const outcome = (count) => {
   if (!count) return "No study could be stored from these files. Each row below says why.";
-  const studies = count === 1 ? "1 study" : `${count} studies`;
+  const studies = plural(count, "study").replace("studys", "studies");
   // A batch resumed after a break may have stored its files before this page was opened.
-  if (entries.length && !batch.stored) return `${studies}: every file that could be stored was already held.`;
+  if (entries.size && !batch.stored) return `${studies}: every file that could be stored was already held.`;
   return `${studies} received. Classification has begun.`;
 };
 
 const finish = async () => {
-  let body = null;
+  await Promise.all(Array.from(entries, (entry) => entry.dropped));
+  let body = {};
   try {
     const answer = await fetch(batch.closeUrl, { method: "POST", headers: { "X-CSRFToken": token, Accept: "application/json" } });
     body = await answer.json();
-    if (!answer.ok) throw new Error(body.message);
+    if (!answer.ok) throw new Error(body.code);
   } catch {
-    showProblem("The files arrived, but the batch couldn't be closed. Choose “Finish” again.");
+    showProblem(["The files arrived, but the batch couldn't be closed.", body.message, "Choose “Finish” again."].filter(Boolean).join(" "));
     showTotals();
     return;
   }
@@ -313,7 +317,9 @@ drop.addEventListener("dragleave", () => drop.classList.remove("is-over"));
 drop.addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("is-over");
-  takeDrop(event.dataTransfer);
+  // Read now: the browser empties what was dropped as soon as this handler returns.
+  const { items, files } = event.dataTransfer;
+  takeDrop([...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean), [...files]);
 });
 for (const name of ["files", "folder"]) {
   const input = part(`${name}-input`);
@@ -327,18 +333,26 @@ for (const name of ["files", "folder"]) {
 }
 part("send").addEventListener("click", sendAll);
 part("finish").addEventListener("click", finish);
-part("retry").addEventListener("click", () => {
-  for (const entry of entries.filter((item) => item.state === "failed")) {
-    entry.state = "waiting";
-    setChip(entry.row, "waiting");
+part("pause").addEventListener("click", () => {
+  if (batch.paused) sendAll();
+  else {
+    pauseAll();
+    announce("Paused. What arrived is kept.");
   }
+});
+part("retry").addEventListener("click", () => {
+  for (const entry of entries) if (entry.kind === "failed" && !entry.isFinal) change(entry, { kind: "waiting", message: "", action: "" });
   sendAll();
 });
 form?.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!part("send").disabled) sendAll();
+  if (!part("send").disabled && !batch.sending) sendAll();
+});
+addEventListener("online", () => {
+  for (const [entry, sending] of running) if (entry.kind === "stalled") sending.again();
 });
 addEventListener("beforeunload", (event) => {
-  if (!batch.finished && entries.length && (batch.sending || totals().waiting || totals().failed)) event.preventDefault();
+  const { waiting, failed } = totals();
+  if (!batch.finished && entries.size && (batch.sending || waiting || failed)) event.preventDefault();
 });
 showTotals();

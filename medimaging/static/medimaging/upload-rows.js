@@ -1,0 +1,134 @@
+// The table of an upload: a row for each file that somebody may want to look at, drawn once per frame.
+
+const SHOWN = 100;
+
+export const plural = (count, word) => `${count.toLocaleString("en-GB")} ${word}${count === 1 ? "" : "s"}`;
+export const sizeWords = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`);
+
+const MEANINGS = {
+  waiting: ["neutral", "clock", "Waiting"],
+  sending: ["info", "arrow-repeat", "Sending"],
+  stalled: ["attention", "exclamation-triangle-fill", "Reconnecting"],
+  checking: ["info", "arrow-repeat", "Checking"],
+  stored: ["ok", "check-circle-fill", "Stored"],
+  check: ["attention", "exclamation-triangle-fill", "Stored, check"],
+  duplicate: ["neutral", "layers", "Already held"],
+  rejected: ["urgent", "exclamation-octagon-fill", "Rejected"],
+  failed: ["urgent", "exclamation-octagon-fill", "Not sent"],
+  cancelled: ["neutral", "slash-circle", "Cancelled"],
+};
+const SETTLED_WELL = ["stored", "duplicate"];
+const MOVING = ["sending", "stalled", "checking"];
+const CAN_BE_TAKEN_BACK = ["waiting", "sending", "stalled", "failed"];
+
+/* `entry` has name, size (null for what an archive held), sent, kind (a key above), message, action and studyUrl. */
+export class Rows {
+  #dirty = new Set();
+  #isAsked = false;
+  #showsAll = false;
+  #count = 0;
+
+  constructor({ body, template, more, icons, onTakeBack, onFrame }) {
+    Object.assign(this, { body, template, more, icons, onTakeBack, onFrame });
+    this.rows = new Map();
+    this.hidden = new Set();
+    more.querySelector("button").addEventListener("click", () => this.#showAll());
+  }
+
+  /* Draw the entry anew with the next frame; one not seen before gets its place in the table. */
+  paint(entry) {
+    if (entry.place === undefined) entry.place = this.#count++;
+    this.#dirty.add(entry);
+    if (this.#isAsked) return;
+    this.#isAsked = true;
+    requestAnimationFrame(() => this.#draw());
+  }
+
+  /* A file that was taken off the list leaves it; the focus goes to its neighbour. */
+  remove(entry) {
+    const row = this.rows.get(entry);
+    const next = row?.nextElementSibling ?? row?.previousElementSibling;
+    next?.querySelector("[data-take-back]:not([hidden])")?.focus();
+    row?.remove();
+    this.rows.delete(entry);
+    this.hidden.delete(entry);
+    this.#dirty.delete(entry);
+    this.#showMore();
+  }
+
+  #draw() {
+    this.#isAsked = false;
+    const fresh = document.createDocumentFragment();
+    for (const entry of this.#dirty) this.#drawOne(entry, fresh);
+    this.#dirty.clear();
+    this.body.append(fresh);
+    this.#showMore();
+    this.onFrame();
+  }
+
+  #drawOne(entry, fresh) {
+    const isWanted = this.#showsAll || entry.place < SHOWN || (entry.kind !== "waiting" && !SETTLED_WELL.includes(entry.kind));
+    let row = this.rows.get(entry);
+    if (!isWanted) {
+      row?.remove();
+      this.rows.delete(entry);
+      this.hidden.add(entry);
+      return;
+    }
+    this.hidden.delete(entry);
+    if (!row) {
+      row = this.#makeRow(entry);
+      fresh.append(row);
+    }
+    this.#fill(row, entry);
+  }
+
+  #makeRow(entry) {
+    const row = this.template.content.firstElementChild.cloneNode(true);
+    const button = row.querySelector("[data-take-back]");
+    button.addEventListener("click", () => this.onTakeBack(entry));
+    this.rows.set(entry, row);
+    return row;
+  }
+
+  #fill(row, entry) {
+    const [meaning, icon, word] = MEANINGS[entry.kind];
+    const chip = row.querySelector(".chip");
+    row.querySelector(".file-name").textContent = entry.name;
+    row.querySelector("[data-size]").textContent = entry.size === null ? "" : sizeWords(entry.size);
+    const bar = row.querySelector("progress");
+    bar.hidden = entry.size === null || !(MOVING.includes(entry.kind) || entry.sent > 0) || [...SETTLED_WELL, "check", "rejected", "cancelled"].includes(entry.kind);
+    bar.value = entry.size ? entry.sent / entry.size : 1;
+    chip.className = `chip chip-${meaning}`;
+    chip.querySelector("use").setAttribute("href", `${this.icons}#${icon}`);
+    chip.querySelector(".chip-word").textContent = word;
+    const words = row.querySelector("[data-words]");
+    words.textContent = [entry.message, entry.action].filter(Boolean).join(" ");
+    if (entry.studyUrl) {
+      const link = document.createElement("a");
+      link.href = entry.studyUrl;
+      link.textContent = "Open study";
+      words.append(" ", link);
+    }
+    const button = row.querySelector("[data-take-back]");
+    button.hidden = !CAN_BE_TAKEN_BACK.includes(entry.kind);
+    button.setAttribute("aria-label", `${MOVING.includes(entry.kind) ? "Cancel" : "Remove"} ${entry.name}`);
+  }
+
+  #showMore() {
+    this.more.hidden = this.hidden.size === 0;
+    if (this.hidden.size === 0) return;
+    const waiting = [...this.hidden].filter((entry) => entry.kind === "waiting").length;
+    const done = this.hidden.size - waiting;
+    const parts = [done && `${plural(done, "file")} arrived`, waiting && `${waiting.toLocaleString("en-GB")} waiting`].filter(Boolean);
+    this.more.querySelector("span").textContent = `Not listed: ${parts.join(", ")}.`;
+  }
+
+  #showAll() {
+    this.#showsAll = true;
+    const first = [...this.hidden][0];
+    for (const entry of this.hidden) this.paint(entry);
+    requestAnimationFrame(() => this.rows.get(first)?.scrollIntoView({ block: "nearest" }));
+    this.body.closest("table").focus();
+  }
+}

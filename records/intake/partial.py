@@ -1,0 +1,140 @@
+"""Where files wait of which only a part has come, beside the store.
+
+A file bears the id of its upload and nothing else. Whoever writes to it holds its lock, which
+the kernel takes back from a process that dies.
+"""
+
+import datetime as dt
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID
+
+from records.errors import DiskFull, UploadBusy
+from records.intake.storage import CHUNK_BYTES, NO_ROOM, Readable, Spooled, spool_directory
+from records.stores.local import make_private
+
+PARTIAL = "partial"
+WHOLE = ".whole"
+FILE_MODE = 0o600
+SYNC_BYTES = 8 * 1024 * 1024
+"""How much a server that loses power may have to ask for again."""
+
+
+@contextmanager
+def exclusive(upload_id: UUID) -> Iterator[BinaryIO]:
+    """Open an upload's file for the one writer that it may have; raises UploadBusy."""
+    handle = os.open(_path(upload_id), os.O_RDWR | os.O_CREAT, FILE_MODE)
+    with os.fdopen(handle, "r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UploadBusy from None
+        yield file
+
+
+def size_of(file: BinaryIO) -> int:
+    """How many bytes lie there: fewer than were promised if the disk was replaced."""
+    return os.fstat(file.fileno()).st_size
+
+
+def write_from(source: Readable, file: BinaryIO, *, offset: int, length: int) -> Iterator[int]:
+    """Write up to `length` bytes at `offset`; yield each offset up to which all is safe on disk.
+
+    What an earlier request wrote beyond `offset` goes. A sender that falls silent ends it like
+    one that is done: what came is kept. Raises DiskFull.
+    """
+    safe = offset
+    file.truncate(offset)
+    file.seek(offset)
+    for chunk in _chunks(source, length):
+        with _refused_when_full():
+            file.write(chunk)
+        offset += len(chunk)
+        if offset - safe >= SYNC_BYTES:
+            _flush(file)
+            safe = offset
+            yield safe
+    if safe < offset:
+        _flush(file)
+        yield offset
+
+
+@contextmanager
+def whole(upload_id: UUID) -> Iterator[Spooled]:
+    """Lend a complete file, under a second name that may be moved into the store.
+
+    The first name stays until `discard`: whatever dies meanwhile, the bytes need not be sent
+    again.
+    """
+    path = _path(upload_id)
+    lent = path.with_suffix(WHOLE)
+    lent.unlink(missing_ok=True)
+    os.link(path, lent)
+    try:
+        with lent.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        yield Spooled(path=lent, sha256=sha256, size=lent.stat().st_size)
+    finally:
+        lent.unlink(missing_ok=True)
+
+
+def discard(upload_id: UUID) -> None:
+    """Remove an upload's file, if there is one."""
+    _path(upload_id).unlink(missing_ok=True)
+
+
+def remove_strays(*, wanted: Container[str], older_than: dt.timedelta) -> int:
+    """Remove old files that belong to no upload in `wanted`; return how many."""
+    oldest = time.time() - older_than.total_seconds()
+    strays = [
+        path
+        for path in _directory().iterdir()
+        if path.stem not in wanted and path.stat().st_mtime < oldest
+    ]
+    for path in strays:
+        path.unlink(missing_ok=True)
+    return len(strays)
+
+
+def _directory() -> Path:
+    directory = spool_directory().parent / PARTIAL
+    make_private(directory)
+    return directory
+
+
+def _path(upload_id: UUID) -> Path:
+    return _directory() / str(upload_id)
+
+
+def _chunks(source: Readable, length: int) -> Iterator[bytes]:
+    while length:
+        try:
+            chunk = source.read(min(CHUNK_BYTES, length))
+        except OSError:  # the connection broke, or nothing came for too long
+            return
+        if not chunk:
+            return
+        length -= len(chunk)
+        yield chunk
+
+
+def _flush(file: BinaryIO) -> None:
+    with _refused_when_full():
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _refused_when_full() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise DiskFull from error
+        raise

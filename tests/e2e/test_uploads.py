@@ -1,0 +1,212 @@
+"""Uploads of size in a real browser: what a killed browser, a killed server or a pause costs."""
+
+import hashlib
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from playwright.sync_api import Error, Page, expect, sync_playwright
+from pydicom.uid import generate_uid
+
+from tests.e2e.browser import CHROMIUM, QUIET, RESULT_MS, chromium, sign_in
+from tests.e2e.conftest import SWIFT
+from tests.e2e.relay import Relay
+from tests.prerequisites import require_program
+from tests.product import Client, Product, running, wait_for
+from tests.records.files import make_dicom
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+SIDE = 8000
+MEGABYTE = 10**6
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """A product that waits for its senders as long as a person needs to come back."""
+    settings = SWIFT | {"INTAKE_ABANDONED_AFTER_SECONDS": "900"}
+    with running(tmp_path_factory.mktemp("uploads"), **settings) as product:
+        yield product
+
+
+@pytest.fixture(scope="module")
+def technician(product: Product) -> Client:
+    return product.client(product.manage("issue_token", "--user", "technician", "--days", "1"))
+
+
+@pytest.fixture
+def relay(product: Product) -> Iterator[Relay]:
+    relay = Relay(product.port, bytes_per_second=30 * MEGABYTE)
+    yield relay
+    relay.close()
+
+
+@pytest.fixture
+def large_file(tmp_path: Path) -> Path:
+    """One image of 128 MB that nobody has sent before."""
+    random = np.random.default_rng()
+    pixels = random.integers(0, 4096, SIDE * SIDE, dtype="<u2").tobytes()
+    path = tmp_path / "Muster_Erika_large.dcm"
+    path.write_bytes(make_dicom(Rows=SIDE, Columns=SIDE, PixelData=pixels, **new_patient()))
+    return path
+
+
+def new_patient() -> dict[str, str]:
+    uid = generate_uid()
+    return {"PatientID": f"UP-{uid[-8:]}", "StudyInstanceUID": uid, "Modality": "OT"}
+
+
+@contextmanager
+def browser_with_profile(profile: Path) -> Iterator[Page]:
+    """A browser that keeps what it remembers, and may be killed."""
+    require_program("chromium", "chromium")
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            str(profile), executable_path=CHROMIUM, args=QUIET
+        )
+        yield context.pages[0]
+        with suppress(Error):  # it was killed
+            context.close()
+
+
+def kill_browser(profile: Path) -> None:
+    """SIGKILL to every process of the browser with this profile."""
+    found = [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if any(str(profile) in word for word in process.cmdline())
+    ]
+    assert found
+    for process in found:
+        process.send_signal(signal.SIGKILL)
+
+
+def choose(page: Page, *paths: Path) -> None:
+    page.locator("[data-part=files-input]").set_input_files([str(path) for path in paths])
+
+
+def begin(page: Page, product: Product, relay: Relay, *paths: Path) -> None:
+    """Sign in over the relay, choose the files and send them."""
+    sign_in(page, _Seen(product, relay), "technician")
+    page.goto(f"{relay.url}/submit/")
+    choose(page, *paths)
+    page.get_by_role("button", name="Send").click()
+
+
+class _Seen:
+    """The product by the relay's address."""
+
+    def __init__(self, product: Product, relay: Relay) -> None:
+        self.url = relay.url
+        self.sign_in_of = product.sign_in_of
+
+
+def verdicts_of(technician: Client, page: Page) -> list[dict[str, str]]:
+    """What the server says of the batch whose page is open."""
+    batch = page.url.rstrip("/").rsplit("/", 1)[-1]
+    return technician.get(f"submissions/{batch}/")["files"]
+
+
+def test_killed_browser_sends_no_more_than_a_twentieth_again(
+    product: Product, technician: Client, relay: Relay, large_file: Path, tmp_path: Path
+) -> None:
+    size = large_file.stat().st_size
+    profile = tmp_path / "profile"
+    with browser_with_profile(profile) as page:
+        begin(page, product, relay, large_file)
+        wait_for(lambda: relay.sent > size / 2, seconds=60, what="half of the file")
+        kill_browser(profile)
+    assert relay.sent < 0.9 * size
+    remembered = [
+        *profile.rglob("Local Storage/**/*.log"),
+        *profile.rglob("Local Storage/**/*.ldb"),
+    ]
+    assert remembered
+    assert not any(b"Muster" in path.read_bytes() for path in remembered)
+
+    with browser_with_profile(profile) as page:
+        sign_in(page, _Seen(product, relay), "technician")
+        page.goto(f"{relay.url}/submit/")
+        page.get_by_role("link", name="Add files or finish it").first.click()
+        expect(page.locator("main")).to_contain_text("Arrived only in part")
+        choose(page, large_file)
+        expect(page.locator("[data-words]")).to_contain_text("here already")
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator("[data-part=result]")).to_be_visible(timeout=2 * RESULT_MS)
+        (verdict,) = verdicts_of(technician, page)
+    assert verdict["verdict"] == "stored"
+    assert verdict["sha256"] == hashlib.sha256(large_file.read_bytes()).hexdigest()
+    assert relay.sent <= 1.05 * size
+
+
+def test_killed_server_costs_nothing_but_a_moment(
+    product: Product, technician: Client, relay: Relay, large_file: Path
+) -> None:
+    size = large_file.stat().st_size
+    with chromium() as context:
+        page = context.new_page()
+        begin(page, product, relay, large_file)
+        wait_for(lambda: relay.sent > size / 2, seconds=60, what="half of the file")
+        product.kill("gunicorn")
+        expect(page.locator("[data-part=rows]")).to_contain_text("Reconnecting")
+        expect(page.locator("[data-part=result]")).to_be_visible(timeout=3 * RESULT_MS)
+        (verdict,) = verdicts_of(technician, page)
+    assert verdict["verdict"] == "stored"
+    assert verdict["sha256"] == hashlib.sha256(large_file.read_bytes()).hexdigest()
+    assert relay.sent <= 1.25 * size
+
+
+def test_pause_stops_the_bytes_and_cancel_takes_one_file_back(
+    product: Product, technician: Client, relay: Relay, large_file: Path, tmp_path: Path
+) -> None:
+    small = tmp_path / "small.dcm"
+    small.write_bytes(make_dicom(**new_patient()))
+    with chromium() as context:
+        page = context.new_page()
+        begin(page, product, relay, large_file, small)
+        expect(page.locator("[data-part=summary]")).to_contain_text("1 of 2 files done")
+        expect(page.get_by_role("button", name="Pause")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator("#live")).to_have_text("Paused. What arrived is kept.")
+        page.wait_for_timeout(1500)
+        before = relay.sent
+        page.wait_for_timeout(1500)
+        assert relay.sent - before < MEGABYTE
+        page.get_by_role("button", name="Go on").press("Enter")
+        wait_for(lambda: relay.sent > before + MEGABYTE, seconds=30, what="more bytes")
+        page.get_by_role("button", name=f"Cancel {large_file.name}").press("Enter")
+        expect(page.locator("[data-part=rows]")).to_contain_text("Cancelled")
+        expect(page.locator("[data-part=result]")).to_be_visible()
+        codes = {verdict["code"] for verdict in verdicts_of(technician, page)}
+    assert codes == {"stored", "upload_cancelled"}
+    assert relay.sent < large_file.stat().st_size
+
+
+def test_many_small_files_arrive_in_one_submission(product: Product, tmp_path: Path) -> None:
+    uids = {**new_patient(), "SeriesInstanceUID": generate_uid()}
+    paths = [tmp_path / f"{number:04}.dcm" for number in range(300)]
+    for number, path in enumerate(paths):
+        path.write_bytes(make_dicom(InstanceNumber=number, **uids))
+    with chromium(viewport={"width": 390, "height": 844}) as context:
+        page = context.new_page()
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        sign_in(page, product, "technician")
+        page.goto(f"{product.url}/submit/")
+        choose(page, *paths)
+        expect(page.locator("[data-part=rows] tr")).to_have_count(100)
+        expect(page.locator("[data-part=more]")).to_contain_text("200 waiting")
+        page.get_by_role("button", name="Send 300 files").click()
+        expect(page.locator("[data-part=result]")).to_be_visible(timeout=4 * RESULT_MS)
+        expect(page.locator("[data-part=summary]")).to_have_text("300 of 300 files done")
+        expect(page.locator("[data-part=result]")).to_contain_text("1 study received")
+        expect(page.locator("[data-part=more]")).to_contain_text("200 files arrived")
+        page.get_by_role("button", name="Show all files").click()
+        expect(page.locator("[data-part=rows] tr")).to_have_count(300)
+        page.get_by_role("link", name="See the whole batch").click()
+        expect(page.locator("main")).to_contain_text("300")
+    assert not problems
