@@ -317,6 +317,11 @@ CLASSIFICATION_LEASE_SECONDS = env.int("CLASSIFICATION_LEASE_SECONDS", default=6
 CLASSIFICATION_MAX_ATTEMPTS = env.int("CLASSIFICATION_MAX_ATTEMPTS", default=3)
 CLASSIFICATION_RING_AGAIN_SECONDS = env.int("CLASSIFICATION_RING_AGAIN_SECONDS", default=30)
 
+# De-identification: what pseudonyms are derived from. Whoever has it can tell whether a
+# pseudonym is that of a known patient; after a change, new exports don't fit earlier ones.
+
+DEIDENTIFICATION_KEY = env.str("DEIDENTIFICATION_KEY", default="")
+
 # Log: to standard output, one event a line, ids instead of anything about a patient.
 
 LOG_FORMAT = env.str("LOG_FORMAT", default="line")

@@ -269,6 +269,37 @@ class WindowInvalid(KnownError):
     action = "Correct `center` and `width`, or leave both out."
 
 
+class ExportRefused(KnownError):
+    """The base of every reason for which one object can't leave; the others of its study may."""
+
+    code = "export_refused"
+    status = 422
+
+
+class ExportNotAnImage(ExportRefused):
+    """Reports, documents, drawings and results: text that no machine can clean."""
+
+    code = "export_not_an_image"
+    message = "Only images can be de-identified; this object is a report, a drawing or a result."
+    action = "Nothing to do: it is left out of the export."
+
+
+class ExportUnreadable(ExportRefused):
+    """What can't be read whole can't be shown to be clean."""
+
+    code = "export_unreadable"
+    message = "The image can't be read whole, so nobody can say what is in it."
+    action = "Export it again from the modality or archive, and send the new copy."
+
+
+class RegionOutside(KnownError):
+    """A rectangle to blacken that isn't part of the image."""
+
+    code = "region_outside"
+    message = "A region to blacken lies outside the image of {columns} × {rows} pixels."
+    action = "Correct the region: x, y, width and height in pixels from the upper left corner."
+
+
 HARMLESS_CODES = frozenset(
     error.code for error in FileRejected.__subclasses__() if error.is_harmless
 )
