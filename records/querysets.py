@@ -12,6 +12,7 @@ from accounts.roles import Verb
 if TYPE_CHECKING:
     from accounts.models import User
     from records.models import (  # noqa: F401 - in strings
+        Export,
         Instance,
         Patient,
         Series,
@@ -173,3 +174,19 @@ class SubmissionFileQuerySet(models.QuerySet["SubmissionFile"]):
     def with_targets(self) -> "SubmissionFileQuerySet":
         """Fetch the study of each verdict."""
         return self.select_related("study", "instance")
+
+
+class ExportQuerySet(models.QuerySet["Export"]):
+    """Reads of de-identified copies."""
+
+    def visible_to(self, user: "User") -> "ExportQuerySet":
+        """Exports of the departments from which `user` may export."""
+        return self.filter(department__in=user.department_ids_for(Verb.STUDY_EXPORT))
+
+    def of_study(self, study: "Study") -> "ExportQuerySet":
+        """Those that hold a copy of one study."""
+        return self.filter(studies=study)
+
+    def abandoned(self, *, before: dt.datetime) -> "ExportQuerySet":
+        """Exports still being prepared that nobody has worked on since `before`."""
+        return self.filter(state="preparing", touched_at__lt=before)

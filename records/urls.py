@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from records.views import images, patients, studies, submissions
+from records.views import exports, images, patients, studies, submissions
 
 app_name = "records"
 
@@ -30,6 +30,10 @@ urlpatterns = [
     ),
     path("studies/", studies.StudyListView.as_view(), name="study-list"),
     path("studies/<uuid:pk>/", studies.StudyDetailView.as_view(), name="study-detail"),
+    path("studies/<uuid:pk>/export/", exports.StudyExportView.as_view(), name="study-export"),
+    path("exports/<uuid:pk>/", exports.ExportDetailView.as_view(), name="export-detail"),
+    path("exports/<uuid:pk>/clear/", exports.ExportClearView.as_view(), name="export-clear"),
+    path("exports/<uuid:pk>/file/", exports.ExportFileView.as_view(), name="export-file"),
     path("patients/", patients.PatientListView.as_view(), name="patient-list"),
     path("patients/<uuid:pk>/", patients.PatientDetailView.as_view(), name="patient-detail"),
     path(

@@ -18,8 +18,9 @@ from accounts.models import AuditEvent, Department, User
 from accounts.roles import ROLE_VERBS, Role, Verb
 from accounts.services import issue_token
 from classifier.models import Classification, Explanation
+from records.deidentification import Options
 from records.models import Instance, Origin, Study
-from records.services import open_submission
+from records.services import open_submission, request_export
 from tests import factories
 
 PUBLIC = "public"
@@ -38,6 +39,7 @@ class World:
     instance: Instance
     classification: Classification
     submission_id: Any
+    export_id: Any
     token_id: Any
 
 
@@ -55,6 +57,7 @@ TARGETS: dict[str, Target] = {
         "frame": 1,
     },
     "submission": lambda world: {"pk": world.submission_id},
+    "export": lambda world: {"pk": world.export_id},
     "token": lambda world: {"pk": world.token_id},
     "user": lambda world: {"pk": world.user.pk},
     "department": lambda world: {"pk": world.department.pk},
@@ -71,6 +74,7 @@ WITHIN_A_DEPARTMENT = {
     "classification",
     "overlay",
     "submission",
+    "export",
 }
 
 Rule = tuple[str, str, str | Verb, str]
@@ -122,6 +126,11 @@ RULES: list[Rule] = [
     ("records:patient-detail", "get", Verb.PATIENT_VIEW, "patient"),
     ("records:frame-png", "get", Verb.STUDY_VIEW, "frame"),
     ("records:instance-file", "get", Verb.STUDY_VIEW, "instance"),
+    ("records:study-export", "get", Verb.STUDY_EXPORT, "study"),
+    ("records:study-export", "post", Verb.STUDY_EXPORT, "study"),
+    ("records:export-detail", "get", Verb.STUDY_EXPORT, "export"),
+    ("records:export-clear", "post", Verb.STUDY_EXPORT, "export"),
+    ("records:export-file", "get", Verb.STUDY_EXPORT, "export"),
     ("classifier:worklist", "get", Verb.STUDY_VIEW, ""),
     ("classifier:worklist", "post", Verb.STUDY_VIEW, ""),
     ("classifier:queue-pill", "get", Verb.QUEUE_VIEW, ""),
@@ -154,6 +163,11 @@ RULES: list[Rule] = [
     ("api-instance-detail", "get", Verb.STUDY_VIEW, "instance"),
     ("api-instance-file", "get", Verb.STUDY_VIEW, "instance"),
     ("api-instance-rendered", "get", Verb.STUDY_VIEW, "instance"),
+    ("api-export-list", "get", Verb.STUDY_EXPORT, ""),
+    ("api-export-list", "post", Verb.STUDY_EXPORT, ""),
+    ("api-export-detail", "get", Verb.STUDY_EXPORT, "export"),
+    ("api-export-clear", "post", Verb.STUDY_EXPORT, "export"),
+    ("api-export-file", "get", Verb.STUDY_EXPORT, "export"),
     ("api-classification-list", "get", Verb.STUDY_VIEW, ""),
     ("api-classification-detail", "get", Verb.STUDY_VIEW, "classification"),
     ("api-classification-rerun", "post", Verb.STUDY_RERUN, "classification"),
@@ -204,7 +218,14 @@ def make_world(db: None) -> Callable[..., World]:
         )
         submission = open_submission(actor=sender, department=department, origin=Origin.WEB)
         token, _ = issue_token(actor=user, user=user, name="own", days=1)
-        return World(department, user, study, instance, row, submission.pk, token.pk)
+        export = request_export(
+            actor=factories.make_user(Role.REVIEWER, department=department),
+            studies=[study],
+            project="matrix",
+            purpose="test",
+            options=Options(),
+        )
+        return World(department, user, study, instance, row, submission.pk, export.pk, token.pk)
 
     return make
 

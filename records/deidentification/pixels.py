@@ -42,6 +42,15 @@ class Rectangle:
     width: int
     height: int
 
+    def is_inside(self, *, columns: int, rows: int) -> bool:
+        """Tell whether it is a part of an image of that size."""
+        is_across = 0 <= self.x < self.x + self.width <= columns
+        return is_across and 0 <= self.y < self.y + self.height <= rows
+
+    def as_list(self) -> list[int]:
+        """As the database keeps it."""
+        return [self.x, self.y, self.width, self.height]
+
 
 def open_image(stream: BinaryIO) -> Dataset:
     """Read an image with its pixels unpacked to explicit little endian, nothing behind them.
@@ -88,11 +97,9 @@ def blacken(image: Dataset, rectangles: list[Rectangle]) -> None:
     _, rows, columns, _ = samples.shape
     black = _black(image, samples)
     for one in rectangles:
-        right, bottom = one.x + one.width, one.y + one.height
-        inside = 0 <= one.x < right <= columns and 0 <= one.y < bottom <= rows
-        if not inside:
+        if not one.is_inside(columns=columns, rows=rows):
             raise RegionOutside(columns=columns, rows=rows)
-        samples[:, one.y : bottom, one.x : right] = black
+        samples[:, one.y : one.y + one.height, one.x : one.x + one.width] = black
     write_samples(image, samples)
 
 

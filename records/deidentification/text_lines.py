@@ -6,6 +6,7 @@ It finds that something is written, never what.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,15 @@ STROKE_WIDTH = 5
 STROKE_CONTRAST = 40
 SMALLEST_SIDE = 128
 HEIGHTS = (5, 32)
-WIDEST = 1.8
-"""A letter's width by its height; two that touch still count as one."""
+WIDEST = 3.5
+"""A letter's width by its height; several that touch still count as one."""
 FULLEST = 0.92
 LETTERS_IN_A_LINE = 4
-GAP = 1.1
+ON_LINE = 0.65
+"""The share of letters that must stand on one line, or hang from one."""
+MOST_LETTERS = 2000
+"""More blobs than a page has letters are the picture's own grain: the largest are looked at."""
+GAP = 1.5
 """The widest space between two letters, by their height."""
 LEVEL_SPREAD = 24.0
 """Letters are printed in one level; what only looks like them rarely is."""
@@ -40,7 +45,7 @@ class _Blobs:
     size: NDArray[np.int64]
     level: NDArray[np.float64]
 
-    def kept(self, which: Mask) -> "_Blobs":
+    def kept(self, which: NDArray[Any]) -> "_Blobs":
         return _Blobs(*(getattr(self, name)[which] for name in self.__slots__))
 
 
@@ -73,9 +78,7 @@ def _halved(levels: Levels) -> Levels:
 def _lines_of(levels: Levels) -> list[Box]:
     """Lines of light writing, across."""
     blobs = _letters(_blobs(levels, _strokes(levels)))
-    order = np.argsort(blobs.left, kind="stable")
-    blobs = blobs.kept(order)
-    return [_around(blobs, line) for line in _chains(blobs) if _is_line(blobs, line)]
+    return [_around(blobs, group) for group in _groups(blobs) if _is_line(blobs, group)]
 
 
 def _strokes(levels: Levels) -> Mask:
@@ -148,49 +151,36 @@ def _letters(blobs: _Blobs) -> _Blobs:
     fill = blobs.size / np.maximum(width * height, 1)
     is_letter = (height >= HEIGHTS[0]) & (height <= HEIGHTS[1]) & (width <= WIDEST * height)
     is_bar = width * 2 <= height
-    return blobs.kept(is_letter & ((fill <= FULLEST) | is_bar) & (fill >= 0.1))
+    letters = blobs.kept(is_letter & ((fill <= FULLEST) | is_bar) & (fill >= 0.1))
+    return letters.kept(np.argsort(-letters.size, kind="stable")[:MOST_LETTERS])
 
 
-def _chains(blobs: _Blobs) -> list[list[int]]:
-    """Follow each letter to the nearest one right of it that could be its neighbour."""
-    rest = set(range(len(blobs.left)))
-    chains = []
-    while rest:
-        chain = [min(rest)]
-        rest.discard(chain[0])
-        while (following := _following(blobs, chain[-1], rest)) is not None:
-            chain.append(following)
-            rest.discard(following)
-        chains.append(chain)
-    return chains
-
-
-def _following(blobs: _Blobs, last: int, rest: set[int]) -> int | None:
-    height = blobs.bottom[last] - blobs.top[last]
-    heights = blobs.bottom - blobs.top
-    gap = blobs.left - blobs.right[last]
-    overlap = np.minimum(blobs.bottom, blobs.bottom[last]) - np.maximum(blobs.top, blobs.top[last])
-    tallest = np.maximum(heights, height)
+def _groups(blobs: _Blobs) -> list[NDArray[np.int64]]:
+    """Letters that could be neighbours in a line, and the neighbours of those, together."""
+    height = blobs.bottom - blobs.top
+    tallest = np.maximum.outer(height, height)
+    gap = blobs.left[None, :] - blobs.right[:, None]
+    overlap = np.minimum.outer(blobs.bottom, blobs.bottom) - np.maximum.outer(blobs.top, blobs.top)
     fits = (gap >= -1) & (gap <= np.maximum(GAP * tallest, 3)) & (2 * overlap >= tallest)
-    fits &= np.abs(blobs.level - blobs.level[last]) <= 2 * LEVEL_SPREAD
-    candidates = [index for index in np.nonzero(fits)[0].tolist() if index in rest]
-    return min(candidates, key=lambda index: int(gap[index]), default=None)
+    fits &= np.abs(np.subtract.outer(blobs.level, blobs.level)) <= LEVEL_SPREAD
+    labels = _labels(len(height), np.nonzero(fits))
+    return [np.nonzero(labels == label)[0] for label in np.unique(labels)]
 
 
-def _is_line(blobs: _Blobs, chain: list[int]) -> bool:
+def _is_line(blobs: _Blobs, group: NDArray[np.int64]) -> bool:
     """Enough letters, most of them standing on one line or hanging from one, in one level."""
-    if len(chain) < LETTERS_IN_A_LINE:
+    if len(group) < LETTERS_IN_A_LINE:
         return False
-    heights = (blobs.bottom - blobs.top)[chain]
+    heights = (blobs.bottom - blobs.top)[group]
     tolerance = max(1.0, 0.12 * float(np.median(heights)))
     on_line = max(
-        int((np.abs(side[chain] - np.median(side[chain])) <= tolerance).sum())
+        int((np.abs(side[group] - np.median(side[group])) <= tolerance).sum())
         for side in (blobs.top, blobs.bottom)
     )
-    return on_line >= 0.7 * len(chain) and float(blobs.level[chain].std()) <= LEVEL_SPREAD
+    return on_line >= ON_LINE * len(group)
 
 
-def _around(blobs: _Blobs, chain: list[int]) -> Box:
-    left, top = int(blobs.left[chain].min()), int(blobs.top[chain].min())
-    right, bottom = int(blobs.right[chain].max()), int(blobs.bottom[chain].max())
+def _around(blobs: _Blobs, group: NDArray[np.int64]) -> Box:
+    left, top = int(blobs.left[group].min()), int(blobs.top[group].min())
+    right, bottom = int(blobs.right[group].max()), int(blobs.bottom[group].max())
     return left, top, right - left, bottom - top

@@ -1,5 +1,6 @@
 """The rows of the records app."""
 
+from records.models.exports import Export, ExportHold, ExportState, HoldCause
 from records.models.imaging import Instance, Priority, Series, Study, StudyState
 from records.models.patients import Patient, Sex
 from records.models.submissions import (
@@ -11,6 +12,10 @@ from records.models.submissions import (
 )
 
 __all__ = [
+    "Export",
+    "ExportHold",
+    "ExportState",
+    "HoldCause",
     "Instance",
     "Origin",
     "Patient",
