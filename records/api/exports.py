@@ -105,7 +105,8 @@ class ExportDetailSerializer(ExportSerializer):
     holds = ExportHoldSerializer(many=True, read_only=True)
     left_out = LeftOutSerializer(many=True, read_only=True)
 
-    class Meta(ExportSerializer.Meta):
+    class Meta:
+        model = Export
         fields = (*ExportSerializer.Meta.fields, "holds", "left_out")
 
 
@@ -166,14 +167,15 @@ class ExportViewSet(
     @action(detail=True, methods=["post"])
     def clear(self, request: Request, pk: UUID) -> Response:
         """Say what a person saw in them; after the last decision the copy is made."""
+        user = signed_in_user(request)
+        export = find_export(user, pk)
         given = ClearanceSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         decisions = {
             one["hold"]: [Rectangle(*region) for region in one["regions"]]
             for one in given.validated_data["decisions"]
         }
-        user = signed_in_user(request)
-        export = clear_export(actor=user, export=find_export(user, pk), decisions=decisions)
+        export = clear_export(actor=user, export=export, decisions=decisions)
         return Response(ExportDetailSerializer(export).data)
 
     @extend_schema(

@@ -3,9 +3,13 @@
 import csv
 import io
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
+
+from django.core.files import File
 
 LABELS = "labels.csv"
 COLUMNS = ("path", "label", "source", "group", "study")
@@ -27,19 +31,21 @@ class DataSet:
         row = {"path": path, "source": self.source, "group": patient, "study": study}
         self.rows.append(row)
 
-    def close(self) -> None:
-        """Write the table; labels are for whoever knows them to put in."""
-        text = _as_csv(self.rows)
-        self.archive.writestr(zipfile.ZipInfo(LABELS), text, zipfile.ZIP_DEFLATED)
-        self.archive.close()
+
+@contextmanager
+def packed_data_set(stream: BinaryIO, *, source: str) -> Iterator[DataSet]:
+    """A data set that goes into `stream`, its table last; labels are for others to put in.
+
+    No entry of the archive carries the time at which it was made.
+    """
+    with zipfile.ZipFile(stream, "w") as archive:
+        data_set = DataSet(archive, source)
+        yield data_set
+        entry = zipfile.ZipInfo(LABELS)
+        archive.writestr(entry, _as_csv(data_set.rows), zipfile.ZIP_DEFLATED)
 
 
-def start_data_set(stream: BinaryIO, *, source: str) -> DataSet:
-    """Begin a data set; no entry of the archive carries the time at which it was made."""
-    return DataSet(zipfile.ZipFile(stream, "w"), source)
-
-
-def unpack_data_set(stream: BinaryIO, folder: Path, *, labels: dict[str, str]) -> int:
+def unpack_data_set(stream: BinaryIO | File, folder: Path, *, labels: dict[str, str]) -> int:
     """Write a data set to a folder, with a label for each study pseudonym in `labels`.
 
     Returns the number of images.

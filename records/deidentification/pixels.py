@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
+from django.core.files import File
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.pixels import pixel_array
@@ -52,7 +53,7 @@ class Rectangle:
         return [self.x, self.y, self.width, self.height]
 
 
-def open_image(stream: BinaryIO) -> Dataset:
+def open_image(stream: BinaryIO | File) -> Dataset:
     """Read an image with its pixels unpacked to explicit little endian, nothing behind them.
 
     A compressed stream may carry comments, a native one bytes after the last pixel and bits

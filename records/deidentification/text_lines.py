@@ -132,7 +132,7 @@ def _neighbours(number: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[n
     return np.concatenate(first), np.concatenate(second)
 
 
-def _labels(count: int, edges: tuple[NDArray[np.int64], NDArray[np.int64]]) -> NDArray[np.int64]:
+def _labels(count: int, edges: tuple[NDArray[Any], ...]) -> NDArray[np.int64]:
     """The smallest number in each connected part: hook the larger root to the smaller, shorten."""
     parent = np.arange(count)
     one, two = edges

@@ -44,6 +44,7 @@ def request_export(
     A caller that prepares the copy itself, whatever its size, says that it isn't queued. Raises
     ExportNotAllowed, ExportAcrossDepartments, ExportOfOpenStudy and ExportTooLarge.
     """
+    studies = list(Study.objects.filter(pk__in=[study.pk for study in studies]).order_by("pk"))
     department_id = _check_studies(actor, studies)
     if is_queued:
         _check_size(studies)

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from records.deidentification import (
     open_image,
     project_key,
 )
-from records.deidentification.packing import DataSet, start_data_set
+from records.deidentification.packing import DataSet, packed_data_set
 from records.errors import ExportEmpty, ExportRefused
 from records.models import Export, ExportHold, ExportState, Instance
 from records.services.exports import record_exported
@@ -60,11 +61,10 @@ def prepare_export(*, export_id: UUID | str, at_most: int | None = None) -> Expo
     decided = {hold.instance_id: [Rectangle(*one) for one in hold.blackened] for hold in holds}
     work = _Work(project_key(export.project), decided)
     with tempfile.TemporaryFile() as stream:
-        data_set = start_data_set(stream, source=export.project)
-        for instance in _instances_of(export).iterator():
-            Export.objects.filter(pk=export.pk).update(touched_at=timezone.now())
-            _take(work, export, instance, data_set)
-        data_set.close()
+        with packed_data_set(stream, source=export.project) as data_set:
+            for instance in _instances_of(export).iterator():
+                Export.objects.filter(pk=export.pk).update(touched_at=timezone.now())
+                _take(work, export, instance, data_set)
         if work.held:
             return _hold(export, work)
         if not data_set.rows:
@@ -139,9 +139,12 @@ def _hold(export: Export, work: _Work) -> Export | None:
 
 
 def _finish(export: Export, work: _Work, stream: BinaryIO, *, count: int) -> Export | None:
-    size = stream.tell()
+    size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
-    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    hashed = hashlib.sha256()
+    for chunk in iter(lambda: stream.read(CHUNK_BYTES), b""):
+        hashed.update(chunk)
+    digest = hashed.hexdigest()
     storage = Export._meta.get_field("file").storage
     stream.seek(0)
     name = storage.save(f"exports/{export.pk}/{digest}.zip", File(stream))
