@@ -2,6 +2,7 @@
 
 import io
 import random
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +60,8 @@ SYNTAXES = (
     JPEGLSLossless,
     JPEG2000Lossless,
 )
+# By name: gdcm's own RLE encoder aborts the whole process on some of these images.
+ENCODERS = {RLELossless: "pydicom", JPEGLSLossless: "pyjpegls", JPEG2000Lossless: "pylibjpeg"}
 CHARSETS = (
     ("ISO_IR 192", "utf-8", "Žofie漢字"),
     ("ISO_IR 100", "latin-1", "ÄäöüéÖß"),
@@ -100,6 +103,7 @@ class Planted:
     name: str
     content: bytes
     encoding: str
+    syntax: str
     tokens: dict[str, str] = field(default_factory=dict)
 
     def needles(self, token: str) -> set[bytes]:
@@ -276,9 +280,8 @@ def _planted(source: Path, number: int) -> Planted:
         planter.plant_wrong_types()
     _plant_in_pixels(image, planter)
     content = _write(image, planter)
-    return Planted(
-        f"{number:03d} {source.name} {syntax.name}", content, planter.encoding, planter.tokens
-    )
+    name = f"{number:03d} {source.parent.name} {source.stem}"
+    return Planted(name, content, planter.encoding, syntax.name, planter.tokens)
 
 
 def _recode(image: Dataset, syntax: pydicom.uid.UID) -> None:
@@ -289,7 +292,9 @@ def _recode(image: Dataset, syntax: pydicom.uid.UID) -> None:
         is_plain = str(image.PhotometricInterpretation) in ("MONOCHROME1", "MONOCHROME2", "RGB")
         is_little = image.file_meta.TransferSyntaxUID != ExplicitVRBigEndian
         if is_plain and is_little and image.BitsAllocated <= 16:
-            image.compress(syntax, generate_instance_uid=False)
+            plugin = ENCODERS[syntax]
+            with suppress(RuntimeError):  # an encoder's own limit: the image stays unpacked
+                image.compress(syntax, encoding_plugin=plugin, generate_instance_uid=False)
         return
     is_same_order = (syntax == ExplicitVRBigEndian) == (
         image.file_meta.TransferSyntaxUID == ExplicitVRBigEndian

@@ -1,6 +1,7 @@
 """The acceptance of de-identification: 200 planted files, nothing of anybody left."""
 
 import io
+import re
 import zlib
 
 import pytest
@@ -36,11 +37,21 @@ def found_in(planted: Planted, content: bytes) -> set[str]:
     }
 
 
+def without_new_uids(planted: Planted, content: bytes) -> bytes:
+    """Drop the pseudonyms: 38 random digits may hold any date by chance."""
+    made = {uid for uid in re.findall(rb"2\.25\.\d+", content) if uid not in planted.content}
+    for uid in made:
+        content = content.replace(uid, b"")
+    return content
+
+
 def test_corpus_is_planted_in_every_kind_of_place(corpus):
     assert len(corpus) == FILES
     for planted in corpus:
         assert found_in(planted, readable(planted.content)) == set(planted.tokens), planted.name
     assert min(len(planted.tokens) for planted in corpus) > 80
+    assert len({planted.syntax for planted in corpus}) >= 9
+    assert len({planted.encoding for planted in corpus}) == 5
 
 
 @pytest.mark.slow
@@ -51,7 +62,7 @@ def test_deidentify_leaves_nothing_when_identifiers_are_everywhere(corpus, optio
         image = open_image(io.BytesIO(planted.content))
         pseudonyms = Pseudonyms(key=b"key", subject=str(number))
         content = deidentify(image, options=options, pseudonyms=pseudonyms)
-        left[planted.name] = found_in(planted, content)
+        left[planted.name] = found_in(planted, without_new_uids(planted, content))
         marks = dcmread(io.BytesIO(content))
         words[planted.name] = marks.PatientIdentityRemoved
         assert content[:132] == bytes(128) + b"DICM"
