@@ -233,7 +233,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    # Three are fields called `state`, three are called `task`.
+    # Four are fields called `state`, three are called `task`.
     "ENUM_NAME_OVERRIDES": {
         "ClassificationState": "classifier.models.ClassificationState",
         "StudyState": "records.models.StudyState",
@@ -243,6 +243,7 @@ SPECTACULAR_SETTINGS = {
         "QuarantineState": "records.models.QuarantineState",
         "QuarantineReason": "records.models.QuarantineReason",
         "ReasonEnum": "classifier.models.OverrideReason",
+        "ExportState": "records.models.ExportState",
         "ModelTask": "classifier.models.Task",
         "ClassificationTask": "classifier.models.CLASSIFICATION_TASKS",
         "StudyTask": "classifier.models.STUDY_TASKS",
@@ -301,6 +302,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": SWEEP_SECONDS,
         "options": {"queue": "housekeeping", "expires": SWEEP_SECONDS},
     },
+    "sweep-exports": {
+        "task": "records.tasks.sweep_exports",
+        "schedule": 4 * SWEEP_SECONDS,
+        "options": {"queue": "housekeeping", "expires": 4 * SWEEP_SECONDS},
+    },
     "sweep-submissions": {
         "task": "records.tasks.sweep_submissions",
         "schedule": 4 * SWEEP_SECONDS,
@@ -332,6 +338,13 @@ INFERENCE_BATCH = env.int("INFERENCE_BATCH", default=16)
 CLASSIFICATION_LEASE_SECONDS = env.int("CLASSIFICATION_LEASE_SECONDS", default=60)
 CLASSIFICATION_MAX_ATTEMPTS = env.int("CLASSIFICATION_MAX_ATTEMPTS", default=3)
 CLASSIFICATION_RING_AGAIN_SECONDS = env.int("CLASSIFICATION_RING_AGAIN_SECONDS", default=30)
+
+# De-identification: what pseudonyms are derived from. Whoever has it can tell whether a
+# pseudonym is that of a known patient; after a change, new exports don't fit earlier ones.
+
+DEIDENTIFICATION_KEY = env.str("DEIDENTIFICATION_KEY", default="")
+# As many images as a worker gets done in the time that a task has.
+EXPORT_MAX_IMAGES = env.int("EXPORT_MAX_IMAGES", default=500)
 
 # Log: to standard output, one event a line, ids instead of anything about a patient.
 

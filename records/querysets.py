@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from accounts.models import User
     from records.models import (  # noqa: F401 - in strings
         DicomNode,
+        Export,
         IdentityConflict,
         Instance,
         LegalHold,
@@ -445,3 +446,19 @@ class UploadQuerySet(models.QuerySet["Upload"]):
     def ended(self, *, before: dt.datetime) -> "UploadQuerySet":
         """Those that ended, and that nobody has asked for since `before`."""
         return self.exclude(state="receiving").filter(expires_at__lt=before)
+
+
+class ExportQuerySet(models.QuerySet["Export"]):
+    """Reads of de-identified copies."""
+
+    def visible_to(self, user: "User") -> "ExportQuerySet":
+        """Exports of the departments from which `user` may export."""
+        return self.filter(department__in=user.department_ids_for(Verb.STUDY_EXPORT))
+
+    def of_study(self, study: "Study") -> "ExportQuerySet":
+        """Those that hold a copy of one study."""
+        return self.filter(studies=study)
+
+    def abandoned(self, *, before: dt.datetime) -> "ExportQuerySet":
+        """Exports still being prepared that nobody has worked on since `before`."""
+        return self.filter(state="preparing", touched_at__lt=before)

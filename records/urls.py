@@ -4,6 +4,7 @@ from django.urls import path
 
 from records.views import (
     conflicts,
+    exports,
     images,
     keeping,
     nodes,
@@ -48,6 +49,10 @@ urlpatterns = [
     path("holds/", keeping.HoldListView.as_view(), name="hold-list"),
     path("holds/<uuid:pk>/lift/", keeping.HoldLiftView.as_view(), name="hold-lift"),
     path("storage/", keeping.StorageView.as_view(), name="storage"),
+    path("studies/<uuid:pk>/export/", exports.StudyExportView.as_view(), name="study-export"),
+    path("exports/<uuid:pk>/", exports.ExportDetailView.as_view(), name="export-detail"),
+    path("exports/<uuid:pk>/clear/", exports.ExportClearView.as_view(), name="export-clear"),
+    path("exports/<uuid:pk>/file/", exports.ExportFileView.as_view(), name="export-file"),
     path("patients/", patients.PatientListView.as_view(), name="patient-list"),
     path("patients/<uuid:pk>/", patients.PatientDetailView.as_view(), name="patient-detail"),
     path("nodes/", nodes.NodeListView.as_view(), name="node-list"),

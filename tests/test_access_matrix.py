@@ -20,8 +20,9 @@ from accounts.models import AuditEvent, Department, User
 from accounts.roles import ROLE_VERBS, Role, Verb
 from accounts.services import issue_token
 from classifier.models import Classification, Explanation
+from records.deidentification import Options
 from records.models import DicomNode, Instance, LegalHold, Origin, QuarantinedFile, Study, Upload
-from records.services import delete_study, hold_study, open_submission
+from records.services import delete_study, hold_study, open_submission, request_export
 from tests import factories
 
 PUBLIC = "public"
@@ -43,6 +44,7 @@ class World:
     classification: Classification
     submission_id: Any
     upload_id: Any
+    export_id: Any
     token_id: Any
     quarantined: QuarantinedFile
     node: DicomNode
@@ -85,6 +87,7 @@ TARGETS: dict[str, Target] = {
     "submission": lambda world: {"pk": world.submission_id},
     "in submission": lambda world: {"submission_pk": world.submission_id},
     "upload": lambda world: {"submission_pk": world.submission_id, "pk": world.upload_id},
+    "export": lambda world: {"pk": world.export_id},
     "token": lambda world: {"pk": world.token_id},
     "node": lambda world: {"pk": world.node.pk},
     "user": lambda world: {"pk": world.user.pk},
@@ -118,6 +121,7 @@ WITHIN_A_DEPARTMENT = {
     "dicomweb-bulkdata",
     "in submission",
     "upload",
+    "export",
 }
 
 Rule = tuple[str, str, str | Verb, str]
@@ -189,6 +193,11 @@ RULES: list[Rule] = [
     ("records:quarantine-file", "get", Verb.QUARANTINE_MANAGE, "quarantined"),
     ("records:quarantine-discard", "get", Verb.QUARANTINE_MANAGE, "quarantined"),
     ("records:quarantine-discard", "post", Verb.QUARANTINE_MANAGE, "quarantined"),
+    ("records:study-export", "get", Verb.STUDY_EXPORT, "study"),
+    ("records:study-export", "post", Verb.STUDY_EXPORT, "study"),
+    ("records:export-detail", "get", Verb.STUDY_EXPORT, "export"),
+    ("records:export-clear", "post", Verb.STUDY_EXPORT, "export"),
+    ("records:export-file", "get", Verb.STUDY_EXPORT, "export"),
     ("classifier:worklist", "get", Verb.STUDY_VIEW, ""),
     ("classifier:worklist", "post", Verb.STUDY_VIEW, ""),
     ("classifier:queue-pill", "get", Verb.QUEUE_VIEW, ""),
@@ -249,6 +258,11 @@ RULES: list[Rule] = [
     ("api-quarantine-detail", "get", Verb.QUARANTINE_MANAGE, "quarantined"),
     ("api-quarantine-file", "get", Verb.QUARANTINE_MANAGE, "quarantined"),
     ("api-quarantine-discard", "post", Verb.QUARANTINE_MANAGE, "quarantined"),
+    ("api-export-list", "get", Verb.STUDY_EXPORT, ""),
+    ("api-export-list", "post", Verb.STUDY_EXPORT, ""),
+    ("api-export-detail", "get", Verb.STUDY_EXPORT, "export"),
+    ("api-export-clear", "post", Verb.STUDY_EXPORT, "export"),
+    ("api-export-file", "get", Verb.STUDY_EXPORT, "export"),
     ("api-classification-list", "get", Verb.STUDY_VIEW, ""),
     ("api-classification-detail", "get", Verb.STUDY_VIEW, "classification"),
     ("api-classification-rerun", "post", Verb.STUDY_RERUN, "classification"),
@@ -332,6 +346,13 @@ def make_world(db: None) -> Callable[..., World]:
             expires_at=timezone.now() + dt.timedelta(hours=1),
         )
         token, _ = issue_token(actor=user, user=user, name="own", days=1)
+        export = request_export(
+            actor=factories.make_user(Role.REVIEWER, department=department),
+            studies=[study],
+            project="matrix",
+            purpose="test",
+            options=Options(),
+        )
         quarantined = factories.make_quarantined(study=study, submission=submission)
         return World(
             department=department,
@@ -343,6 +364,7 @@ def make_world(db: None) -> Callable[..., World]:
             classification=row,
             submission_id=submission.pk,
             upload_id=upload.pk,
+            export_id=export.pk,
             token_id=token.pk,
             quarantined=quarantined,
             node=factories.make_node(department=department),

@@ -10,7 +10,6 @@ from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import mixins, parsers, renderers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
-from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -25,6 +24,7 @@ from records.api.filters import (
     read_filters,
 )
 from records.api.keeping import ReasonedDeletionSchema, read_reason
+from records.api.negotiation import AnyAccept
 from records.api.serializers import (
     InstanceSerializer,
     NewSubmissionSerializer,
@@ -39,19 +39,6 @@ from records.models import Instance, Origin, Patient, Priority, Study, Submissio
 from records.services import close_submission, delete_study, resolve_department, submit_study
 from records.views.images import file_response, find_instance, png_response
 from records.views.lists import record_list_read
-
-
-class AnyAccept(DefaultContentNegotiation):
-    """For answers that are a file: what the client accepts decides nothing."""
-
-    def select_renderer(
-        self,
-        request: Request,
-        renderers: Any,
-        format_suffix: str | None = None,
-    ) -> Any:
-        """Keep the first renderer, which writes the problems."""
-        return renderers[0], renderers[0].media_type
 
 
 class ReadOnlyViewSet(

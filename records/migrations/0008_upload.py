@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('records', '0006_dicom_node'),
+        ('records', '0007_export'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -10,6 +10,7 @@ from records.models.conflicts import (
     QuarantineState,
     Resolution,
 )
+from records.models.exports import Export, ExportHold, ExportState, HoldCause
 from records.models.imaging import Damage, Instance, Priority, Series, Study, StudyState
 from records.models.keeping import LegalHold, StudyTombstone, UnreferencedFile
 from records.models.nodes import DicomNode
@@ -23,6 +24,10 @@ __all__ = [
     "ConflictState",
     "Damage",
     "DicomNode",
+    "Export",
+    "ExportHold",
+    "ExportState",
+    "HoldCause",
     "IdentityConflict",
     "Instance",
     "LegalHold",

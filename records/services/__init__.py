@@ -1,9 +1,11 @@
 """Everything that writes records: the one way in for files, and what ends a submission."""
 
 from records.intake.declared import DeclaredFields
+from records.services.exports import clear_export, hand_out_export, request_export, sweep_exports
 from records.services.holds import hold_study, lift_hold
 from records.services.identity import Whose
 from records.services.nodes import add_node, note_refused_association, remove_node, update_node
+from records.services.preparing import fail_export, prepare_export
 from records.services.quarantine import discard_quarantined
 from records.services.receiving import receive_file, receive_files
 from records.services.resolutions import Standing, resolve_conflict, reverse_resolution, sent_of
@@ -35,19 +37,24 @@ __all__ = [
     "append_to_upload",
     "apply_retention",
     "cancel_upload",
+    "clear_export",
     "close_submission",
     "complete_idle_studies",
     "complete_study",
     "delete_study",
     "discard_quarantined",
+    "fail_export",
+    "hand_out_export",
     "hold_study",
     "lift_hold",
     "note_refused_association",
     "open_submission",
     "open_upload",
+    "prepare_export",
     "receive_file",
     "receive_files",
     "remove_node",
+    "request_export",
     "resolve_conflict",
     "resolve_department",
     "restore_study",
@@ -56,6 +63,7 @@ __all__ = [
     "sent_of",
     "state_kind",
     "submit_study",
+    "sweep_exports",
     "sweep_storage",
     "sweep_submissions",
     "sweep_uploads",

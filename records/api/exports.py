@@ -1,0 +1,193 @@
+"""De-identified copies through the API."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import mixins, renderers, serializers, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.access import signed_in_user
+from accounts.roles import Verb
+from records.api.negotiation import AnyAccept
+from records.deidentification import Options, Rectangle
+from records.errors import ExportNotAllowed
+from records.models import Export, ExportHold, Study
+from records.services import clear_export, request_export
+from records.views.exports import export_response, find_export
+
+
+class RegionSerializer(serializers.ListField):
+    """x, y, width and height in pixels, from the upper left corner."""
+
+    child = serializers.IntegerField(min_value=0)
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Take four numbers, no more and no fewer."""
+        super().__init__(min_length=4, max_length=4, **kwargs)
+
+
+class NewExportSerializer(serializers.Serializer[Any]):
+    """A copy as it is asked for."""
+
+    studies = serializers.ListField(child=serializers.UUIDField(), allow_empty=False)
+    project = serializers.CharField(max_length=64)
+    purpose = serializers.CharField(max_length=200)
+    retain_dates = serializers.BooleanField(default=False)
+    retain_device = serializers.BooleanField(default=False)
+    retain_patient = serializers.BooleanField(default=False)
+
+
+class DecisionSerializer(serializers.Serializer[Any]):
+    """What a person saw in one image; no region means that nothing is written on it."""
+
+    hold = serializers.UUIDField()
+    regions = serializers.ListField(child=RegionSerializer(), default=list)
+
+
+class ClearanceSerializer(serializers.Serializer[Any]):
+    """Decisions about images that are held back."""
+
+    decisions = serializers.ListField(child=DecisionSerializer(), allow_empty=False)
+
+
+class ExportHoldSerializer(serializers.ModelSerializer[ExportHold]):
+    """An image that doesn't leave before a person has looked at it."""
+
+    regions = serializers.ListField(child=RegionSerializer(), read_only=True)
+    blackened = serializers.ListField(child=RegionSerializer(), read_only=True)
+
+    class Meta:
+        model = ExportHold
+        fields = ("id", "instance", "cause", "regions", "blackened", "decided_at")
+
+
+class ExportSerializer(serializers.ModelSerializer[Export]):
+    """How far a copy has come."""
+
+    class Meta:
+        model = Export
+        fields = (
+            "id",
+            "state",
+            "studies",
+            "project",
+            "purpose",
+            "retain_dates",
+            "retain_device",
+            "retain_patient",
+            "failure_code",
+            "failure",
+            "image_count",
+            "size_bytes",
+            "sha256",
+            "requested_at",
+            "cleared_at",
+            "ready_at",
+        )
+
+
+class LeftOutSerializer(serializers.Serializer[Any]):
+    """An object that can't be de-identified."""
+
+    instance = serializers.UUIDField()
+    code = serializers.CharField()
+
+
+class ExportDetailSerializer(ExportSerializer):
+    """A copy with the images that are held back, and the objects that are left out."""
+
+    holds = ExportHoldSerializer(many=True, read_only=True)
+    left_out = LeftOutSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Export
+        fields = (*ExportSerializer.Meta.fields, "holds", "left_out")
+
+
+@extend_schema_view(
+    list=extend_schema(summary="De-identified copies, newest first"),
+    retrieve=extend_schema(
+        summary="A de-identified copy: its state, and what is held back",
+        responses=ExportDetailSerializer,
+    ),
+)
+class ExportViewSet(
+    mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Export]
+):
+    """De-identified copies of studies of the caller's departments."""
+
+    verb = Verb.STUDY_EXPORT
+    serializer_class = ExportSerializer
+    queryset = Export.objects.none()
+    ordering = ("-requested_at", "-id")
+
+    def get_queryset(self) -> QuerySet[Export]:
+        """Those of the departments from which the caller may export."""
+        rows = Export.objects.visible_to(signed_in_user(self.request))
+        return rows.prefetch_related("studies")
+
+    @extend_schema(
+        summary="Ask for a de-identified copy",
+        request=NewExportSerializer,
+        responses={201: ExportDetailSerializer},
+    )
+    def create(self, request: Request) -> Response:
+        """Ask for it; follow `state` until it is `ready`, or `held` for a person to look."""
+        given = NewExportSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        wanted, user = given.validated_data, signed_in_user(request)
+        studies = list(Study.objects.visible_to(user).filter(pk__in=wanted["studies"]))
+        if len(studies) != len(set(wanted["studies"])):
+            raise ExportNotAllowed
+        names = ("retain_dates", "retain_device", "retain_patient")
+        export = request_export(
+            actor=user,
+            studies=studies,
+            project=wanted["project"],
+            purpose=wanted["purpose"],
+            options=Options(**{name: wanted[name] for name in names}),
+        )
+        return Response(ExportDetailSerializer(export).data, status=status.HTTP_201_CREATED)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return one copy."""
+        return Response(ExportDetailSerializer(self.get_object()).data)
+
+    @extend_schema(
+        summary="Decide about images that are held back",
+        request=ClearanceSerializer,
+        responses=ExportDetailSerializer,
+    )
+    @action(detail=True, methods=["post"])
+    def clear(self, request: Request, pk: UUID) -> Response:
+        """Say what a person saw in them; after the last decision the copy is made."""
+        user = signed_in_user(request)
+        export = find_export(user, pk)
+        given = ClearanceSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        decisions = {
+            one["hold"]: [Rectangle(*region) for region in one["regions"]]
+            for one in given.validated_data["decisions"]
+        }
+        export = clear_export(actor=user, export=export, decisions=decisions)
+        return Response(ExportDetailSerializer(export).data)
+
+    @extend_schema(
+        summary="The copy: a ZIP file of DICOM images and labels.csv",
+        responses={(200, "application/zip"): OpenApiTypes.BINARY},
+    )
+    @action(
+        detail=True,
+        content_negotiation_class=AnyAccept,
+        renderer_classes=(renderers.JSONRenderer,),
+    )
+    def file(self, request: Request, pk: UUID) -> HttpResponseBase:
+        """Return the copy, once it is ready."""
+        user = signed_in_user(request)
+        return export_response(user, find_export(user, pk))

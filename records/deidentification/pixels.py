@@ -1,0 +1,171 @@
+"""The stored pixels of an image: unpacked, freed of hidden bits, blackened where asked.
+
+Here are values as they are stored, not levels to look at, which is what `ml.images` makes.
+"""
+
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+from django.core.files import File
+from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
+from pydicom.pixels import pixel_array
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ParametricMapStorage,
+    RTDoseStorage,
+    SegmentationStorage,
+    UID_dictionary,
+)
+
+from records.deidentification.values import LOOKUP_TABLES
+from records.errors import ExportNotAnImage, ExportUnreadable, RegionOutside
+from records.intake.values import PARSE_ERRORS
+
+RESULTS = frozenset({ParametricMapStorage, RTDoseStorage, SegmentationStorage})
+"""Pixels that were drawn or computed from an image: their labels are somebody's words."""
+SAMPLE_TYPES = {8: "u1", 16: "<u2", 32: "<u4"}
+HALVED_COLOUR = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})
+LOOKUP_SEQUENCES = ("ModalityLUTSequence", "VOILUTSequence")
+# Black in YBR: no luminance, and the middle for both colour differences (PS3.3 C.7.6.3.1.2).
+BLACK_YBR = (0, 128, 128)
+
+Samples = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rectangle:
+    """A part of every frame, in pixels from the upper left corner."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def is_inside(self, *, columns: int, rows: int) -> bool:
+        """Tell whether it is a part of an image of that size."""
+        is_across = 0 <= self.x < self.x + self.width <= columns
+        return is_across and 0 <= self.y < self.y + self.height <= rows
+
+    def as_list(self) -> list[int]:
+        """As the database keeps it."""
+        return [self.x, self.y, self.width, self.height]
+
+
+def open_image(stream: BinaryIO | File) -> Dataset:
+    """Read an image with its pixels unpacked to explicit little endian, nothing behind them.
+
+    A compressed stream may carry comments, a native one bytes after the last pixel and bits
+    above the highest: unpacking leaves nothing but the pixels. Raises ExportNotAnImage for what
+    has none, and ExportUnreadable.
+    """
+    try:
+        image = dcmread(stream)
+        _check_kind(image)
+        _unpack(image)
+        samples = read_samples(image)
+        write_samples(image, _without_hidden_bits(image, samples))
+    except (*PARSE_ERRORS, MemoryError, OSError, RuntimeError) as error:
+        raise ExportUnreadable from error
+    return image
+
+
+def read_samples(image: Dataset) -> Samples:
+    """The stored values: frames x rows x columns x samples, whatever the file's order was."""
+    frames = max(int(image.get("NumberOfFrames") or 1), 1)
+    rows, columns = int(image.Rows), int(image.Columns)
+    samples = int(image.get("SamplesPerPixel") or 1)
+    is_planar = samples > 1 and int(image.get("PlanarConfiguration") or 0) == 1
+    stored = np.frombuffer(image.PixelData, _sample_type(image))
+    shape = (frames, samples, rows, columns) if is_planar else (frames, rows, columns, samples)
+    cut = stored[: frames * rows * columns * samples].reshape(shape)
+    return np.moveaxis(cut, 1, -1) if is_planar else cut
+
+
+def write_samples(image: Dataset, samples: Samples) -> None:
+    """Put stored values back, colours by pixel."""
+    content = np.ascontiguousarray(samples).tobytes()
+    vr = "OB" if samples.dtype.itemsize == 1 else "OW"
+    image.add_new("PixelData", vr, content + b"\0" * (len(content) % 2))
+    if samples.shape[-1] > 1:
+        image.PlanarConfiguration = 0
+
+
+def blacken(image: Dataset, rectangles: list[Rectangle]) -> None:
+    """Overwrite the rectangles in every frame; raises RegionOutside."""
+    samples = read_samples(image).copy()
+    _, rows, columns, _ = samples.shape
+    black = _black(image, samples)
+    for one in rectangles:
+        if not one.is_inside(columns=columns, rows=rows):
+            raise RegionOutside(columns=columns, rows=rows)
+        samples[:, one.y : one.y + one.height, one.x : one.x + one.width] = black
+    write_samples(image, samples)
+
+
+def _check_kind(image: Dataset) -> None:
+    sop_class = str(image.get("SOPClassUID", ""))
+    is_image = "PixelData" in image and sop_class in UID_dictionary and sop_class not in RESULTS
+    if not is_image or int(image.BitsAllocated) not in SAMPLE_TYPES:
+        raise ExportNotAnImage
+
+
+def _unpack(image: Dataset) -> None:
+    syntax = image.file_meta.TransferSyntaxUID
+    if syntax.is_encapsulated:
+        image.decompress(generate_instance_uid=False)
+    elif str(image.PhotometricInterpretation) in HALVED_COLOUR:
+        whole = pixel_array(image, raw=True)
+        image.PhotometricInterpretation = "YBR_FULL"
+        write_samples(image, whole)
+    elif syntax == ExplicitVRBigEndian:
+        _swap(image)
+
+
+def _swap(image: Dataset) -> None:
+    """Turn words of 16 or 32 bits round: pydicom leaves bulk data as it was read."""
+    nested = [
+        item for name in LOOKUP_SEQUENCES for item in image.get(name) or [] if "LUTData" in item
+    ]
+    for part in (image, *nested):
+        for keyword in ("PixelData", *LOOKUP_TABLES):
+            element = part.get(keyword) and part[keyword]
+            if element and element.VR == "OW" and isinstance(element.value, bytes):
+                is_wide = keyword == "PixelData" and int(image.BitsAllocated) == 32
+                words = np.frombuffer(element.value, "u4" if is_wide else "u2")
+                element.value = words.byteswap().tobytes()
+
+
+def _sample_type(image: Dataset) -> np.dtype[Any]:
+    return np.dtype(SAMPLE_TYPES[int(image.BitsAllocated)])
+
+
+def _without_hidden_bits(image: Dataset, samples: Samples) -> Samples:
+    """Zero the bits outside Bits Stored, where old files keep overlays; signs are carried on."""
+    allocated, stored = int(image.BitsAllocated), int(image.BitsStored)
+    low = int(image.HighBit) + 1 - stored
+    if stored == allocated:
+        return samples
+    if not 0 <= low <= allocated - stored:
+        raise ExportUnreadable
+    mask = samples.dtype.type(((1 << stored) - 1) << low)
+    kept = samples & mask
+    if int(image.PixelRepresentation) == 1:
+        sign = samples.dtype.type(1 << (low + stored - 1))
+        above = samples.dtype.type((1 << allocated) - (1 << (low + stored)))
+        kept = np.where(kept & sign, kept | above, kept)
+    return kept
+
+
+def _black(image: Dataset, samples: Samples) -> Any:
+    """The darkest value of the image, as it is shown."""
+    photometric = str(image.PhotometricInterpretation)
+    if photometric.startswith("YBR"):
+        return BLACK_YBR
+    if samples.shape[-1] > 1 or photometric == "PALETTE COLOR":
+        return 0
+    signed = int(image.PixelRepresentation) == 1
+    values = samples.view(samples.dtype.str.replace("u", "i")) if signed else samples
+    darkest = values.max() if photometric == "MONOCHROME1" else values.min()
+    return np.array(darkest).view(samples.dtype)

@@ -1,0 +1,111 @@
+"""What the standard says of each attribute: PS3.15 Table E.1-1, read from `table_e1_1.csv`.
+
+The table is that of the edition 2024b. Its option columns were carried over from an older
+edition where they concern devices and patients, and from the value representation for dates.
+"""
+
+import csv
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+from pydicom.datadict import dictionary_has_tag
+from pydicom.tag import BaseTag
+
+EDITION = "2024b"
+TABLE = Path(__file__).with_name("table_e1_1.csv")
+
+
+class Action(StrEnum):
+    """The action codes of PS3.15 E.1, the combined ones already resolved."""
+
+    DUMMY = "D"
+    EMPTY = "Z"
+    REMOVE = "X"
+    KEEP = "K"
+    CLEAN = "C"
+    NEW_UID = "U"
+    RECURSE = "U*"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Which options of PS3.15 E.3 apply beside the basic profile and Clean Pixel Data.
+
+    `retain_dates` is Retain Longitudinal Temporal Information With Modified Dates.
+    """
+
+    retain_dates: bool = False
+    retain_device: bool = False
+    retain_patient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One attribute's action codes, as the table writes them; empty where an option is silent."""
+
+    keyword: str
+    basic: str
+    device: str
+    patient: str
+    dates: str
+
+
+# What is always legal, whatever type the IOD gives the attribute: a dummy satisfies type 1, an
+# empty value type 2. A sequence can have no dummy, so it goes where the table allows that.
+RESOLVED = {
+    "X/Z": Action.EMPTY,
+    "X/D": Action.DUMMY,
+    "Z/D": Action.DUMMY,
+    "X/Z/D": Action.DUMMY,
+    "X/Z/U*": Action.RECURSE,
+}
+
+
+def action_for(tag: BaseTag, options: Options, *, is_sequence: bool) -> Action | None:
+    """Return what to do with a public attribute, or None where the table doesn't name it.
+
+    An option that asks to clean falls back to the basic profile, except for dates: text can't
+    be cleaned by a machine.
+    """
+    row = rows().get(f"{int(tag):08X}")
+    if row is None:
+        return None
+    if options.retain_dates and row.dates:
+        return Action.CLEAN
+    if "K" in (row.device * options.retain_device, row.patient * options.retain_patient):
+        return Action.KEEP
+    if is_sequence and row.basic in ("D", "X/D", "X/Z/D"):
+        return Action.REMOVE
+    return RESOLVED.get(row.basic) or Action(row.basic)
+
+
+def is_device_attribute(tag: BaseTag) -> bool:
+    """Tell whether the option Retain Device Identity keeps the attribute."""
+    row = rows().get(f"{int(tag):08X}")
+    return row is not None and row.device == "K"
+
+
+def is_known(tag: BaseTag) -> bool:
+    """Tell whether an attribute is public, in the dictionary and in no group that always goes.
+
+    Private attributes, group lengths, commands, directories, curves (50xx), overlays (60xx) and
+    whatever follows the pixels go without being looked at.
+    """
+    group = tag.group
+    return (
+        not tag.is_private
+        and tag.element != 0
+        and 0x0008 <= group < 0xFFFA
+        and group & 0xFF00 not in (0x5000, 0x6000)
+        and dictionary_has_tag(tag)
+    )
+
+
+@cache
+def rows() -> dict[str, Row]:
+    """The table by tag, eight hexadecimal digits."""
+    with TABLE.open(newline="") as stream:
+        found = list(csv.DictReader(stream))
+    return {line.pop("tag").upper(): Row(**line) for line in found}

@@ -1,0 +1,177 @@
+"""De-identified copies: asked for, held back until a person has looked, handed out."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.audit import record_event
+from accounts.models import Action, User
+from accounts.roles import Verb
+from records.deidentification import Options, Rectangle
+from records.doorbell import ring
+from records.errors import (
+    ExportAcrossDepartments,
+    ExportHoldUnknown,
+    ExportNotAllowed,
+    ExportNotHeld,
+    ExportNotReady,
+    ExportOfOpenStudy,
+    ExportTooLarge,
+    RegionOutside,
+)
+from records.models import Export, ExportHold, ExportState, Instance, Study, StudyState
+
+TASK = "records.tasks.prepare_export"
+QUEUE = "routine"
+
+
+@transaction.atomic
+def request_export(
+    *,
+    actor: User,
+    studies: Sequence[Study],
+    project: str,
+    purpose: str,
+    options: Options,
+    is_queued: bool = True,
+) -> Export:
+    """Ask for a de-identified copy of complete studies of one department.
+
+    A caller that prepares the copy itself, whatever its size, says that it isn't queued. Raises
+    ExportNotAllowed, ExportAcrossDepartments, ExportOfOpenStudy and ExportTooLarge.
+    """
+    studies = list(Study.objects.filter(pk__in=[study.pk for study in studies]).order_by("pk"))
+    department_id = _check_studies(actor, studies)
+    if is_queued:
+        _check_size(studies)
+    export = Export.objects.create(
+        department_id=department_id,
+        project=" ".join(project.split()),
+        purpose=purpose.strip(),
+        retain_dates=options.retain_dates,
+        retain_device=options.retain_device,
+        retain_patient=options.retain_patient,
+        requested_by=actor,
+    )
+    export.studies.set(studies)
+    record_exported(export, actor=actor, step="requested")
+    if is_queued:
+        transaction.on_commit(lambda: ring_for(export.pk))
+    return export
+
+
+@transaction.atomic
+def clear_export(
+    *, actor: User, export: Export, decisions: Mapping[UUID, Sequence[Rectangle]]
+) -> Export:
+    """Record what a person saw in images held back: for each, the rectangles to blacken, if any.
+
+    `decisions` goes by the holds' ids; the last decision sets the export going again. Raises
+    ExportNotAllowed, ExportNotHeld, ExportHoldUnknown and RegionOutside.
+    """
+    export = _lock(actor, export)
+    if export.state != ExportState.HELD:
+        raise ExportNotHeld
+    waiting = {
+        hold.pk: hold for hold in export.holds.filter(decided_at=None).select_related("instance")
+    }
+    if not decisions or not set(decisions) <= set(waiting):
+        raise ExportHoldUnknown
+    now = timezone.now()
+    for pk, rectangles in decisions.items():
+        _decide(waiting[pk], actor, rectangles)
+    remaining = len(waiting) - len(decisions)
+    if not remaining:
+        export.state = ExportState.PREPARING
+        export.cleared_by, export.cleared_at = actor, now
+        transaction.on_commit(lambda: ring_for(export.pk))
+    export.touched_at = now
+    export.save(update_fields=["state", "cleared_by", "cleared_at", "touched_at"])
+    record_event(
+        action=Action.EXPORT_CLEARED,
+        actor=actor,
+        target=export,
+        department_id=export.department_id,
+        details={
+            "images": [str(waiting[pk].instance_id) for pk in decisions],
+            "blackened": sum(bool(rectangles) for rectangles in decisions.values()),
+            "remaining": remaining,
+        },
+    )
+    return export
+
+
+@transaction.atomic
+def hand_out_export(*, actor: User, export: Export) -> Export:
+    """Note that somebody takes the copy away; raises ExportNotAllowed and ExportNotReady."""
+    export = _lock(actor, export)
+    if export.state != ExportState.READY:
+        raise ExportNotReady
+    record_exported(export, actor=actor, step="taken")
+    return export
+
+
+def sweep_exports() -> int:
+    """Ring again for exports whose worker died or whose bell was lost; return how many."""
+    before = timezone.now() - dt.timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT)
+    waiting = Export.objects.abandoned(before=before).values_list("pk", flat=True)
+    return sum(ring_for(pk) for pk in waiting)
+
+
+def ring_for(pk: UUID) -> bool:
+    """Ask a worker to prepare an export."""
+    return ring(task=TASK, row_id=pk, queue=QUEUE)
+
+
+def record_exported(export: Export, *, actor: User, step: str) -> None:
+    """One event for each study: asked for, made, or taken away."""
+    for study in export.studies.order_by("pk"):
+        record_event(
+            action=Action.STUDY_EXPORTED,
+            actor=actor,
+            target=export,
+            study=study,
+            details={
+                "step": step,
+                "project": export.project,
+                "purpose": export.purpose,
+                "images": export.image_count,
+                "sha256": export.sha256,
+            },
+        )
+
+
+def _check_studies(actor: User, studies: Sequence[Study]) -> UUID:
+    allowed = actor.department_ids_for(Verb.STUDY_EXPORT)
+    if not studies or any(study.department_id not in allowed for study in studies):
+        raise ExportNotAllowed
+    if len({study.department_id for study in studies}) > 1:
+        raise ExportAcrossDepartments
+    if any(study.state != StudyState.COMPLETE for study in studies):
+        raise ExportOfOpenStudy
+    return studies[0].department_id
+
+
+def _check_size(studies: Sequence[Study]) -> None:
+    count = Instance.objects.filter(series__study__in=studies).count()
+    if count > settings.EXPORT_MAX_IMAGES:
+        raise ExportTooLarge(count=count, limit=settings.EXPORT_MAX_IMAGES)
+
+
+def _lock(actor: User, export: Export) -> Export:
+    if not actor.has_verb_in(Verb.STUDY_EXPORT, export.department_id):
+        raise ExportNotAllowed
+    return Export.objects.select_for_update(no_key=True).get(pk=export.pk)
+
+
+def _decide(hold: ExportHold, actor: User, rectangles: Sequence[Rectangle]) -> None:
+    columns, rows = hold.instance.columns or 0, hold.instance.rows or 0
+    if not all(one.is_inside(columns=columns, rows=rows) for one in rectangles):
+        raise RegionOutside(columns=columns, rows=rows)
+    hold.blackened = [one.as_list() for one in rectangles]
+    hold.decided_by, hold.decided_at = actor, timezone.now()
+    hold.save(update_fields=["blackened", "decided_by", "decided_at"])

@@ -1,0 +1,163 @@
+"""De-identified copies: asking for one, looking at what is held back, taking it away."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.response import FileResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views import View
+
+from accounts.access import VerbRequiredMixin, signed_in_user
+from accounts.audit import record_access
+from accounts.errors import KnownError
+from accounts.forms import as_validation_error
+from accounts.models import Action, User
+from accounts.roles import Verb
+from records.deidentification import Rectangle
+from records.errors import ExportHoldUnknown, RegionUnreadable
+from records.forms import ClearanceForm, ExportForm
+from records.models import Export, ExportHold, ExportState, Study
+from records.services import clear_export, hand_out_export, request_export
+
+EXPORTS_SHOWN = 10
+HOLDS_SHOWN = 24
+
+
+class ExportView(VerbRequiredMixin, View):
+    """What all pages of exports ask for."""
+
+    verb = Verb.STUDY_EXPORT
+
+
+class StudyExportView(ExportView):
+    """The form that asks for a copy of one study, and the copies that there are."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Draw the form."""
+        return self._page(request, self._study(request, pk), ExportForm())
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Ask for the copy, and go to where it is followed."""
+        study, form = self._study(request, pk), ExportForm(request.POST)
+        if form.is_valid():
+            try:
+                export = request_export(
+                    actor=signed_in_user(request),
+                    studies=[study],
+                    project=form.cleaned_data["project"],
+                    purpose=form.cleaned_data["purpose"],
+                    options=form.options(),
+                )
+            except KnownError as error:
+                form.add_error(None, as_validation_error(error))
+            else:
+                return redirect(export)
+        return self._page(request, study, form)
+
+    def _study(self, request: HttpRequest, pk: UUID) -> Study:
+        user = signed_in_user(request)
+        exportable = Study.objects.filter(department__in=user.departments_for(self.verb))
+        study = get_object_or_404(exportable.with_listing(), pk=pk)
+        record_access(action=Action.STUDY_VIEWED, actor=user, target=study, study=study)
+        return study
+
+    def _page(self, request: HttpRequest, study: Study, form: ExportForm) -> HttpResponse:
+        visible = Export.objects.visible_to(signed_in_user(request))
+        exports = visible.of_study(study).select_related("requested_by")[:EXPORTS_SHOWN]
+        context = {"study": study, "form": form, "exports": exports}
+        return render(request, "records/export_form.html", context)
+
+
+class ExportDetailView(ExportView):
+    """How far a copy has come, and the images that somebody must look at."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Draw the page."""
+        export = find_export(signed_in_user(request), pk)
+        return render(request, "records/export_detail.html", export_context(export))
+
+
+class ExportClearView(ExportView):
+    """Takes what a person saw: in one image, or in all that the page shows."""
+
+    http_method_names = ("post",)
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Record it, and go back to the page."""
+        user = signed_in_user(request)
+        export = find_export(user, pk)
+        try:
+            decisions = read_decisions(export, request.POST)
+            clear_export(actor=user, export=export, decisions=decisions)
+        except KnownError as error:
+            messages.error(request, f"{error.message} {error.action}")
+        return redirect(export)
+
+
+class ExportFileView(ExportView):
+    """The copy itself."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
+        """Stream it, or say why there is none."""
+        user = signed_in_user(request)
+        try:
+            return export_response(user, find_export(user, pk))
+        except KnownError as error:
+            messages.error(request, f"{error.message} {error.action}")
+            return redirect("records:export-detail", pk)
+
+
+def find_export(user: User, pk: UUID) -> Export:
+    """Return an export that `user` may see; 404 for any other."""
+    visible = Export.objects.visible_to(user).select_related("requested_by", "cleared_by")
+    return get_object_or_404(visible.prefetch_related("studies"), pk=pk)
+
+
+def export_response(user: User, export: Export) -> FileResponse:
+    """Stream a copy that is ready; raises ExportNotReady."""
+    export = hand_out_export(actor=user, export=export)
+    return FileResponse(
+        export.file.open("rb"),
+        as_attachment=True,
+        filename=f"export-{export.pk}.zip",
+        content_type="application/zip",
+    )
+
+
+def export_context(export: Export) -> dict[str, Any]:
+    """What the page of an export shows: the images to look at, a screenful at a time."""
+    waiting = export.holds.filter(decided_at=None).select_related("instance")
+    is_held = export.state == ExportState.HELD
+    shown = list(waiting[:HOLDS_SHOWN]) if is_held else []
+    return {
+        "export": export,
+        "holds": [(hold, clearance_form(hold)) for hold in shown],
+        "waiting_count": waiting.count() if is_held else 0,
+    }
+
+
+def clearance_form(hold: ExportHold) -> ClearanceForm:
+    """The form for one image, with the rectangles that were found."""
+    lines = "\n".join(" ".join(str(number) for number in region) for region in hold.regions)
+    return ClearanceForm(prefix=str(hold.pk), initial={"regions": lines})
+
+
+def read_decisions(export: Export, data: QueryDict) -> dict[UUID, list[Rectangle]]:
+    """What was decided about which images; raises ExportHoldUnknown and
+    RegionUnreadable.
+
+    `clean` names images on which nothing is written, `blacken` one whose rectangles are given.
+    """
+    held = {str(pk): pk for pk in export.holds.values_list("pk", flat=True)}
+    clean, blackened = data.getlist("clean"), data.getlist("blacken")
+    if not set(clean + blackened) <= set(held):
+        raise ExportHoldUnknown
+    decisions: dict[UUID, list[Rectangle]] = {held[one]: [] for one in clean}
+    for one in blackened:
+        form = ClearanceForm(data, prefix=one)
+        if not form.is_valid() or not form.cleaned_data["regions"]:
+            raise RegionUnreadable
+        decisions[held[one]] = form.cleaned_data["regions"]
+    return decisions

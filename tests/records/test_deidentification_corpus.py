@@ -1,0 +1,71 @@
+"""The acceptance of de-identification: 200 planted files, nothing of anybody left."""
+
+import io
+import re
+import zlib
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from records.deidentification import Options, Pseudonyms, deidentify, open_image
+from tests.records.planting import Planted, make_corpus
+
+FILES = 200
+EVERYTHING = Options(retain_dates=True, retain_patient=True)
+
+
+def readable(content: bytes) -> bytes:
+    """The bytes in which to search: a deflated data set has to be inflated first."""
+    meta = dcmread(io.BytesIO(content), specific_tags=["SOPClassUID"]).file_meta
+    if meta.TransferSyntaxUID != DeflatedExplicitVRLittleEndian:
+        return content
+    start = 144 + int.from_bytes(content[140:144], "little")
+    return content[:start] + zlib.decompress(content[start:], -zlib.MAX_WBITS)
+
+
+@pytest.fixture(scope="module")
+def corpus() -> list[Planted]:
+    return make_corpus(FILES)
+
+
+def found_in(planted: Planted, content: bytes) -> set[str]:
+    return {
+        place
+        for place, token in planted.tokens.items()
+        if any(needle in content for needle in planted.needles(token) if needle)
+    }
+
+
+def without_new_uids(planted: Planted, content: bytes) -> bytes:
+    """Drop the pseudonyms: 38 random digits may hold any date by chance."""
+    made = {uid for uid in re.findall(rb"2\.25\.\d+", content) if uid not in planted.content}
+    for uid in made:
+        content = content.replace(uid, b"")
+    return content
+
+
+def test_corpus_is_planted_in_every_kind_of_place(corpus):
+    assert len(corpus) == FILES
+    for planted in corpus:
+        assert found_in(planted, readable(planted.content)) == set(planted.tokens), planted.name
+    assert min(len(planted.tokens) for planted in corpus) > 80
+    assert len({planted.syntax for planted in corpus}) >= 9
+    assert len({planted.encoding for planted in corpus}) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [Options(), EVERYTHING], ids=["basic", "dates and patient"])
+def test_deidentify_leaves_nothing_when_identifiers_are_everywhere(corpus, options):
+    left, words = {}, {}
+    for number, planted in enumerate(corpus):
+        image = open_image(io.BytesIO(planted.content))
+        pseudonyms = Pseudonyms(key=b"key", subject=str(number))
+        content = deidentify(image, options=options, pseudonyms=pseudonyms)
+        left[planted.name] = found_in(planted, without_new_uids(planted, content))
+        marks = dcmread(io.BytesIO(content))
+        words[planted.name] = marks.PatientIdentityRemoved
+        assert content[:132] == bytes(128) + b"DICM"
+        assert marks.DeidentificationMethodCodeSequence[0].CodeValue == "113100"
+    assert {name: places for name, places in left.items() if places} == {}
+    assert set(words.values()) == {"YES"}
