@@ -28,7 +28,7 @@ from records.errors import (
     UploadUnfinished,
 )
 from records.intake import partial
-from records.intake.storage import Readable, check_room
+from records.intake.storage import CHUNK_BYTES, Readable, check_room
 from records.intake.values import clean_text
 from records.models import Submission, SubmissionState, Upload, UploadState
 from records.querysets import UploadQuerySet
@@ -197,7 +197,9 @@ def _checked(
     written = list(safe_offsets)
     name, expected = checksum
     file.seek(start)
-    digest = hashlib.file_digest(file, lambda: hashlib.new(name, usedforsecurity=False))
+    digest = hashlib.new(name, usedforsecurity=False)
+    while chunk := file.read(CHUNK_BYTES):
+        digest.update(chunk)
     if digest.digest() != expected:
         raise ChecksumMismatch
     yield from written[-1:]
