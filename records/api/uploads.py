@@ -71,7 +71,7 @@ class TusView(APIView):
         response["Tus-Version"] = tus.VERSION
         return response
 
-    def options(  # type: ignore[override] - DRF hands views its own request
+    def options(  # type: ignore[override]  # DRF hands views its own request
         self, request: Request, *args: Any, **kwargs: Any
     ) -> Response:
         """Say what this server can do."""
