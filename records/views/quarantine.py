@@ -6,6 +6,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views import View
 
@@ -54,7 +55,7 @@ class QuarantineView(VerbRequiredMixin, View):
 class QuarantineDownloadView(QuarantineView):
     """The bytes themselves, each time recorded."""
 
-    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
         """Stream them, or say that they are gone."""
         try:
             return quarantined_response(signed_in_user(request), self.file_of(pk))
