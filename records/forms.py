@@ -333,7 +333,9 @@ class CorrectForm(ReasonForm):
         widget=forms.TextInput(attrs={"dir": "auto"}),
     )
     birth_date = forms.DateField(
-        label="Birth date", required=False, widget=forms.DateInput(attrs={"type": "date"})
+        label="Birth date",
+        required=False,
+        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
     )
     sex = forms.ChoiceField(
         label="Sex",

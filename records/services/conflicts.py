@@ -87,6 +87,9 @@ def _get_or_raise(
             actor=actor,
             target=conflict,
             study=study,
-            details={"kind": kind, "differing": conflict.differing},
+            details={
+                "kind": str(ConflictKind(kind).label).lower(),
+                "differing": conflict.differing,
+            },
         )
     return conflict

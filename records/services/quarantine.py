@@ -1,6 +1,6 @@
 """Files that contradict what is held: kept apart whole, handed out and discarded by hand only."""
 
-from typing import cast
+from typing import Any, cast
 
 from django.db import transaction
 from django.utils import timezone
@@ -46,9 +46,8 @@ def quarantine_file(
     verdict = record_refusal(
         actor=actor, submission=submission, sent=received.source, refusal=refusal
     )
-    header = received.header
     kept, is_new = QuarantinedFile.objects.get_or_create(
-        sop_instance_uid=header.sop_instance_uid,
+        sop_instance_uid=received.header.sop_instance_uid,
         sha256=received.file.sha256,
         state=QuarantineState.HELD,
         defaults={
@@ -56,19 +55,26 @@ def quarantine_file(
             "submission": submission,
             "verdict": verdict,
             "conflict": conflict,
-            "series_instance_uid": header.series_instance_uid,
-            "study_instance_uid": header.study_instance_uid,
-            "source_sha256": received.source.sha256,
-            "source_format": received.source_format,
             "held_sha256": str(refusal.context.get("held_sha256", "")),
-            "size_bytes": received.file.size,
-            "number_of_frames": header.geometry.frames,
+            **_description(received),
             "file": publish(received.file),
         },
     )
     if is_new:
         record_quarantined(actor=actor, file=kept, study=study)
     return verdict
+
+
+def _description(received: ReceivedObject) -> dict[str, Any]:
+    header = received.header
+    return {
+        "series_instance_uid": header.series_instance_uid,
+        "study_instance_uid": header.study_instance_uid,
+        "source_sha256": received.source.sha256,
+        "source_format": received.source_format,
+        "size_bytes": received.file.size,
+        "number_of_frames": header.geometry.frames,
+    }
 
 
 def record_quarantined(*, actor: User | None, file: QuarantinedFile, study: Study) -> None:

@@ -11,6 +11,7 @@ from pydicom.uid import generate_uid
 
 from accounts.models import Action, AuditEvent
 from records.models import (
+    IdentityConflict,
     Instance,
     Origin,
     Patient,
@@ -96,6 +97,22 @@ def test_different_bytes_under_one_uid_at_once_keep_the_first(technician, depart
     codes = Counter(SubmissionFile.objects.values_list("code", flat=True))
     assert codes == {"stored": 1, "uid_conflict": SENDERS - 1}
     assert Instance.objects.count() == 1
+
+
+def test_another_person_from_many_senders_at_once_raises_one_conflict(technician, department):
+    def send(**elements: str) -> None:
+        files = [("a", io.BytesIO(make_dicom(**elements)))]
+        submit_study(actor=technician, department=department, files=files)
+
+    send()
+
+    failures = run_at_once(lambda _: send(PatientName="Beispiel^Max"))
+
+    assert failures == []
+    assert set(SubmissionFile.objects.values_list("verdict", flat=True)) == {"stored"}
+    conflict = IdentityConflict.objects.get()
+    assert conflict.sent_patient.studies.filter(is_in_question=True).count() == SENDERS
+    assert Patient.objects.count() == 2
 
 
 def test_slices_of_one_study_sent_at_once_make_one_study(technician, department):

@@ -351,11 +351,11 @@ def test_pages_cost_the_same_for_many_rows(
     instance = Instance.objects.filter(series__study=study).first()
     assert instance is not None
 
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         page.get(reverse("records:study-list"))
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         page.get(reverse("records:patient-list"))
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         page.get(addresses(instance)["patient"])
     with django_assert_max_num_queries(20):
         page.get(study.get_absolute_url())
