@@ -55,6 +55,7 @@ def test_corpus_is_planted_in_every_kind_of_place(corpus):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("options", [Options(), EVERYTHING], ids=["basic", "dates and patient"])
 def test_deidentify_leaves_nothing_when_identifiers_are_everywhere(corpus, options):
     left, words = {}, {}
