@@ -71,9 +71,7 @@ class TusView(APIView):
         response["Tus-Version"] = tus.VERSION
         return response
 
-    def options(  # type: ignore[override]  # DRF hands views its own request
-        self, request: Request, *args: Any, **kwargs: Any
-    ) -> Response:
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         """Say what this server can do."""
         return Response(status=status.HTTP_204_NO_CONTENT, headers=tus.server_headers())
 

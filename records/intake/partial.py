@@ -11,8 +11,8 @@ import os
 import time
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
+from io import BufferedRandom
 from pathlib import Path
-from typing import BinaryIO
 from uuid import UUID
 
 from records.errors import DiskFull, UploadBusy
@@ -27,7 +27,7 @@ SYNC_BYTES = 8 * 1024 * 1024
 
 
 @contextmanager
-def exclusive(upload_id: UUID) -> Iterator[BinaryIO]:
+def exclusive(upload_id: UUID) -> Iterator[BufferedRandom]:
     """Open an upload's file for the one writer that it may have; raises UploadBusy."""
     handle = os.open(_path(upload_id), os.O_RDWR | os.O_CREAT, FILE_MODE)
     with os.fdopen(handle, "r+b") as file:
@@ -38,12 +38,14 @@ def exclusive(upload_id: UUID) -> Iterator[BinaryIO]:
         yield file
 
 
-def size_of(file: BinaryIO) -> int:
+def size_of(file: BufferedRandom) -> int:
     """How many bytes lie there: fewer than were promised if the disk was replaced."""
     return os.fstat(file.fileno()).st_size
 
 
-def write_from(source: Readable, file: BinaryIO, *, offset: int, length: int) -> Iterator[int]:
+def write_from(
+    source: Readable, file: BufferedRandom, *, offset: int, length: int
+) -> Iterator[int]:
     """Write up to `length` bytes at `offset`; yield each offset up to which all is safe on disk.
 
     What an earlier request wrote beyond `offset` goes. A sender that falls silent ends it like
@@ -124,7 +126,7 @@ def _chunks(source: Readable, length: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _flush(file: BinaryIO) -> None:
+def _flush(file: BufferedRandom) -> None:
     with _refused_when_full():
         file.flush()
         os.fsync(file.fileno())

@@ -7,7 +7,7 @@ or when a file is dropped before it was whole.
 import hashlib
 import logging
 from collections.abc import Iterator
-from typing import BinaryIO
+from io import BufferedRandom
 
 from django.conf import settings
 from django.db import transaction
@@ -191,7 +191,7 @@ def _still_there(upload: Upload) -> Upload:
 
 
 def _checked(
-    checksum: Checksum, file: BinaryIO, start: int, safe_offsets: Iterator[int]
+    checksum: Checksum, file: BufferedRandom, start: int, safe_offsets: Iterator[int]
 ) -> Iterator[int]:
     """Yield only the last offset, and only if the bytes from `start` are what was counted."""
     written = list(safe_offsets)
@@ -234,7 +234,7 @@ def _file(upload: Upload) -> None:
         transaction.on_commit(lambda: partial.discard(upload.pk))
 
 
-def _settle(file: BinaryIO, found: UploadQuerySet) -> bool:
+def _settle(file: BufferedRandom, found: UploadQuerySet) -> bool:
     """File what is whole, refuse what is not; read under the file's lock, it may have ended."""
     upload = found.select_related("submission", "created_by").first()
     if upload is None:
