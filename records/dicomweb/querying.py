@@ -59,8 +59,7 @@ def read_search(params: QueryDict) -> Search:
         if name in CONTROLS:
             continue
         attribute = _matched_attribute(name)
-        text = ",".join(params.getlist(name))
-        found = _condition(attribute, name, text, is_fuzzy=is_fuzzy)
+        found = _condition(attribute, name, params.getlist(name), is_fuzzy=is_fuzzy)
         conditions[attribute.level] = conditions.get(attribute.level, Q()) & found
     return Search(
         conditions=conditions,
@@ -110,7 +109,10 @@ def row_attributes(
     return dict(sorted(found.items()))
 
 
-def _condition(attribute: Attribute, name: str, text: str, *, is_fuzzy: bool) -> Q:
+def _condition(attribute: Attribute, name: str, texts: list[str], *, is_fuzzy: bool) -> Q:
+    if len(texts) > 1 and attribute.matching not in (Matching.UID, Matching.LIST):
+        raise ParameterInvalid(name=name, problem="it is given more than once.")
+    text = ",".join(texts)
     try:
         found = condition(attribute.matching, attribute.path, text, is_fuzzy=is_fuzzy)
     except KeyInvalid as error:

@@ -1,12 +1,13 @@
 """STOW-RS: objects, or metadata with bulk data, as the parts of one request."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from typing import ClassVar
 
 from django.conf import settings
 from django.http import HttpResponse
+from django.template.defaultfilters import filesizeformat
 from rest_framework.request import Request
 
 from accounts.access import signed_in_user
@@ -28,8 +29,14 @@ from records.dicomweb.store_response import store_document, store_status
 from records.dicomweb.views.base import document_response
 from records.dicomweb.views.retrieving import RetrieveView
 from records.dicomweb.views.searching import SearchView
-from records.errors import MediaTypeUnsupported, MultipartBroken, ParameterInvalid
-from records.intake.storage import Readable, spooled
+from records.errors import (
+    FileTooLarge,
+    MediaTypeUnsupported,
+    MultipartBroken,
+    ParameterInvalid,
+    RequestTooLarge,
+)
+from records.intake.storage import Readable, Spooled, spooled
 from records.services import resolve_department
 from records.services.storing import IncomingObject, StoreOutcome, store_objects
 
@@ -119,11 +126,21 @@ def _assembled(parts: Iterable[Part]) -> Iterator[IncomingObject]:
             if part.media_type in METADATA_TYPES:
                 assembly.add_metadata(part)
                 continue
-            file = files.enter_context(spooled(part, limit=settings.INTAKE_MAX_FILE_BYTES))
+            file = files.enter_context(_spooled_bulk(part))
             syntax = part_syntax(part.media_type, part.parameters.get("transfer-syntax", ""))
             location = part.headers.get("content-location", "")
             assembly.add_bulk(location, BulkPart(file, part.media_type, syntax))
         yield from assembly.objects()
+
+
+@contextmanager
+def _spooled_bulk(part: Part) -> Iterator[Spooled]:
+    limit = settings.INTAKE_MAX_FILE_BYTES
+    try:
+        with spooled(part, limit=limit) as file:
+            yield file
+    except FileTooLarge as error:
+        raise RequestTooLarge(limit=filesizeformat(limit)) from error
 
 
 def _option(request: Request, names: tuple[str, str]) -> str:

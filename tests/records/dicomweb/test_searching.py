@@ -119,6 +119,7 @@ def test_search_takes_lists_of_uids(browser, three_studies):
     [
         {"PatientWeight": "70"},
         {"nonsense": "1"},
+        {"PatientID": ["P-1", "P-2"]},
         {"0010001": "x"},
         {"StudyDate": "2024-02-15"},
         {"StudyDate": "20240231"},

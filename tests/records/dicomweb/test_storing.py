@@ -282,6 +282,17 @@ def test_store_says_when_bulk_data_is_missing(browser):
     assert item["00091001"]["Value"] == ["bulk_data_missing"]
 
 
+def test_store_answers_413_when_bulk_data_are_too_large(browser, settings):
+    settings.INTAKE_MAX_FILE_BYTES = 600
+    parts = [(json.dumps(metadata_of()).encode(), JSON_PART), (bytes(700), OCTETS)]
+
+    response = store(browser, body_of(*parts), content_type=METADATA)
+
+    assert response.status_code == 413
+    incoming = Path(settings.DATA_DIR) / "images" / "incoming"
+    assert not list(incoming.iterdir())
+
+
 def test_store_refuses_a_photograph_because_it_names_no_patient(browser):
     response = store(browser, body_of(make_png()))
 
