@@ -16,6 +16,7 @@ LOSSLESS_FRAME, JPEG_LS_FRAME = 0xC3, 0xF7
 # ITU-T T.81 table B.1 without DHT, JPG and DAC, and T.87's.
 FRAME_MARKERS = {*range(0xC0, 0xD0), JPEG_LS_FRAME} - {0xC4, 0xC8, 0xCC}
 SCAN_MARKER = 0xDA
+FIRST_SEGMENT = 0xC0
 BARE_MARKERS = (0x01, *range(0xD0, 0xD8))
 # ISO/IEC 15444-1 A.5.1 allows no more tiles; part 15 marks its streams in the capabilities.
 MAX_TILES = 65535
@@ -99,6 +100,19 @@ def _read_jpeg_frame(data: bytes, position: int, marker: int) -> Codestream:
     else:
         kind = "JPEG 8" if precision == 8 else "JPEG 12"
     return Codestream(kind, rows, columns, components, precision)
+
+
+def is_orderly(data: bytes) -> bool:
+    """Whether a JPEG's segments follow one another without a gap up to its first scan."""
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        (length,) = struct.unpack_from(">H", data, position + 2)
+        if data[position + 1] == SCAN_MARKER:
+            return position + 2 + length <= len(data)
+        if data[position + 1] < FIRST_SEGMENT or length < 2:
+            return False
+        position += 2 + length
+    return False
 
 
 def _read_jpeg2000(data: bytes, start: int) -> Codestream:

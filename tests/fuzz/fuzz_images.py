@@ -3,16 +3,20 @@
     python -m tests.fuzz.fuzz_images --minutes 10 --seeds tests/fuzz/seeds --out var/fuzz
 
 Cases run in a child process, so that a crash or a hang of a native decoder is seen too: the case is
-then kept under --out, and a new child goes on with the next one. Add it to the seeds once mended.
+then kept under --out, and a new child goes on with the next one. Once mended, move it to
+tests/fuzz/found, where the test suite reads it for ever.
 """
 
 import argparse
+import logging
 import multiprocessing
 import resource
+import signal
 import sys
 import time
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
@@ -22,6 +26,8 @@ from typing import Any
 
 import numpy as np
 
+from ml.errors import MLError
+from ml.images import read_frames, to_display
 from tests.fuzz.mutations import make_case
 
 SEEDS = Path(__file__).parent / "seeds"
@@ -30,6 +36,8 @@ PATIENCE = 20.0
 START_PATIENCE = 120.0
 MAX_MEMORY = 6 * 1024**3
 PAUSE = 0.05
+
+Target = Callable[[bytes], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +73,6 @@ def try_case(content: bytes) -> str:
 
     Whatever else is raised is a finding.
     """
-    from ml.errors import MLError
-    from ml.images import read_frames, to_display
-
     try:
         for frame in read_frames(content):
             shown = to_display(frame)
@@ -78,26 +83,39 @@ def try_case(content: bytes) -> str:
     return "frames"
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a child is to run: the cases made of the seeds and the salt, up to the number `last`."""
+
+    seeds: Sequence[bytes]
+    last: int
+    salt: int
+    target: Target
+
+
 def fuzz(
-    seeds: Sequence[bytes], *, seconds: float, executions: int = sys.maxsize, salt: int = 0
+    seeds: Sequence[bytes],
+    *,
+    seconds: float,
+    executions: int = sys.maxsize,
+    salt: int = 0,
+    target: Target = try_case,
 ) -> Report:
     """Run cases for so long, or so many of them, whichever ends first."""
-    report, started, first = Report(), time.monotonic(), 0
-    while time.monotonic() - started < seconds and first < executions:
-        first = _run_child(seeds, report, first, executions, started + seconds, salt)
+    report, started, number = Report(), time.monotonic(), 0
+    plan = Plan(seeds, executions, salt, target)
+    while time.monotonic() - started < seconds and number < executions:
+        number = _run_child(plan, report, number, started + seconds)
     report.seconds = time.monotonic() - started
     return report
 
 
-def _run_child(
-    seeds: Sequence[bytes], report: Report, first: int, last: int, deadline: float, salt: int
-) -> int:
+def _run_child(plan: Plan, report: Report, first: int, deadline: float) -> int:
     """One child's cases, until it has done all, died or hung; the number of the next case."""
     context = multiprocessing.get_context("spawn")
     results: Any = context.Queue()
     current, stop = context.Value("q", -1), context.Event()
-    arguments = (list(seeds), first, last, salt, results, current, stop)
-    child = context.Process(target=_work, args=arguments, daemon=True)
+    child = context.Process(target=_work, args=(plan, first, results, current, stop), daemon=True)
     child.start()
     seen, since = -1, time.monotonic()
     while child.is_alive():
@@ -112,14 +130,14 @@ def _run_child(
         time.sleep(PAUSE)
     child.join()
     _collect(results, report)
-    if child.exitcode == 0:
-        return last if not stop.is_set() else seen + 1
-    if seen < 0:
-        raise RuntimeError("the child ended before its first case")
-    what = "hang" if child.exitcode == -9 else f"crash ({child.exitcode})"
     number = int(current.value)
-    report.outcomes[what] += 1
-    report.findings.append(Finding(number, what, make_case(seeds, number, salt)))
+    if child.exitcode != 0:
+        if number < 0:
+            raise RuntimeError("the child ended before its first case")
+        what = "hang" if child.exitcode == -signal.SIGKILL else f"crash ({child.exitcode})"
+        report.outcomes[what] += 1
+        content = make_case(plan.seeds, number, plan.salt)
+        report.findings.append(Finding(number, what, content))
     return number + 1
 
 
@@ -134,31 +152,20 @@ def _collect(results: Any, report: Report) -> None:
             report.findings.append(Finding(*finding))
 
 
-def _work(
-    seeds: list[bytes],
-    first: int,
-    last: int,
-    salt: int,
-    results: Any,
-    current: "Synchronized[int]",
-    stop: Event,
-) -> None:
-    import logging
-    import warnings
-
+def _work(plan: Plan, first: int, results: Any, current: "Synchronized[int]", stop: Event) -> None:
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     # The libraries load before the first case, which is not to wait for them.
-    try_case(seeds[0])
+    try_case(plan.seeds[0])
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for number in range(first, last):
+    for number in range(first, plan.last):
         if stop.is_set():
             return
         current.value = number
-        content = make_case(seeds, number, salt)
+        content = make_case(plan.seeds, number, plan.salt)
         try:
-            results.put((try_case(content), None))
+            results.put((plan.target(content), None))
         except KeyboardInterrupt:
             return
         except BaseException as error:  # noqa: BLE001 - that is what is looked for
