@@ -84,7 +84,7 @@ def test_entry_of_unknown_packing_is_refused_alone(send):
 
     submission = send(("x.zip", bytes(content)))
 
-    assert sorted(submission.files.values_list("code", flat=True)) == ["stored", "zip_corrupt"]
+    assert sorted(submission.files.values_list("code", flat=True)) == ["stored", "zip_method"]
 
 
 def test_archive_with_too_many_entries_is_refused_before_unpacking(send, settings):

@@ -1,7 +1,6 @@
 """Children that read what comes from outside: their limits, their deaths, their replacement."""
 
 import contextlib
-import datetime as dt
 import io
 import json
 import multiprocessing
@@ -16,16 +15,12 @@ import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
-from numpy.typing import NDArray
 from pydicom.data import get_testdata_file
-from pydicom.encaps import encapsulate
-from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
 from ml.errors import FrameOutOfRange
 from ml.images import read_frames
@@ -35,13 +30,20 @@ from records.intake.isolation import calls
 from records.intake.isolation import pool as pool_module
 from records.intake.isolation.calls import DecodingStopped, convert, decode_frames, examine
 from records.intake.isolation.pool import Pool
-from records.intake.isolation.wire import ArrayReader, ArrayWriter, WireError, decode, encode
 from records.intake.photograph import assign_uids
 from records.intake.sniff import Kind
-from tests.records.files import SAMPLES, make_dicom, make_jpeg
+from tests.records.bombs import (
+    MIB,
+    deflated,
+    jpeg_of_another_size,
+    nested,
+    rle,
+    with_huge_value,
+    with_meta_length,
+)
+from tests.records.files import SAMPLES, make_dicom
 
 ROOT = Path(__file__).parents[2]
-MIB = 1024 * 1024
 ALLOWED_SECONDS = 5
 ALLOWED_BYTES = 512 * MIB
 
@@ -98,71 +100,6 @@ def pool(shared_pool, monkeypatch) -> Watched:
     monkeypatch.setattr(calls, "pool", shared_pool)
     examine(io.BytesIO(make_dicom()))
     return shared_pool
-
-
-def nested(depth: int) -> bytes:
-    """Sequences inside sequences, all of undefined length."""
-    opening = struct.pack("<HH2sHI", 0x0040, 0xA730, b"SQ", 0, 0xFFFFFFFF) + struct.pack(
-        "<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF
-    )
-    whole = make_dicom()
-    return whole[: whole.index(b"\xe0\x7f\x10\x00")] + opening * depth
-
-
-def with_huge_value() -> bytes:
-    """An element that announces 4 GB, and a few bytes after it."""
-    whole = make_dicom()
-    huge = struct.pack("<HH2sHI", 0x0009, 0x1001, b"UN", 0, 0xFFFFFFF0)
-    return whole[: whole.index(b"\x10\x00\x10\x00PN")] + huge + b"few"
-
-
-def with_meta_length(length: int) -> bytes:
-    whole = bytearray(make_dicom(syntax=DeflatedExplicitVRLittleEndian))
-    struct.pack_into("<I", whole, 140, length)
-    return bytes(whole)
-
-
-def deflated(megabytes: int) -> bytes:
-    """A deflated data set of zeros: a thousandth of what it unpacks to."""
-    whole = make_dicom(syntax=DeflatedExplicitVRLittleEndian, PixelData=b"")
-    start = 144 + struct.unpack_from("<I", whole, 140)[0]
-    elements = zlib.decompress(whole[start:], -zlib.MAX_WBITS)
-    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    zeros = struct.pack("<HH2sHI", 0x0009, 0x1001, b"OB", 0, megabytes * MIB)
-    parts = [packer.compress(zeros)] + [packer.compress(bytes(MIB)) for _ in range(megabytes)]
-    return whole[:start] + b"".join(parts) + packer.compress(elements) + packer.flush()
-
-
-def rle(side: int, *, more: int = 0) -> bytes:
-    """Blank 16-bit pixels in runs of 128, two bytes each; `side` is a multiple of 128."""
-    runs = b"\x81\x00" * (side * side // 128 + more)
-    offsets = [64, 64 + len(runs)] + [0] * 13
-    frame = struct.pack("<16I", 2, *offsets) + runs + runs
-    return make_dicom(
-        syntax=RLELossless,
-        Rows=side,
-        Columns=side,
-        RescaleSlope="1.5",
-        RescaleIntercept="-1024",
-        PixelData=encapsulate([frame]),
-    )
-
-
-def jpeg_of_another_size() -> bytes:
-    """A JPEG that announces 65,500 x 65,500 pixels inside an image of 16 x 16."""
-    picture = bytearray(make_jpeg())
-    start = picture.index(b"\xff\xc0")
-    struct.pack_into(">HH", picture, start + 5, 65500, 65500)
-    return make_dicom(
-        syntax=JPEGBaseline8Bit,
-        BitsAllocated=8,
-        BitsStored=8,
-        HighBit=7,
-        SamplesPerPixel=3,
-        PlanarConfiguration=0,
-        PhotometricInterpretation="YBR_FULL_422",
-        PixelData=encapsulate([bytes(picture)]),
-    )
 
 
 BOMBS = {
@@ -450,57 +387,3 @@ def test_decode_frames_raises_the_errors_of_the_library(pool):
     pool.die_of_it(signal.SIGKILL)
     with pytest.raises(DecodingStopped):
         decode_frames(io.BytesIO(make_dicom()), frames=[0])
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a child might say."""
-
-    when: dt.date | None
-    place: tuple[float, float] | None
-    words: dict[str, str]
-    pixels: NDArray[np.float32] | NDArray[np.uint8]
-
-
-def test_wire_gives_back_what_it_took(tmp_path):
-    pixels = np.arange(12, dtype=np.float32).reshape(3, 4)
-    told = Told(dt.date(2026, 2, 3), (1.5, 2), {"a": "b"}, pixels)
-    with (tmp_path / "output").open("w+b") as output:
-        message = json.loads(json.dumps(encode(told, ArrayWriter(output.fileno()))))
-        back = decode(Told, message, ArrayReader(output.fileno(), 1000))
-
-    assert (back.when, back.place, back.words) == (told.when, told.place, told.words)
-    assert np.array_equal(back.pixels, pixels)
-
-
-WHERE = {"dtype": "<f4", "shape": [3, 4], "at": 0}
-
-
-@pytest.mark.parametrize(
-    "lie",
-    [
-        {"when": "yesterday"},
-        {"when": 5},
-        {"place": [1.0]},
-        {"place": ["a", "b"]},
-        {"words": {"a": 1}},
-        {"words": []},
-        {"pixels": WHERE | {"shape": [10**6, 10**6]}},
-        {"pixels": WHERE | {"shape": [-3, -4]}},
-        {"pixels": WHERE | {"at": -8}},
-        {"pixels": WHERE | {"at": 8}},
-        {"pixels": WHERE | {"dtype": "|O"}},
-        {"pixels": None},
-        {"more": 1},
-    ],
-)
-def test_wire_believes_nothing_of_another_form(tmp_path, lie):
-    honest = {"when": None, "place": None, "words": {}, "pixels": WHERE}
-    with (tmp_path / "output").open("w+b") as output:
-        output.write(bytes(48))
-        output.flush()
-        decode(Told, honest, ArrayReader(output.fileno(), 1000))
-        with pytest.raises(WireError):
-            decode(Told, honest | lie, ArrayReader(output.fileno(), 1000))
-        with pytest.raises(WireError):
-            decode(Told, honest, ArrayReader(output.fileno(), 40))
