@@ -136,8 +136,10 @@ def _file_together(
         if one.header.sop_instance_uid not in held:
             filing.lock(one)
     verdicts = [filing.take(one, held.get(one.header.sop_instance_uid)) for one in received]
-    filing.finish()
-    return record_verdicts(verdicts)
+    filing.write()
+    rows = record_verdicts(verdicts)
+    filing.reopen()
+    return rows
 
 
 def _find_held(submission: Submission, sop_instance_uids: Sequence[str]) -> dict[str, Instance]:
@@ -201,15 +203,20 @@ class _Filing:
         self._instances.append(instance)
         return judge_stored(**common, instance=instance, whose=whose)
 
-    def finish(self) -> None:
-        """Write the instances, and have their studies count and expect them."""
+    def write(self) -> None:
+        """Write the instances, and have their studies count them."""
         Instance.objects.bulk_create(self._instances)
-        by_study: dict[Study, list[Series]] = {}
-        for instance in self._instances:
-            by_study.setdefault(instance.series.study, []).append(instance.series)
-        for study, series in by_study.items():
-            count_instances(study, self._submission, series)
-            reopen_study(actor=self._actor, study=study)
+        for study in self._studies.values():
+            series = [one.series for one in self._instances if one.series.study_id == study.pk]
+            if series:
+                count_instances(study, self._submission, series)
+
+    def reopen(self) -> None:
+        """Have the studies that got images expect more."""
+        got = {instance.series.study_id for instance in self._instances}
+        for study in self._studies.values():
+            if study.pk in got:
+                reopen_study(actor=self._actor, study=study)
 
     def _series_of(self, study: Study, header: DicomHeader) -> Series:
         series = self._series.get(header.series_instance_uid)

@@ -132,7 +132,8 @@ class _Reception:
             self.file()
 
     def refuse(self, sent: Sent, refusal: FileRejected) -> None:
-        """Record why a file was refused."""
+        """Record why a file was refused, after the verdicts on those that came before it."""
+        self.file()
         self._verdicts.append(self._record(sent, refusal))
 
     def file(self) -> None:
