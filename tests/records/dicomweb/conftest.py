@@ -19,7 +19,7 @@ from medimaging import addresses
 from records.models import Study
 from tests.conftest import DATA_DIR
 from tests.product import ROOT, free_port, wait_for
-from tests.records.files import make_dicom
+from tests.records.dicomweb.messages import small_study_files
 
 
 @pytest.fixture
@@ -44,26 +44,6 @@ class SmallStudy:
     def instance_url(self, number: int = 0) -> str:
         uid = list(self.contents)[number]
         return f"{self.url}/series/{self.series_uids[0]}/instances/{uid}"
-
-
-def small_study_files(study_uid: str, series_uids: tuple[str, str]) -> dict[str, bytes]:
-    """Three CT slices in one series, a localizer in another, by SOP Instance UID."""
-    files = {}
-    for number in range(4):
-        uid = generate_uid()
-        files[uid] = make_dicom(
-            StudyInstanceUID=study_uid,
-            SeriesInstanceUID=series_uids[number // 3],
-            SeriesNumber=number // 3 + 1,
-            SeriesDescription="Thorax" if number < 3 else "Localizer",
-            SOPInstanceUID=uid,
-            InstanceNumber=number + 1,
-            StudyDate="20240229",
-            StudyTime="101530",
-            StudyDescription="Chest routine",
-            AccessionNumber="A-17",
-        )
-    return files
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ from requests import Session
 
 from records.models import Instance, Study, StudyState, Submission, SubmissionState
 from tests.product import wait_for
-from tests.records.dicomweb.conftest import small_study_files
-from tests.records.dicomweb.test_storing import body_of
+from tests.records.dicomweb.messages import body_of, small_study_files
 from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -15,7 +15,7 @@ from records.models import Instance, Origin, Study, Submission
 from records.services import submit_study
 from tests.prerequisites import require_program, skip_or_fail
 from tests.product import free_port, wait_for
-from tests.records.dicomweb.conftest import small_study_files
+from tests.records.dicomweb.messages import small_study_files
 from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -20,7 +20,7 @@ from pydicom.uid import (
 
 from accounts.models import Action, AuditEvent
 from records.models import Instance
-from tests.records.dicomweb.test_storing import errors_of
+from tests.records.dicomweb.messages import errors_of
 from tests.records.files import make_dicom, make_report
 
 pytestmark = pytest.mark.django_db

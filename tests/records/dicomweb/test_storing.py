@@ -2,7 +2,6 @@
 
 import io
 import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -13,23 +12,13 @@ from pydicom.uid import JPEGBaseline8Bit, generate_uid
 from accounts.models import Action, AuditEvent
 from records.models import Instance, Origin, Study, StudyState, Submission, SubmissionState
 from tests.factories import make_department, make_user
-from tests.prerequisites import require_program
+from tests.records.dicomweb.messages import body_of, errors_of
 from tests.records.files import make_dicom, make_jpeg, make_png, make_report
 
 pytestmark = pytest.mark.django_db
 OBJECTS = 'multipart/related; type="application/dicom"; boundary="a b"'
 METADATA = 'multipart/related; type="application/dicom+json"; boundary="a b"'
 FAILED, HELD, OTHER_FAILED = "00081198", "00081199", "0008119A"
-
-
-def body_of(*parts: bytes | tuple[bytes, str]) -> bytes:
-    """A body of parts; each may bring its own headers."""
-    written = b""
-    for part in parts:
-        plain = b"Content-Type: application/dicom"
-        content, headers = part if isinstance(part, tuple) else (part, plain.decode())
-        written += b"--a b\r\n" + headers.encode() + b"\r\n\r\n" + content + b"\r\n"
-    return written + b"--a b--\r\n"
 
 
 def store(client, body: bytes, *, path: str = "studies", content_type: str = OBJECTS, **headers):
@@ -298,12 +287,3 @@ def test_store_refuses_a_photograph_because_it_names_no_patient(browser):
 
     assert response.status_code == 409
     assert reasons_of(response, OTHER_FAILED) == [0xA900]
-
-
-def errors_of(content: bytes, folder: Path) -> list[str]:
-    """What dciodvfy calls an error."""
-    require_program("dciodvfy", "dicom3tools")
-    path = folder / "object.dcm"
-    path.write_bytes(content)
-    done = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
-    return sorted(line for line in done.stderr.splitlines() if line.startswith("Error"))
