@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from accounts.access import signed_in_user
 from accounts.models import Action
 from accounts.roles import Verb
-from records.api.serializers import (
+from records.api.keeping_serializers import (
     DeletedStudySerializer,
     HoldSerializer,
     NewHoldSerializer,

@@ -1,0 +1,128 @@
+"""Why images can't leave as de-identified copies."""
+
+from accounts.errors import KnownError
+
+
+class ExportRefused(KnownError):
+    """The base of every reason for which one object can't leave; the others of its study may."""
+
+    code = "export_refused"
+    status = 422
+
+
+class ExportNotAnImage(ExportRefused):
+    """Reports, documents, drawings and results: text that no machine can clean."""
+
+    code = "export_not_an_image"
+    message = "Only images can be de-identified; this object is a report, a drawing or a result."
+    action = "Nothing to do: it is left out of the export."
+
+
+class ExportUnreadable(ExportRefused):
+    """What can't be read whole can't be shown to be clean."""
+
+    code = "export_unreadable"
+    message = "The image can't be read whole, so nobody can say what is in it."
+    action = "Export it again from the modality or archive, and send the new copy."
+
+
+class ExportNotAllowed(KnownError):
+    """A study that the actor may not export; whether it exists isn't said."""
+
+    code = "export_not_allowed"
+    message = "There is no such study that you may export."
+    action = "Choose studies of a department in which you may export."
+    status = 404
+
+
+class ExportAcrossDepartments(KnownError):
+    """One export belongs to one department."""
+
+    code = "export_across_departments"
+    message = "The studies belong to several departments."
+    action = "Export the studies of each department by themselves, for the same project."
+
+
+class ExportOfOpenStudy(KnownError):
+    """A copy of half a study would pass for the whole."""
+
+    code = "export_of_open_study"
+    message = "A study is still arriving."
+    action = "Export it once it is complete."
+    status = 409
+
+
+class ExportTooLarge(KnownError):
+    """More than a worker prepares in one piece."""
+
+    code = "export_too_large"
+    message = "The studies hold {count} images; at most {limit} are prepared at once."
+    action = "Export fewer studies at a time, or ask your operator to run `manage.py deidentify`."
+
+
+class ExportEmpty(KnownError):
+    """Nothing of the studies can leave."""
+
+    code = "export_empty"
+    message = "None of the objects of these studies can be de-identified."
+    action = "Choose studies with images; reports and documents can't be exported."
+    status = 422
+
+
+class ExportTooSlow(KnownError):
+    """A worker ran out of time."""
+
+    code = "export_too_slow"
+    message = "The images took longer to prepare than a worker has time for."
+    action = "Export fewer studies at a time, or ask your operator to run `manage.py deidentify`."
+
+
+class ExportBroken(KnownError):
+    """Something that this list doesn't know; the log has the rest under the reference."""
+
+    code = "export_broken"
+    message = "Something went wrong on our side (reference {reference})."
+    action = "Ask for the export again. If it happens again, give your administrator the reference."
+    status = 500
+
+
+class ExportNotHeld(KnownError):
+    """Decisions are asked for only while an export is held back."""
+
+    code = "export_not_held"
+    message = "This export isn't waiting for a decision."
+    action = "Look at its page: it may have gone on already."
+    status = 409
+
+
+class ExportHoldUnknown(KnownError):
+    """A decision about an image that isn't held back in this export."""
+
+    code = "export_hold_unknown"
+    message = "One of the images isn't held back in this export."
+    action = "Load the page again and decide about the images that it shows."
+
+
+class ExportNotReady(KnownError):
+    """There is no file yet."""
+
+    code = "export_not_ready"
+    message = "The export isn't ready."
+    action = "Wait until its page says that it is, or decide about the images held back."
+    status = 409
+
+
+class RegionUnreadable(KnownError):
+    """A person asked to blacken something, but not what."""
+
+    code = "region_unreadable"
+    message = "The regions to blacken can't be read."
+    action = "Write x, y, width and height as whole numbers, one region a line."
+
+
+class RegionOutside(KnownError):
+    """A rectangle to blacken that isn't part of the image."""
+
+    code = "region_outside"
+    message = "A region to blacken lies outside the image of {columns} × {rows} pixels."
+    action = "Correct the region: x, y, width and height in pixels from the upper left corner."

@@ -1,0 +1,311 @@
+"""Why one file is refused while the rest of its batch goes on."""
+
+from accounts.errors import KnownError
+
+
+class FileRejected(KnownError):
+    """The base of every reason for which one file is refused; the rest of its batch goes on.
+
+    `is_harmless` marks what a batch is whole without, such as a desktop's own files.
+    """
+
+    code = "file_rejected"
+    status = 422
+    is_harmless = False
+
+
+class EmptyFile(FileRejected):
+    """Zero bytes."""
+
+    code = "empty_file"
+    message = "The file is empty."
+    action = "Export it again from where it came from and send the new copy."
+
+
+class UnknownFormat(FileRejected):
+    """Neither DICOM, PNG, JPEG nor ZIP by content, whatever the name says."""
+
+    code = "unknown_format"
+    message = "This is not a DICOM, PNG, JPEG or ZIP file, whatever its name says."
+    action = "Send the image itself, in one of these formats."
+
+
+class FileTooLarge(FileRejected):
+    """More bytes than the hospital accepts in one file, also when unpacked."""
+
+    code = "file_too_large"
+    message = "The file is larger than {limit}, the most that is accepted."
+    action = "Send the images of the study one by one, or have your administrator raise the limit."
+
+
+class ImageTooLarge(FileRejected):
+    """The header announces more pixels than are accepted; nothing was decoded."""
+
+    code = "image_too_large"
+    message = "The image is too large: its header announces {size}."
+    action = "Check the file where it came from: its header may be damaged."
+
+
+class ImageUnreadable(FileRejected):
+    """A PNG or JPEG that can't be decoded, so nothing could be made of it."""
+
+    code = "image_unreadable"
+    message = "The image can't be decoded: {detail}."
+    action = "Open it where it came from, save it again and send the new copy."
+
+
+class DicomTruncated(FileRejected):
+    """The file ends before its own header says it does."""
+
+    code = "dicom_truncated"
+    message = "The DICOM file is cut short: {detail}."
+    action = "Send the file again from its source; the copy was interrupted."
+
+
+class DicomUnreadable(FileRejected):
+    """DICOM by its first bytes, but not by its structure."""
+
+    code = "dicom_unreadable"
+    message = "The DICOM file can't be read: {detail}."
+    action = "Export it again as a DICOM file (PS3.10) and send the new copy."
+
+
+class ContentHostile(FileRejected):
+    """A compressed data set that would unpack to far more than images do."""
+
+    code = "content_hostile"
+    message = "The file was not unpacked further: it unpacks {detail}."
+    action = "Export it again without compression from where it came from."
+
+
+class DecodingExhausted(FileRejected):
+    """Reading the file took more time or memory than any image needs; it was stopped."""
+
+    code = "decoding_exhausted"
+    message = "Reading the file was stopped: it took more than {limit}."
+    action = (
+        "Check the file where it came from: it may be damaged, or made to do harm. "
+        "If it is sound, have your administrator raise the limit."
+    )
+
+
+class DecodingCrashed(FileRejected):
+    """The process that read the file died of it; the server goes on with a new one."""
+
+    code = "decoding_crashed"
+    message = "The program that reads images broke down over this file."
+    action = "Check the file where it came from, and send it again uncompressed."
+
+
+class MissingUid(FileRejected):
+    """Without its three identifiers an object can't be filed."""
+
+    code = "missing_uid"
+    message = "The DICOM file has no {name}."
+    action = "Export it again from the modality or archive, which assigns it."
+
+
+class Dicomdir(FileRejected):
+    """The table of contents of a disc."""
+
+    code = "dicomdir"
+    message = "This is a DICOMDIR, the table of contents of a disc, not an image."
+    action = "Send the image files of the disc; the DICOMDIR itself isn't needed."
+
+
+class SystemFile(FileRejected):
+    """What a desktop leaves in folders and archives."""
+
+    code = "system_file"
+    message = "This file was put there by the computer that packed the archive; it holds no image."
+    action = "Nothing to do."
+    is_harmless = True
+
+
+class ZipEncrypted(FileRejected):
+    """An entry that needs a password."""
+
+    code = "zip_encrypted"
+    message = "The archive is protected by a password."
+    action = "Pack the images again without a password."
+
+
+class ZipMethod(FileRejected):
+    """An entry packed in a way whose unpacking can't be kept within limits."""
+
+    code = "zip_method"
+    message = "The archive is packed by a method that is not accepted."
+    action = "Pack the images again as a plain ZIP archive, which uses deflate."
+
+
+class ZipBomb(FileRejected):
+    """An archive that would unpack to far more than it should."""
+
+    code = "zip_bomb"
+    message = "The archive was not unpacked further: {detail}."
+    action = "Send the images in several smaller archives, or without an archive."
+
+
+class ZipUnsafePath(FileRejected):
+    """An entry whose name points out of the archive."""
+
+    code = "zip_unsafe_path"
+    message = "The entry's name points outside the archive."
+    action = "Pack the images again with a trusted program, by plain names."
+
+
+class ZipCorrupt(FileRejected):
+    """A damaged archive, or a damaged entry of one."""
+
+    code = "zip_corrupt"
+    message = "The archive is damaged: {detail}."
+    action = "Pack the images again and send the new archive."
+
+
+class UidConflict(FileRejected):
+    """Other bytes under an identifier that is already held; the original stays as it is."""
+
+    code = "uid_conflict"
+    message = (
+        "Another image with the same SOP Instance UID is already held; it was not changed, "
+        "and this file is kept in quarantine."
+    )
+    action = "Have the sending system give the changed image a new UID, and send it again."
+
+
+class StudyPatientMismatch(FileRejected):
+    """The study is already held for another person: another ID, name or birth date."""
+
+    code = "study_patient_mismatch"
+    message = (
+        "The study of this image is already held for another patient; "
+        "the file is kept in quarantine until somebody decides."
+    )
+    action = "Check which patient was examined, and decide under Conflicts."
+
+
+class SeriesStudyMismatch(FileRejected):
+    """The series is already held under another study."""
+
+    code = "series_study_mismatch"
+    message = "The series of this image is already held as part of another study."
+    action = "Export the study again from its source, which keeps the UIDs together."
+
+
+class PatientRequired(FileRejected):
+    """A PNG or JPEG doesn't say whom it shows."""
+
+    code = "patient_required"
+    message = "PNG and JPEG files don't say whose they are, and no patient ID was given."
+    action = "Enter the patient ID and send the file again."
+
+
+class HeldByOtherDepartment(FileRejected):
+    """A study belongs to exactly one department."""
+
+    code = "held_by_other_department"
+    message = "The study of this image is already held by another department."
+    action = "Ask your administrator who holds it; it can't be sent to a second department."
+
+
+class TooManyFiles(FileRejected):
+    """The batch is full."""
+
+    code = "too_many_files"
+    message = "The submission already has {limit} files, the most that one may have."
+    action = "Close this submission and send the rest in another."
+
+
+class DiskFull(FileRejected):
+    """No room to store the file."""
+
+    code = "disk_full"
+    message = "There is no room left to store the file."
+    action = "Tell your administrator, and send the file again afterwards."
+    status = 507
+
+
+class StorageLow(FileRejected):
+    """The disk is so nearly full that nothing more is taken in; what is held can be used."""
+
+    code = "storage_low"
+    message = "Storage is nearly full, so no more images are taken in at present."
+    action = "Tell your administrator, and send the file again once there is room."
+    status = 503
+    retry_after = 300
+
+
+class StoreUnavailable(FileRejected):
+    """The service that keeps the files doesn't answer, or refuses."""
+
+    code = "storage_unavailable"
+    message = "The storage can't be reached at present."
+    action = "Send the file again in a minute. If it stays so, tell your administrator."
+    status = 503
+    retry_after = 60
+
+
+class ContentMismatch(FileRejected):
+    """Other bytes lie under the name that these ones would get; they are left as they are."""
+
+    code = "storage_mismatch"
+    message = "The store holds a damaged copy of this very file ({sha256})."
+    action = "Give your administrator this message: the copy has to be restored or removed first."
+    status = 500
+
+
+class StudyDeleted(FileRejected):
+    """The study was deleted by somebody and can still be restored."""
+
+    code = "study_deleted"
+    message = "The study of this image was deleted on {day}; it can be restored until {until}."
+    action = "Have a reviewer restore it under Studies, Deleted, and send the image again."
+    status = 409
+
+
+class OtherStudy(FileRejected):
+    """Sent to the address of one study, it belongs to another."""
+
+    code = "other_study"
+    message = "The object belongs to another study than the address names."
+    action = "Send it to the address of its own study, or to the one without a study."
+
+
+class BulkDataMissing(FileRejected):
+    """Metadata that point to bulk data which did not come with them."""
+
+    code = "bulk_data_missing"
+    message = "The metadata point to bulk data that can't be used: {detail}."
+    action = "Send each bulk data part in the same request, under the Content-Location it is given."
+
+
+class UploadUnfinished(FileRejected):
+    """The rest of a file never came, and its batch ended or its time was up."""
+
+    code = "upload_unfinished"
+    message = "Only {received} of {size} of this file arrived."
+    action = "Send the file again."
+
+
+class UploadCancelled(FileRejected):
+    """The sender took a file back before it had arrived."""
+
+    code = "upload_cancelled"
+    message = "The sender cancelled this file after {received} of {size}."
+    action = "Nothing to do."
+    is_harmless = True
+
+
+class UnexpectedFailure(FileRejected):
+    """Something that this list doesn't know; the log has the rest under the reference."""
+
+    code = "unexpected"
+    message = "Something went wrong on our side with this file (reference {reference})."
+    action = "Send it again. If it happens again, give your administrator the reference."
+    status = 500
+
+
+HARMLESS_CODES = frozenset(
+    error.code for error in FileRejected.__subclasses__() if error.is_harmless
+)
+"""Codes of refusals that leave a batch whole."""

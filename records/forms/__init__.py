@@ -1,0 +1,52 @@
+"""The forms of the records pages, by subject."""
+
+from records.forms.exports import ClearanceForm, ExportForm
+from records.forms.identity import (
+    RESOLUTION_FORMS,
+    CorrectForm,
+    KeepApartForm,
+    MergeForm,
+    make_resolution_forms,
+)
+from records.forms.keeping import HoldForm, ReasonForm
+from records.forms.lists import (
+    SINCE_DAYS,
+    ConflictFilterForm,
+    DeletedStudyFilterForm,
+    FilterForm,
+    PatientFilterForm,
+    QuarantineFilterForm,
+    SinceField,
+    StudyFilterForm,
+    days_ago,
+)
+from records.forms.nodes import NetworksField, NodeForm
+from records.forms.submissions import BODY_PARTS, MODALITIES, VIEW_POSITIONS, SubmitForm, holds_text
+
+__all__ = [
+    "BODY_PARTS",
+    "ClearanceForm",
+    "ConflictFilterForm",
+    "CorrectForm",
+    "DeletedStudyFilterForm",
+    "ExportForm",
+    "FilterForm",
+    "HoldForm",
+    "KeepApartForm",
+    "MODALITIES",
+    "MergeForm",
+    "NetworksField",
+    "NodeForm",
+    "PatientFilterForm",
+    "QuarantineFilterForm",
+    "RESOLUTION_FORMS",
+    "ReasonForm",
+    "SINCE_DAYS",
+    "SinceField",
+    "StudyFilterForm",
+    "SubmitForm",
+    "VIEW_POSITIONS",
+    "days_ago",
+    "holds_text",
+    "make_resolution_forms",
+]

@@ -1,0 +1,98 @@
+"""The decisions on an identity conflict."""
+
+from typing import Any
+
+from django import forms
+
+from records.forms.keeping import ReasonForm
+from records.forms.submissions import holds_text
+from records.models import IdentityConflict, Resolution, Sex
+from records.names import PersonName
+from records.services import Standing, Whose
+
+
+class KeepApartForm(ReasonForm):
+    """They are two people."""
+
+    def decision(self) -> dict[str, Any]:
+        """What `resolve_conflict` takes."""
+        return {"reason": self.cleaned_data["reason"]}
+
+
+class MergeForm(ReasonForm):
+    """They are one person; which name and which birth date are right."""
+
+    SIDES = (("held", "As held"), ("sent", "As sent"))
+    name = forms.ChoiceField(label="Right name", choices=SIDES, initial="held")
+    birth_date = forms.ChoiceField(label="Right birth date", choices=SIDES, initial="held")
+    field_order = ("name", "birth_date", "reason")
+
+    def decision(self) -> dict[str, Any]:
+        """What `resolve_conflict` takes."""
+        given = self.cleaned_data
+        standing = Standing(name=given["name"], birth_date=given["birth_date"])
+        return {"reason": given["reason"], "standing": standing}
+
+
+class CorrectForm(ReasonForm):
+    """Neither: whom the images show in truth."""
+
+    patient_id = forms.CharField(label="Patient ID", max_length=64, validators=[holds_text])
+    issuer = forms.CharField(label="Issuer", max_length=64, required=False, validators=[holds_text])
+    patient_name = forms.CharField(
+        label="Name",
+        max_length=324,
+        required=False,
+        help_text="Family^Given; other ways of writing after an equals sign.",
+        validators=[holds_text],
+        widget=forms.TextInput(attrs={"dir": "auto"}),
+    )
+    birth_date = forms.DateField(
+        label="Birth date",
+        required=False,
+        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
+    )
+    sex = forms.ChoiceField(
+        label="Sex",
+        required=False,
+        choices=[("", "Not stated"), *(choice for choice in Sex.choices if choice[0])],
+    )
+    field_order = ("patient_id", "issuer", "patient_name", "birth_date", "sex", "reason")
+
+    def decision(self) -> dict[str, Any]:
+        """What `resolve_conflict` takes."""
+        given = self.cleaned_data
+        corrected = Whose(
+            patient_id=given["patient_id"],
+            issuer=given["issuer"],
+            name=PersonName.from_text(given["patient_name"]),
+            birth_date=given["birth_date"],
+            sex=given["sex"],
+        )
+        return {"reason": given["reason"], "corrected": corrected}
+
+
+RESOLUTION_FORMS: dict[str, type[MergeForm] | type[KeepApartForm] | type[CorrectForm]] = {
+    Resolution.MERGE.value: MergeForm,
+    Resolution.KEEP_APART.value: KeepApartForm,
+    Resolution.CORRECT.value: CorrectForm,
+}
+
+
+def make_resolution_forms(
+    conflict: IdentityConflict, *, data: Any = None, chosen: str = ""
+) -> dict[str, forms.Form]:
+    """The three decisions as forms, the one that was chosen filled with `data`."""
+    initial = {
+        "patient_id": conflict.sent["patient_id"],
+        "issuer": conflict.sent["issuer"],
+        "patient_name": conflict.sent["name"],
+        "birth_date": conflict.sent_birth_date,
+        "sex": conflict.sent["sex"],
+    }
+    made: dict[str, forms.Form] = {}
+    for name, form_class in RESOLUTION_FORMS.items():
+        start = initial if form_class is CorrectForm else None
+        filled = data if name == chosen else None
+        made[name] = form_class(filled, initial=start, auto_id=f"{name}_%s")
+    return made

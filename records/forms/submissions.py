@@ -1,0 +1,111 @@
+"""What is declared with files as they are sent, and the words offered for it."""
+
+from typing import Any
+
+from django import forms
+from django.core.validators import RegexValidator
+from django.db.models import QuerySet
+
+from accounts.models import Department
+from records.intake.declared import NOT_TEXT, DeclaredFields
+from records.models import Priority, Sex
+
+MODALITIES = (
+    ("CR", "X-ray, computed (CR)"),
+    ("DX", "X-ray, digital (DX)"),
+    ("CT", "Computed tomography (CT)"),
+    ("MR", "Magnetic resonance (MR)"),
+    ("US", "Ultrasound (US)"),
+    ("XC", "Photograph (XC)"),
+    ("DMS", "Dermoscopic photograph (DMS)"),
+    ("OP", "Eye photograph (OP)"),
+    ("OT", "Other (OT)"),
+)
+
+
+BODY_PARTS = (
+    ("CHEST", "Chest"),
+    ("HEAD", "Head"),
+    ("BRAIN", "Brain"),
+    ("SKIN", "Skin"),
+    ("EYE", "Eye"),
+    ("RETINA", "Retina"),
+    ("BREAST", "Breast"),
+    ("ABDOMEN", "Abdomen"),
+    ("HAND", "Hand"),
+)
+
+
+VIEW_POSITIONS = (
+    ("PA", "From behind (PA)"),
+    ("AP", "From the front (AP)"),
+    ("LL", "Lateral (LL)"),
+)
+
+
+holds_text = RegexValidator(NOT_TEXT, "No backslash and no control characters.", inverse_match=True)
+
+
+class SubmitForm(forms.Form):
+    """Where the files go, and what they don't say themselves."""
+
+    department = forms.ModelChoiceField(Department.objects.none(), empty_label=None)
+    priority = forms.ChoiceField(choices=Priority.choices, initial=Priority.ROUTINE)
+    patient_id = forms.CharField(
+        label="Patient ID",
+        required=False,
+        max_length=64,
+        help_text="Needed for PNG and JPEG files, which don't say whom they show.",
+    )
+    patient_name = forms.CharField(
+        label="Patient name", required=False, max_length=324, help_text="Family, given"
+    )
+    birth_date = forms.DateField(
+        label="Birth date", required=False, widget=forms.DateInput(attrs={"type": "date"})
+    )
+    sex = forms.ChoiceField(
+        label="Sex",
+        required=False,
+        choices=[("", "Not stated"), *(choice for choice in Sex.choices if choice[0])],
+    )
+    modality = forms.ChoiceField(required=False, choices=[("", "Not stated"), *MODALITIES])
+    body_part = forms.ChoiceField(
+        label="Body part",
+        required=False,
+        choices=[("", "Not stated"), *BODY_PARTS],
+        help_text="A mole: DMS or XC, and Skin. The back of the eye: OP, and Eye.",
+    )
+    view_position = forms.ChoiceField(
+        label="View", required=False, choices=[("", "Not stated"), *VIEW_POSITIONS]
+    )
+    study_description = forms.CharField(label="Description", required=False, max_length=64)
+    study_date = forms.DateField(
+        label="Study date", required=False, widget=forms.DateInput(attrs={"type": "date"})
+    )
+    accession_number = forms.CharField(label="Accession number", required=False, max_length=16)
+
+    def __init__(
+        self,
+        *args: Any,
+        departments: QuerySet[Department],
+        last_used: Department | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Offer the departments to which the person may send, beginning with the last one used.
+
+        With several and none used before, the person has to choose: the first by name would
+        send radiographs to the wrong ward.
+        """
+        super().__init__(*args, **kwargs)
+        offered = list(departments[:2])
+        field = self.fields["department"]
+        field.initial = offered[0] if len(offered) == 1 else last_used
+        field.empty_label = None if field.initial else "Choose a department"  # type: ignore[attr-defined]
+        field.queryset = departments  # type: ignore[attr-defined]
+
+    def declared(self) -> DeclaredFields:
+        """What was entered about the patient and the study."""
+        names = DeclaredFields.__dataclass_fields__
+        return DeclaredFields(
+            **{name: value for name, value in self.cleaned_data.items() if name in names}
+        )

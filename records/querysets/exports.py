@@ -1,0 +1,28 @@
+"""Reads of de-identified copies."""
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from django.db import models
+
+from accounts.roles import Verb
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from records.models import Export, Study  # noqa: F401 - in strings
+
+
+class ExportQuerySet(models.QuerySet["Export"]):
+    """Reads of de-identified copies."""
+
+    def visible_to(self, user: "User") -> "ExportQuerySet":
+        """Exports of the departments from which `user` may export."""
+        return self.filter(department__in=user.department_ids_for(Verb.STUDY_EXPORT))
+
+    def of_study(self, study: "Study") -> "ExportQuerySet":
+        """Those that hold a copy of one study."""
+        return self.filter(studies=study)
+
+    def abandoned(self, *, before: dt.datetime) -> "ExportQuerySet":
+        """Exports still being prepared that nobody has worked on since `before`."""
+        return self.filter(state="preparing", touched_at__lt=before)

@@ -1,0 +1,111 @@
+"""Which series and instances one may see."""
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
+
+from accounts.roles import Verb
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from records.models import DicomNode, Instance, Series, Study  # noqa: F401 - in strings
+
+
+class SeriesQuerySet(models.QuerySet["Series"]):
+    """Reads of series."""
+
+    def visible_to(self, user: "User") -> "SeriesQuerySet":
+        """Series of visible studies."""
+        return self.filter(
+            study__deleted_at__isnull=True,
+            study__department__in=user.department_ids_for(Verb.STUDY_VIEW),
+        )
+
+    def visible_to_node(self, node: "DicomNode") -> "SeriesQuerySet":
+        """Series of the studies that a DICOM node sees."""
+        return self.filter(study__deleted_at__isnull=True, study__department=node.department_id)
+
+    def with_answer(self) -> "SeriesQuerySet":
+        """Fetch what a DICOM query answers about a series."""
+        found = self.select_related("study__patient")
+        belonging = Q(instances__is_withheld=False)
+        return found.annotate(instance_count=models.Count("instances", filter=belonging))
+
+    def with_counts(self) -> "SeriesQuerySet":
+        """Add `image_count`, the number of instances that can be looked at."""
+        images = Q(instances__number_of_frames__gt=0, instances__is_withheld=False)
+        return self.annotate(image_count=models.Count("instances", filter=images))
+
+
+class InstanceQuerySet(models.QuerySet["Instance"]):
+    """Reads of instances."""
+
+    def visible_to(self, user: "User") -> "InstanceQuerySet":
+        """Instances of visible studies."""
+        return self.filter(
+            series__study__deleted_at__isnull=True,
+            series__study__department__in=user.department_ids_for(Verb.STUDY_VIEW),
+        )
+
+    def visible_to_node(self, node: "DicomNode") -> "InstanceQuerySet":
+        """Instances of the studies that a DICOM node sees."""
+        return self.filter(
+            series__study__deleted_at__isnull=True, series__study__department=node.department_id
+        )
+
+    def with_answer(self) -> "InstanceQuerySet":
+        """Fetch what a DICOM query answers about an instance."""
+        return self.select_related("series__study__patient")
+
+    def of_study(self, study: "Study") -> "InstanceQuerySet":
+        """The instances of one study, in reading order."""
+        return (
+            self.filter(series__study=study)
+            .select_related("series")
+            .order_by(
+                "series__series_number", "series_id", "slice_position", "instance_number", "id"
+            )
+        )
+
+    def classifiable(self) -> "InstanceQuerySet":
+        """Those a network may be shown."""
+        return self.filter(number_of_frames__gt=0, exclusion="")
+
+    def stored(self) -> "InstanceQuerySet":
+        """Those with a file: all but those of destroyed studies."""
+        return self.exclude(file="")
+
+    def damaged(self) -> "InstanceQuerySet":
+        """Those whose file was found altered or missing when it was last read."""
+        return self.exclude(damage="")
+
+    def unchecked_since(self, moment: dt.datetime) -> "InstanceQuerySet":
+        """Stored ones that were not read since `moment`, never read ones first."""
+        due = self.stored().filter(Q(checked_at__isnull=True) | Q(checked_at__lt=moment))
+        return due.order_by(F("checked_at").asc(nulls_first=True), "pk")
+
+    def totals(self) -> dict[str, Any]:
+        """How many files of how many bytes are stored, how many were never read, since when."""
+        return self.stored().aggregate(
+            files=models.Count("pk"),
+            size_bytes=Coalesce(models.Sum("size_bytes"), 0),
+            never_checked=models.Count("pk", filter=Q(checked_at__isnull=True)),
+            oldest_check_at=models.Min("checked_at"),
+            damaged=models.Count("pk", filter=~Q(damage="")),
+        )
+
+
+_AnyInstance = models.Manager.from_queryset(InstanceQuerySet)
+
+
+class InstanceManager(_AnyInstance):  # type: ignore[type-arg]
+    """The instances that belong to their studies: those withheld are left out."""
+
+    use_in_migrations = False  # migrations import no app code
+
+    def get_queryset(self) -> InstanceQuerySet:
+        """Leave out what a reversed decision took out of its study."""
+        return InstanceQuerySet(self.model, using=self._db).filter(is_withheld=False)

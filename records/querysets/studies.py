@@ -1,0 +1,127 @@
+"""Which studies one may see, and how they are searched."""
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from accounts.roles import Verb
+from records.querysets.names import patient_named
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from records.models import DicomNode, Study  # noqa: F401 - in strings
+
+
+class StudyQuerySet(models.QuerySet["Study"]):
+    """Reads of studies."""
+
+    def visible_to(self, user: "User") -> "StudyQuerySet":
+        """Studies of the departments in which `user` may look at studies; no deleted ones."""
+        return self.kept().filter(department__in=user.department_ids_for(Verb.STUDY_VIEW))
+
+    def kept(self) -> "StudyQuerySet":
+        """Studies that nobody has deleted."""
+        return self.filter(deleted_at__isnull=True)
+
+    def restorable_by(self, user: "User") -> "StudyQuerySet":
+        """Deleted studies whose files are still there, where `user` may delete and restore."""
+        return self.restorable().filter(department__in=user.department_ids_for(Verb.STUDY_DELETE))
+
+    def with_holds(self) -> "StudyQuerySet":
+        """Add `is_held`: whether a legal hold stands."""
+        from records.models import LegalHold  # the models import this module
+
+        return self.annotate(is_held=Exists(LegalHold.objects.standing(study=OuterRef("pk"))))
+
+    def without_holds(self) -> "StudyQuerySet":
+        """Studies that no legal hold keeps."""
+        from records.models import LegalHold  # the models import this module
+
+        return self.filter(~Exists(LegalHold.objects.standing(study=OuterRef("pk"))))
+
+    def expired(self, *, before: dt.datetime) -> "StudyQuerySet":
+        """Studies deleted before a moment, with no hold on them: their files may go."""
+        deleted = self.restorable().filter(deleted_at__lt=before)
+        return deleted.without_holds().order_by("deleted_at")
+
+    def past_retention(self) -> "StudyQuerySet":
+        """Kept studies done (else received) more than RETENTION_YEARS ago that nothing holds.
+
+        None where studies are kept for ever.
+        """
+        if not settings.RETENTION_YEARS:
+            return self.none()
+        day = _years_before(timezone.localdate(), settings.RETENTION_YEARS)
+        undated = Q(study_date__isnull=True, received_at__date__lt=day)
+        old = self.kept().filter(Q(study_date__lt=day) | undated)
+        return old.without_holds().order_by("received_at", "id")
+
+    def restorable(self) -> "StudyQuerySet":
+        """Deleted studies whose files are still there."""
+        return self.filter(deleted_at__isnull=False, purged_at__isnull=True)
+
+    def named(self, given: str) -> "StudyQuerySet":
+        """Studies of this Study Instance UID or accession number, deleted ones included."""
+        return self.filter(
+            Q(study_instance_uid=given) | Q(accession_number=given), purged_at__isnull=True
+        )
+
+    def visible_to_node(self, node: "DicomNode") -> "StudyQuerySet":
+        """Studies of the department that a DICOM node belongs to; no deleted ones."""
+        return self.kept().filter(department=node.department_id)
+
+    def matching(self, text: str) -> "StudyQuerySet":
+        """Studies whose patient, accession number, description or UID matches `text`."""
+        text = text.strip()
+        if not text:
+            return self
+        return self.filter(
+            patient_named(text, prefix="patient__")
+            | Q(patient__mrn__istartswith=text)
+            | Q(accession_number__istartswith=text)
+            | Q(description__icontains=text)
+            | Q(study_instance_uid=text)
+        )
+
+    def filtered(self, filters: dict[str, Any]) -> "StudyQuerySet":
+        """Studies that pass every filter given: text, modality, body part, state, and so on."""
+        found = self.matching(filters.get("q") or "")
+        if filters.get("modality"):
+            found = found.filter(modalities__contains=[filters["modality"]])
+        if filters.get("body_part"):
+            found = found.filter(body_part__iexact=filters["body_part"])
+        if filters.get("since"):
+            found = found.filter(received_at__gte=filters["since"])
+        if filters.get("until"):
+            found = found.filter(received_at__lt=filters["until"])
+        exact = ("state", "priority", "department", "patient", "study_instance_uid")
+        return found.filter(**{name: filters[name] for name in exact if filters.get(name)})
+
+    def idle(self, *, since: dt.datetime) -> "StudyQuerySet":
+        """Open studies to which nothing came after `since`, and to which nobody is sending.
+
+        A batch that is still receiving counts for the studies that it has brought files of.
+        """
+        from records.models import SubmissionFile  # the models import this module
+
+        sending = SubmissionFile.objects.filter(study=OuterRef("pk"), submission__state="receiving")
+        return self.kept().filter(~Exists(sending), state="open", last_received_at__lte=since)
+
+    def with_answer(self) -> "StudyQuerySet":
+        """Fetch what a DICOM query answers about a study."""
+        return self.select_related("patient").annotate(series_count=models.Count("series"))
+
+    def with_listing(self) -> "StudyQuerySet":
+        """Fetch what a list row shows."""
+        return self.select_related("patient", "department")
+
+
+def _years_before(day: dt.date, years: int) -> dt.date:
+    try:
+        return day.replace(year=day.year - years)
+    except ValueError:  # the 29th of February
+        return day.replace(year=day.year - years, day=28)

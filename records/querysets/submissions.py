@@ -1,0 +1,78 @@
+"""Reads of batches, of their verdicts and of files on their way in."""
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import F, Q
+
+from accounts.roles import Verb
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from records.models import Submission, SubmissionFile, Upload  # noqa: F401 - in strings
+
+
+class SubmissionQuerySet(models.QuerySet["Submission"]):
+    """Reads of submissions."""
+
+    def visible_to(self, user: "User") -> "SubmissionQuerySet":
+        """Submissions to the departments in which `user` may submit, and one's own."""
+        allowed = Q(department__in=user.department_ids_for(Verb.STUDY_SUBMIT))
+        own = Q(created_by=user) if user.has_verb(Verb.STUDY_SUBMIT) else Q(pk__in=[])
+        return self.filter(allowed | own)
+
+    def abandoned(
+        self, *, before: dt.datetime, associations_before: dt.datetime
+    ) -> "SubmissionQuerySet":
+        """Batches still receiving that nothing has reached since `before`.
+
+        A DICOM association is kept alive by the process that serves it, so that its batch is
+        known to be abandoned sooner: since `associations_before`.
+        """
+        dead = Q(origin="dimse", touched_at__lt=associations_before)
+        return self.filter(dead | Q(touched_at__lt=before), state="receiving")
+
+    def with_counts(self) -> "SubmissionQuerySet":
+        """Add the number of files by verdict."""
+        return self.annotate(
+            **{
+                f"{verdict}_count": models.Count("files", filter=Q(files__verdict=verdict))
+                for verdict in ("stored", "duplicate", "rejected")
+            }
+        )
+
+
+class SubmissionFileQuerySet(models.QuerySet["SubmissionFile"]):
+    """Reads of verdicts."""
+
+    def with_targets(self) -> "SubmissionFileQuerySet":
+        """Fetch the study of each verdict."""
+        return self.select_related("study", "instance")
+
+
+class UploadQuerySet(models.QuerySet["Upload"]):
+    """Reads of files on their way in."""
+
+    def visible_to(self, user: "User") -> "UploadQuerySet":
+        """One's own, as long as one may submit to their departments: nobody else writes to them."""
+        return self.filter(
+            created_by=user, submission__department__in=user.department_ids_for(Verb.STUDY_SUBMIT)
+        )
+
+    def receiving(self) -> "UploadQuerySet":
+        """Those that are neither filed nor dropped."""
+        return self.filter(state="receiving")
+
+    def missing_bytes(self) -> int:
+        """How many bytes are still to come for the rows at hand, all together."""
+        missing = models.Sum(F("size_bytes") - F("offset"))
+        return self.receiving().aggregate(missing=missing)["missing"] or 0
+
+    def to_settle(self, *, now: dt.datetime) -> "UploadQuerySet":
+        """Those whose time is up, and whole ones whose server died before it had filed them."""
+        return self.receiving().filter(Q(expires_at__lt=now) | Q(offset=F("size_bytes")))
+
+    def ended(self, *, before: dt.datetime) -> "UploadQuerySet":
+        """Those that ended, and that nobody has asked for since `before`."""
+        return self.exclude(state="receiving").filter(expires_at__lt=before)
