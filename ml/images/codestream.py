@@ -108,7 +108,7 @@ def is_orderly(data: bytes) -> bool:
     while position + 4 <= len(data) and data[position] == 0xFF:
         (length,) = struct.unpack_from(">H", data, position + 2)
         if data[position + 1] == SCAN_MARKER:
-            return position + 2 + length <= len(data)
+            return position + int(length) + 2 <= len(data)
         if data[position + 1] < FIRST_SEGMENT or length < 2:
             return False
         position += 2 + length
