@@ -6,14 +6,14 @@ class KnownError(Exception):
 
     Subclasses set the four class attributes; `message` and `action` are format
     strings filled from the keyword arguments, which also stay readable in `context`.
-    `retry_after_s` is set where the same request may succeed later.
     """
 
     code = "error"
     message = "Something could not be done."
     action = "Try again, or ask your administrator."
     status = 400
-    retry_after_s: int | None = None
+    retry_after: int | None = None
+    """After how many seconds another try makes sense, where waiting helps."""
 
     def __init__(self, **context: object) -> None:
         """Fill the sentences from `context`."""

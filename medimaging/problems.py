@@ -53,13 +53,12 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(exc, KnownError):
         response = exception_handler(exceptions.APIException(), context)
         body = _problem(request, exc.status, code=exc.code, detail=exc.message, action=exc.action)
-        wait = {"Retry-After": str(exc.retry_after_s)} if exc.retry_after_s else {}
     else:
         exc = _as_api_exception(exc)
         response = exception_handler(exc, context)
         if response is None:
             return None
-        body, wait = _refusal(request, exc), {}
+        body = _refusal(request, exc)
     assert response is not None  # noqa: S101  (an APIException always gives one)
     response.status_code = body["status"]
     response.data = body
@@ -67,8 +66,8 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     request.accepted_renderer = JSONRenderer()
     request.accepted_media_type = JSONRenderer.media_type
     response.content_type = MEDIA_TYPE
-    for name, value in wait.items():
-        response[name] = value
+    if isinstance(exc, KnownError) and exc.retry_after is not None:
+        response["Retry-After"] = str(exc.retry_after)
     return response
 
 

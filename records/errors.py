@@ -192,6 +192,16 @@ class DiskFull(FileRejected):
     status = 507
 
 
+class StorageLow(FileRejected):
+    """The disk is so nearly full that nothing more is taken in; what is held can be used."""
+
+    code = "storage_low"
+    message = "Storage is nearly full, so no more images are taken in at present."
+    action = "Tell your administrator, and send the file again once there is room."
+    status = 503
+    retry_after = 300
+
+
 class UploadUnfinished(FileRejected):
     """The rest of a file never came, and its batch ended or its time was up."""
 
@@ -260,16 +270,6 @@ class RequestTooLarge(KnownError):
     status = 413
 
 
-class StoreNearlyFull(KnownError):
-    """What is left of the disk is kept free, so that the rest of the product goes on."""
-
-    code = "store_nearly_full"
-    message = "There is too little room left on the server for this file."
-    action = "Try again in ten minutes. If it stays so, tell your administrator."
-    status = 507
-    retry_after_s = 600
-
-
 class UploadGone(KnownError):
     """An upload that was cancelled, replaced, expired, or overtaken by the end of its batch."""
 
@@ -286,7 +286,7 @@ class UploadBusy(KnownError):
     message = "A file is being written by another request at this moment."
     action = "Wait a few seconds and try again."
     status = 423
-    retry_after_s = 2
+    retry_after = 2
 
 
 class OffsetMismatch(KnownError):

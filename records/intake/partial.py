@@ -19,7 +19,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.files.storage import storages
 
-from records.errors import DiskFull, StoreNearlyFull, UploadBusy
+from records.errors import DiskFull, StorageLow, UploadBusy
 from records.intake.storage import CHUNK_BYTES, DIRECTORY_MODE, NO_ROOM, Readable, Spooled
 
 PARTIAL = "partial"
@@ -30,9 +30,9 @@ SYNC_BYTES = 8 * 1024 * 1024
 
 
 def check_room(size: int) -> None:
-    """Refuse, with StoreNearlyFull, `size` bytes that would use up the last of the disk."""
+    """Refuse, with StorageLow, `size` bytes that would use up the last of the disk."""
     if shutil.disk_usage(_directory()).free - size < settings.INTAKE_MIN_FREE_BYTES:
-        raise StoreNearlyFull
+        raise StorageLow
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def open_upload(
 ) -> Upload:
     """Begin a file of `size` bytes; one begun before with the same fingerprint is replaced.
 
-    Raises SubmissionEnded, DepartmentUnknown, RequestTooLarge, TooManyFiles and StoreNearlyFull.
+    Raises SubmissionEnded, DepartmentUnknown, RequestTooLarge, TooManyFiles and StorageLow.
     """
     check_may_submit(actor, submission)
     if size > settings.INTAKE_MAX_FILE_BYTES:
@@ -83,7 +83,7 @@ def append_to_upload(
     """Take the next `length` bytes, as many as come; the last one has the file filed.
 
     Returns the upload as it is now. Raises UploadBusy, UploadGone, OffsetMismatch, UploadOverrun,
-    ChecksumMismatch, StoreNearlyFull, DiskFull, DepartmentUnknown and SubmissionEnded.
+    ChecksumMismatch, StorageLow, DiskFull, DepartmentUnknown and SubmissionEnded.
     """
     check_may_submit(actor, upload.submission)
     if upload.state == UploadState.DROPPED:

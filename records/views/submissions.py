@@ -62,9 +62,11 @@ class UploaderView(VerbRequiredMixin, View):
         try:
             return super().dispatch(request, *args, **kwargs)
         except KnownError as error:
+            waiting = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
             return JsonResponse(
                 {"code": error.code, "message": error.message, "action": error.action},
                 status=error.status,
+                headers=waiting,
             )
 
 

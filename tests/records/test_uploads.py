@@ -432,8 +432,8 @@ def test_upload_is_refused_before_the_disk_is_full(tus, settings):
     created, patched = tus.create(), tus.patch(address, HALF, CONTENT[HALF:])
 
     for answer in (created, patched):
-        assert (answer.status_code, answer.json()["code"]) == (507, "store_nearly_full")
-        assert answer["Retry-After"] == "600"
+        assert (answer.status_code, answer.json()["code"]) == (503, "storage_low")
+        assert answer["Retry-After"] == "300"
     assert Upload.objects.count() == 1
     settings.INTAKE_MIN_FREE_BYTES = 0
     assert tus.patch(address, HALF, CONTENT[HALF:]).status_code == 204
@@ -447,7 +447,7 @@ def test_room_that_others_were_promised_counts(tus, settings):
     first = tus.create(size=free * 3 // 4)
     second = tus.create(size=free * 3 // 4)
 
-    assert (first.status_code, second.status_code) == (201, 507)
+    assert (first.status_code, second.status_code) == (201, 503)
 
 
 def test_full_batch_refuses_before_any_byte(tus, settings):
