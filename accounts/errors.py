@@ -6,7 +6,6 @@ class KnownError(Exception):
 
     Subclasses set the four class attributes; `message` and `action` are format
     strings filled from the keyword arguments, which also stay readable in `context`.
-    `retry_after_s` is set where the same request may succeed later.
     """
 
     code = "error"

@@ -3,7 +3,11 @@
 const SHOWN = 100;
 
 export const plural = (count, word) => `${count.toLocaleString("en-GB")} ${word}${count === 1 ? "" : "s"}`;
-export const sizeWords = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`);
+/* As the server writes sizes. */
+export const sizeWords = (bytes) => {
+  const power = bytes < 2 ** 20 ? 1 : bytes < 2 ** 30 ? 2 : 3;
+  return `${(bytes / 1024 ** power).toFixed(1)} ${["KB", "MB", "GB"][power - 1]}`;
+};
 
 const MEANINGS = {
   waiting: ["neutral", "clock", "Waiting"],
@@ -112,6 +116,7 @@ export class Rows {
     }
     const button = row.querySelector("[data-take-back]");
     button.hidden = !CAN_BE_TAKEN_BACK.includes(entry.kind);
+    button.closest("td").classList.toggle("card-skip", button.hidden);
     button.setAttribute("aria-label", `${MOVING.includes(entry.kind) ? "Cancel" : "Remove"} ${entry.name}`);
   }
 

@@ -4,8 +4,8 @@ export const CHUNK_BYTES = 16 * 2 ** 20;
 const EDGE_BYTES = 64 * 1024;
 // Starts again as soon as bytes have got through; in all about a quarter of an hour of trying.
 const DELAYS = [1, 2, 4, 8, 15, ...Array(30).fill(30)].map((seconds) => seconds * 1000);
-const NO_ROOM = 507;
-const MINE_TO_SAY = [409, 423, 429];
+const FULL = ["storage_low", "disk_full"];
+const WORTH_ANOTHER_TRY = [0, 409, 423, 429];
 
 /* By its name and date, and by both ends of its content, where a DICOM file says which image it is. Only the hash
    leaves this function. Without a secure origin there is no hash, and a reload begins the file again. */
@@ -38,13 +38,19 @@ const askForVerdicts = async (url) => {
   }
 };
 
+const answerTo = (error) => ({ status: error.originalResponse?.getStatus() ?? 0, told: error.refusal ?? parse(error.originalResponse?.getBody() ?? "") });
+
+const isWorthAnotherTry = (error) => {
+  const { status, told } = answerTo(error);
+  return WORTH_ANOTHER_TRY.includes(status) || (status >= 500 && !FULL.includes(told.code));
+};
+
 const failureOf = (error) => {
-  const status = error.originalResponse?.getStatus() ?? 0;
-  const told = error.refusal ?? parse(error.originalResponse?.getBody() ?? "");
+  const { status, told } = answerTo(error);
   return {
     message: told.detail ?? (status ? "The server couldn't take the file." : "The connection broke before the file arrived."),
     action: told.action ?? "Retry it.",
-    concernsAll: [401, 403, NO_ROOM].includes(status),
+    concernsAll: [401, 403].includes(status) || FULL.includes(told.code),
   };
 };
 
@@ -71,8 +77,7 @@ export const transfer = ({ file, fingerprint, endpoint, url, token, on }) => {
     onUploadUrlAvailable: () => on.begun(upload.url),
     onProgress: (sent) => on.progress(sent),
     onShouldRetry: (error) => {
-      const status = error.originalResponse?.getStatus() ?? 0;
-      const again = status === 0 || MINE_TO_SAY.includes(status) || (status >= 500 && status !== NO_ROOM);
+      const again = isWorthAnotherTry(error);
       if (again) on.stalled();
       return again;
     },
@@ -86,14 +91,14 @@ export const transfer = ({ file, fingerprint, endpoint, url, token, on }) => {
       }
     },
   });
-  const again = () => {
+  const goOnNow = () => {
     upload.abort();
     upload.start();
   };
   upload.start();
   return {
     done,
-    again,
+    goOnNow,
     stop: ({ drop = false } = {}) => {
       settle({ stopped: true });
       upload.abort();

@@ -95,7 +95,8 @@ const recognise = async (entry) => {
   const known = unfinished.get(entry.fingerprint);
   if (!known) return;
   unfinished.delete(entry.fingerprint);
-  document.querySelector(`[data-unfinished="${entry.fingerprint}"]`)?.remove();
+  part("unfinished").querySelector(`[data-fingerprint="${entry.fingerprint}"]`).remove();
+  part("unfinished").hidden = !part("unfinished").querySelector("[data-fingerprint]");
   change(entry, { url: known.url, sent: known.offset, message: `${sizeWords(known.offset)} of it are here already; sending goes on from there.` });
 };
 
@@ -349,7 +350,7 @@ form?.addEventListener("submit", (event) => {
   if (!part("send").disabled && !batch.sending) sendAll();
 });
 addEventListener("online", () => {
-  for (const [entry, sending] of running) if (entry.kind === "stalled") sending.again();
+  for (const [entry, sending] of running) if (entry.kind === "stalled") sending.goOnNow();
 });
 addEventListener("beforeunload", (event) => {
   const { waiting, failed } = totals();
