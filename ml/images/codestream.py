@@ -106,7 +106,7 @@ def is_orderly(data: bytes) -> bool:
     """Whether a JPEG's segments follow one another without a gap up to its first scan."""
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
-        (length,) = struct.unpack_from(">H", data, position + 2)
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
         if data[position + 1] == SCAN_MARKER:
             return position + 2 + length <= len(data)
         if data[position + 1] < FIRST_SEGMENT or length < 2:
