@@ -52,13 +52,14 @@ def prepare_display(shown: NDArray[np.uint8], spec: InputConfig) -> NDArray[np.f
     """
     image = Image.fromarray(shown).convert("L" if spec.colour == "grey" else "RGB")
     resized = image.resize((spec.size, spec.size), Image.Resampling.BILINEAR)
-    levels = np.asarray(resized, np.float32).reshape(spec.size, spec.size, spec.channels)
-    return _stretch(levels) if spec.contrast == "stretched" else levels
+    shape = (spec.size, spec.size, spec.channels)
+    levels: NDArray[np.uint8] = np.asarray(resized, np.uint8).reshape(shape)
+    return _stretch(levels) if spec.contrast == "stretched" else levels.astype(np.float32)
 
 
-def _stretch(levels: NDArray[np.float32]) -> NDArray[np.float32]:
+def _stretch(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Spread the levels so that all but a hundredth at each end fill 0..255; those are clipped."""
     low, high = np.percentile(levels, STRETCH_PERCENTILES)
     # Nearly blank images would become nothing but noise.
     scale = 255 / max(high - low, MIN_STRETCHED_RANGE)
-    return np.asarray(np.clip((levels - low) * scale, 0, 255), np.float32)
+    return np.asarray(np.clip((levels.astype(np.float32) - low) * scale, 0, 255), np.float32)

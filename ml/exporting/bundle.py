@@ -29,7 +29,7 @@ from ml.exporting.artefacts import (
     write_canary,
     write_network,
 )
-from ml.exporting.gate_fitting import Strangers, fit_gate
+from ml.exporting.gate_fitting import fit_gate
 from ml.exporting.model_card import render_card
 from ml.exporting.readout import read_out
 from ml.gate import GATE
@@ -50,7 +50,6 @@ from ml.openings import Opening, read_openings, record_opening
 from ml.predictor import Predictor, open_predictor
 from ml.preprocessing import PREPROCESSING_VERSION, prepare_files
 from ml.rejects import Reject, reject_examples, score_rejects
-from ml.rejects.gathered import TURNED_KINDS, turn_pixels
 from ml.runtimes import Floats, Runtime
 from ml.runtimes.openvino import compile_network
 from ml.task_config import TaskConfig
@@ -136,11 +135,14 @@ def _fill_draft(
     unseen = read_out(engine, inputs)
     space = fit_space(seen.embeddings, index_labels(training, config.data.labels))
     space.save(draft / EMBEDDINGS)
-    groups = [row.group for row in validation]
-    strangers = Strangers(unseen.features[:0], (), ())
+    strangers, kinds = seen.features[:0], []
     if not config.scope.stranger_label:
-        strangers = _read_strangers(config, engine, inputs, groups, data_root)
-    gate, distances = fit_gate(space, seen, unseen, groups, strangers)
+        rejects = _find_rejects(config, data_root, "fit")
+        kinds = [reject.kind for reject in rejects]
+        inputs_of_strangers = prepare_files((reject.content for reject in rejects), spec)
+        strangers = read_out(engine, inputs_of_strangers).features
+    groups = [row.group for row in validation]
+    gate, distances = fit_gate(space, seen, unseen, groups, strangers, kinds)
     gate.save(draft / GATE)
     outputs = Validation(
         logits=unseen.logits,
@@ -154,27 +156,6 @@ def _fill_draft(
     shutil.copyfile(run / HISTORY, draft / CURVES_TABLE)
     plot_curves(run / HISTORY, draft / CURVES)
     return engine
-
-
-def _read_strangers(
-    config: TaskConfig,
-    engine: Runtime,
-    inputs: Sequence[Floats],
-    groups: Sequence[str],
-    data_root: Path,
-) -> Strangers:
-    """Rejects of the part `fit`, and the validation `inputs` turned in every way not in scope."""
-    rejects = _find_rejects(config, data_root, "fit")
-    prepared = prepare_files((reject.content for reject in rejects), config.input)
-    features = [read_out(engine, prepared).features]
-    kinds = [reject.kind for reject in rejects]
-    made_from = [""] * len(rejects)
-    for kind in (kind for kind in TURNED_KINDS if kind not in config.scope.accepted_kinds):
-        turned = (turn_pixels(batch, kind, axes=(1, 2)) for batch in inputs)
-        features.append(read_out(engine, turned).features)
-        kinds += [kind] * len(groups)
-        made_from += groups
-    return Strangers(np.concatenate(features), kinds, made_from)
 
 
 def _find_rejects(config: TaskConfig, data_root: Path, part: str) -> list[Reject]:

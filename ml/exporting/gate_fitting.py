@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,24 +22,13 @@ SCALE_QUANTILE = 0.99
 FOLDS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Strangers:
-    """What the head is to refuse: features (M x F), kinds, and groups (M each).
-
-    The group is that of the validation image which one was made from, else empty.
-    """
-
-    features: Floats
-    kinds: Sequence[str]
-    groups: Sequence[str]
-
-
 def fit_gate(
     space: EmbeddingSpace,
     training: Readout,
     validation: Readout,
     groups: Sequence[str],
-    strangers: Strangers,
+    rejects: Floats,
+    reject_kinds: Sequence[str],
 ) -> tuple[Gate, NDArray[np.float64]]:
     """The gate of an exported network, and the distances of the validation images for its limit.
 
@@ -49,21 +37,16 @@ def fit_gate(
     network was trained on, and those of `validation` (of `groups`), on which it leans less: fitted
     on the first alone, it took new images for strange. So the distances returned are those of a
     head that was fitted without the image's fold, and both distances are brought to one scale on
-    them. `strangers` are rejects of the part `fit`, and validation images turned: an image that
-    the network was trained on is told from its own turned self more easily than a new one is.
-    No reject of the part `test` may be seen here. Without any strangers the distance from the
-    training images decides alone.
+    them. `rejects` (features, M x F, with their kinds) are those of the part `fit`: none of `test`
+    may be seen here. Without any the distance from the training images decides alone.
     """
-    kinds = [kind if kind in TURNED_KINDS else STRANGER for kind in strangers.kinds]
+    kinds = [kind if kind in TURNED_KINDS else STRANGER for kind in reject_kinds]
     own = validation.features
     scores = np.zeros(len(own))
     for fitted, held in _divide(groups):
-        in_scope = np.concatenate([training.features, own[fitted]])
-        held_groups = {groups[index] for index in held}
-        seen = [index for index, group in enumerate(strangers.groups) if group not in held_groups]
-        head = _fit_head(in_scope, strangers.features[seen], [kinds[index] for index in seen])
+        head = _fit_head(np.concatenate([training.features, own[fitted]]), rejects, kinds)
         scores[held] = score_rejection(head.classify(own[held]), head.kinds)
-    head = _fit_head(np.concatenate([training.features, own]), strangers.features, kinds)
+    head = _fit_head(np.concatenate([training.features, own]), rejects, kinds)
     distances = space.measure(validation.embeddings)
     parts = np.stack([distances, scores])
     middles = np.median(parts, axis=1)

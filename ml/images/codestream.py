@@ -16,7 +16,9 @@ LOSSLESS_FRAME, JPEG_LS_FRAME = 0xC3, 0xF7
 # ITU-T T.81 table B.1 without DHT, JPG and DAC, and T.87's.
 FRAME_MARKERS = {*range(0xC0, 0xD0), JPEG_LS_FRAME} - {0xC4, 0xC8, 0xCC}
 SCAN_MARKER = 0xDA
-FIRST_SEGMENT = 0xC0
+# Frame, Huffman and arithmetic tables, quantisation, restart interval; applications and comment.
+ESSENTIAL_MARKERS = {*range(0xC0, 0xD0), 0xDB, 0xDD}
+OTHER_MARKERS = {*range(0xE0, 0xF0), 0xFE}
 BARE_MARKERS = (0x01, *range(0xD0, 0xD8))
 # ISO/IEC 15444-1 A.5.1 allows no more tiles; part 15 marks its streams in the capabilities.
 MAX_TILES = 65535
@@ -102,17 +104,25 @@ def _read_jpeg_frame(data: bytes, position: int, marker: int) -> Codestream:
     return Codestream(kind, rows, columns, components, precision)
 
 
-def is_orderly(data: bytes) -> bool:
-    """Whether a JPEG's segments follow one another without a gap up to its first scan."""
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        (length,) = struct.unpack_from(">H", data, position + 2)
-        if data[position + 1] == SCAN_MARKER:
-            return position + int(length) + 2 <= len(data)
-        if data[position + 1] < FIRST_SEGMENT or length < 2:
-            return False
+def keep_essentials(data: bytes) -> bytes:
+    """The same JPEG without what its first scan doesn't need: applications' segments, comments.
+
+    Raises ValueError where something else stands between the segments.
+    """
+    kept, position = [JPEG_START[:2]], 2
+    while data[position : position + 1] == b"\xff":
+        marker, length = (
+            data[position + 1],
+            int.from_bytes(data[position + 2 : position + 4], "big"),
+        )
+        if marker == SCAN_MARKER:
+            return b"".join([*kept, data[position:]])
+        if marker in ESSENTIAL_MARKERS:
+            kept.append(data[position : position + 2 + length])
+        elif marker not in OTHER_MARKERS:
+            break
         position += 2 + length
-    return False
+    raise ValueError("the segments of its header are in disorder")
 
 
 def _read_jpeg2000(data: bytes, start: int) -> Codestream:

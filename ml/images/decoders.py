@@ -20,7 +20,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from ml.images.codestream import Codestream, is_orderly
+from ml.images.codestream import Codestream, keep_essentials
 from ml.images.colour import convert_to_rgb, reduce_to_bytes
 from ml.images.image_pixel import ImagePixel
 
@@ -74,14 +74,12 @@ def _decode_with_gdcm(data: bytes, stream: Codestream, image: ImagePixel) -> Sto
     """One grey frame of a JPEG of 12 bits, which pydicom's plugin refuses to ask gdcm for.
 
     gdcm carries the Independent JPEG Group's library built for 12 bits, as dcmtk does. It ends the
-    process over a header that this library warns of, so none but an orderly one gets there.
+    process over a header that this library warns of, so it gets no more of one than it needs.
     """
     if image.samples != 1 or stream.precision != 12:
         raise NotImplementedError(f"{image.samples} samples of {stream.precision} bits")
-    if not is_orderly(data):
-        raise ValueError("its header is in disorder")
     fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(data)
+    fragment.SetByteStringValue(keep_essentials(data))
     fragments = gdcm.SequenceOfFragments.New()
     fragments.AddFragment(fragment)
     element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))

@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,6 @@ from PIL import Image
 from ml.errors import DataInvalid
 from ml.images import read_frames, to_display
 from ml.rejects.reject import Reject, encode_reject
-
-Level = TypeVar("Level", np.uint8, np.float32)
 
 PHOTOGRAPHS = Path(__file__).parents[2] / "samples" / "rejects"
 PHOTOGRAPH_KINDS = ("photograph", "grey_photograph")
@@ -105,17 +102,14 @@ def turn_examples(
         rng = np.random.default_rng([SEEDS[part], 100 + number])
         split, count = OWN_SPLIT_OF_PART[part], PER_TURN[part]
         for path in _draw_paths(data_root / f"{task}.csv", split, (), count, rng):
-            turned = turn_pixels(_read_usual_size(data_root / path), kind)
+            turned = _turn(_read_usual_size(data_root / path), kind)
             yield encode_reject(kind, f"{path}/{kind}", turned)
 
 
-def turn_pixels(
-    pixels: NDArray[Level], kind: str, *, axes: tuple[int, int] = (0, 1)
-) -> NDArray[Level]:
-    """Images (levels 0..255, rows and columns at `axes`) as the kind of `TURNED_KINDS` says."""
+def _turn(pixels: NDArray[np.uint8], kind: str) -> NDArray[np.uint8]:
     if kind == "inverted":
-        return np.asarray(255 - pixels, pixels.dtype)
-    return np.ascontiguousarray(np.rot90(pixels, TURNED_KINDS.index(kind), axes))
+        return 255 - pixels
+    return np.ascontiguousarray(np.rot90(pixels, TURNED_KINDS.index(kind)))
 
 
 def _draw_paths(

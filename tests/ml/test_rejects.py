@@ -17,7 +17,7 @@ from ml.datasets import Example, load_dataset
 from ml.datasets.tables import read_table
 from ml.distance import EmbeddingSpace, fit_space
 from ml.errors import DataInvalid
-from ml.exporting.gate_fitting import Strangers, fit_gate
+from ml.exporting.gate_fitting import fit_gate
 from ml.exporting.readout import Readout, read_out
 from ml.gate import GATE, IN_SCOPE, Gate, join_features, load_gate, score_rejection
 from ml.images import read_frames, to_display
@@ -210,8 +210,7 @@ def fitting(
     strangers = read(reject.content for reject in rejects)
     groups = [row.group for row in validation]
     kinds = [reject.kind for reject in rejects]
-    made_from = [""] * len(kinds)
-    gate, _ = fit_gate(space, seen, unseen, groups, Strangers(strangers.features, kinds, made_from))
+    gate, _ = fit_gate(space, seen, unseen, groups, strangers.features, kinds)
     return gate, space, validation, config
 
 
@@ -266,27 +265,11 @@ def scattered() -> tuple[EmbeddingSpace, Readout, Readout, list[str]]:
     return space, seen, unseen, [str(number // 3) for number in range(30)]
 
 
-def test_fit_gate_judges_no_image_by_its_own_turned_self(
-    scattered: tuple[EmbeddingSpace, Readout, Readout, list[str]],
-) -> None:
-    space, seen, unseen, groups = scattered
-    unseen.embeddings[:] = 0  # all equally near: the head alone speaks
-    copies = np.repeat(unseen.features[:3], 40, axis=0)
-    kinds = ["inverted"] * len(copies)
-    places = {}
-    for made_from in (groups[0], ""):
-        strangers = Strangers(copies, kinds, [made_from] * len(copies))
-        _, distances = fit_gate(space, seen, unseen, groups, strangers)
-        places[made_from] = distances.argsort().argsort()[:3].mean()
-    # A head that knows the copies puts the images themselves among the strangest.
-    assert places[groups[0]] < places[""] - 3
-
-
 def test_fit_gate_leaves_it_to_the_distance_when_there_are_no_rejects(
     scattered: tuple[EmbeddingSpace, Readout, Readout, list[str]],
 ) -> None:
     space, seen, unseen, groups = scattered
-    gate, distances = fit_gate(space, seen, unseen, groups, Strangers(seen.features[:0], (), ()))
+    gate, distances = fit_gate(space, seen, unseen, groups, seen.features[:0], [])
     assert gate.kinds == (IN_SCOPE,)
     measured = space.measure(unseen.embeddings)
     # Below the median both say the same: nothing strange.
