@@ -1,7 +1,7 @@
 """Stored images as pixels: one way of decoding for the viewer and for the networks."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from threading import Lock
 
@@ -73,12 +73,17 @@ def iter_frames(instance: Instance) -> Iterator[Frame]:
 
     Raises the errors of `ml.images`, DecodingStopped, StoredFileMissing and StoredFileDamaged.
     """
+    with open_verified(instance) as stream:
+        for frames in in_batches(instance, range(instance.number_of_frames)):
+            yield from decode_frames(stream, frames=frames)
+
+
+def in_batches(instance: Instance, frames: Sequence[int]) -> Iterator[list[int]]:
+    """Divide frames into as many as are decoded together, by their size."""
     pixels = (instance.rows or 1) * (instance.columns or 1)
     at_a_time = max(min(FRAMES_AT_A_TIME, PIXELS_AT_A_TIME // pixels), 1)
-    with open_verified(instance) as stream:
-        for first in range(0, instance.number_of_frames, at_a_time):
-            last = min(first + at_a_time, instance.number_of_frames)
-            yield from decode_frames(stream, frames=list(range(first, last)))
+    for first in range(0, len(frames), at_a_time):
+        yield list(frames[first : first + at_a_time])
 
 
 def draw_frame(

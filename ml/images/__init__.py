@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ml.errors import ImageUnreadable
-from ml.images.dicom import is_dicom, read_dicom
+from ml.images.dicom import is_dicom, read_dicom, read_stored_values
 from ml.images.display import encode_png, to_display
 from ml.images.frame import Frame, Voi
 from ml.images.raster import is_raster, read_raster
 
-__all__ = ["Frame", "Voi", "encode_png", "read_frames", "to_display"]
+__all__ = ["Frame", "Voi", "encode_png", "read_frames", "read_stored_values", "to_display"]
 
 Source = Path | str | bytes | BinaryIO
 

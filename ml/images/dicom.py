@@ -3,7 +3,8 @@
 import io
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
@@ -28,6 +29,8 @@ from ml.images.transforms import apply_modality, default_voi, read_transform_fie
 
 # Reading is tolerant, and pydicom's warnings would put header values, names too, into a log.
 config.settings.reading_validation_mode = config.IGNORE
+
+Stored = NDArray[Any]
 
 HEADER_KEYWORDS = (
     "Modality",
@@ -76,8 +79,26 @@ def read_dicom(content: bytes, *, frames: Sequence[int] | None = None) -> list[F
     pydicom converts a value when it is first asked for, so a broken one can show anywhere. Its
     messages quote what they stumble over, which may be a name: the kind of error has to do.
     """
-    try:
+    with _known_errors():
         return _read_frames(content, frames)
+
+
+def read_stored_values(content: bytes, *, frames: Sequence[int] | None = None) -> list[Stored]:
+    """A DICOM image's values before any table or window, for writing it uncompressed.
+
+    HxW in cells of the allocated bits (single bits as bytes of 0 and 1), or HxWx3 RGB bytes; the
+    errors are those of `ml.images.read_frames`.
+    """
+    with _known_errors():
+        dataset, element, image, chosen = _open(content, frames)
+        decoded = decode_frames(dataset, element, image, chosen)
+        return [_in_cells(values, image) for values in decoded]
+
+
+@contextmanager
+def _known_errors() -> Iterator[None]:
+    try:
+        yield
     except MemoryError as error:
         raise ImageTooLarge(pixels="too many", limit=MAX_TOTAL_PIXELS) from error
     except EOFError as error:
@@ -87,18 +108,33 @@ def read_dicom(content: bytes, *, frames: Sequence[int] | None = None) -> list[F
         raise ImageUnreadable(detail=detail) from error
 
 
+def _in_cells(values: Stored, image: ImagePixel) -> Stored:
+    if values.shape[:2] != (image.rows, image.columns):
+        raise ValueError(f"decoded to {values.shape}, not {image.rows} x {image.columns}")
+    if values.ndim == 3 or image.is_float:
+        return values
+    cell = -(-image.bits_allocated // 8)
+    return values.astype(np.dtype(f"{'i' if image.is_signed else 'u'}{cell}"))
+
+
 def _read_frames(content: bytes, frames: Sequence[int] | None) -> list[Frame]:
-    dataset, element = _read_dataset(content)
-    if element is None:
-        _raise_no_pixels(dataset)
-    wanted = None if frames is None else len(frames)
-    image = read_image_pixel(dataset, element.keyword, wanted=wanted)
-    chosen = select_frames(frames, image.frames)
+    dataset, element, image, chosen = _open(content, frames)
     decoded = decode_frames(dataset, element, image, chosen)
     return [
         _make_frame(dataset, image, stored, index)
         for index, stored in zip(chosen, decoded, strict=True)
     ]
+
+
+def _open(
+    content: bytes, frames: Sequence[int] | None
+) -> tuple[Dataset, PixelElement, ImagePixel, Sequence[int]]:
+    dataset, element = _read_dataset(content)
+    if element is None:
+        _raise_no_pixels(dataset)
+    wanted = None if frames is None else len(frames)
+    image = read_image_pixel(dataset, element.keyword, wanted=wanted)
+    return dataset, element, image, select_frames(frames, image.frames)
 
 
 def _raise_no_pixels(dataset: Dataset) -> NoReturn:

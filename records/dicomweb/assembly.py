@@ -12,12 +12,13 @@ from django.conf import settings
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from records.dicomweb.encoding import encapsulated, pixel_head, write_file
 from records.dicomweb.negotiation import COMPRESSED_TYPES, OCTET_STREAM, OLD_NAMES
-from records.dicomweb.stored import CHUNK_BYTES, UNDEFINED
 from records.errors import BulkDataMissing, DicomUnreadable, FileRejected, MultipartBroken
 from records.intake.storage import Readable, Spooled
 from records.intake.values import PARSE_ERRORS
+from records.outgoing.encoding import encapsulated, pixel_head, write_file
+from records.outgoing.stored import UNDEFINED
+from records.sending import CHUNK_BYTES
 from records.services.storing import IncomingObject
 
 LARGEST_METADATA = 64 * 1024 * 1024

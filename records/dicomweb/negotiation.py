@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.http import parse_header_parameters
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from records.errors import NotAcceptable
+from records.sending import UNCOMPRESSED, UNDECODABLE
 
 MULTIPART = "multipart/related"
 DICOM = "application/dicom"
@@ -126,6 +128,18 @@ def choose_instance_form(ranges: Iterable[MediaRange]) -> InstanceForm:
     is_multipart = any(each.is_multipart is not False for each in fitting)
     used = [each for each in fitting if (each.is_multipart is not False) == is_multipart]
     return InstanceForm(is_multipart, frozenset(each.syntax or NATIVE for each in used))
+
+
+def sendable(form: InstanceForm) -> Q:
+    """The rows of objects that can be sent in a form: stored so, or decodable; none damaged."""
+    whole = Q(damage="")
+    if ANY_SYNTAX in form.syntaxes:
+        return whole
+    as_stored = Q(transfer_syntax_uid__in=form.syntaxes)
+    if NATIVE not in form.syntaxes:
+        return whole & as_stored
+    convertible = Q(transfer_syntax_uid__in=UNCOMPRESSED) | ~Q(exclusion__in=UNDECODABLE)
+    return whole & (as_stored | convertible)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from pydicom.datadict import dictionary_keyword, keyword_dict
 
 from accounts.models import User
 from records.dicomweb.attributes import ATTRIBUTES, MATCHED, MODELS, PARENT_PATHS, Attribute, Level
-from records.dicomweb.dicom_json import JsonObject, element
 from records.dicomweb.matching import KeyInvalid, Matching, condition
 from records.dicomweb.targets import instance_url, series_url, study_url
 from records.errors import ParameterInvalid
 from records.models import Instance, Series, Study
+from records.outgoing.dicom_json import JsonObject, element
 
 MAX_RESULTS = 1000
 ALL = "all"

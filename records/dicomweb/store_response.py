@@ -5,9 +5,9 @@ from http import HTTPStatus
 
 from django.http import HttpRequest
 
-from records.dicomweb.dicom_json import JsonObject, element
 from records.dicomweb.targets import instance_url, study_url
 from records.models import Verdict
+from records.outgoing.dicom_json import JsonObject, element
 from records.services.storing import StoreOutcome
 
 FAILED = "00081198"

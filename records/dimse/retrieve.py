@@ -2,13 +2,22 @@
 
 import logging
 import socket
+import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
-from typing import Any
+from typing import IO, Any
 
 from django.conf import settings
-from pydicom import Dataset, dcmread
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import FileMetaDataset
+from pydicom.tag import Tag
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 from pynetdicom import build_context, evt
 from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext
@@ -20,8 +29,11 @@ from records.dimse.incoming import excuse_silence
 from records.dimse.query import find_rows, read_identifier
 from records.dimse.session import Session
 from records.errors import QueryInvalid
+from records.intake.isolation.calls import locate
 from records.matching import Level
 from records.models import DicomNode, Instance
+from records.sending import file_pieces
+from records.stored import open_verified
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +44,7 @@ UNIQUE_KEYS = {
 }
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 MOST_CONTEXTS = 128
+UNDEFINED = 0xFFFFFFFF
 UNKNOWN_DESTINATION = (None, None)
 
 Offered = dict[str, set[str]]
@@ -162,21 +175,52 @@ def _send(
 
 
 def load(instance: Instance, syntaxes: Collection[str]) -> Dataset:
-    """Return a stored object as a peer takes it: as it is, else with its pixels unpacked.
+    """Return a stored object as a peer takes it: as it is, else in a plain syntax.
 
-    One that can't be read or unpacked comes back with its UIDs alone: sending it fails, and
-    the peer is told which one it was.
+    Its elements are the bytes of its file, which pynetdicom sends without reading them. One that
+    can't be read or unpacked comes back with its UIDs alone: sending it fails, and the peer is
+    told which one it was.
     """
+    syntax = _settled(instance.transfer_syntax_uid, syntaxes)
     try:
-        with instance.file.open("rb") as stream:
-            dataset = dcmread(stream)
-        syntax = dataset.file_meta.TransferSyntaxUID
-        if syntax.is_encapsulated and syntax not in syntaxes and set(syntaxes) & set(PLAIN):
-            dataset.decompress(generate_instance_uid=False)
+        if syntax == instance.transfer_syntax_uid:
+            with open_verified(instance) as stream:
+                return _as_elements(stream, syntax)
+        with tempfile.TemporaryFile() as rewritten:
+            for piece in file_pieces(instance, syntax):
+                rewritten.write(piece)
+            rewritten.flush()
+            return _as_elements(rewritten, syntax)
     except Exception:
         logger.exception("Instance %s can't be sent", instance.pk)
         return _named(instance)
-    return dataset
+
+
+def _settled(stored: str, syntaxes: Collection[str]) -> str:
+    """The syntax to send in; a deflated object is always unpacked."""
+    if stored in syntaxes and stored != DeflatedExplicitVRLittleEndian:
+        return stored
+    return next((str(plain) for plain in PLAIN if plain in syntaxes), stored)
+
+
+def _as_elements(stream: IO[bytes], syntax: str) -> Dataset:
+    uid = UID(syntax)
+    found = Dataset()
+    for number, vr, start, length, has_end_mark in locate(stream).elements:
+        stream.seek(start)
+        found[Tag(number)] = RawDataElement(
+            Tag(number),
+            vr or None,
+            UNDEFINED if has_end_mark else length,
+            stream.read(length),
+            start,
+            uid.is_implicit_VR,
+            uid.is_little_endian,
+        )
+    found.set_original_encoding(uid.is_implicit_VR, uid.is_little_endian, found._character_set)
+    found.file_meta = FileMetaDataset()
+    found.file_meta.TransferSyntaxUID = uid
+    return found
 
 
 def _named(instance: Instance) -> Dataset:

@@ -11,7 +11,6 @@ from rest_framework.views import APIView
 
 from accounts.roles import Verb
 from records.api.views import AnyAccept
-from records.dicomweb.dicom_json import JsonObject, to_text, to_xml
 from records.dicomweb.multipart import new_boundary, write_parts
 from records.dicomweb.negotiation import (
     DICOM_XML,
@@ -19,6 +18,7 @@ from records.dicomweb.negotiation import (
     accepted_ranges,
     choose_document,
 )
+from records.outgoing.dicom_json import JsonObject, to_text, to_xml
 
 Headers = dict[str, str]
 PartContent = tuple[Headers, Iterable[bytes]]

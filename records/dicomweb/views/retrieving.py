@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -11,9 +10,6 @@ from rest_framework.request import Request
 from accounts.access import signed_in_user
 from accounts.audit import record_access
 from accounts.models import Action, User
-from records.dicomweb.bulkdata import read_bulk_data
-from records.dicomweb.dicom_json import JsonObject, element, metadata
-from records.dicomweb.frames import UNDECODABLE, frame_count, native_frames, stored_frames
 from records.dicomweb.negotiation import (
     DICOM,
     OCTET_STREAM,
@@ -23,10 +19,9 @@ from records.dicomweb.negotiation import (
     choose_frame_form,
     choose_instance_form,
     choose_type,
+    sendable,
 )
-from records.dicomweb.stored import PIXEL_KEYWORDS, StoredObject, opened
 from records.dicomweb.targets import Target, find_target, in_pages, instance_url
-from records.dicomweb.transcoding import file_pieces, sendable
 from records.dicomweb.views.base import (
     DicomwebView,
     PartContent,
@@ -42,6 +37,14 @@ from records.errors import (
     ParameterInvalid,
 )
 from records.models import Instance
+from records.outgoing.dicom_json import JsonObject, element
+from records.sending import (
+    UNDECODABLE,
+    file_pieces,
+    frame_pieces,
+    read_bulk_data,
+    read_metadata,
+)
 
 
 class RetrieveView(DicomwebView):
@@ -118,13 +121,12 @@ class BulkDataView(DicomwebView):
         if not instance.is_image:
             raise NoSuchBulkData
         form = _frame_form(request, instance)
-        with opened(instance) as stored:
-            indices = list(range(frame_count(stored)))
+        indices = list(range(instance.number_of_frames))
         record_retrieval(user, target, instances=1)
         return frames_response(instance, indices, form, is_one_value=not form.is_as_stored)
 
 
-PIXEL_TAGS = frozenset(f"{tag:08X}" for tag in PIXEL_KEYWORDS)
+PIXEL_TAGS = frozenset({"7FE00008", "7FE00009", "7FE00010"})
 
 
 def read_frame_numbers(text: str, instance: Instance) -> list[int]:
@@ -146,7 +148,7 @@ def frames_response(
     instance: Instance, indices: list[int], form: FrameForm, *, is_one_value: bool = False
 ) -> StreamingHttpResponse:
     """Send frames (from 0) in the settled form, each a part, or all as the value they make up."""
-    frames = _frames(instance, indices, form)
+    frames = frame_pieces(instance, indices, is_as_stored=form.is_as_stored)
     if not form.is_multipart:
         return StreamingHttpResponse(started(frames), content_type=form.part_type)
     headers = {"Content-Type": form.part_type}
@@ -187,8 +189,7 @@ def _metadata_of(request: Request, target: Target, instance: Instance) -> JsonOb
         instance.series.series_instance_uid,
         instance.sop_instance_uid,
     )
-    with opened(instance) as stored:
-        found = metadata(stored, bulk_url=f"{url}/bulkdata")
+    found = read_metadata(instance, url=f"{url}/bulkdata")
     found |= [
         element("RetrieveURL", url),
         element("AvailableTransferSyntaxUID", instance.transfer_syntax_uid),
@@ -202,14 +203,3 @@ def _frame_form(request: Request, instance: Instance) -> FrameForm:
         stored=instance.transfer_syntax_uid,
         is_decodable=instance.exclusion not in UNDECODABLE,
     )
-
-
-def _frames(instance: Instance, indices: list[int], form: FrameForm) -> Iterator[bytes]:
-    with opened(instance) as stored:
-        yield from _frame_source(stored, indices, form)
-
-
-def _frame_source(stored: StoredObject, indices: list[int], form: FrameForm) -> Iterator[Any]:
-    if form.is_as_stored:
-        return stored_frames(stored, indices)
-    return native_frames(stored, indices)

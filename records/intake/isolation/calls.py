@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, NoReturn
 
+import numpy as np
 from django.conf import settings
 from django.template.defaultfilters import filesizeformat
+from numpy.typing import NDArray
 
 from ml import errors as ml_errors
 from ml.images import Frame
@@ -25,9 +27,18 @@ from records.intake.isolation.jobs import (
     NAMES,
     Conversion,
     Converted,
+    Cut,
+    Cutting,
     Decoding,
+    Description,
     Examination,
     Examined,
+    Extracted,
+    Extraction,
+    Located,
+    Location,
+    Rewriting,
+    Rewritten,
     Wrapping,
 )
 from records.intake.isolation.pool import ChildDied, Pool, TimeExceeded
@@ -47,6 +58,8 @@ SECONDS_PER_MIB = 1
 SECONDS_MOST = 60
 # The bytes of a pixel at most: 32-bit grey levels, with room for their tables.
 OUTPUT_PER_PIXEL = 5
+# All of an object but its pixels; whoever asks for more of it gets the file as it is stored.
+HEADER_BYTES = 64 * MIB
 
 pool = Pool(settings.DECODING_CHILDREN)
 os.register_at_fork(after_in_child=pool.forget)
@@ -89,13 +102,47 @@ def find_wrapping(source: IO[bytes]) -> bytes:
 
 def decode_frames(source: IO[bytes], *, frames: list[int]) -> list[Frame]:
     """Decode frames, counted from 0. Raises the errors of `ml.images`, or DecodingStopped."""
-    try:
-        result: list[Frame] = _ask(Decoding(frames), source).frames
-    except _Exhausted as error:
-        raise DecodingStopped(detail=f"it took more than {error}") from error
-    except (ChildDied, ChildFailed, WireError) as error:
-        logger.warning("A child that decoded a stored image broke down: %s", error)
-        raise DecodingStopped(detail="the decoder broke down") from error
+    result: list[Frame] = _ask_about_stored(Decoding(frames), source).frames
+    return result
+
+
+def describe(source: IO[bytes], *, url: str) -> bytes:
+    """Return a stored object as DICOM JSON, addresses below `url` for long binary values.
+
+    Raises DecodingStopped.
+    """
+    return bytes(_ask_about_stored(Description(url), source, output=HEADER_BYTES).document)
+
+
+def extract(source: IO[bytes], *, path: str) -> Extracted:
+    """Return one binary value of a stored object, or its place. Raises DecodingStopped."""
+    result: Extracted = _ask_about_stored(Extraction(path), source)
+    return result
+
+
+def cut_frames(
+    source: IO[bytes], *, frames: list[int], is_as_stored: bool
+) -> list[NDArray[np.uint8]]:
+    """Return the bytes of frames, counted from 0, as stored or as Explicit VR has them.
+
+    Raises the errors of `ml.images`, or DecodingStopped.
+    """
+    result: Cut = _ask_about_stored(Cutting(frames, is_as_stored), source)
+    return result.frames
+
+
+def rewrite(source: IO[bytes], *, syntax: str) -> Rewritten:
+    """Return a stored object's file in another syntax, but for its pixels.
+
+    Raises the errors of `ml.images`, or DecodingStopped.
+    """
+    result: Rewritten = _ask_about_stored(Rewriting(syntax), source, output=HEADER_BYTES)
+    return result
+
+
+def locate(source: IO[bytes]) -> Located:
+    """Return where the elements of a stored object lie in its file. Raises DecodingStopped."""
+    result: Located = _ask_about_stored(Location(), source)
     return result
 
 
@@ -113,31 +160,42 @@ def _ask_about_upload(question: object, source: IO[bytes]) -> Any:
         raise DecodingCrashed from error
 
 
-def _ask(question: object, source: IO[bytes]) -> Any:
+def _ask_about_stored(question: object, source: IO[bytes], *, output: int | None = None) -> Any:
+    try:
+        return _ask(question, source, output=output)
+    except _Exhausted as error:
+        raise DecodingStopped(detail=f"it took more than {error}") from error
+    except (ChildDied, ChildFailed, WireError) as error:
+        logger.warning("A child that read a stored file broke down: %s", error)
+        raise DecodingStopped(detail="the decoder broke down") from error
+
+
+def _ask(question: object, source: IO[bytes], *, output: int | None = None) -> Any:
+    """`output` is the most bytes of an answer, by default those of a frame."""
     name = NAMES[type(question)]
-    with _descriptor(source) as file, _new_output() as output:
-        share = _share_for(os.fstat(file).st_size)
+    with _descriptor(source) as file, _new_output() as answers:
+        share = _share_for(os.fstat(file).st_size, output)
         message = {
             "job": name,
-            "question": encode(question, ArrayWriter(output)),
+            "question": encode(question, ArrayWriter(answers)),
             "share": share,
         }
         try:
-            answer = pool.ask(message, files=[file, output], seconds=share["seconds"])
+            answer = pool.ask(message, files=[file, answers], seconds=share["seconds"])
         except TimeExceeded as error:
             raise _Exhausted(f"{share['seconds']} seconds") from error
         _log_notes(answer.get("notes"))
         if "result" not in answer:
             _raise_known(answer, share)
-        return decode(JOBS[name].result, answer["result"], ArrayReader(output, share["output"]))
+        return decode(JOBS[name].result, answer["result"], ArrayReader(answers, share["output"]))
 
 
-def _share_for(size: int) -> dict[str, int]:
+def _share_for(size: int, output: int | None) -> dict[str, int]:
     """What may be taken for a file of `size` bytes: of memory and output in bytes, and seconds."""
     return {
         "memory": min(settings.DECODING_MEMORY_BYTES + MEMORY_PER_BYTE * size, MEMORY_MOST),
         "seconds": min(settings.DECODING_SECONDS + SECONDS_PER_MIB * size // MIB, SECONDS_MOST),
-        "output": OUTPUT_PER_PIXEL * settings.INTAKE_MAX_FRAME_PIXELS,
+        "output": output or OUTPUT_PER_PIXEL * settings.INTAKE_MAX_FRAME_PIXELS,
     }
 
 

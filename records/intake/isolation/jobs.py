@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.errors import ImageHasNoPixels
 from ml.images import Frame, read_frames
 from records.intake.declared import DeclaredFields
 from records.intake.header import DicomHeader, read_header
@@ -16,6 +17,11 @@ from records.intake.photograph import PhotographUids, as_dicom
 from records.intake.preamble import missing_wrapping
 from records.intake.proof import Exclusion, find_exclusion
 from records.intake.sniff import Kind
+from records.outgoing.dicom_json import metadata, to_text
+from records.outgoing.frames import native_frames, stored_frames
+from records.outgoing.rewriting import outline
+from records.outgoing.stored import read_stored
+from records.outgoing.values import find_elements, find_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,83 @@ class Decoded:
 
 
 @dataclass(frozen=True, slots=True)
+class Description:
+    """Ask for all that a stored object says but its pixels, as DICOM JSON.
+
+    Long binary values are told as addresses below `url`.
+    """
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """The JSON text, in UTF-8."""
+
+    document: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """Ask for one binary value of a stored object by its path, "00880200/1/00282000"."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """The value, or where it lies in the file; neither where there is none."""
+
+    place: tuple[int, int] | None
+    content: NDArray[np.uint8] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """Ask for frames, counted from 0: code streams as stored, or Explicit VR Little Endian's."""
+
+    frames: list[int]
+    is_as_stored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Those frames, in that order."""
+
+    frames: list[NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """Ask for a stored object in another syntax, explicit or implicit, little endian."""
+
+    syntax: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """The file but for its pixels, and where these come from (`records.outgoing.rewriting`)."""
+
+    before: NDArray[np.uint8]
+    after: NDArray[np.uint8] | None
+    copied: tuple[int, int] | None
+    frame_count: int
+    frame_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Ask where the elements of a stored object's data set lie in its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Those elements (`records.outgoing.values`)."""
+
+    elements: list[tuple[int, str, int, int, bool]]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One kind of question: its type, what answers it, and the answer's type."""
 
@@ -116,11 +199,56 @@ def decode_frames(question: Decoding, content: bytes) -> Decoded:
     return Decoded(read_frames(content, frames=question.frames))
 
 
+def describe(question: Description, content: bytes) -> Described:
+    """Raises what pydicom does for a broken file, which a stored one isn't."""
+    document = metadata(read_stored(content), bulk_url=question.url)
+    return Described(np.frombuffer(to_text(document).encode(), np.uint8))
+
+
+def extract(question: Extraction, content: bytes) -> Extracted:
+    """Never raises for a path that leads nowhere."""
+    found = find_value(read_stored(content), question.path)
+    if isinstance(found, bytes):
+        return Extracted(None, np.frombuffer(found, np.uint8) if found else None)
+    return Extracted(found, None)
+
+
+def cut_frames(question: Cutting, content: bytes) -> Cut:
+    """Raises the errors of `ml.images.read_frames`."""
+    stored = read_stored(content)
+    if stored.pixels is None:
+        raise ImageHasNoPixels(detail="no pixel data")
+    cut = stored_frames if question.is_as_stored else native_frames
+    return Cut(cut(stored, stored.pixels, question.frames))
+
+
+def rewrite(question: Rewriting, content: bytes) -> Rewritten:
+    """Raises the errors of `ml.images.read_frames`."""
+    found = outline(read_stored(content), syntax=question.syntax)
+    return Rewritten(
+        before=np.frombuffer(found.before, np.uint8),
+        after=np.frombuffer(found.after, np.uint8) if found.after else None,
+        copied=found.copied,
+        frame_count=found.frame_count,
+        frame_bytes=found.frame_bytes,
+    )
+
+
+def locate(question: Location, content: bytes) -> Located:
+    """Raises what pydicom does for a broken file, which a stored one isn't."""
+    return Located(list(find_elements(read_stored(content))))
+
+
 JOBS = {
     "examine": Job(Examination, examine, Examined),
     "convert": Job(Conversion, convert, Converted),
     "wrap": Job(Wrapping, wrap, Wrapped),
     "decode": Job(Decoding, decode_frames, Decoded),
+    "describe": Job(Description, describe, Described),
+    "extract": Job(Extraction, extract, Extracted),
+    "cut": Job(Cutting, cut_frames, Cut),
+    "rewrite": Job(Rewriting, rewrite, Rewritten),
+    "locate": Job(Location, locate, Located),
 }
 NAMES = {job.question: name for name, job in JOBS.items()}
 

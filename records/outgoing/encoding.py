@@ -1,4 +1,4 @@
-"""DICOM files written a piece at a time, in Explicit VR Little Endian or around given pixels."""
+"""DICOM files written a piece at a time, around given pixels, in a little endian syntax."""
 
 import struct
 from collections.abc import Iterable, Iterator
@@ -8,9 +8,9 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset, write_file_meta_info
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from records.dicomweb.stored import UNDEFINED
+from records.outgoing.stored import UNDEFINED
 
 PREAMBLE = b"\0" * 128 + b"DICM"
 PIXEL_DATA = 0x7FE00010
@@ -28,6 +28,17 @@ def write_file(
     `dataset` holds all but the pixels; `pixels` are the bytes of their element's head (of
     `pixel_head`) and of its value.
     """
+    before, after = encode_around_pixels(dataset, syntax=syntax)
+    yield before
+    if pixels is not None:
+        yield pixels[0]
+        yield from pixels[1]
+    if after:
+        yield after
+
+
+def encode_around_pixels(dataset: Dataset, *, syntax: str) -> tuple[bytes, bytes]:
+    """A file's bytes up to the head of its pixels, and those after their value."""
     is_implicit_vr, is_little_endian = dataset.original_encoding
     before, after = Dataset(), Dataset()
     for tag in dataset.keys():  # noqa: SIM118 - iterating a data set parses every value
@@ -35,16 +46,14 @@ def write_file(
             (before if tag < PIXEL_DATA else after)[tag] = dataset.get_item(tag)
     for half in (before, after):
         half.set_original_encoding(is_implicit_vr, is_little_endian, dataset._character_set)
-    yield PREAMBLE + _encode_meta(dataset, syntax) + _encode(before)
-    if pixels is not None:
-        yield pixels[0]
-        yield from pixels[1]
-    if len(after):
-        yield _encode(after)
+    head = PREAMBLE + _encode_meta(dataset, syntax) + _encode(before, syntax)
+    return head, _encode(after, syntax)
 
 
-def pixel_head(*, tag: int, vr: str, length: int) -> bytes:
+def pixel_head(*, tag: int, vr: str, length: int, syntax: str = ExplicitVRLittleEndian) -> bytes:
     """The head of the pixel data element; `length` may be UNDEFINED."""
+    if syntax == ImplicitVRLittleEndian:
+        return struct.pack("<HHL", tag >> 16, tag & 0xFFFF, length)
     return struct.pack("<HH2sHL", tag >> 16, tag & 0xFFFF, vr.encode("ascii"), 0, length)
 
 
@@ -70,10 +79,10 @@ def swap_words(dataset: Dataset) -> None:
             element.value = words.astype(words.dtype.newbyteorder("<")).tobytes()
 
 
-def _encode(dataset: Dataset) -> bytes:
+def _encode(dataset: Dataset, syntax: str) -> bytes:
     buffer = DicomBytesIO()
     buffer.is_little_endian = True
-    buffer.is_implicit_VR = False
+    buffer.is_implicit_VR = syntax == ImplicitVRLittleEndian
     write_dataset(buffer, dataset)
     return bytes(buffer.getvalue())
 

@@ -14,8 +14,8 @@ from pydicom.dataelem import DataElement
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
-from records.dicomweb.stored import StoredObject, left_in_file, vr_of
 from records.intake.values import PARSE_ERRORS
+from records.outgoing.stored import StoredObject, left_in_file, vr_of
 
 LONGEST_INLINE = 1024
 BINARY_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})

@@ -1,15 +1,10 @@
-"""A stored file opened for sending: its header, and where its pixels lie, without reading them."""
+"""A stored file taken apart: its header, and where its pixels lie, without copying them."""
 
+import io
 import struct
-import tempfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, cast
 
-from django.conf import settings
-from django.template.defaultfilters import filesizeformat
 from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
@@ -17,11 +12,8 @@ from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from records.errors import FileTooLarge
 from records.intake.values import PARSE_ERRORS
-from records.models import Instance
 
-CHUNK_BYTES = 256 * 1024
 # Longer values than this are left in the file until somebody asks for them.
 LONGEST_VALUE = 64 * 1024
 UNDEFINED = 0xFFFFFFFF
@@ -53,39 +45,32 @@ class PixelElement:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One open file: `dataset` is all but the pixels, its long values still in the file."""
+    """One file: `dataset` is all but the pixels, its long values still in `content`.
 
-    stream: BinaryIO
+    `content` is the file as it is stored, or, of a deflated one, as it was before.
+    """
+
+    content: bytes
     dataset: Dataset
     pixels: PixelElement | None
+    is_inflated: bool
 
     @property
     def syntax(self) -> UID:
-        """How the open file is encoded."""
+        """How `content` is encoded."""
         return UID(self.dataset.file_meta.TransferSyntaxUID)
 
     def load(self, tag: BaseTag) -> None:
         """Read one long value of the header into the data set."""
         raw = left_in_file(self.dataset, tag)
         if raw is not None:
-            self.stream.seek(raw.value_tell)
-            value = self.stream.read(raw.length)
+            value = self.content[raw.value_tell : raw.value_tell + raw.length]
             self.dataset[tag] = raw._replace(value=value)
 
     def load_all(self) -> None:
         """Read every long value."""
         for tag in list(self.dataset.keys()):
             self.load(tag)
-
-    def read_range(self, start: int, end: int) -> Iterator[bytes]:
-        """Yield the bytes of the file from `start` to `end`."""
-        self.stream.seek(start)
-        while start < end:
-            data = self.stream.read(min(CHUNK_BYTES, end - start))
-            if not data:
-                raise EOFError("the stored file ends early")
-            start += len(data)
-            yield data
 
 
 def left_in_file(dataset: Dataset, tag: BaseTag) -> RawDataElement | None:
@@ -107,30 +92,22 @@ def vr_of(element: object) -> str:
         return "UN"
 
 
-@contextmanager
-def opened(instance: Instance) -> Iterator[StoredObject]:
-    """Open the file of a stored object, a deflated one unpacked to a temporary file first."""
-    with instance.file.open("rb") as file:
-        if instance.transfer_syntax_uid != DeflatedExplicitVRLittleEndian:
-            yield _read(cast(BinaryIO, file))
-            return
-        with tempfile.TemporaryFile() as unpacked:
-            _inflate(cast(BinaryIO, file), unpacked)
-            yield _read(unpacked)
-
-
-def _read(stream: BinaryIO) -> StoredObject:
-    stream.seek(0)
+def read_stored(content: bytes) -> StoredObject:
+    """Take a DICOM file apart. Raises what pydicom does for one that is broken."""
+    syntax = UID(dcmread(io.BytesIO(content), specific_tags=[]).file_meta.TransferSyntaxUID)
+    is_deflated = syntax == DeflatedExplicitVRLittleEndian
+    if is_deflated:
+        content, syntax = _inflate(content), ExplicitVRLittleEndian
+    stream = io.BytesIO(content)
     dataset = dcmread(stream, stop_before_pixels=True, defer_size=LONGEST_VALUE)
-    syntax = UID(dataset.file_meta.TransferSyntaxUID)
     pixels = _find_pixels(stream, syntax)
     if pixels is not None:
         stream.seek(pixels.after)
         dataset.update(_read_rest(stream, syntax))
-    return StoredObject(stream, dataset, pixels)
+    return StoredObject(content, dataset, pixels, is_inflated=is_deflated)
 
 
-def _read_rest(stream: BinaryIO, syntax: UID) -> Dataset:
+def _read_rest(stream: io.BytesIO, syntax: UID) -> Dataset:
     """What follows the pixels: digital signatures and padding, if anything."""
     try:
         return read_dataset(
@@ -143,7 +120,7 @@ def _read_rest(stream: BinaryIO, syntax: UID) -> Dataset:
         return Dataset()
 
 
-def _find_pixels(stream: BinaryIO, syntax: UID) -> PixelElement | None:
+def _find_pixels(stream: io.BytesIO, syntax: UID) -> PixelElement | None:
     """Read the head of the element that the stream stands before."""
     order = "<" if syntax.is_little_endian else ">"
     head = stream.read(8)
@@ -164,7 +141,7 @@ def _find_pixels(stream: BinaryIO, syntax: UID) -> PixelElement | None:
     return PixelElement(tag, vr, start, end, end + 8, is_encapsulated=True)
 
 
-def _skip_items(stream: BinaryIO) -> int:
+def _skip_items(stream: io.BytesIO) -> int:
     """Return where the sequence delimiter of an encapsulated value begins."""
     while True:
         at = stream.tell()
@@ -177,24 +154,13 @@ def _skip_items(stream: BinaryIO) -> int:
         stream.seek(length, 1)
 
 
-def _inflate(file: BinaryIO, target: BinaryIO) -> None:
-    """Write a deflated file as Explicit VR Little Endian, within the limit for a file."""
-    head = file.read(META_START + 12)
-    (length,) = struct.unpack("<L", head[META_START + 8 :])
-    meta = file.read(length)
-    plain = _with_syntax(meta)
-    group_length = struct.pack("<L", len(plain))
-    target.write(head[: META_START + 8] + group_length + plain)
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    written = 0
-    while data := inflater.unconsumed_tail or file.read(CHUNK_BYTES):
-        unpacked = inflater.decompress(data, CHUNK_BYTES)
-        written += len(unpacked)
-        if written > settings.INTAKE_MAX_FILE_BYTES:
-            raise FileTooLarge(limit=filesizeformat(settings.INTAKE_MAX_FILE_BYTES))
-        target.write(unpacked)
-        if inflater.eof:
-            break
+def _inflate(content: bytes) -> bytes:
+    """A deflated file as Explicit VR Little Endian; the child's share of memory bounds it."""
+    (length,) = struct.unpack_from("<L", content, META_START + 8)
+    start = META_START + 12 + length
+    meta = _with_syntax(content[META_START + 12 : start])
+    head = content[: META_START + 8] + struct.pack("<L", len(meta)) + meta
+    return head + zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[start:])
 
 
 def _with_syntax(meta: bytes) -> bytes:
