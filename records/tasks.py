@@ -7,6 +7,7 @@ from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 
+from accounts.errors import KnownError
 from records import services
 from records.errors import ExportBroken, ExportTooSlow
 
@@ -50,6 +51,8 @@ def prepare_export(export_id: str) -> None:
         services.prepare_export(export_id=export_id, at_most=settings.EXPORT_MAX_IMAGES)
     except SoftTimeLimitExceeded:
         services.fail_export(export_id=export_id, error=ExportTooSlow())
+    except KnownError as error:
+        services.fail_export(export_id=export_id, error=error)
     except Exception:
         reference = uuid.uuid4().hex[:12]
         logger.exception("export %s broke (reference %s)", export_id, reference)

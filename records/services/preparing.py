@@ -13,6 +13,8 @@ from django.core.files import File
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
 
 from accounts.audit import record_event
 from accounts.errors import KnownError
@@ -28,8 +30,10 @@ from records.deidentification import (
     project_key,
 )
 from records.deidentification.packing import DataSet, packed_data_set
-from records.errors import ExportEmpty, ExportRefused
+from records.errors import ExportEmpty, ExportRefused, ExportUnreadable, NotAcceptable
+from records.intake.storage import spool_directory
 from records.models import Export, ExportHold, ExportState, Instance
+from records.sending import file_pieces
 from records.services.exports import record_exported
 
 CHUNK_BYTES = 1024 * 1024
@@ -97,8 +101,7 @@ def _instances_of(export: Export) -> QuerySet[Instance]:
 def _take(work: _Work, export: Export, instance: Instance, data_set: DataSet) -> None:
     """Put one image into the copy, or note why it stays out of it."""
     try:
-        with instance.file.open("rb") as stream:
-            image = open_image(stream)
+        image = _open(instance)
         if instance.pk in work.decided:
             blacken(image, work.decided[instance.pk])
         elif suspicion := find_suspicion(image):
@@ -115,6 +118,21 @@ def _take(work: _Work, export: Export, instance: Instance, data_set: DataSet) ->
     data_set.add(
         content, patient=pseudonyms.patient, study=pseudonyms.uid(study.study_instance_uid)
     )
+
+
+def _open(instance: Instance) -> Dataset:
+    """Read an image that was unpacked in an isolated child.
+
+    Raises ExportNotAnImage and ExportUnreadable, StoredFileMissing and StoredFileDamaged.
+    """
+    with tempfile.TemporaryFile(dir=spool_directory()) as plain:
+        try:
+            for piece in file_pieces(instance, ExplicitVRLittleEndian):
+                plain.write(piece)
+        except (EOFError, NotAcceptable) as error:
+            raise ExportUnreadable from error
+        plain.seek(0)
+        return open_image(plain)
 
 
 @transaction.atomic

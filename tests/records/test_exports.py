@@ -210,12 +210,22 @@ def test_prepare_export_throws_its_work_away_when_somebody_was_faster(study_of, 
     assert export.file.storage.exists(export.file.name)
 
 
-def test_prepare_export_task_shows_a_reference_when_a_file_is_gone(study_of, ask):
+def test_prepare_export_task_says_so_when_a_file_is_gone(study_of, ask):
     study = study_of({})
     export = ask(study)
     instance = study.series.get().instances.get()
     instance.file.storage.delete(instance.file.name)
-    with pytest.raises(FileNotFoundError):
+    tasks.prepare_export(str(export.pk))
+    export.refresh_from_db()
+    assert (export.state, export.failure_code) == (ExportState.FAILED, "file_missing")
+
+
+def test_prepare_export_task_shows_a_reference_when_nobody_foresaw_it(study_of, ask, monkeypatch):
+    from records.services import preparing
+
+    export = ask(study_of({}))
+    monkeypatch.setattr(preparing, "_finish", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
         tasks.prepare_export(str(export.pk))
     export.refresh_from_db()
     assert (export.state, export.failure_code) == (ExportState.FAILED, "export_broken")
