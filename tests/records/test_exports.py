@@ -224,7 +224,7 @@ def test_prepare_export_task_shows_a_reference_when_nobody_foresaw_it(study_of, 
     from records.services import preparing
 
     export = ask(study_of({}))
-    monkeypatch.setattr(preparing, "_finish", lambda *args: 1 / 0)
+    monkeypatch.setattr(preparing, "_finish", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         tasks.prepare_export(str(export.pk))
     export.refresh_from_db()
