@@ -5,8 +5,7 @@ from typing import Any
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID, AllTransferSyntaxes, UID_dictionary
 
-from records.dicomweb.attributes import ATTRIBUTES, Level
-from records.dicomweb.matching import Matching
+from records.attributes import ATTRIBUTES, Level
 from records.dicomweb.negotiation import (
     DICOM,
     DICOM_JSON,
@@ -19,6 +18,7 @@ from records.dicomweb.negotiation import (
 from records.dicomweb.pictures import PICTURE_TYPES, WINDOW_FUNCTIONS
 from records.dicomweb.querying import MAX_RESULTS
 from records.dicomweb.store_response import FAILURE_REASONS, PROCESSING_FAILURE, WARNING_REASONS
+from records.matching import Matching
 
 STUDY = "/studies/{study}"
 SERIES = f"{STUDY}/series/{{series}}"

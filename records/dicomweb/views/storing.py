@@ -12,8 +12,8 @@ from rest_framework.request import Request
 
 from accounts.access import signed_in_user
 from accounts.roles import Verb
+from records.attributes import Level
 from records.dicomweb.assembly import Assembly, BulkPart, check_part_count, part_syntax
-from records.dicomweb.attributes import Level
 from records.dicomweb.body import body_stream
 from records.dicomweb.identify import Peeked
 from records.dicomweb.multipart import MultipartReader, Part
