@@ -17,6 +17,7 @@ from records.attributes import ATTRIBUTES, MODELS, Level
 from records.dimse import statuses
 from records.dimse.session import Session
 from records.errors import ParameterInvalid
+from records.failure_reasons import CANNOT_UNDERSTAND, DATA_SET_MISMATCH, OUT_OF_RESOURCES
 from records.intake.values import PARSE_ERRORS, clean_text
 from records.matching import SEPARATOR
 from records.models import DicomNode
@@ -44,11 +45,11 @@ def find(event: Event, session: Session) -> Iterator[Answer]:
             level, wanted = read_identifier(event)
             answers, is_cut = _answers(session.caller, level, wanted)
     except ParameterInvalid as error:
-        yield statuses.as_status(statuses.DOES_NOT_MATCH_SOP_CLASS, error.message), None
+        yield statuses.as_status(DATA_SET_MISMATCH, error.message), None
         return
     except Exception:
         logger.exception("Query of association %s", session.id)
-        yield statuses.as_status(statuses.CANNOT_UNDERSTAND), None
+        yield statuses.as_status(CANNOT_UNDERSTAND), None
         return
     for answer in answers:
         if event.is_cancelled:
@@ -57,7 +58,7 @@ def find(event: Event, session: Session) -> Iterator[Answer]:
         yield statuses.PENDING, answer
     if is_cut:
         limit = f"more than {settings.DICOM_MAX_MATCHES} matches"
-        yield statuses.as_status(statuses.OUT_OF_RESOURCES, limit), None
+        yield statuses.as_status(OUT_OF_RESOURCES, limit), None
 
 
 def read_identifier(event: Event) -> tuple[Level, dict[str, str]]:

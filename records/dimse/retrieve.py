@@ -30,6 +30,7 @@ from records.dimse.incoming import excuse_silence
 from records.dimse.query import check_given, find_rows, read_identifier
 from records.dimse.session import Session
 from records.errors import ParameterInvalid
+from records.failure_reasons import DATA_SET_MISMATCH
 from records.intake.isolation.calls import locate
 from records.models import DicomNode, Instance
 from records.sending import file_pieces
@@ -58,7 +59,7 @@ def get(event: Event, session: Session) -> Iterator[Any]:
             found = _plan(event, session, destination=_title(session))
     except ParameterInvalid as error:
         yield 1
-        yield statuses.as_status(statuses.DOES_NOT_MATCH_SOP_CLASS, error.message), None
+        yield statuses.as_status(DATA_SET_MISMATCH, error.message), None
         return
     yield len(found)
     roles = event.assoc.requestor.role_selection
