@@ -280,6 +280,7 @@ RULES: list[Rule] = [
     ("api-dicomweb-all-instances", "get", Verb.STUDY_VIEW, ""),
     ("api-dicomweb-study", "get", Verb.STUDY_VIEW, "dicomweb-study"),
     ("api-dicomweb-study", "post", Verb.STUDY_SUBMIT, "dicomweb-any-study"),
+    ("api-dicomweb-study", "delete", Verb.STUDY_DELETE, "dicomweb-study"),
     ("api-dicomweb-study-series", "get", Verb.STUDY_VIEW, "dicomweb-study"),
     ("api-dicomweb-study-instances", "get", Verb.STUDY_VIEW, "dicomweb-study"),
     ("api-dicomweb-series", "get", Verb.STUDY_VIEW, "dicomweb-series"),

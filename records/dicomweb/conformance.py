@@ -5,8 +5,7 @@ from typing import Any
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID, AllTransferSyntaxes, UID_dictionary
 
-from records.dicomweb.attributes import ATTRIBUTES, Level
-from records.dicomweb.matching import Matching
+from records.attributes import ATTRIBUTES, Level
 from records.dicomweb.negotiation import (
     DICOM,
     DICOM_JSON,
@@ -18,7 +17,9 @@ from records.dicomweb.negotiation import (
 )
 from records.dicomweb.pictures import PICTURE_TYPES, WINDOW_FUNCTIONS
 from records.dicomweb.querying import MAX_RESULTS
-from records.dicomweb.store_response import FAILURE_REASONS, PROCESSING_FAILURE, WARNING_REASONS
+from records.dicomweb.store_response import WARNING_REASONS
+from records.failure_reasons import FAILURE_REASONS, PROCESSING_FAILURE
+from records.matching import Matching
 
 STUDY = "/studies/{study}"
 SERIES = f"{STUDY}/series/{{series}}"
@@ -81,6 +82,12 @@ SERVICES: Table = (
         "media_types": PICTURE_TYPES,
     },
     {
+        "name": "Delete (with the query parameter reason)",
+        "method": "DELETE",
+        "resources": (STUDY,),
+        "media_types": (),
+    },
+    {
         "name": "Retrieve capabilities",
         "method": "GET",
         "resources": ("/", "/conformance"),
@@ -91,14 +98,21 @@ SERVICES: Table = (
 STATUS_CODES: Table = (
     {"code": 200, "when": "All is stored, found or sent."},
     {"code": 202, "when": "Store: some objects are not held, or are held with a warning."},
-    {"code": 204, "when": "Search: nothing matches."},
+    {"code": 204, "when": "Search: nothing matches. Delete: the study is gone."},
     {"code": 206, "when": "Retrieve: some objects can't be sent in an accepted transfer syntax."},
-    {"code": 400, "when": "The query, the multipart body or a rendering parameter is not valid."},
+    {
+        "code": 400,
+        "when": "A parameter, the multipart body or the reason of a deletion is not valid.",
+    },
     {"code": 401, "when": "No token and no session, or one that is not valid."},
     {"code": 403, "when": "The role, or the token, does not allow it."},
     {"code": 404, "when": "There is no such resource in the departments that one may see."},
+    {"code": 405, "when": "Delete: of a series or an instance; only whole studies are deleted."},
     {"code": 406, "when": "Nothing that is accepted can be made of what was asked for."},
-    {"code": 409, "when": "Store: no object is held; the answer says of each why."},
+    {
+        "code": 409,
+        "when": "Store: no object is held; the answer says why. Delete: a legal hold stands.",
+    },
     {"code": 411, "when": "A chunked body behind a server that can't read it."},
     {"code": 413, "when": "Store: every object is too large."},
     {"code": 415, "when": "Store: the body's content type is not accepted."},

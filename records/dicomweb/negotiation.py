@@ -131,15 +131,14 @@ def choose_instance_form(ranges: Iterable[MediaRange]) -> InstanceForm:
 
 
 def sendable(form: InstanceForm) -> Q:
-    """The rows of objects that can be sent in a form: stored so, or decodable; none damaged."""
-    whole = Q(damage="")
+    """The rows of objects that can be sent in a form: stored so, or decodable."""
     if ANY_SYNTAX in form.syntaxes:
-        return whole
+        return Q()
     as_stored = Q(transfer_syntax_uid__in=form.syntaxes)
     if NATIVE not in form.syntaxes:
-        return whole & as_stored
+        return as_stored
     convertible = Q(transfer_syntax_uid__in=UNCOMPRESSED) | ~Q(exclusion__in=UNDECODABLE)
-    return whole & (as_stored | convertible)
+    return as_stored | convertible
 
 
 @dataclass(frozen=True, slots=True)

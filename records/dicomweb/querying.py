@@ -5,18 +5,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, QueryDict
 from pydicom.datadict import dictionary_keyword, keyword_dict
 
 from accounts.models import User
-from records.dicomweb.attributes import ATTRIBUTES, MATCHED, MODELS, PARENT_PATHS, Attribute, Level
-from records.dicomweb.matching import KeyInvalid, Matching, condition
+from records.attributes import ATTRIBUTES, MATCHED, MODELS, PARENT_PATHS, Attribute, Level
 from records.dicomweb.targets import instance_url, series_url, study_url
 from records.errors import ParameterInvalid
-from records.models import Instance, Series, Study
+from records.matching import Matching
+from records.models import Series, Study
 from records.outgoing.dicom_json import JsonObject, element
+from records.searching import narrow, owner_of, read_key
 
 MAX_RESULTS = 1000
 ALL = "all"
@@ -70,22 +70,12 @@ def read_search(params: QueryDict) -> Search:
 
 
 def find_rows(user: User, level: Level, search: Search, parent: Study | Series | None) -> QuerySet:
-    """The rows of a level that the user may see, below `parent` if any, narrowed and in order.
-
-    Conditions on lower levels ask whether there is such a series or instance, without joins
-    that would repeat rows: limit and offset count results.
-    """
+    """The rows of a level that the user may see, below `parent` if any, narrowed and in order."""
     rows: QuerySet[Any] = MODELS[level].objects.visible_to(user)
     if parent is not None:
         parent_level = Level.STUDY if isinstance(parent, Study) else Level.SERIES
         rows = rows.filter(**{PARENT_PATHS[level, parent_level]: parent})
-    below = {key: q for key, q in search.conditions.items() if key > level and q}
-    for key, q in search.conditions.items():
-        if key <= level:
-            rows = rows.filter(_from(level, key, q))
-    if below:
-        rows = rows.filter(_exists_below(level, below))
-    return _with_counts(level, rows).order_by(*ORDERS[level])
+    return narrow(rows, level, search.conditions).order_by(*ORDERS[level])
 
 
 def row_attributes(
@@ -97,13 +87,13 @@ def row_attributes(
     """
     found: JsonObject = {}
     for attribute in ATTRIBUTES:
-        if attribute.level > level or (attribute.is_count and attribute.level < level):
+        if not attribute.is_told_at(level):
             continue
         is_default = attribute.is_default and (
             attribute.level == level or lowest_stated is None or attribute.level > lowest_stated
         )
         if is_default or attribute.keyword in search.included or ALL in search.included:
-            owner = _owner(row, level, attribute.level)
+            owner = owner_of(row, level, attribute.level)
             found |= [element(attribute.keyword, *attribute.values(owner))]
     found |= [element(*pair) for pair in _identity(request, level, row)]
     return dict(sorted(found.items()))
@@ -112,64 +102,17 @@ def row_attributes(
 def _condition(attribute: Attribute, name: str, texts: list[str], *, is_fuzzy: bool) -> Q:
     if len(texts) > 1 and attribute.matching not in (Matching.UID, Matching.LIST):
         raise ParameterInvalid(name=name, problem="it is given more than once.")
-    text = ",".join(texts)
-    try:
-        found = condition(attribute.matching, attribute.path, text, is_fuzzy=is_fuzzy)
-    except KeyInvalid as error:
-        raise ParameterInvalid(name=name, problem=str(error)) from error
-    if found and attribute.matching == Matching.LIST:
-        return Q(Exists(Series.objects.filter(found, study=OuterRef("pk"))))
-    return found
-
-
-def _from(level: Level, owner: Level, q: Q) -> Q:
-    """The condition on rows of `owner` as one on rows of `level`, which lie below them."""
-    if level == owner or not q:
-        return q
-    matching = MODELS[owner].objects.filter(q).values("pk")
-    return Q(**{f"{PARENT_PATHS[level, owner]}__in": matching})
-
-
-def _exists_below(level: Level, below: dict[Level, Q]) -> Exists:
-    lowest = max(below)
-    rows = MODELS[lowest].objects.filter(**{PARENT_PATHS[lowest, level]: OuterRef("pk")})
-    for key, q in below.items():
-        rows = rows.filter(_from(lowest, key, q))
-    return Exists(rows)
-
-
-def _with_counts(level: Level, rows: QuerySet) -> QuerySet:
-    if level == Level.STUDY:
-        amount = _amount(Series.objects.filter(study=OuterRef("pk")), "study")
-        return rows.select_related("patient").annotate(series_count=amount)
-    if level == Level.SERIES:
-        amount = _amount(Instance.objects.filter(series=OuterRef("pk")), "series")
-        return rows.select_related("study__patient").annotate(related_instances=amount)
-    return rows.select_related("series__study__patient")
-
-
-def _amount(rows: QuerySet, parent: str) -> Coalesce:
-    """How many rows a parent has, without a join that would repeat it."""
-    counted = rows.order_by().values(parent).annotate(found=Count("pk")).values("found")
-    return Coalesce(Subquery(counted), 0)
-
-
-def _owner(row: Any, level: Level, owner: Level) -> Any:
-    if level == owner:
-        return row
-    for name in PARENT_PATHS[level, owner].split("__"):
-        row = getattr(row, name)
-    return row
+    return read_key(attribute, ",".join(texts), is_fuzzy=is_fuzzy)
 
 
 def _identity(request: HttpRequest, level: Level, row: Any) -> Iterable[tuple[str, object]]:
     """The UIDs down to a row, and its address."""
-    study = _owner(row, level, Level.STUDY).study_instance_uid
+    study = owner_of(row, level, Level.STUDY).study_instance_uid
     yield "StudyInstanceUID", study
     if level == Level.STUDY:
         yield "RetrieveURL", study_url(request, study)
         return
-    series = _owner(row, level, Level.SERIES).series_instance_uid
+    series = owner_of(row, level, Level.SERIES).series_instance_uid
     yield "SeriesInstanceUID", series
     if level == Level.SERIES:
         yield "RetrieveURL", series_url(request, study, series)

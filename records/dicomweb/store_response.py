@@ -6,6 +6,7 @@ from http import HTTPStatus
 from django.http import HttpRequest
 
 from records.dicomweb.targets import instance_url, study_url
+from records.failure_reasons import FAILURE_REASONS, PROCESSING_FAILURE
 from records.models import Verdict
 from records.outgoing.dicom_json import JsonObject, element
 from records.services.storing import StoreOutcome
@@ -16,38 +17,7 @@ OTHER_FAILED = "0008119A"
 PRIVATE_CREATOR_TAG = "00090010"
 PRIVATE_CREATOR = "MEDIMAGING STORE"
 
-PROCESSING_FAILURE = 0x0110
-DUPLICATE_INSTANCE = 0x0111
-NOT_AUTHORISED = 0x0124
-OUT_OF_RESOURCES = 0xA700
-DATA_SET_MISMATCH = 0xA900
-STUDY_MISMATCH = 0xA901
-CANNOT_UNDERSTAND = 0xC000
 PIXELS_DOUBTFUL = 0xB007
-
-FAILURE_REASONS: dict[str, int] = {
-    "uid_conflict": DUPLICATE_INSTANCE,
-    "held_by_other_department": NOT_AUTHORISED,
-    "disk_full": OUT_OF_RESOURCES,
-    "storage_low": OUT_OF_RESOURCES,
-    "too_many_files": OUT_OF_RESOURCES,
-    "file_too_large": OUT_OF_RESOURCES,
-    "image_too_large": OUT_OF_RESOURCES,
-    "other_study": STUDY_MISMATCH,
-    "study_patient_mismatch": DATA_SET_MISMATCH,
-    "series_study_mismatch": DATA_SET_MISMATCH,
-    "patient_conflict": DATA_SET_MISMATCH,
-    "patient_required": DATA_SET_MISMATCH,
-    "dicomdir": DATA_SET_MISMATCH,
-    "missing_uid": DATA_SET_MISMATCH,
-    "bulk_data_missing": DATA_SET_MISMATCH,
-    "dicom_truncated": CANNOT_UNDERSTAND,
-    "dicom_unreadable": CANNOT_UNDERSTAND,
-    "empty_file": CANNOT_UNDERSTAND,
-    "image_unreadable": CANNOT_UNDERSTAND,
-    "unknown_format": CANNOT_UNDERSTAND,
-}
-"""Failure Reason (0008,1197) by the code of a verdict; any other code is a processing failure."""
 
 WARNING_REASONS: dict[str, int] = {"pixels_unreadable": PIXELS_DOUBTFUL}
 """Warning Reason (0008,1196) by the code of a verdict on an object that was stored."""

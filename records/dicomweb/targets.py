@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from accounts.models import User
+from records.errors import StoredFileDamaged
 from records.models import Instance, Series, Study
 
 ROWS_AT_A_TIME = 200
@@ -26,6 +27,13 @@ class Target:
         """The instance, where the address names one."""
         return self.instances.get()
 
+    def whole_instances(self) -> QuerySet[Instance]:
+        """The instances that can be sent; raises StoredFileDamaged where none is left."""
+        whole = self.instances.filter(damage="")
+        if not whole.exists():
+            raise StoredFileDamaged
+        return whole
+
 
 def find_study(user: User, study_uid: str) -> Study:
     """Return a study that `user` may see; 404 for any other."""
@@ -35,7 +43,8 @@ def find_study(user: User, study_uid: str) -> Study:
 
 def find_series(user: User, study_uid: str, series_uid: str) -> Series:
     """Return a series of a study that `user` may see; 404 for any other."""
-    series = Series.objects.filter(study=find_study(user, study_uid)).select_related("study")
+    study = find_study(user, study_uid)
+    series = Series.objects.visible_to(user).filter(study=study).select_related("study")
     return get_object_or_404(series, series_instance_uid=series_uid)
 
 

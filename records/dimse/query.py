@@ -2,30 +2,36 @@
 
 import datetime as dt
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pynetdicom.events import Event
 
 from accounts.audit import record_event
 from accounts.models import Action
+from records.attributes import ATTRIBUTES, MODELS, Level
 from records.dimse import statuses
 from records.dimse.session import Session
-from records.errors import QueryInvalid
+from records.errors import ParameterInvalid
+from records.failure_reasons import CANNOT_UNDERSTAND, DATA_SET_MISMATCH, OUT_OF_RESOURCES
 from records.intake.values import PARSE_ERRORS, clean_text
-from records.matching import KEYS, SEPARATOR, Level, matches, value_of
-from records.models import DicomNode, Instance, Series, Study
+from records.matching import SEPARATOR
+from records.models import DicomNode
+from records.searching import narrow, owner_of, read_keys
 
 logger = logging.getLogger(__name__)
 
-MODELS: dict[Level, Any] = {Level.STUDY: Study, Level.SERIES: Series, Level.IMAGE: Instance}
+LEVELS = {"STUDY": Level.STUDY, "SERIES": Level.SERIES, "IMAGE": Level.INSTANCE}
+"""Query/Retrieve Level (0008,0052) of the study root."""
+
 HIGHER_KEYS = {
     Level.STUDY: (),
     Level.SERIES: ("StudyInstanceUID",),
-    Level.IMAGE: ("StudyInstanceUID", "SeriesInstanceUID"),
+    Level.INSTANCE: ("StudyInstanceUID", "SeriesInstanceUID"),
 }
 """What a question below the study has to name (PS3.4 C.4.1.2.2.1)."""
 
@@ -37,13 +43,13 @@ def find(event: Event, session: Session) -> Iterator[Answer]:
     try:
         with session.acting():
             level, wanted = read_identifier(event)
-            answers, is_cut = _answers(session, level, wanted)
-    except QueryInvalid as error:
-        yield statuses.as_status(statuses.DOES_NOT_MATCH_SOP_CLASS, error.message), None
+            answers, is_cut = _answers(session.caller, level, wanted)
+    except ParameterInvalid as error:
+        yield statuses.as_status(DATA_SET_MISMATCH, error.message), None
         return
     except Exception:
         logger.exception("Query of association %s", session.id)
-        yield statuses.as_status(statuses.CANNOT_UNDERSTAND), None
+        yield statuses.as_status(CANNOT_UNDERSTAND), None
         return
     for answer in answers:
         if event.is_cancelled:
@@ -52,41 +58,47 @@ def find(event: Event, session: Session) -> Iterator[Answer]:
         yield statuses.PENDING, answer
     if is_cut:
         limit = f"more than {settings.DICOM_MAX_MATCHES} matches"
-        yield statuses.as_status(statuses.OUT_OF_RESOURCES, limit), None
+        yield statuses.as_status(OUT_OF_RESOURCES, limit), None
 
 
 def read_identifier(event: Event) -> tuple[Level, dict[str, str]]:
-    """Return the level that is asked about, and each key as text; raises QueryInvalid."""
+    """Return the level that is asked about, and each key as text; raises ParameterInvalid."""
     try:
         identifier = event.identifier
         wanted = {
             element.keyword: _as_text(element.value) for element in identifier if element.keyword
         }
-        level = Level(wanted.pop("QueryRetrieveLevel", "").strip())
+        level = LEVELS[wanted.pop("QueryRetrieveLevel", "").strip()]
     except PARSE_ERRORS as error:
-        raise QueryInvalid(detail="it has no level of the study root") from error
+        problem = "it is not a level of the study root."
+        raise ParameterInvalid(name="QueryRetrieveLevel", problem=problem) from error
     return level, wanted
 
 
-def find_rows(node: DicomNode, level: Level, wanted: dict[str, str]) -> Any:
-    """Return the rows of a level that a node may see and that match; raises QueryInvalid."""
-    return MODELS[level].objects.visible_to_node(node).filter(matches(level, wanted))
+def find_rows(node: DicomNode, level: Level, wanted: dict[str, str]) -> QuerySet[Any]:
+    """Return the rows of a level that a node may see and that match; raises ParameterInvalid."""
+    rows = MODELS[level].objects.visible_to_node(node)
+    return narrow(rows, level, read_keys(wanted, lowest=level))
 
 
-def _answers(session: Session, level: Level, wanted: dict[str, str]) -> tuple[list[Dataset], bool]:
-    missing = [keyword for keyword in HIGHER_KEYS[level] if not wanted.get(keyword)]
-    if missing or session.node is None:
-        raise QueryInvalid(detail=f"{' and '.join(missing)} must be given at this level")
-    found = find_rows(session.node, level, wanted).with_answer()
+def check_given(wanted: dict[str, str], keywords: Iterable[str]) -> None:
+    """Refuse a question that leaves out what it has to name; raises ParameterInvalid."""
+    for keyword in keywords:
+        if not wanted.get(keyword):
+            raise ParameterInvalid(name=keyword, problem="it must be given at this level.")
+
+
+def _answers(node: DicomNode, level: Level, wanted: dict[str, str]) -> tuple[list[Dataset], bool]:
+    check_given(wanted, HIGHER_KEYS[level])
     limit = settings.DICOM_MAX_MATCHES
-    rows = list(found[: limit + 1])
+    rows = list(find_rows(node, level, wanted)[: limit + 1])
     record_event(
         action=Action.STUDIES_SEARCHED,
         actor=None,
         target_id="dicom-query",
-        department_id=session.node.department_id,
+        department_id=node.department_id,
         # Never what was asked for: it may be a name.
-        details={"level": level, "filters": sorted(key for key in wanted if wanted[key])},
+        details={"level": level.name, "filters": sorted(key for key in wanted if wanted[key])},
     )
     return [_as_dataset(row, level, wanted) for row in rows[:limit]], len(rows) > limit
 
@@ -95,12 +107,14 @@ def _as_dataset(row: Any, level: Level, wanted: dict[str, str]) -> Dataset:
     """Return what was asked for of one match; keys that aren't known are left out."""
     answer = Dataset()
     answer.SpecificCharacterSet = "ISO_IR 192"
-    answer.QueryRetrieveLevel = level.value
+    answer.QueryRetrieveLevel = next(word for word, named in LEVELS.items() if named == level)
     answer.RetrieveAETitle = settings.DICOM_AE_TITLE
     answer.InstanceAvailability = "ONLINE"
-    for keyword, key in KEYS[level].items():
-        if keyword in wanted:
-            setattr(answer, keyword, _as_value(value_of(row, key)))
+    for attribute in ATTRIBUTES:
+        if attribute.keyword in wanted and attribute.is_told_at(level):
+            values = attribute.values(owner_of(row, level, attribute.level))
+            written = [_as_value(value) for value in values if value is not None]
+            setattr(answer, attribute.keyword, written[0] if len(written) == 1 else written)
     return answer
 
 

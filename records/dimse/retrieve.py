@@ -24,13 +24,14 @@ from pynetdicom.presentation import PresentationContext
 
 from accounts.audit import record_event
 from accounts.models import Action
+from records.attributes import Level
 from records.dimse import statuses
 from records.dimse.incoming import excuse_silence
-from records.dimse.query import find_rows, read_identifier
+from records.dimse.query import check_given, find_rows, read_identifier
 from records.dimse.session import Session
-from records.errors import QueryInvalid
+from records.errors import ParameterInvalid
+from records.failure_reasons import DATA_SET_MISMATCH
 from records.intake.isolation.calls import locate
-from records.matching import Level
 from records.models import DicomNode, Instance
 from records.sending import file_pieces
 from records.stored import open_verified
@@ -40,7 +41,7 @@ logger = logging.getLogger(__name__)
 UNIQUE_KEYS = {
     Level.STUDY: "StudyInstanceUID",
     Level.SERIES: "SeriesInstanceUID",
-    Level.IMAGE: "SOPInstanceUID",
+    Level.INSTANCE: "SOPInstanceUID",
 }
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 MOST_CONTEXTS = 128
@@ -56,9 +57,9 @@ def get(event: Event, session: Session) -> Iterator[Any]:
     try:
         with session.acting():
             found = _plan(event, session, destination=_title(session))
-    except QueryInvalid as error:
+    except ParameterInvalid as error:
         yield 1
-        yield statuses.as_status(statuses.DOES_NOT_MATCH_SOP_CLASS, error.message), None
+        yield statuses.as_status(DATA_SET_MISMATCH, error.message), None
         return
     yield len(found)
     roles = event.assoc.requestor.role_selection
@@ -117,15 +118,14 @@ def _destination(event: Event, session: Session) -> tuple[DicomNode, str] | None
 
 
 def _plan(event: Event, session: Session, *, destination: str) -> list[Instance]:
-    """Return what is to be sent, having noted it; raises QueryInvalid.
+    """Return what is to be sent, having noted it; raises ParameterInvalid.
 
     It is noted before the first byte leaves: what was sent must be in the trail whatever breaks.
     """
     level, wanted = read_identifier(event)
     unique = {keyword: wanted[keyword] for keyword in UNIQUE_KEYS.values() if wanted.get(keyword)}
-    if UNIQUE_KEYS[level] not in unique or session.node is None:
-        raise QueryInvalid(detail=f"{UNIQUE_KEYS[level]} must be given at this level")
-    found = find_rows(session.node, Level.IMAGE, unique).with_answer()
+    check_given(unique, [UNIQUE_KEYS[level]])
+    found = find_rows(session.caller, Level.INSTANCE, unique)
     instances = list(found.order_by("series__study_id", "series_id", "instance_number", "id"))
     for _, of_study in groupby(instances, key=lambda instance: instance.series.study_id):
         sent = list(of_study)
@@ -135,7 +135,7 @@ def _plan(event: Event, session: Session, *, destination: str) -> list[Instance]
             actor=None,
             target=study,
             study=study,
-            details={"destination": destination, "instances": len(sent), "level": level},
+            details={"destination": destination, "instances": len(sent), "level": level.name},
         )
     return instances
 

@@ -37,6 +37,13 @@ class Session:
     objects: int = 0
     objects_in_submission: int = 0
 
+    @property
+    def caller(self) -> DicomNode:
+        """The node that was recognised; nobody else gets as far as asking for something."""
+        if self.node is None:
+            raise AssertionError("nobody was recognised, and yet asked for something")
+        return self.node
+
     @contextmanager
     def acting(self) -> Iterator[None]:
         """Act as the node: fresh database connections, and its name in the audit trail."""
@@ -66,10 +73,8 @@ class Session:
 
     def _receive_once(self, name: str, stream: Rewindable) -> SubmissionFile:
         if self.submission is None:
-            if self.node is None:
-                raise AssertionError("nobody was recognised, and yet asked to store")
             self.submission = open_submission(
-                actor=None, department=self.node.department, origin=Origin.DIMSE
+                actor=None, department=self.caller.department, origin=Origin.DIMSE
             )
             self.objects_in_submission = 0
         self.objects_in_submission += 1

@@ -11,6 +11,12 @@ from pynetdicom.events import Event
 from records.dimse import statuses
 from records.dimse.incoming import IncomingObject, excuse_silence
 from records.dimse.session import Session
+from records.failure_reasons import (
+    CANNOT_UNDERSTAND,
+    NOT_AUTHORISED,
+    OUT_OF_RESOURCES,
+    PROCESSING_FAILURE,
+)
 from records.models import SubmissionFile
 
 logger = logging.getLogger(__name__)
@@ -19,13 +25,13 @@ logger = logging.getLogger(__name__)
 def store(event: Event, session: Session) -> Dataset:
     """Take an object in, and return the status that its sender is told."""
     if session.node is None or not session.node.can_store:
-        return statuses.as_status(statuses.NOT_AUTHORISED, "this node may not store")
+        return statuses.as_status(NOT_AUTHORISED, "this node may not store")
     if session.objects >= settings.DICOM_ASSOCIATION_OBJECTS:
-        return statuses.as_status(statuses.OUT_OF_RESOURCES, "too many objects: associate anew")
+        return statuses.as_status(OUT_OF_RESOURCES, "too many objects: associate anew")
     request: Any = event.request
     incoming = request._dataset_file
     if not isinstance(incoming, IncomingObject):
-        return statuses.as_status(statuses.CANNOT_UNDERSTAND, "no data set")
+        return statuses.as_status(CANNOT_UNDERSTAND, "no data set")
     try:
         with session.acting():
             incoming.seek(0)
@@ -35,7 +41,7 @@ def store(event: Event, session: Session) -> Dataset:
     except Exception:
         reference = uuid.uuid4().hex[:12]
         logger.exception("Object of association %s, reference %s", session.id, reference)
-        return statuses.as_status(statuses.PROCESSING_FAILURE, f"reference {reference}")
+        return statuses.as_status(PROCESSING_FAILURE, f"reference {reference}")
     finally:
         excuse_silence(event.assoc)
 

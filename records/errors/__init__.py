@@ -87,7 +87,7 @@ from records.errors.keeping import (
     StudyHeld,
     StudyNotDeleted,
 )
-from records.errors.nodes import NodeTitleTaken, QueryInvalid
+from records.errors.nodes import NodeTitleTaken
 from records.errors.submissions import (
     DepartmentRequired,
     DepartmentUnknown,
@@ -162,7 +162,6 @@ __all__ = [
     "ParameterInvalid",
     "PatientRequired",
     "QuarantineEnded",
-    "QueryInvalid",
     "ReasonMissing",
     "ReasonTooLong",
     "RegionOutside",

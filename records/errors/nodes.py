@@ -1,4 +1,4 @@
-"""What can be wrong with a DICOM node, or with what it asks."""
+"""What can be wrong with a DICOM node."""
 
 from accounts.errors import KnownError
 
@@ -10,11 +10,3 @@ class NodeTitleTaken(KnownError):
     message = "There is already a DICOM node with the AE title {ae_title}."
     action = "Choose another AE title, and set it in the device too."
     status = 409
-
-
-class QueryInvalid(KnownError):
-    """A DICOM query key holds what can't be matched."""
-
-    code = "query_invalid"
-    message = "The query can't be answered: {detail}."
-    action = "Correct the query key, or leave it empty."

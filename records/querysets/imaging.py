@@ -4,10 +4,11 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Coalesce
 
 from accounts.roles import Verb
+from records.querysets.counts import count_of
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -18,21 +19,32 @@ class SeriesQuerySet(models.QuerySet["Series"]):
     """Reads of series."""
 
     def visible_to(self, user: "User") -> "SeriesQuerySet":
-        """Series of visible studies."""
-        return self.filter(
+        """Series of visible studies; none without an instance that belongs to them."""
+        return self.with_instances().filter(
             study__deleted_at__isnull=True,
             study__department__in=user.department_ids_for(Verb.STUDY_VIEW),
         )
 
     def visible_to_node(self, node: "DicomNode") -> "SeriesQuerySet":
         """Series of the studies that a DICOM node sees."""
-        return self.filter(study__deleted_at__isnull=True, study__department=node.department_id)
+        return self.with_instances().filter(
+            study__deleted_at__isnull=True, study__department=node.department_id
+        )
+
+    def with_instances(self) -> "SeriesQuerySet":
+        """Those that hold more than what a reversed decision took out of them."""
+        from records.models import Instance  # the models import this module
+
+        return self.filter(Exists(Instance.objects.filter(series=OuterRef("pk"))))
 
     def with_answer(self) -> "SeriesQuerySet":
         """Fetch what a DICOM query answers about a series."""
-        found = self.select_related("study__patient")
-        belonging = Q(instances__is_withheld=False)
-        return found.annotate(instance_count=models.Count("instances", filter=belonging))
+        from records.models import Instance  # the models import this module
+
+        instances = Instance.objects.filter(series=OuterRef("pk"))
+        return self.select_related("study__patient").annotate(
+            instance_count=count_of(instances, "series")
+        )
 
     def with_counts(self) -> "SeriesQuerySet":
         """Add `image_count`, the number of instances that can be looked at."""

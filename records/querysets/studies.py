@@ -9,6 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts.roles import Verb
+from records.querysets.counts import count_of
 from records.querysets.names import patient_named
 
 if TYPE_CHECKING:
@@ -113,7 +114,10 @@ class StudyQuerySet(models.QuerySet["Study"]):
 
     def with_answer(self) -> "StudyQuerySet":
         """Fetch what a DICOM query answers about a study."""
-        return self.select_related("patient").annotate(series_count=models.Count("series"))
+        from records.models import Series  # the models import this module
+
+        series = Series.objects.with_instances().filter(study=OuterRef("pk"))
+        return self.select_related("patient").annotate(series_count=count_of(series, "study"))
 
     def with_listing(self) -> "StudyQuerySet":
         """Fetch what a list row shows."""

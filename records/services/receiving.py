@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from django.conf import settings
 
@@ -53,14 +54,28 @@ def receive_files(
 ) -> list[SubmissionFile]:
     """Take files into a submission and return the verdicts: many for a ZIP, else one.
 
+    Else as `receive_each`.
+    """
+    groups = receive_each(actor=actor, submission=submission, files=files)
+    return [verdict for verdicts in groups for verdict in verdicts]
+
+
+def receive_each(
+    *, actor: User | None, submission: Submission, files: Iterable[NamedFile]
+) -> list[list[SubmissionFile]]:
+    """Take files into a submission and return the verdicts on each.
+
     Every file gets a verdict, whatever is wrong with it. Raises SubmissionEnded when the
     submission takes no more files, DepartmentUnknown when the actor may not send there, and
     whatever `files` raises: what came before is filed then.
     """
+    starts: list[int] = []
     with _receiving(actor, submission) as reception:
         for name, stream in files:
+            starts.append(reception.count)
             _receive(reception, _shown(name), stream)
-    return reception.verdicts
+    verdicts = reception.verdicts
+    return [verdicts[start:end] for start, end in pairwise([*starts, len(verdicts)])]
 
 
 def receive_spooled(
@@ -113,13 +128,18 @@ class _Reception:
         self._waiting: list[_Waiting] = []
 
     @property
+    def count(self) -> int:
+        """How many verdicts there are, or will be on what has come so far."""
+        return len(self._verdicts)
+
+    @property
     def verdicts(self) -> list[SubmissionFile]:
         """The verdicts on what was filed or refused, in the order in which it came."""
         return [verdict for verdict in self._verdicts if verdict is not None]
 
     def check_room(self) -> None:
         """Refuse a file beyond those that a submission may have; raises TooManyFiles."""
-        if len(self._verdicts) >= self._room:
+        if self.count >= self._room:
             raise TooManyFiles(limit=settings.INTAKE_MAX_FILES)
 
     def add(self, received: ReceivedObject) -> None:

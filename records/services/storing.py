@@ -1,13 +1,13 @@
 """Objects of DICOM on their way in, each known by its UIDs before it has come whole."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from accounts.models import Department, User
 from records.errors import FileRejected, OtherStudy
 from records.intake.storage import Readable
 from records.models import Origin, Study, Submission, SubmissionFile, Verdict
-from records.services.receiving import receive_file
+from records.services.receiving import NamedFile, receive_each
 from records.services.submissions import close_submission, open_submission
 from records.services.verdicts import Sent, record_refusal
 
@@ -50,29 +50,47 @@ def store_objects(
     submission = open_submission(actor=actor, department=department, origin=origin)
     is_whole = False
     try:
-        outcomes = [
-            StoreOutcome(incoming, file)
-            for incoming in objects
-            for file in _take(actor, submission, incoming, study_instance_uid)
-        ]
+        outcomes = _take_all(actor, submission, objects, study_instance_uid)
         is_whole = expected_instances is not None and _holds(submission, expected_instances)
     finally:
         close_submission(actor=actor, submission=submission, is_whole=is_whole)
     return outcomes
 
 
-def _take(
+def _take_all(
+    actor: User,
+    submission: Submission,
+    objects: Iterable[IncomingObject],
+    study_instance_uid: str,
+) -> list[StoreOutcome]:
+    """Take objects as they come, those that are ready filed some at a time."""
+    seen: list[tuple[IncomingObject, SubmissionFile | None]] = []
+
+    def readable() -> Iterator[NamedFile]:
+        for incoming in objects:
+            refused = _refuse(actor, submission, incoming, study_instance_uid)
+            seen.append((incoming, refused))
+            if refused is None:
+                yield incoming.name, incoming.stream
+
+    received = iter(receive_each(actor=actor, submission=submission, files=readable()))
+    return [
+        StoreOutcome(incoming, file)
+        for incoming, refused in seen
+        for file in ([refused] if refused else next(received))
+    ]
+
+
+def _refuse(
     actor: User, submission: Submission, incoming: IncomingObject, study_instance_uid: str
-) -> list[SubmissionFile]:
+) -> SubmissionFile | None:
     refusal = incoming.refusal
     if study_instance_uid and incoming.study_instance_uid != study_instance_uid:
         refusal = refusal or OtherStudy()
-    if refusal is not None:
-        sent = Sent(name=incoming.name, size=0, sha256="")
-        return [record_refusal(actor=actor, submission=submission, sent=sent, refusal=refusal)]
-    return receive_file(
-        actor=actor, submission=submission, name=incoming.name, stream=incoming.stream
-    )
+    if refusal is None:
+        return None
+    sent = Sent(name=incoming.name, size=0, sha256="")
+    return record_refusal(actor=actor, submission=submission, sent=sent, refusal=refusal)
 
 
 def _holds(submission: Submission, expected: int) -> bool:

@@ -12,6 +12,13 @@ from pynetdicom.dsutils import encode
 
 from accounts.models import AuditEvent
 from records.dimse import statuses
+from records.failure_reasons import (
+    CANNOT_UNDERSTAND,
+    DATA_SET_MISMATCH,
+    DUPLICATE_INSTANCE,
+    NOT_AUTHORISED,
+    OUT_OF_RESOURCES,
+)
 from records.models import Instance, Origin, Study, Submission, SubmissionFile, SubmissionState
 from tests.factories import make_department, make_node
 from tests.prerequisites import require_shared
@@ -115,7 +122,7 @@ def test_store_takes_every_syntax_and_class_that_intake_keeps(server, folder):
     ("change", "expected", "code"),
     [
         ({}, statuses.SUCCESS, "duplicate"),
-        ({"InstanceNumber": 2}, statuses.DUPLICATE_SOP_INSTANCE, "uid_conflict"),
+        ({"InstanceNumber": 2}, DUPLICATE_INSTANCE, "uid_conflict"),
         (
             {"SOPInstanceUID": "1.2.3", "PatientID": "P-2"},
             statuses.IDENTITY_CONTRADICTED,
@@ -123,17 +130,17 @@ def test_store_takes_every_syntax_and_class_that_intake_keeps(server, folder):
         ),
         (
             {"SOPInstanceUID": "1.2.3", "StudyInstanceUID": None},
-            statuses.DOES_NOT_MATCH_SOP_CLASS,
+            DATA_SET_MISMATCH,
             "missing_uid",
         ),
         (
             {"SOPInstanceUID": "1.2.3", "Rows": 64_000},
-            statuses.OUT_OF_RESOURCES,
+            OUT_OF_RESOURCES,
             "image_too_large",
         ),
         (
             {"SOPInstanceUID": "1.2.3", "PixelData": b"\0\0"},
-            statuses.CANNOT_UNDERSTAND,
+            CANNOT_UNDERSTAND,
             "dicom_truncated",
         ),
         (
@@ -168,7 +175,7 @@ def test_store_is_refused_when_another_department_holds_the_study(server, techni
     elsewhere = make_department("Elsewhere")
     send(("a", content), actor=None, department=elsewhere)
 
-    assert store(server, content) == [statuses.NOT_AUTHORISED]
+    assert store(server, content) == [NOT_AUTHORISED]
 
 
 def test_store_keeps_an_object_without_pixels(server):
@@ -183,7 +190,7 @@ def test_store_is_refused_when_the_node_may_not_store(server, node):
     peer = AE(ae_title=PEER)
     peer.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
     association = peer.associate("127.0.0.1", port_of(server), ae_title="MEDIMAGING")
-    assert association.send_c_store(dataset).Status == statuses.NOT_AUTHORISED
+    assert association.send_c_store(dataset).Status == NOT_AUTHORISED
     association.release()
     assert not Submission.objects.exists()
 
@@ -222,7 +229,7 @@ def test_store_goes_on_in_another_submission_when_one_is_full(server, settings):
 def test_store_refuses_more_objects_than_one_association_may_send(server, settings):
     settings.DICOM_ASSOCIATION_OBJECTS = 2
     sent = store(server, *[make_dicom() for _ in range(3)])
-    assert sent == [statuses.SUCCESS, statuses.SUCCESS, statuses.OUT_OF_RESOURCES]
+    assert sent == [statuses.SUCCESS, statuses.SUCCESS, OUT_OF_RESOURCES]
 
 
 def test_store_refuses_a_data_set_that_is_too_large_and_goes_on(server, settings):
@@ -231,5 +238,5 @@ def test_store_refuses_a_data_set_that_is_too_large_and_goes_on(server, settings
 
     sent = store(server, large, make_dicom())
 
-    assert sent == [statuses.OUT_OF_RESOURCES, statuses.SUCCESS]
+    assert sent == [OUT_OF_RESOURCES, statuses.SUCCESS]
     assert SubmissionFile.objects.filter(code="file_too_large").count() == 1

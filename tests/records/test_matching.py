@@ -4,9 +4,9 @@ import datetime as dt
 
 import pytest
 
-from records.errors import QueryInvalid
-from records.matching import Level, matches
-from records.models import Instance, Series, Study
+from records.attributes import MODELS, Level
+from records.errors import ParameterInvalid
+from records.searching import narrow, read_keys
 from tests.factories import make_patient, make_study
 
 pytestmark = pytest.mark.django_db
@@ -17,7 +17,11 @@ def study(department):
     return make_study(
         department=department,
         patient=make_patient(
-            mrn="A.100", name="Müller^Anna Maria", birth_date=dt.date(1980, 2, 29)
+            mrn="A.100",
+            name="Müller^Anna Maria",
+            ideographic_name="山田^花子",
+            phonetic_name="やまだ^はなこ",
+            birth_date=dt.date(1980, 2, 29),
         ),
         modality="CT",
         accession_number="ACC-7",
@@ -28,8 +32,7 @@ def study(department):
 
 
 def found(level: Level, **wanted: str) -> bool:
-    model = {Level.STUDY: Study, Level.SERIES: Series, Level.IMAGE: Instance}[level]
-    return model.objects.filter(matches(level, wanted)).exists()
+    return narrow(MODELS[level].objects.all(), level, read_keys(wanted, lowest=level)).exists()
 
 
 @pytest.mark.parametrize(
@@ -40,6 +43,13 @@ def found(level: Level, **wanted: str) -> bool:
         ("PatientName", "Müller", False),
         ("PatientName", "M?ller*", True),
         ("PatientName", "*anna*", True),
+        ("PatientName", "山田*", True),
+        ("PatientName", "やまだ^はなこ", True),
+        ("PatientName", "müller*=山田^花子", True),
+        ("PatientName", "müller*=山本*", False),
+        ("PatientName", "=山田*", True),
+        ("PatientName", "*==やまだ*", True),
+        ("PatientName", "Meier\\müller*", True),
         ("PatientName", "", True),
         ("PatientName", "*", True),
         ("PatientID", "A.100", True),
@@ -67,6 +77,7 @@ def found(level: Level, **wanted: str) -> bool:
         ("ModalitiesInStudy", "CT", True),
         ("ModalitiesInStudy", "MR\\CT", True),
         ("ModalitiesInStudy", "MR", False),
+        ("ModalitiesInStudy", "C*", True),
         ("StudyInstanceUID", "1.2.3", False),
         ("AccessionNumber", "ACC-7", True),
         ("ReferringPhysicianName", "unknown key", True),
@@ -81,12 +92,12 @@ def test_matches_takes_lists_of_uids_and_keys_of_higher_levels(study):
     uids = f"1.2.3\\{study.study_instance_uid}"
     assert found(Level.SERIES, StudyInstanceUID=uids, Modality="CT", PatientID="A.*")
     assert found(
-        Level.IMAGE,
+        Level.INSTANCE,
         StudyInstanceUID=uids,
         SeriesInstanceUID=series.series_instance_uid,
         InstanceNumber="1",
     )
-    assert not found(Level.IMAGE, StudyInstanceUID=uids, InstanceNumber="2")
+    assert not found(Level.INSTANCE, StudyInstanceUID=uids, InstanceNumber="2")
     assert not found(Level.SERIES, StudyInstanceUID=uids, Modality="MR")
 
 
@@ -100,12 +111,12 @@ def test_matches_takes_lists_of_uids_and_keys_of_higher_levels(study):
         ("StudyTime", "25"),
         ("StudyInstanceUID", "1.2.*"),
         ("StudyInstanceUID", "1.2\x003"),
-        ("ModalitiesInStudy", "C*"),
+        ("PatientID", "x" * 5000),
     ],
 )
 def test_matches_refuses_what_cannot_be_matched(keyword, value):
-    with pytest.raises(QueryInvalid, match=keyword):
-        matches(Level.STUDY, {keyword: value})
+    with pytest.raises(ParameterInvalid, match=keyword):
+        read_keys({keyword: value}, lowest=Level.STUDY)
 
 
 def test_matches_takes_signs_of_a_pattern_as_they_are_written(study):

@@ -30,7 +30,12 @@ class DicomwebView(APIView):
     Left out of the OpenAPI document: the conformance statement describes it.
     """
 
-    verbs: ClassVar[dict[str, Verb]] = {"get": Verb.STUDY_VIEW, "options": Verb.STUDY_VIEW}
+    verbs: ClassVar[dict[str, Verb]] = {
+        "get": Verb.STUDY_VIEW,
+        "options": Verb.STUDY_VIEW,
+        # Where nothing can be deleted, those who may delete are told so (405).
+        "delete": Verb.STUDY_DELETE,
+    }
     schema = None
     renderer_classes = (JSONRenderer,)
     parser_classes = ()

@@ -51,7 +51,7 @@ class ThumbnailView(DicomwebView):
         target = find_target(user, **uids)
         look = read_look(request.query_params, is_thumbnail=True)
         chosen = choose_type(accepted_ranges(request), PICTURE_TYPES)
-        images = target.instances.filter(number_of_frames__gt=0)
+        images = target.whole_instances().filter(number_of_frames__gt=0)
         count = images.count()
         if not count:
             raise NothingToShow(detail="it has no pixels.")
@@ -62,7 +62,7 @@ class ThumbnailView(DicomwebView):
 
 
 def _every_frame(target: Target) -> tuple[int, Iterator[tuple[Instance, int]]]:
-    images = target.instances.filter(number_of_frames__gt=0)
+    images = target.whole_instances().filter(number_of_frames__gt=0)
     count = sum(images.values_list("number_of_frames", flat=True))
     if not count:
         raise NothingToShow(detail="it has no pixels.")

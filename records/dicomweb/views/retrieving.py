@@ -56,7 +56,7 @@ class RetrieveView(DicomwebView):
         target = find_target(user, **uids)
         form = choose_instance_form(accepted_ranges(request))
         total = target.instances.count()
-        rows = target.instances.filter(sendable(form))
+        rows = target.whole_instances().filter(sendable(form))
         count = rows.count()
         if not count or (count > 1 and not form.is_multipart):
             raise NotAcceptable(offered=f'multipart/related; type="{DICOM}"; transfer-syntax=*')
@@ -78,7 +78,7 @@ class MetadataView(DicomwebView):
         record_access(
             action=Action.STUDY_VIEWED, actor=user, target=target.study, study=target.study
         )
-        rows = in_pages(target.instances)
+        rows = in_pages(target.whole_instances())
         return documents_response(request, (_metadata_of(request, target, row) for row in rows))
 
 

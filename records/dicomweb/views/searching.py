@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 from accounts.access import signed_in_user
 from accounts.models import Action, User
-from records.dicomweb.attributes import Level
+from records.attributes import Level
 from records.dicomweb.querying import CONTROLS, find_rows, read_search, row_attributes
 from records.dicomweb.targets import find_series, find_study
 from records.dicomweb.views.base import DicomwebView, documents_response

@@ -1,7 +1,8 @@
-"""STOW-RS: objects, or metadata with bulk data, as the parts of one request."""
+"""STOW-RS: objects, or metadata with bulk data, as the parts of one request; and DELETE."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
 from itertools import chain
 from typing import ClassVar
 
@@ -9,11 +10,12 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.template.defaultfilters import filesizeformat
 from rest_framework.request import Request
+from rest_framework.response import Response
 
 from accounts.access import signed_in_user
 from accounts.roles import Verb
+from records.attributes import Level
 from records.dicomweb.assembly import Assembly, BulkPart, check_part_count, part_syntax
-from records.dicomweb.attributes import Level
 from records.dicomweb.body import body_stream
 from records.dicomweb.identify import Peeked
 from records.dicomweb.multipart import MultipartReader, Part
@@ -26,7 +28,8 @@ from records.dicomweb.negotiation import (
     choose_document,
 )
 from records.dicomweb.store_response import store_document, store_status
-from records.dicomweb.views.base import document_response
+from records.dicomweb.targets import find_study
+from records.dicomweb.views.base import DicomwebView, document_response
 from records.dicomweb.views.retrieving import RetrieveView
 from records.dicomweb.views.searching import SearchView
 from records.errors import (
@@ -37,7 +40,7 @@ from records.errors import (
     RequestTooLarge,
 )
 from records.intake.storage import Readable, Spooled, spooled
-from records.services import resolve_department
+from records.services import delete_study, resolve_department
 from records.services.storing import IncomingObject, StoreOutcome, store_objects
 
 DEPARTMENT = "department", "X-Department"
@@ -51,11 +54,7 @@ BODIES = f'{MULTIPART}; type="{DICOM}" or {MULTIPART}; type="{DICOM_JSON}"'
 class StoreMixin:
     """What stores: POST to all studies, or to one."""
 
-    verbs: ClassVar[dict[str, Verb]] = {
-        "get": Verb.STUDY_VIEW,
-        "options": Verb.STUDY_VIEW,
-        "post": Verb.STUDY_SUBMIT,
-    }
+    verbs: ClassVar[dict[str, Verb]] = {**DicomwebView.verbs, "post": Verb.STUDY_SUBMIT}
 
     def post(self, request: Request, study_uid: str = "") -> HttpResponse:
         """Take the parts, and say of each what became of it."""
@@ -80,7 +79,14 @@ class StudiesView(StoreMixin, SearchView):
 
 
 class StudyView(StoreMixin, RetrieveView):
-    """One study: retrieved, and stored into."""
+    """One study: retrieved, stored into, and deleted."""
+
+    def delete(self, request: Request, study_uid: str) -> Response:
+        """Take it out of sight for the reason that the query states; it can be restored."""
+        user = signed_in_user(request)
+        study = find_study(user, study_uid)
+        delete_study(actor=user, study=study, reason=request.query_params.get("reason", ""))
+        return Response(status=HTTPStatus.NO_CONTENT)
 
 
 def _answer(request: Request, outcomes: list[StoreOutcome]) -> HttpResponse:

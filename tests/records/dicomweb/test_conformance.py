@@ -6,8 +6,8 @@ import pytest
 from django.urls import get_resolver
 
 from records import errors
-from records.dicomweb.store_response import FAILURE_REASONS
 from records.dicomweb.views import storing
+from records.failure_reasons import FAILURE_REASONS
 
 pytestmark = pytest.mark.django_db
 
@@ -45,4 +45,9 @@ def test_every_refusal_of_a_file_has_a_failure_reason_of_its_own():
     """What is left out here is answered as a processing failure: ours, or met by no object."""
     codes = {kind.code for kind in errors.FileRejected.__subclasses__()}
     archives = {code for code in codes if code.startswith("zip_")}
-    assert codes - set(FAILURE_REASONS) == archives | {"system_file", "unexpected"}
+    assert codes - set(FAILURE_REASONS) == archives | {
+        "system_file",
+        "unexpected",
+        "upload_cancelled",
+        "upload_unfinished",
+    }

@@ -1,4 +1,4 @@
-"""The attributes that a search matches and returns: the one table for search and conformance."""
+"""The attributes that a search matches and returns: for C-FIND, QIDO-RS and conformance alike."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 from pydicom.datadict import tag_for_keyword
 
-from records.dicomweb.matching import Matching
+from records.matching import Matching
 from records.models import Instance, Series, Study
 
 
@@ -27,8 +27,9 @@ class Attribute:
     """One attribute of a level.
 
     `path` leads to its column from the level's model (from the series, for what a study lists of
-    them); `values` are what a row of that model has of it. `is_default` says that it is returned
-    without being asked for, `is_count` that it is counted for rows of its own level alone.
+    them; to the patient, for the name's columns); `values` are what a row of that model has of
+    it. `is_default` says that it is returned without being asked for, `is_count` that it is
+    counted for rows of its own level alone.
     """
 
     keyword: str
@@ -43,6 +44,10 @@ class Attribute:
     def tag(self) -> str:
         """The tag as eight hexadecimal digits."""
         return f"{tag_for_keyword(self.keyword):08X}"
+
+    def is_told_at(self, level: Level) -> bool:
+        """Tell whether rows of `level` have it: those of its own and, but for counts, below."""
+        return self.level == level or (self.level < level and not self.is_count)
 
 
 def _column(path: str) -> Values:
@@ -72,6 +77,11 @@ def _frames(instance: Instance) -> tuple[object, ...]:
     return (instance.number_of_frames or None,)
 
 
+def _name(study: Study) -> tuple[object, ...]:
+    """Every component group of it."""
+    return (str(study.patient.person_name),)
+
+
 def _modalities(study: Study) -> tuple[object, ...]:
     return tuple(study.modalities)
 
@@ -89,7 +99,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("ModalitiesInStudy", STUDY, Matching.LIST, "modality", _modalities),
     _told("ReferringPhysicianName", STUDY, _nothing),
     _held(STUDY, "StudyDescription", "description", Matching.TEXT),
-    _held(STUDY, "PatientName", "patient__name", Matching.NAME),
+    Attribute("PatientName", STUDY, Matching.NAME, "patient", _name),
     _held(STUDY, "PatientID", "patient__mrn", Matching.TEXT),
     _held(STUDY, "IssuerOfPatientID", "patient__issuer", Matching.TEXT),
     _held(STUDY, "PatientBirthDate", "patient__birth_date", Matching.DATE),
@@ -106,7 +116,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _held(SERIES, "BodyPartExamined", "body_part_examined", Matching.TEXT, is_default=False),
     _held(SERIES, "Laterality", "laterality", Matching.TEXT, is_default=False),
     _told("InstanceAvailability", SERIES, _online),
-    _told("NumberOfSeriesRelatedInstances", SERIES, _column("related_instances"), is_count=True),
+    _told("NumberOfSeriesRelatedInstances", SERIES, _column("instance_count"), is_count=True),
     _held(INSTANCE, "SOPClassUID", "sop_class_uid", Matching.UID),
     _held(INSTANCE, "SOPInstanceUID", "sop_instance_uid", Matching.UID),
     _held(INSTANCE, "InstanceNumber", "instance_number", Matching.NUMBER),
@@ -114,7 +124,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _told("InstanceAvailability", INSTANCE, _online),
     _held(INSTANCE, "Rows", "rows", Matching.NUMBER),
     _held(INSTANCE, "Columns", "columns", Matching.NUMBER),
-    _told("BitsStored", INSTANCE, _column("bits_stored"), is_default=False),
+    _held(INSTANCE, "BitsStored", "bits_stored", Matching.NUMBER, is_default=False),
     Attribute("NumberOfFrames", INSTANCE, Matching.NUMBER, "number_of_frames", _frames),
     _held(
         INSTANCE,
