@@ -204,9 +204,10 @@ def _settled(stored: str, syntaxes: Collection[str]) -> str:
 
 
 def _as_elements(stream: IO[bytes], syntax: str) -> Dataset:
-    uid = UID(syntax)
+    uid, located = UID(syntax), locate(stream)
+    encoding = located.is_implicit_vr, uid.is_little_endian
     found = Dataset()
-    for number, vr, start, length, has_end_mark in locate(stream).elements:
+    for number, vr, start, length, has_end_mark in located.elements:
         stream.seek(start)
         found[Tag(number)] = RawDataElement(
             Tag(number),
@@ -214,10 +215,9 @@ def _as_elements(stream: IO[bytes], syntax: str) -> Dataset:
             UNDEFINED if has_end_mark else length,
             stream.read(length),
             start,
-            uid.is_implicit_VR,
-            uid.is_little_endian,
+            *encoding,
         )
-    found.set_original_encoding(uid.is_implicit_VR, uid.is_little_endian, found._character_set)
+    found.set_original_encoding(*encoding, found._character_set)
     found.file_meta = FileMetaDataset()
     found.file_meta.TransferSyntaxUID = uid
     return found

@@ -56,6 +56,11 @@ class StoredObject:
     is_inflated: bool
 
     @property
+    def is_implicit_vr(self) -> bool:
+        """How the elements of `content` are written, which its syntax may not say."""
+        return bool(self.dataset.original_encoding[0])
+
+    @property
     def syntax(self) -> UID:
         """How `content` is encoded."""
         return UID(self.dataset.file_meta.TransferSyntaxUID)
@@ -97,38 +102,37 @@ def read_stored(content: bytes) -> StoredObject:
     syntax = UID(dcmread(io.BytesIO(content), specific_tags=[]).file_meta.TransferSyntaxUID)
     is_deflated = syntax == DeflatedExplicitVRLittleEndian
     if is_deflated:
-        content, syntax = _inflate(content), ExplicitVRLittleEndian
+        content = _inflate(content)
     stream = io.BytesIO(content)
     dataset = dcmread(stream, stop_before_pixels=True, defer_size=LONGEST_VALUE)
-    pixels = _find_pixels(stream, syntax)
+    # What pydicom found: some files are implicit whatever their syntax says.
+    is_implicit, is_little_endian = map(bool, dataset.original_encoding)
+    pixels = _find_pixels(stream, is_implicit=is_implicit, is_little_endian=is_little_endian)
     if pixels is not None:
         stream.seek(pixels.after)
-        dataset.update(_read_rest(stream, syntax))
+        dataset.update(_read_rest(stream, is_implicit, is_little_endian))
     return StoredObject(content, dataset, pixels, is_inflated=is_deflated)
 
 
-def _read_rest(stream: io.BytesIO, syntax: UID) -> Dataset:
+def _read_rest(stream: io.BytesIO, *encoding: bool) -> Dataset:
     """What follows the pixels: digital signatures and padding, if anything."""
     try:
-        return read_dataset(
-            stream,
-            is_implicit_VR=syntax.is_implicit_VR,
-            is_little_endian=syntax.is_little_endian,
-            defer_size=LONGEST_VALUE,
-        )
+        return read_dataset(stream, *encoding, defer_size=LONGEST_VALUE)
     except PARSE_ERRORS:
         return Dataset()
 
 
-def _find_pixels(stream: io.BytesIO, syntax: UID) -> PixelElement | None:
+def _find_pixels(
+    stream: io.BytesIO, *, is_implicit: bool, is_little_endian: bool
+) -> PixelElement | None:
     """Read the head of the element that the stream stands before."""
-    order = "<" if syntax.is_little_endian else ">"
+    order = "<" if is_little_endian else ">"
     head = stream.read(8)
     if len(head) < 8:
         return None
     group, number, length = struct.unpack(f"{order}HHL", head)
     vr = "OW"
-    if not syntax.is_implicit_VR:
+    if not is_implicit:
         vr = head[4:6].decode("ascii", "replace")
         (length,) = struct.unpack(f"{order}L", stream.read(4))
     tag = group << 16 | number

@@ -41,16 +41,17 @@ def find_value(stored: StoredObject, path: str) -> Place | bytes | None:
 
 def find_elements(stored: StoredObject) -> Iterator[Element]:
     """Yield where the elements of the data set lie in the file, sequences whole."""
-    content, syntax = stored.content, stored.syntax
+    content, is_implicit = stored.content, stored.is_implicit_vr
+    is_little_endian = stored.syntax.is_little_endian
     stream = io.BytesIO(content)
     meta_length = int.from_bytes(content[META_START + 8 : META_START + 12], "little")
     start = META_START + 12 + meta_length
     stream.seek(start)
-    elements = data_element_generator(stream, syntax.is_implicit_VR, syntax.is_little_endian)
+    elements = data_element_generator(stream, is_implicit, is_little_endian)
     for element in elements:
-        vr = "" if syntax.is_implicit_VR else content[start + 4 : start + 6].decode("latin-1")
+        vr = "" if is_implicit else content[start + 4 : start + 6].decode("latin-1")
         head = 12 if vr in LONG_VRS else 8
-        order: Literal["little", "big"] = "little" if syntax.is_little_endian else "big"
+        order: Literal["little", "big"] = "little" if is_little_endian else "big"
         size = 4 if head == 12 or not vr else 2
         at = start + head
         length = int.from_bytes(content[at - size : at], order)

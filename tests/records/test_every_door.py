@@ -1,10 +1,16 @@
 """A study that is deleted, a file that is damaged, an instance withheld: the same at every door."""
 
+import io
 import json
+import struct
 from pathlib import Path
 
 import pytest
 from django.urls import reverse
+from pydicom import Dataset, dcmread
+from pydicom.data import get_testdata_file
+from pydicom.uid import UID, ImplicitVRLittleEndian
+from pynetdicom.dsutils import encode
 
 from accounts.models import Action, AuditEvent
 from accounts.roles import Role
@@ -164,3 +170,54 @@ def test_dicomweb_delete_is_refused_under_a_hold(client, manager, study):
 
     assert (answer.status_code, answer.json()["code"]) == (409, "study_held")
     assert Study.objects.kept().filter(pk=study.pk).exists()
+
+
+def with_sequences() -> bytes:
+    """Sequences with and without a stated length, one of them inside of another."""
+    inner = Dataset()
+    inner.CodeValue = "T-28000"
+    outer = Dataset()
+    outer.AnatomicRegionModifierSequence = [inner]
+    outer["AnatomicRegionModifierSequence"].is_undefined_length = True
+    dataset = dcmread(io.BytesIO(make_dicom()))
+    dataset.AnatomicRegionSequence = [outer, Dataset()]
+    dataset["AnatomicRegionSequence"].is_undefined_length = True
+    dataset.ProcedureCodeSequence = [inner]
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        make_dicom(),
+        make_dicom(syntax=ImplicitVRLittleEndian),
+        with_sequences(),
+        Path(get_testdata_file("MR_small_bigendian.dcm")).read_bytes(),
+        Path(get_testdata_file("MR_small_RLE.dcm")).read_bytes(),
+    ],
+    ids=["explicit", "implicit", "sequences", "big endian", "compressed"],
+)
+def test_load_gives_pynetdicom_the_very_bytes_of_the_data_set(send_one, content):
+    instance = send_one(content).instance
+    syntax = UID(instance.transfer_syntax_uid)
+
+    found = load(instance, [instance.transfer_syntax_uid])
+
+    sent = encode(found, syntax.is_implicit_VR, syntax.is_little_endian)
+    (length,) = struct.unpack_from("<L", content, 140)
+    assert sent == content[144 + length :]
+    read = {tag for tag in found.keys() if not found.get_item(tag).is_raw}  # noqa: SIM118
+    assert read <= {0x00080005}
+
+
+def test_load_writes_implicitly_for_a_peer_that_takes_nothing_else(send_one):
+    instance = send_one(Path(get_testdata_file("MR_small_RLE.dcm")).read_bytes()).instance
+
+    found = load(instance, [ImplicitVRLittleEndian])
+
+    expected = dcmread(get_testdata_file("MR_small.dcm"))
+    assert found.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian
+    assert found.original_encoding == (True, True)
+    assert found.PixelData == expected.PixelData

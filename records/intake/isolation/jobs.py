@@ -156,8 +156,9 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """Those elements (`records.outgoing.values`)."""
+    """Those elements (`records.outgoing.values`), and how they are written."""
 
+    is_implicit_vr: bool
     elements: list[tuple[int, str, int, int, bool]]
 
 
@@ -236,7 +237,8 @@ def rewrite(question: Rewriting, content: bytes) -> Rewritten:
 
 def locate(question: Location, content: bytes) -> Located:
     """Raises what pydicom does for a broken file, which a stored one isn't."""
-    return Located(list(find_elements(read_stored(content))))
+    stored = read_stored(content)
+    return Located(stored.is_implicit_vr, list(find_elements(stored)))
 
 
 JOBS = {

@@ -7,10 +7,14 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pydicom.uid import JPEGBaseline8Bit, generate_uid
 
 from accounts.models import Action, AuditEvent
+from records import errors
 from records.models import Instance, Origin, Study, StudyState, Submission, SubmissionState
+from records.services.storing import IncomingObject, store_objects
 from tests.factories import make_department, make_user
 from tests.records.dicomweb.messages import body_of, errors_of
 from tests.records.files import make_dicom, make_jpeg, make_png, make_report
@@ -287,3 +291,59 @@ def test_store_refuses_a_photograph_because_it_names_no_patient(browser):
 
     assert response.status_code == 409
     assert reasons_of(response, OTHER_FAILED) == [0xA900]
+
+
+def test_store_objects_keeps_every_verdict_with_its_object(technician, department, monkeypatch):
+    """Objects are filed some at a time, but each is answered in its place."""
+    monkeypatch.setattr("records.services.receiving.FILED_AT_ONCE", 2)
+    study = generate_uid()
+    contents = {
+        "first": make_dicom(StudyInstanceUID=study),
+        "elsewhere": make_dicom(),
+        "empty": b"",
+        "second": make_dicom(StudyInstanceUID=study),
+        "third": make_dicom(StudyInstanceUID=study),
+        "missing": make_dicom(StudyInstanceUID=study),
+    }
+    contents["again"] = contents["first"]
+    objects = [
+        IncomingObject(
+            name=name,
+            study_instance_uid=generate_uid() if name == "elsewhere" else study,
+            sop_class_uid="",
+            sop_instance_uid="",
+            stream=io.BytesIO(content),
+            refusal=errors.BulkDataMissing(detail="x") if name == "missing" else None,
+        )
+        for name, content in contents.items()
+    ]
+
+    outcomes = store_objects(
+        actor=technician, department=department, objects=objects, study_instance_uid=study
+    )
+
+    assert [(each.incoming.name, each.file.name, each.file.code) for each in outcomes] == [
+        ("first", "first", "stored"),
+        ("elsewhere", "elsewhere", "other_study"),
+        ("empty", "empty", "empty_file"),
+        ("second", "second", "stored"),
+        ("third", "third", "stored"),
+        ("missing", "missing", "bulk_data_missing"),
+        ("again", "again", "duplicate"),
+    ]
+
+
+def test_store_objects_locks_its_study_once_for_many(technician, department):
+    study = generate_uid()
+
+    def objects():
+        for number in range(6):
+            content = make_dicom(StudyInstanceUID=study, InstanceNumber=number)
+            yield IncomingObject(str(number), study, "", "", io.BytesIO(content))
+
+    with CaptureQueriesContext(connection) as queries:
+        store_objects(actor=technician, department=department, objects=objects())
+
+    raised = [each for each in queries if '"instance_count" = ("records_study"' in each["sql"]]
+    assert len(raised) == 1
+    assert Study.objects.get().instance_count == 6
