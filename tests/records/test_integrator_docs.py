@@ -27,7 +27,7 @@ def test_examples_work_as_they_are_written(live_server, tmp_path: Path):
     (tmp_path / "samples").symlink_to(SAMPLES)
     environment = {"MEDIMAGING": live_server.url, "TOKEN": token, "PATH": "/usr/bin:/bin"}
     examples = [block for block in re.findall(r"```sh\n(.*?)```", PAGE, re.S) if "curl" in block]
-    assert len(examples) == 5
+    assert len(examples) == 7
 
     for example in examples:
         instance = Instance.objects.first()
