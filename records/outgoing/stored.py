@@ -110,14 +110,16 @@ def read_stored(content: bytes) -> StoredObject:
     pixels = _find_pixels(stream, is_implicit=is_implicit, is_little_endian=is_little_endian)
     if pixels is not None:
         stream.seek(pixels.after)
-        dataset.update(_read_rest(stream, is_implicit, is_little_endian))
+        dataset.update(
+            _read_rest(stream, is_implicit=is_implicit, is_little_endian=is_little_endian)
+        )
     return StoredObject(content, dataset, pixels, is_inflated=is_deflated)
 
 
-def _read_rest(stream: io.BytesIO, *encoding: bool) -> Dataset:
+def _read_rest(stream: io.BytesIO, *, is_implicit: bool, is_little_endian: bool) -> Dataset:
     """What follows the pixels: digital signatures and padding, if anything."""
     try:
-        return read_dataset(stream, *encoding, defer_size=LONGEST_VALUE)
+        return read_dataset(stream, is_implicit, is_little_endian, defer_size=LONGEST_VALUE)
     except PARSE_ERRORS:
         return Dataset()
 
