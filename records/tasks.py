@@ -45,6 +45,7 @@ def apply_retention() -> None:
     services.apply_retention()
 
 
+@shared_task
 def prepare_export(export_id: str) -> None:
     """Make a de-identified copy, or hold it back for a person."""
     try:
