@@ -9,8 +9,6 @@ from functools import cache
 from pathlib import Path
 
 from pydicom import Dataset
-from pydicom.sr import _snomed_dict
-from pydicom.sr.codedict import codes
 
 TERMS = Path(__file__).with_name("terms.txt")
 SHORTEST_TERM = 3
@@ -78,6 +76,10 @@ def terms() -> frozenset[str]:
 
 @cache
 def _meanings(scheme: str) -> dict[str, str]:
+    # Loaded where a copy is made: these tables take a hundred megabytes of a process.
+    from pydicom.sr import _snomed_dict
+    from pydicom.sr.codedict import codes
+
     if scheme in SNOMED_RT:
         current = _meanings("SCT")
         mapped = _snomed_dict.mapping["SRT"].items()

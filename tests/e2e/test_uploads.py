@@ -183,7 +183,7 @@ def test_pause_stops_the_bytes_and_cancel_takes_one_file_back(
         wait_for(lambda: relay.sent > before + MEGABYTE, seconds=30, what="more bytes")
         page.get_by_role("button", name=f"Cancel {path.name}").press("Enter")
         expect(page.locator("[data-part=rows]")).to_contain_text("Cancelled")
-        expect(page.locator("[data-part=result]")).to_be_visible()
+        expect(page.locator("[data-part=result]")).to_be_visible(timeout=60_000)
         codes = {verdict["code"] for verdict in verdicts_of(technician, page)}
     assert codes == {"stored", "upload_cancelled"}
     assert relay.sent < path.stat().st_size

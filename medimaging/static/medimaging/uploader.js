@@ -276,11 +276,19 @@ const outcome = (count) => {
   return `${studies} received. Classification has begun.`;
 };
 
+// A request that was broken off may hold its file at the server until that has noticed.
+const close = async (attempts = 20) => {
+  const answer = await fetch(batch.closeUrl, { method: "POST", headers: { "X-CSRFToken": token, Accept: "application/json" } });
+  if (answer.status !== 423 || attempts <= 1) return answer;
+  await new Promise((resolve) => setTimeout(resolve, 1000 * Number(answer.headers.get("Retry-After") ?? 2)));
+  return close(attempts - 1);
+};
+
 const finish = async () => {
   await Promise.all(Array.from(entries, (entry) => entry.dropped));
   let body = {};
   try {
-    const answer = await fetch(batch.closeUrl, { method: "POST", headers: { "X-CSRFToken": token, Accept: "application/json" } });
+    const answer = await close();
     body = await answer.json();
     if (!answer.ok) throw new Error(body.code);
   } catch {
