@@ -12,10 +12,10 @@ from django.core.files.storage import Storage, storages
 
 from accounts.models import Department, User
 from accounts.roles import Role
-from records.models import Instance, Submission, SubmissionFile
-from records.services import DeclaredFields, submit_study
-from tests.factories import make_department, make_user
+from records.models import Instance, Origin, Submission, SubmissionFile, Upload
+from records.services import DeclaredFields, open_submission, open_upload, submit_study
 from tests.records.buckets import KEYS, REGION, s3_service
+from tests.records.tus import SIZE, Tus, partial_directory, partial_files
 
 Send = Callable[..., Submission]
 
@@ -124,3 +124,25 @@ def _use_store(
     # A field asks for its storage once, when its model is loaded.
     monkeypatch.setattr(Instance._meta.get_field("file"), "storage", storages["images"])
     return storages["images"]
+
+
+@pytest.fixture
+def submission(technician, department) -> Submission:
+    return open_submission(actor=technician, department=department, origin=Origin.WEB)
+
+
+@pytest.fixture
+def tus(client, technician, submission, django_capture_on_commit_callbacks) -> Tus:
+    client.force_login(technician)
+    return Tus(client, submission, django_capture_on_commit_callbacks)
+
+
+@pytest.fixture
+def upload(technician, submission) -> Upload:
+    return open_upload(actor=technician, submission=submission, name="ct.dcm", size=SIZE)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_of_other_tests() -> None:
+    for name in partial_files():
+        (partial_directory() / name).unlink()

@@ -1,6 +1,6 @@
 // One file on its way: by tus, in chunks, with a way back after any break. Knows nothing of the page.
 
-export const CHUNK_BYTES = 16 * 2 ** 20;
+const CHUNK_BYTES = 16 * 2 ** 20;
 const EDGE_BYTES = 64 * 1024;
 // Starts again as soon as bytes have got through; in all about a quarter of an hour of trying.
 const DELAYS = [1, 2, 4, 8, 15, ...Array(30).fill(30)].map((seconds) => seconds * 1000);
@@ -17,7 +17,7 @@ export const fingerprintOf = async (file) => {
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 };
 
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 const parse = (text) => {
   try {
@@ -70,7 +70,8 @@ export const transfer = ({ file, fingerprint, endpoint, url, token, on }) => {
     uploadUrl: url,
     metadata,
     chunkSize: CHUNK_BYTES,
-    uploadDataDuringCreation: true,
+    // A small file is one request. A large one learns its address first, so that its first chunk can break too.
+    uploadDataDuringCreation: file.size <= CHUNK_BYTES,
     storeFingerprintForResuming: false,
     retryDelays: DELAYS,
     headers: { "X-CSRFToken": token, Accept: "application/json" },

@@ -1,9 +1,11 @@
 // Sends a batch of files: three at a time, each in pieces that a break doesn't lose, a verdict per file.
 import { announce } from "./page.js";
 import { Rows, plural, sizeWords } from "./upload-rows.js";
-import { dropUpload, fingerprintOf, transfer } from "./upload-transfer.js";
+import { dropUpload, fingerprintOf, pause, transfer } from "./upload-transfer.js";
 
 const AT_ONCE = 3;
+const BUSY = 423;
+const CLOSING_TRIES = 10;
 const NO_STUDY = "00000000-0000-0000-0000-000000000000";
 
 const root = document.querySelector("[data-uploader]");
@@ -276,19 +278,20 @@ const outcome = (count) => {
   return `${studies} received. Classification has begun.`;
 };
 
-// A request that was broken off may hold its file at the server until that has noticed.
-const close = async (attempts = 20) => {
-  const answer = await fetch(batch.closeUrl, { method: "POST", headers: { "X-CSRFToken": token, Accept: "application/json" } });
-  if (answer.status !== 423 || attempts <= 1) return answer;
-  await new Promise((resolve) => setTimeout(resolve, 1000 * Number(answer.headers.get("Retry-After") ?? 2)));
-  return close(attempts - 1);
+/* A file that was cancelled a moment ago may still be written to: that passes. */
+const closeBatch = async () => {
+  await Promise.all(Array.from(entries, (entry) => entry.dropped));
+  for (let tries = 1; ; tries += 1) {
+    const answer = await fetch(batch.closeUrl, { method: "POST", headers: { "X-CSRFToken": token, Accept: "application/json" } });
+    if (answer.status !== BUSY || tries === CLOSING_TRIES) return answer;
+    await pause(1000);
+  }
 };
 
 const finish = async () => {
-  await Promise.all(Array.from(entries, (entry) => entry.dropped));
   let body = {};
   try {
-    const answer = await close();
+    const answer = await closeBatch();
     body = await answer.json();
     if (!answer.ok) throw new Error(body.code);
   } catch {
