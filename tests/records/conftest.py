@@ -14,6 +14,7 @@ from accounts.models import Department, User
 from accounts.roles import Role
 from records.models import Instance, Origin, Submission, SubmissionFile, Upload
 from records.services import DeclaredFields, open_submission, open_upload, submit_study
+from tests.factories import make_department, make_user
 from tests.records.buckets import KEYS, REGION, s3_service
 from tests.records.tus import SIZE, Tus, partial_directory, partial_files
 
