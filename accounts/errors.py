@@ -1,5 +1,12 @@
 """Errors that reach people: each with a stable code, a sentence and what to do next."""
 
+import uuid
+
+
+def new_reference() -> str:
+    """What staff and the log call a failure that nobody foresaw."""
+    return uuid.uuid4().hex[:12]
+
 
 class KnownError(Exception):
     """The base of every error that staff or an integrator may be shown.

@@ -1,13 +1,12 @@
 """What the records app does by itself, now and then, or when a row waits for it."""
 
 import logging
-import uuid
 
 from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 
-from accounts.errors import KnownError
+from accounts.errors import KnownError, new_reference
 from records import services
 from records.errors import ExportBroken, ExportTooSlow
 
@@ -55,7 +54,7 @@ def prepare_export(export_id: str) -> None:
     except KnownError as error:
         services.fail_export(export_id=export_id, error=error)
     except Exception:
-        reference = uuid.uuid4().hex[:12]
+        reference = new_reference()
         logger.exception("export %s broke (reference %s)", export_id, reference)
         services.fail_export(export_id=export_id, error=ExportBroken(reference=reference))
         raise

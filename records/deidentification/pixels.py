@@ -21,12 +21,12 @@ from pydicom.uid import (
 
 from records.deidentification.values import LOOKUP_TABLES
 from records.errors import ExportNotAnImage, ExportUnreadable, RegionOutside
+from records.intake.structure import HALVED_COLOUR
 from records.intake.values import PARSE_ERRORS
 
 RESULTS = frozenset({ParametricMapStorage, RTDoseStorage, SegmentationStorage})
 """Pixels that were drawn or computed from an image: their labels are somebody's words."""
 SAMPLE_TYPES = {8: "u1", 16: "<u2", 32: "<u4"}
-HALVED_COLOUR = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})
 LOOKUP_SEQUENCES = ("ModalityLUTSequence", "VOILUTSequence")
 # Black in YBR: no luminance, and the middle for both colour differences (PS3.3 C.7.6.3.1.2).
 BLACK_YBR = (0, 128, 128)

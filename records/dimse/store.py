@@ -1,13 +1,13 @@
 """C-STORE: an object that is sent to us goes the way that every file goes."""
 
 import logging
-import uuid
 from typing import Any
 
 from django.conf import settings
 from pydicom import Dataset
 from pynetdicom.events import Event
 
+from accounts.errors import new_reference
 from records.dimse import statuses
 from records.dimse.incoming import IncomingObject, excuse_silence
 from records.dimse.session import Session
@@ -39,7 +39,7 @@ def store(event: Event, session: Session) -> Dataset:
             verdict = session.receive(name=f"{uid}.dcm", stream=incoming)
             return _confirm(request, verdict)
     except Exception:
-        reference = uuid.uuid4().hex[:12]
+        reference = new_reference()
         logger.exception("Object of association %s, reference %s", session.id, reference)
         return statuses.as_status(PROCESSING_FAILURE, f"reference {reference}")
     finally:

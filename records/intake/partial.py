@@ -15,8 +15,8 @@ from io import BufferedRandom
 from pathlib import Path
 from uuid import UUID
 
-from records.errors import DiskFull, UploadBusy
-from records.intake.storage import CHUNK_BYTES, NO_ROOM, Readable, Spooled, spool_directory
+from records.errors import UploadBusy
+from records.intake.storage import CHUNK_BYTES, Readable, Spooled, disk_errors, spool_directory
 from records.stores.local import make_private
 
 PARTIAL = "partial"
@@ -55,7 +55,7 @@ def write_from(
     file.truncate(offset)
     file.seek(offset)
     for chunk in _chunks(source, length):
-        with _refused_when_full():
+        with disk_errors():
             file.write(chunk)
         offset += len(chunk)
         if offset - safe >= SYNC_BYTES:
@@ -127,16 +127,6 @@ def _chunks(source: Readable, length: int) -> Iterator[bytes]:
 
 
 def _flush(file: BufferedRandom) -> None:
-    with _refused_when_full():
+    with disk_errors():
         file.flush()
         os.fsync(file.fileno())
-
-
-@contextmanager
-def _refused_when_full() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in NO_ROOM:
-            raise DiskFull from error
-        raise

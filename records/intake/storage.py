@@ -80,7 +80,7 @@ def spooled(source: Readable, *, limit: int) -> Iterator[Spooled]:
     try:
         digest = hashlib.sha256()
         size = 0
-        with _disk_errors(), path.open("wb") as target:
+        with disk_errors(), path.open("wb") as target:
             while chunk := source.read(CHUNK_BYTES):
                 size += len(chunk)
                 if size > limit:
@@ -99,7 +99,7 @@ def keep_file(file: Spooled) -> Path:
     Raises DiskFull.
     """
     path = _new_file(file.path.parent)
-    with _disk_errors():
+    with disk_errors():
         file.path.replace(path)
     return path
 
@@ -113,7 +113,7 @@ def publish(file: Spooled) -> str:
     """
     name = content_name(file.sha256)
     hold_content(file.sha256)
-    with _disk_errors():
+    with disk_errors():
         image_store().add(file.path, name=name, sha256=file.sha256, size=file.size)
     return name
 
@@ -144,20 +144,21 @@ def _measure(directory: Path) -> Room:
 def spool_directory() -> Path:
     """Return the directory of files on their way in, made if need be; raises DiskFull."""
     directory = Path(settings.INTAKE_SPOOL_DIR)
-    with _disk_errors():
+    with disk_errors():
         make_private(directory)
     return directory
 
 
 def _new_file(directory: Path) -> Path:
-    with _disk_errors():
+    with disk_errors():
         handle, name = tempfile.mkstemp(dir=directory)
     os.close(handle)
     return Path(name)
 
 
 @contextmanager
-def _disk_errors() -> Iterator[None]:
+def disk_errors() -> Iterator[None]:
+    """Have a disk without room raise DiskFull."""
     try:
         yield
     except OSError as error:

@@ -2,7 +2,6 @@
 
 import io
 import logging
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from itertools import pairwise
 
 from django.conf import settings
 
+from accounts.errors import new_reference
 from accounts.models import User
 from accounts.roles import Verb
 from records.errors import (
@@ -221,11 +221,6 @@ def _take(
         reference = new_reference()
         logger.exception("File %s of submission %s", reference, reception.submission.pk)
         reception.refuse(sent, UnexpectedFailure(reference=reference))
-
-
-def new_reference() -> str:
-    """What staff and the log call a failure that nobody foresaw."""
-    return uuid.uuid4().hex[:12]
 
 
 def _take_archive(

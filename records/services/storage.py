@@ -27,7 +27,6 @@ from records.stores.locks import own_content
 
 logger = logging.getLogger(__name__)
 
-CHUNK_BYTES = 1024 * 1024
 BATCH = 500
 SLICE_SECONDS = 300
 """How long a slice of the store is the one that is walked: 256 of them are under a day."""
@@ -165,12 +164,9 @@ def _scrub(instance: Instance) -> Damage:
 def _sha256_of(instance: Instance) -> str | None:
     try:
         with open_file(instance) as stream:
-            digest = hashlib.sha256()
-            while chunk := stream.read(CHUNK_BYTES):
-                digest.update(chunk)
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     except StoredFileMissing:
         return None
-    return digest.hexdigest()
 
 
 def _record_check(actor: User | None, done: Scrubbed) -> None:
