@@ -68,18 +68,25 @@ class Nursery:
         return True
 
     def _fork(self, channel: int) -> int:
+        """Fork a child; it is handed out only once its end is tied to ours."""
+        tied, tie = os.pipe()
         nursery, pid = os.getpid(), os.fork()
         if not pid:
-            self._become_child(nursery, channel)
+            os.close(tied)
+            self._become_child(nursery, channel, tie)
         os.close(channel)
+        os.close(tie)
+        os.read(tied, 1)
+        os.close(tied)
         handle = os.pidfd_open(pid)
         self._children[pid] = handle
         self._selector.register(handle, selectors.EVENT_READ, pid)
         return pid
 
-    def _become_child(self, nursery: int, channel: int) -> NoReturn:
+    def _become_child(self, nursery: int, channel: int, tie: int) -> NoReturn:
         try:
             end_with_parent(nursery)
+            os.close(tie)
             self._selector.close()
             for handle in (self._server.detach(), *self._children.values()):
                 os.close(handle)
