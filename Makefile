@@ -54,8 +54,9 @@ backbones: install-test
 run: install
 	@$(BIN)/python manage.py quickstart --host $(HOST) --port $(PORT)
 
+# Each process has servers of its own; a file's tests stay together, and share what they start.
 test: lint types
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: install-test
 	$(BIN)/ruff check .
