@@ -38,6 +38,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     # Strong hashes are slow by design, and hundreds of accounts are made here.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    if config.getoption("dist", "no") != "no":
+        # A process that only hands out tests: those that run them find their own settings here.
+        del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
 @pytest.fixture(scope="session")

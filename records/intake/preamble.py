@@ -1,7 +1,8 @@
-"""DICOM data sets that lack the wrapping of a file (PS3.10): old systems write them so."""
+"""What a DICOM file wraps its data set in (PS3.10): left out by old systems, new at each door."""
 
 import io
 import struct
+from typing import BinaryIO
 
 from pydicom import dcmread
 from pydicom.dataset import FileMetaDataset
@@ -19,6 +20,8 @@ from records.intake.values import PARSE_ERRORS, read_text
 
 PREAMBLE = b"\0" * 128 + b"DICM"
 META_GROUP = 0x0002
+LONG_VALUES = (b"OB", b"OW", b"SQ", b"UN", b"UT")
+CHUNK_BYTES = 1024 * 1024
 NOT_DICOM = "it lacks the preamble of a DICOM file, and isn't a bare data set either"
 
 
@@ -48,6 +51,37 @@ def missing_wrapping(content: bytes) -> bytes:
     buffer = DicomBytesIO()
     write_file_meta_info(buffer, meta)
     return PREAMBLE + buffer.getvalue()
+
+
+def have_same_data_set(one: BinaryIO, other: BinaryIO) -> bool:
+    """Whether two DICOM files differ in nothing but the preamble and the meta information.
+
+    These are written anew by whoever writes the file, a receiver by C-STORE included. That the
+    transfer syntaxes are equal is for the caller to know.
+    """
+    for stream in (one, other):
+        if not _skip_meta(stream):
+            return False
+    while chunk := one.read(CHUNK_BYTES):
+        if chunk != other.read(len(chunk)):
+            return False
+    return not other.read(1)
+
+
+def _skip_meta(stream: BinaryIO) -> bool:
+    """Go to where the data set starts; False where the way there isn't as the standard says."""
+    stream.seek(len(PREAMBLE) - 4)
+    if stream.read(4) != PREAMBLE[-4:]:
+        return False
+    while len(head := stream.read(8)) == 8:
+        group, _, vr, length = struct.unpack("<HH2sH", head)
+        if group != META_GROUP:
+            stream.seek(-8, io.SEEK_CUR)
+            return True
+        if vr in LONG_VALUES:
+            (length,) = struct.unpack("<I", stream.read(4).ljust(4, b"\0"))
+        stream.seek(length, io.SEEK_CUR)
+    return False
 
 
 def _syntax(*, is_implicit: bool, is_little_endian: bool) -> UID:

@@ -15,6 +15,8 @@ from records.errors import (
     FileRejected,
     HeldByOtherDepartment,
     SeriesStudyMismatch,
+    StoredFileDamaged,
+    StoredFileMissing,
     StudyDeleted,
     StudyPatientMismatch,
     SubmissionEnded,
@@ -22,6 +24,7 @@ from records.errors import (
 )
 from records.intake.declared import DeclaredFields
 from records.intake.header import DicomHeader
+from records.intake.preamble import have_same_data_set
 from records.intake.storage import publish
 from records.models import (
     Instance,
@@ -46,12 +49,12 @@ from records.services.studies import reopen_study
 from records.services.verdicts import (
     HeldVerdict,
     ReceivedObject,
-    Sent,
     judge_duplicate,
     judge_stored,
     record_refusal,
     record_verdicts,
 )
+from records.stored import open_verified
 
 ATTEMPTS = 3
 
@@ -195,8 +198,14 @@ class _Filing:
             "sent": received.source,
         }
         if held is not None:
-            if not _is_same(held, received.source.sha256):
-                raise _contradiction(held, received.source, whose)
+            if not _is_same(held, received):
+                study, sha256 = held.series.study, received.source.sha256
+                raise UidConflict(
+                    study=study, held_sha256=held.source_sha256, received_sha256=sha256
+                )
+            if held.is_withheld:
+                # A person decided that this image doesn't belong into the study after all.
+                raise StudyPatientMismatch(study=held.series.study, whose=whose, differing=[])
             return judge_duplicate(**common, instance=held)
         series = self._series_of(self.lock(received), received.header)
         instance = make_instance(series, received, self._declared)
@@ -228,16 +237,16 @@ class _Filing:
         return series
 
 
-def _is_same(held: Instance, sha256: str) -> bool:
-    return not held.is_withheld and sha256 in (held.source_sha256, held.sha256)
-
-
-def _contradiction(held: Instance, sent: Sent, whose: Whose) -> FileRejected:
-    study = held.series.study
-    if sent.sha256 in (held.source_sha256, held.sha256):
-        # Withheld: a person decided that these bytes don't belong into the study after all.
-        return StudyPatientMismatch(study=study, whose=whose, differing=[])
-    return UidConflict(study=study, held_sha256=held.source_sha256, received_sha256=sent.sha256)
+def _is_same(held: Instance, received: ReceivedObject) -> bool:
+    """Whether an object is the one that is held, by whichever doors the two came."""
+    if {received.source.sha256, received.file.sha256} & {held.source_sha256, held.sha256}:
+        return True
+    if received.header.transfer_syntax_uid != held.transfer_syntax_uid:
+        return False
+    with contextlib.suppress(StoredFileMissing, StoredFileDamaged):
+        with open_verified(held) as stored, received.file.path.open("rb") as stream:
+            return have_same_data_set(stored, stream)
+    return False
 
 
 def _lock_study(

@@ -44,7 +44,7 @@ API = {
     "/api/v1/departments/": EVERYBODY,
     "/api/v1/tokens/": EVERYBODY,
     "/api/v1/audit-events/": READERS_OF_THE_TRAIL,
-    f"/api/v1/audit-events/{uuid.uuid4()}/": READERS_OF_THE_TRAIL,
+    f"/api/v1/audit-events/{uuid.UUID(int=1)}/": READERS_OF_THE_TRAIL,
 }
 LET_IN = {200, 302, 404}
 
@@ -99,7 +99,7 @@ def test_page_asks_to_sign_in_when_anonymous(client, address_of, recording, name
     assert events == []
 
 
-@pytest.mark.parametrize("name", PAGES.keys() - {"password-change", "profile"})
+@pytest.mark.parametrize("name", sorted(PAGES.keys() - {"password-change", "profile"}))
 def test_page_is_refused_when_no_role_is_held(client, address_of, name):
     client.force_login(factories.make_user())
     assert getattr(client, PAGES[name][0])(address_of(name)).status_code == 403

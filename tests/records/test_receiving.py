@@ -1,8 +1,10 @@
 """What becomes of good files: rows, messages, events."""
 
 import hashlib
+import io
 
 import pytest
+from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from accounts.models import Action, AuditEvent
@@ -73,6 +75,23 @@ def test_receive_file_again_changes_nothing_but_says_so(send_one):
     assert Study.objects.get().instance_count == Instance.objects.count() == 1
     assert AuditEvent.objects.filter(action=Action.FILE_DUPLICATE).count() == 1
     assert AuditEvent.objects.filter(action=Action.STUDY_COMPLETED).count() == 1
+
+
+def test_same_data_set_in_another_wrapping_is_the_same_object(send_one):
+    """As when a modality sends by C-STORE what somebody uploads from a disc as well."""
+    content = make_dicom()
+    first = send_one(content)
+    rewrapped = dcmread(io.BytesIO(content))
+    rewrapped.file_meta.ImplementationVersionName = "OTHER"
+    rewrapped.file_meta.PrivateInformationCreatorUID = "1.2.3"
+    rewrapped.file_meta.PrivateInformation = b"of any length"
+    buffer = io.BytesIO()
+    rewrapped.save_as(buffer)
+
+    again = send_one(buffer.getvalue())
+
+    assert (again.verdict, again.instance) == ("duplicate", first.instance)
+    assert again.sha256 != first.sha256
 
 
 def test_declared_fields_fill_gaps_and_replace_nothing(send_one):
