@@ -2,7 +2,7 @@
 
 import io
 import struct
-from typing import BinaryIO
+from typing import Protocol
 
 from pydicom import dcmread
 from pydicom.dataset import FileMetaDataset
@@ -23,6 +23,12 @@ META_GROUP = 0x0002
 LONG_VALUES = (b"OB", b"OW", b"SQ", b"UN", b"UT")
 CHUNK_BYTES = 1024 * 1024
 NOT_DICOM = "it lacks the preamble of a DICOM file, and isn't a bare data set either"
+
+
+class _Stream(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
 
 
 def missing_wrapping(content: bytes) -> bytes:
@@ -53,7 +59,7 @@ def missing_wrapping(content: bytes) -> bytes:
     return PREAMBLE + buffer.getvalue()
 
 
-def have_same_data_set(one: BinaryIO, other: BinaryIO) -> bool:
+def have_same_data_set(one: _Stream, other: _Stream) -> bool:
     """Whether two DICOM files differ in nothing but the preamble and the meta information.
 
     These are written anew by whoever writes the file, a receiver by C-STORE included. That the
@@ -68,7 +74,7 @@ def have_same_data_set(one: BinaryIO, other: BinaryIO) -> bool:
     return not other.read(1)
 
 
-def _skip_meta(stream: BinaryIO) -> bool:
+def _skip_meta(stream: _Stream) -> bool:
     """Go to where the data set starts; False where the way there isn't as the standard says."""
     stream.seek(len(PREAMBLE) - 4)
     if stream.read(4) != PREAMBLE[-4:]:

@@ -243,9 +243,12 @@ def _is_same(held: Instance, received: ReceivedObject) -> bool:
         return True
     if received.header.transfer_syntax_uid != held.transfer_syntax_uid:
         return False
-    with contextlib.suppress(StoredFileMissing, StoredFileDamaged):
-        with open_verified(held) as stored, received.file.path.open("rb") as stream:
-            return have_same_data_set(stored, stream)
+    with (
+        contextlib.suppress(StoredFileMissing, StoredFileDamaged),
+        open_verified(held) as stored,
+        received.file.path.open("rb") as stream,
+    ):
+        return have_same_data_set(stored, stream)
     return False
 
 
