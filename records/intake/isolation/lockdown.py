@@ -83,11 +83,12 @@ def end_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def lock_down(code: Path) -> None:
+def lock_down(code: Path) -> list[str]:
     """Give up every right that reading images doesn't need, for good.
 
     Files can be read beneath the interpreter, the system's libraries and our packages in the
     folder `code` alone: not the settings, not the store. What is to be read comes in open.
+    Returns the names of the filters that this kernel or processor lacks.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
@@ -95,8 +96,9 @@ def lock_down(code: Path) -> None:
     _LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     packages = [code / name for name in ("accounts", "ml", "records")]
     system = [Path(name) for name in ("/usr", "/lib", "/lib64")]
-    _allow_reading_beneath([Path(sys.prefix), Path(sys.base_prefix), *system, *packages])
-    _refuse_calls()
+    readable = [Path(sys.prefix), Path(sys.base_prefix), *system, *packages]
+    in_force = {"Landlock": _allow_reading_beneath(readable), "seccomp": _refuse_calls()}
+    return [name for name, is_in_force in in_force.items() if not is_in_force]
 
 
 class Share:
@@ -130,16 +132,16 @@ def _lower(kind: int, limit: int) -> None:
     resource.setrlimit(kind, (limit if hard < 0 else min(limit, hard), hard))
 
 
-def _allow_reading_beneath(paths: list[Path]) -> None:
+def _allow_reading_beneath(paths: list[Path]) -> bool:
     attributes = struct.pack("=Q", EVERY_RIGHT_TO_PATHS)
     rules = _LIBC.syscall(CREATE_RULESET, attributes, len(attributes), 0)
     if rules < 0:
-        return
+        return False
     try:
         for path in paths:
             with contextlib.suppress(FileNotFoundError):
                 _add_rule(rules, path)
-        _LIBC.syscall(RESTRICT_SELF, rules, 0)
+        return bool(_LIBC.syscall(RESTRICT_SELF, rules, 0) == 0)
     finally:
         os.close(rules)
 
@@ -153,14 +155,14 @@ def _add_rule(rules: int, path: Path) -> None:
         os.close(folder)
 
 
-def _refuse_calls() -> None:
+def _refuse_calls() -> bool:
     known = ARCHITECTURES.get(platform.machine())
     if known is None:
-        return
+        return False
     program = _filter(*known)
     instructions = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("@HP", len(program) // 8, ctypes.addressof(instructions))
-    _LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, header, 0, 0)
+    return bool(_LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, header, 0, 0) == 0)
 
 
 def _filter(column: int, architecture: int) -> bytes:

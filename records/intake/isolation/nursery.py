@@ -36,6 +36,8 @@ NEW_CHILD, END_CHILD = "child", "end"
 NOTES = 20
 NOTE_LENGTH = 300
 
+logger = logging.getLogger("records.intake.isolation.nursery")
+
 
 class Nursery:
     """The children by process id, each with a handle that no other process can come to have."""
@@ -120,7 +122,8 @@ def serve(channel: socket.socket) -> None:
     """Answer questions until nobody asks any more."""
     share = Share()
     notes = _Notes()
-    lock_down(CODE)
+    if missing := lock_down(CODE):
+        logger.warning("Files are read without %s, which this machine lacks", " and ".join(missing))
     while True:
         try:
             message, (source, output) = receive_message(channel)
