@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from django.conf import settings
+from django.core.files import File
 from django.template.defaultfilters import filesizeformat
 
 from records.errors import DiskFull, FileTooLarge, StorageLow
@@ -102,6 +103,13 @@ def keep_file(file: Spooled) -> Path:
     with disk_errors():
         file.path.replace(path)
     return path
+
+
+def open_spooled(file: Spooled) -> File:
+    """Open a file on its way in, also where an attempt to file it has put it into the store."""
+    if file.path.exists():
+        return File(file.path.open("rb"))
+    return image_store().open(content_name(file.sha256), "rb")
 
 
 def publish(file: Spooled) -> str:

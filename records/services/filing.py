@@ -25,7 +25,7 @@ from records.errors import (
 from records.intake.declared import DeclaredFields
 from records.intake.header import DicomHeader
 from records.intake.preamble import have_same_data_set
-from records.intake.storage import publish
+from records.intake.storage import open_spooled, publish
 from records.models import (
     Instance,
     Priority,
@@ -246,7 +246,7 @@ def _is_same(held: Instance, received: ReceivedObject) -> bool:
     with (
         contextlib.suppress(StoredFileMissing, StoredFileDamaged),
         open_verified(held) as stored,
-        received.file.path.open("rb") as stream,
+        open_spooled(received.file) as stream,
     ):
         return have_same_data_set(stored, stream)
     return False

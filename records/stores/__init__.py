@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
+from django.core.files import File
 from django.core.files.storage import storages
 
 CONTENT_NAME = re.compile(r"([0-9a-f]{2})/([0-9a-f]{2})/(\1\2[0-9a-f]{60})\.dcm")
@@ -33,6 +34,9 @@ class WriteOnceStore(Protocol):
 
         Raises ContentMismatch when other bytes lie there, and StoreUnavailable.
         """
+
+    def open(self, name: str, mode: str = "rb") -> File:
+        """Open a file for reading; raises FileNotFoundError."""
 
     def walk(self, prefix: str) -> Iterator[Listed]:
         """Yield the files whose names are made from content and begin with one of PREFIXES."""

@@ -100,7 +100,9 @@ def test_hostile_files_leave_nothing_behind_but_their_verdicts(technician, depar
     verdicts = Submission.objects.latest("created_at").files
     names = {verdict.name.rpartition("/")[2] for verdict in verdicts.all()}
     assert names == {path.name for path in files}
-    assert verdicts.exclude(verdict=Verdict.REJECTED).count() == Instance.objects.count() > 100
+    # Some differ in their meta information alone: those are duplicates.
+    stored = SubmissionFile.objects.filter(verdict=Verdict.STORED)
+    assert stored.count() == Instance.objects.count() > 100
     assert not verdicts.filter(code__in=["unexpected", "decoding_crashed"]).exists()
     assert list(spool_directory().iterdir()) == []
     assert (server.num_fds(), nursery.num_fds()) == before
