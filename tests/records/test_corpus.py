@@ -15,7 +15,15 @@ from rest_framework.test import APIClient
 from accounts.models import Action, AuditEvent
 from records.intake.isolation.calls import pool
 from records.intake.storage import spool_directory
-from records.models import Instance, Patient, Study, Submission, SubmissionState, Verdict
+from records.models import (
+    Instance,
+    Patient,
+    Study,
+    Submission,
+    SubmissionFile,
+    SubmissionState,
+    Verdict,
+)
 from records.services import submit_study
 from tests.prerequisites import SHARED, require_shared, skip_or_fail
 from tests.records.files import SAMPLES, make_zip
