@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,29 +70,56 @@ def check_room(size: int = 0) -> None:
     _check_room(spool_directory(), size)
 
 
+class Spool:
+    """A temporary file that is being written, hashed as it grows; gone with this object at last."""
+
+    def __init__(self, *, limit: int) -> None:
+        """Begin an empty file of at most `limit` bytes; raises StorageLow and DiskFull."""
+        self._directory = spool_directory()
+        _check_room(self._directory, 0)
+        self._limit = limit
+        self._size = 0
+        self._digest = hashlib.sha256()
+        self.path = _new_file(self._directory)
+        self._target = self.path.open("wb", buffering=0)
+        self._remove = weakref.finalize(self, self.path.unlink, missing_ok=True)
+
+    def write(self, chunk: bytes) -> None:
+        """Add bytes; raises FileTooLarge, StorageLow and DiskFull, after which it is of no use."""
+        self._size += len(chunk)
+        if self._size > self._limit:
+            raise FileTooLarge(limit=filesizeformat(self._limit))
+        _check_room(self._directory, len(chunk))
+        self._digest.update(chunk)
+        rest = memoryview(chunk)
+        with disk_errors():
+            while rest:
+                rest = rest[self._target.write(rest) :]
+
+    def finish(self) -> Spooled:
+        """Say what was written: nothing more is."""
+        self._target.close()
+        return Spooled(path=self.path, sha256=self._digest.hexdigest(), size=self._size)
+
+    def discard(self) -> None:
+        """Remove the file, unless somebody took it over."""
+        self._target.close()
+        self._remove()
+
+
 @contextmanager
 def spooled(source: Readable, *, limit: int) -> Iterator[Spooled]:
     """Copy `source` to a temporary file, gone at the end unless it was published.
 
     Raises FileTooLarge as soon as more than `limit` bytes have come, StorageLow and DiskFull.
     """
-    directory = spool_directory()
-    _check_room(directory, 0)
-    path = _new_file(directory)
+    spool = Spool(limit=limit)
     try:
-        digest = hashlib.sha256()
-        size = 0
-        with disk_errors(), path.open("wb") as target:
-            while chunk := source.read(CHUNK_BYTES):
-                size += len(chunk)
-                if size > limit:
-                    raise FileTooLarge(limit=filesizeformat(limit))
-                _check_room(directory, len(chunk))
-                digest.update(chunk)
-                target.write(chunk)
-        yield Spooled(path=path, sha256=digest.hexdigest(), size=size)
+        while chunk := source.read(CHUNK_BYTES):
+            spool.write(chunk)
+        yield spool.finish()
     finally:
-        path.unlink(missing_ok=True)
+        spool.discard()
 
 
 def keep_file(file: Spooled) -> Path:

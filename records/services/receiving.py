@@ -3,7 +3,7 @@
 import io
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -27,6 +27,7 @@ from records.intake.isolation.calls import convert, examine, find_wrapping
 from records.intake.photograph import assign_uids
 from records.intake.sniff import Kind, sniff
 from records.intake.storage import Readable, Spooled, keep_file, spooled
+from records.intake.upload_handler import SpooledUpload
 from records.intake.values import clean_text
 from records.models import Submission, SubmissionFile, SubmissionState
 from records.services.filing import file_objects
@@ -35,15 +36,15 @@ from records.services.verdicts import ReceivedObject, Sent, record_refusal
 logger = logging.getLogger(__name__)
 
 
-NamedFile = tuple[str, Readable]
-"""What the sender calls a file, and where to read it from."""
+NamedFile = tuple[str, Readable | SpooledUpload]
+"""What the sender calls a file, and where to read it from, or that it lies beside the store."""
 
 FILED_AT_ONCE = 32
 FILED_AT_ONCE_BYTES = 64 * 1024 * 1024
 
 
 def receive_file(
-    *, actor: User | None, submission: Submission, name: str, stream: Readable
+    *, actor: User | None, submission: Submission, name: str, stream: Readable | SpooledUpload
 ) -> list[SubmissionFile]:
     """Take one file into a submission; else as `receive_files`."""
     return receive_files(actor=actor, submission=submission, files=[(name, stream)])
@@ -100,12 +101,18 @@ def _receiving(actor: User | None, submission: Submission) -> Iterator["_Recepti
         reception.file()
 
 
-def _receive(reception: "_Reception", name: str, stream: Readable) -> None:
+def _receive(reception: "_Reception", name: str, stream: Readable | SpooledUpload) -> None:
     try:
-        with spooled(stream, limit=settings.INTAKE_MAX_FILE_BYTES) as file:
+        with _on_disk(stream) as file:
             _take(reception, name, file, allowance=Allowance(), depth=0)
     except FileRejected as refusal:
         reception.refuse(Sent(name=name, size=0, sha256=""), refusal)
+
+
+def _on_disk(stream: Readable | SpooledUpload) -> AbstractContextManager[Spooled]:
+    if isinstance(stream, SpooledUpload):
+        return stream.lent()
+    return spooled(stream, limit=settings.INTAKE_MAX_FILE_BYTES)
 
 
 @dataclass(slots=True)
