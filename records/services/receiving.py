@@ -3,9 +3,13 @@
 import io
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 from django.conf import settings
 
@@ -24,6 +28,7 @@ from records.errors import (
 from records.intake.archive import Allowance, expand
 from records.intake.declared import DeclaredFields
 from records.intake.isolation.calls import convert, examine, find_wrapping
+from records.intake.isolation.jobs import Examined
 from records.intake.photograph import assign_uids
 from records.intake.sniff import Kind, sniff
 from records.intake.storage import Readable, Spooled, keep_file, spooled
@@ -39,6 +44,7 @@ logger = logging.getLogger(__name__)
 NamedFile = tuple[str, Readable | SpooledUpload]
 """What the sender calls a file, and where to read it from, or that it lies beside the store."""
 
+EXAMINED_AT_ONCE = 2
 FILED_AT_ONCE = 32
 FILED_AT_ONCE_BYTES = 64 * 1024 * 1024
 
@@ -98,7 +104,7 @@ def _receiving(actor: User | None, submission: Submission) -> Iterator["_Recepti
     try:
         yield reception
     finally:
-        reception.file()
+        reception.end()
 
 
 def _receive(reception: "_Reception", name: str, stream: Readable | SpooledUpload) -> None:
@@ -115,16 +121,27 @@ def _on_disk(stream: Readable | SpooledUpload) -> AbstractContextManager[Spooled
     return spooled(stream, limit=settings.INTAKE_MAX_FILE_BYTES)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Waiting:
-    """An object that is ready, and the place among the verdicts that is kept for its own."""
+    """An object that is being examined, and the place among the verdicts kept for its own."""
 
-    received: ReceivedObject
+    sent: Sent
+    kind: Kind
+    file: Spooled
+    examined: Future[Examined]
     place: int
+
+    def received(self) -> ReceivedObject:
+        """Wait for the examination; raises what it found wrong."""
+        found = self.examined.result()
+        return ReceivedObject(self.sent, self.kind, self.file, found.header, found.exclusion)
 
 
 class _Reception:
-    """Files on their way into a submission: those that are ready are filed some at a time."""
+    """Files on their way into a submission: those that are ready are filed some at a time.
+
+    While one is examined, in a child, the next may come.
+    """
 
     def __init__(self, actor: User | None, submission: Submission) -> None:
         self.actor = actor
@@ -133,6 +150,7 @@ class _Reception:
         self._room = settings.INTAKE_MAX_FILES - submission.files.count()
         self._verdicts: list[SubmissionFile | None] = []
         self._waiting: list[_Waiting] = []
+        self._examiners = ThreadPoolExecutor(EXAMINED_AT_ONCE, "examiner")
 
     @property
     def count(self) -> int:
@@ -149,12 +167,19 @@ class _Reception:
         if self.count >= self._room:
             raise TooManyFiles(limit=settings.INTAKE_MAX_FILES)
 
-    def add(self, received: ReceivedObject) -> None:
+    def add(self, sent: Sent, kind: Kind, file: Spooled, examined: Examined | None = None) -> None:
         """Keep an object, whose file becomes ours, until there are enough to be filed."""
-        file = replace(received.file, path=keep_file(received.file))
-        self._waiting.append(_Waiting(replace(received, file=file), len(self._verdicts)))
+        file = replace(file, path=keep_file(file))
+        if examined is None:
+            # With the caller's context: the log says to which request a line belongs.
+            work = partial(copy_context().run, _examine, self.submission, file.path)
+            future = self._examiners.submit(work)
+        else:
+            future = Future()
+            future.set_result(examined)
+        self._waiting.append(_Waiting(sent, kind, file, future, len(self._verdicts)))
         self._verdicts.append(None)
-        size = sum(waiting.received.file.size for waiting in self._waiting)
+        size = sum(waiting.file.size for waiting in self._waiting)
         if len(self._waiting) >= FILED_AT_ONCE or size >= FILED_AT_ONCE_BYTES:
             self.file()
 
@@ -166,33 +191,68 @@ class _Reception:
     def file(self) -> None:
         """File what is ready; raises SubmissionEnded."""
         waiting, self._waiting = self._waiting, []
-        if not waiting:
-            return
+        ready: list[tuple[_Waiting, ReceivedObject]] = []
         try:
-            for one, verdict in zip(waiting, self._file(waiting), strict=True):
-                self._verdicts[one.place] = verdict
+            for one in waiting:
+                try:
+                    ready.append((one, one.received()))
+                except FileRejected as refusal:
+                    self._file(ready)
+                    ready.clear()
+                    self._verdicts[one.place] = self._record(one.sent, refusal)
+            self._file(ready)
         finally:
             for one in waiting:
-                one.received.file.path.unlink(missing_ok=True)
+                one.examined.cancel()
+                one.file.path.unlink(missing_ok=True)
 
-    def _file(self, waiting: Sequence[_Waiting]) -> list[SubmissionFile]:
-        received = [one.received for one in waiting]
+    def end(self) -> None:
+        """File what is ready, and let go of the threads."""
         try:
-            return file_objects(actor=self.actor, submission=self.submission, received=received)
-        except SubmissionEnded:
-            raise
-        except Exception:
-            if len(waiting) > 1:
-                return [verdict for one in waiting for verdict in self._file([one])]
-            reference = new_reference()
-            logger.exception("File %s of submission %s", reference, self.submission.pk)
-            refusal = UnexpectedFailure(reference=reference)
-            return [self._record(received[0].source, refusal)]
+            self.file()
+        finally:
+            self._examiners.shutdown()
+
+    def _file(self, ready: Sequence[tuple[_Waiting, ReceivedObject]]) -> None:
+        if not ready:
+            return
+        received = [one for _, one in ready]
+        try:
+            with _failures_named(self.submission):
+                verdicts = file_objects(
+                    actor=self.actor, submission=self.submission, received=received
+                )
+        except UnexpectedFailure as refusal:
+            if len(ready) > 1:
+                for pair in ready:
+                    self._file([pair])
+                return
+            verdicts = [self._record(received[0].source, refusal)]
+        for (one, _), verdict in zip(ready, verdicts, strict=True):
+            self._verdicts[one.place] = verdict
 
     def _record(self, sent: Sent, refusal: FileRejected) -> SubmissionFile:
         return record_refusal(
             actor=self.actor, submission=self.submission, sent=sent, refusal=refusal
         )
+
+
+def _examine(submission: Submission, path: Path) -> Examined:
+    with _failures_named(submission), path.open("rb") as stream:
+        return examine(stream)
+
+
+@contextmanager
+def _failures_named(submission: Submission) -> Iterator[None]:
+    """Have an error of ours refuse the file, and find the one in the log by the other."""
+    try:
+        yield
+    except (FileRejected, SubmissionEnded):
+        raise
+    except Exception as error:
+        reference = new_reference()
+        logger.exception("File %s of submission %s", reference, submission.pk)
+        raise UnexpectedFailure(reference=reference) from error
 
 
 def check_may_submit(actor: User | None, submission: Submission) -> None:
@@ -210,24 +270,19 @@ def _take(
 ) -> None:
     sent = Sent(name=name, size=file.size, sha256=file.sha256)
     try:
-        reception.check_room()
-        kind = sniff(file.path)
-        if kind is Kind.ZIP:
-            _take_archive(reception, sent, file, allowance=allowance, depth=depth)
-        elif kind is Kind.DICOM:
-            _take_dicom(reception, sent, file)
-        elif kind is Kind.BARE_DICOM:
-            _take_bare_dicom(reception, sent, file)
-        else:
-            _take_photograph(reception, sent, file, kind)
+        with _failures_named(reception.submission):
+            reception.check_room()
+            kind = sniff(file.path)
+            if kind is Kind.ZIP:
+                _take_archive(reception, sent, file, allowance=allowance, depth=depth)
+            elif kind is Kind.DICOM:
+                reception.add(sent, kind, file)
+            elif kind is Kind.BARE_DICOM:
+                _take_bare_dicom(reception, sent, file)
+            else:
+                _take_photograph(reception, sent, file, kind)
     except FileRejected as refusal:
         reception.refuse(sent, refusal)
-    except SubmissionEnded:
-        raise
-    except Exception:
-        reference = new_reference()
-        logger.exception("File %s of submission %s", reference, reception.submission.pk)
-        reception.refuse(sent, UnexpectedFailure(reference=reference))
 
 
 def _take_archive(
@@ -243,18 +298,12 @@ def _take_archive(
             reception.refuse(Sent(name=name, size=0, sha256=""), entry.refusal)
 
 
-def _take_dicom(reception: _Reception, sent: Sent, file: Spooled) -> None:
-    with file.path.open("rb") as stream:
-        examined = examine(stream)
-    reception.add(ReceivedObject(sent, Kind.DICOM, file, examined.header, examined.exclusion))
-
-
 def _take_bare_dicom(reception: _Reception, sent: Sent, file: Spooled) -> None:
     with file.path.open("rb") as stream:
         wrapping = find_wrapping(stream)
         stream.seek(0)
         with spooled(_Joined(wrapping, stream), limit=len(wrapping) + file.size) as wrapped:
-            _take_dicom(reception, sent, wrapped)
+            reception.add(sent, Kind.DICOM, wrapped)
 
 
 class _Joined:
@@ -283,6 +332,6 @@ def _take_photograph(reception: _Reception, sent: Sent, file: Spooled, kind: Kin
     number = submission.files.filter(instance__isnull=False).count() + 1
     with file.path.open("rb") as stream:
         converted = convert(stream, kind=kind, declared=declared, uids=uids, number=number)
-    content, examined = converted.content.data, converted.examined
+    content = converted.content.data
     with spooled(io.BytesIO(content), limit=content.nbytes) as dicom_file:
-        reception.add(ReceivedObject(sent, kind, dicom_file, examined.header, examined.exclusion))
+        reception.add(sent, kind, dicom_file, converted.examined)

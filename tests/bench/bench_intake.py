@@ -1,6 +1,7 @@
 """Intake beside Debian's Orthanc, on this machine and in one run: `make bench-intake`.
 
-A thousand CT instances of half a megabyte go by REST, by STOW-RS and by C-STORE into each. Prints
+A thousand CT instances of half a megabyte go by REST, by STOW-RS and by C-STORE into each. By
+HTTP both get them from the same number of senders at once, by C-STORE over one association. Prints
 instances a second, the most memory that the server's processes held together, and the ratio.
 Both keep what they get on the same disk; every instance is asked for again afterwards.
 """
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ from tests.product import Product, free_port, running, wait_for
 ROOT_UID = "2.25.3141592653589793238462643383279"
 SIDE = 512
 SERIES_LENGTH = 100
-FILES_PER_REQUEST = 100
+FILES_PER_REQUEST = 50
 INSTANCES_PER_STOW = 50
 SENDERS = 4
 MEGABYTE = 1024 * 1024
@@ -139,9 +140,8 @@ class Ours:
         if door == "REST":
             self._send_by_rest(corpus)
         elif door == "STOW-RS":
-            session = Session()
-            session.headers["Authorization"] = f"Token {self.token}"
-            send_by_stow(f"{self.product.url}/dicomweb", corpus, session)
+            headers = {"Authorization": f"Token {self.token}"}
+            send_by_stow(f"{self.product.url}/dicomweb", corpus, headers)
         else:
             send_by_store(self.dicom_port, "MEDIMAGING", corpus)
 
@@ -153,9 +153,12 @@ class Ours:
 
     def _send_by_rest(self, corpus: Corpus) -> None:
         client = self.product.client(self.token)
-        for first in range(0, len(corpus.files), FILES_PER_REQUEST):
-            paths = corpus.files[first : first + FILES_PER_REQUEST]
-            client.submit({path.name: path.read_bytes() for path in paths})
+
+        def send(paths: Sequence[Path]) -> None:
+            for some in batched(paths, FILES_PER_REQUEST):
+                client.submit({path.name: path.read_bytes() for path in some})
+
+        send_from_all(corpus, send)
 
 
 ADD_NODE = """
@@ -202,7 +205,7 @@ class Orthanc:
         if door == "REST":
             self._send_by_rest(corpus)
         elif door == "STOW-RS":
-            send_by_stow(f"http://127.0.0.1:{self.http_port}/dicom-web", corpus, Session())
+            send_by_stow(f"http://127.0.0.1:{self.http_port}/dicom-web", corpus, {})
         else:
             send_by_store(self.dicom_port, "ORTHANC", corpus)
 
@@ -220,7 +223,7 @@ class Orthanc:
     def _send_by_rest(self, corpus: Corpus) -> None:
         """One file a request, as its interface has it, from several senders at once."""
 
-        def send(paths: tuple[Path, ...]) -> None:
+        def send(paths: Sequence[Path]) -> None:
             connection = http.client.HTTPConnection("127.0.0.1", self.http_port)
             for path in paths:
                 connection.request("POST", "/instances", path.read_bytes())
@@ -228,8 +231,7 @@ class Orthanc:
                 answer.read()
                 assert answer.status == 200, answer.status
 
-        with ThreadPoolExecutor(SENDERS) as senders:
-            list(senders.map(send, (corpus.files[start::SENDERS] for start in range(SENDERS))))
+        send_from_all(corpus, send)
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=60)
@@ -244,12 +246,29 @@ class Orthanc:
             return False
 
 
-def send_by_stow(url: str, corpus: Corpus, session: Session) -> None:
+def send_from_all(corpus: Corpus, send: Callable[[Sequence[Path]], None]) -> None:
+    """Have senders share a corpus: each gets every so-manieth file."""
+    with ThreadPoolExecutor(SENDERS) as senders:
+        list(senders.map(send, (corpus.files[start::SENDERS] for start in range(SENDERS))))
+
+
+def batched(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
+    """Yield so many at a time."""
+    for first in range(0, len(paths), size):
+        yield paths[first : first + size]
+
+
+def send_by_stow(url: str, corpus: Corpus, headers: dict[str, str]) -> None:
     """As dicomweb-client does it, so many instances a request."""
-    client = DICOMwebClient(url, session=session)
-    for first in range(0, len(corpus.files), INSTANCES_PER_STOW):
-        paths = corpus.files[first : first + INSTANCES_PER_STOW]
-        client.store_instances([pydicom.dcmread(path) for path in paths])
+
+    def send(paths: Sequence[Path]) -> None:
+        session = Session()
+        session.headers.update(headers)
+        client = DICOMwebClient(url, session=session)
+        for some in batched(paths, INSTANCES_PER_STOW):
+            client.store_instances([pydicom.dcmread(path) for path in some])
+
+    send_from_all(corpus, send)
 
 
 def send_by_store(port: int, title: str, corpus: Corpus) -> None:
