@@ -41,6 +41,7 @@ SENTENCES = {
     "study.exported": "{actor} exported a de-identified copy of a study",
     "export.blocked": "An export was held back: {reason}",
     "export.cleared": "{actor} cleared an export that was held back",
+    "export.expired": "The file of an export was removed at the end of its time",
     "file.quarantined": "A file that contradicts a stored one was put into quarantine",
     "quarantine.viewed": "{actor} looked at the quarantine",
     "quarantine.discarded": "{actor} discarded a quarantined file: {reason}",

@@ -346,6 +346,7 @@ CLASSIFICATION_RING_AGAIN_SECONDS = env.int("CLASSIFICATION_RING_AGAIN_SECONDS",
 DEIDENTIFICATION_KEY = env.str("DEIDENTIFICATION_KEY", default="")
 # As many images as a worker gets done in the time that a task has.
 EXPORT_MAX_IMAGES = env.int("EXPORT_MAX_IMAGES", default=500)
+EXPORT_KEPT_DAYS = env.int("EXPORT_KEPT_DAYS", default=30)
 
 # Log: to standard output, one event a line, ids instead of anything about a patient.
 

@@ -62,5 +62,6 @@ def prepare_export(export_id: str) -> None:
 
 @shared_task
 def sweep_exports() -> None:
-    """Ring again for exports that nobody has finished."""
+    """Ring again for exports that nobody has finished, and remove the files of old ones."""
     services.sweep_exports()
+    services.expire_exports()

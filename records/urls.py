@@ -50,6 +50,7 @@ urlpatterns = [
     path("holds/<uuid:pk>/lift/", keeping.HoldLiftView.as_view(), name="hold-lift"),
     path("storage/", keeping.StorageView.as_view(), name="storage"),
     path("studies/<uuid:pk>/export/", exports.StudyExportView.as_view(), name="study-export"),
+    path("exports/", exports.ExportListView.as_view(), name="export-list"),
     path("exports/<uuid:pk>/", exports.ExportDetailView.as_view(), name="export-detail"),
     path("exports/<uuid:pk>/clear/", exports.ExportClearView.as_view(), name="export-clear"),
     path("exports/<uuid:pk>/file/", exports.ExportFileView.as_view(), name="export-file"),

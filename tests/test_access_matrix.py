@@ -195,6 +195,8 @@ RULES: list[Rule] = [
     ("records:quarantine-discard", "post", Verb.QUARANTINE_MANAGE, "quarantined"),
     ("records:study-export", "get", Verb.STUDY_EXPORT, "study"),
     ("records:study-export", "post", Verb.STUDY_EXPORT, "study"),
+    ("records:export-list", "get", Verb.STUDY_EXPORT, ""),
+    ("records:export-list", "post", Verb.STUDY_EXPORT, ""),
     ("records:export-detail", "get", Verb.STUDY_EXPORT, "export"),
     ("records:export-clear", "post", Verb.STUDY_EXPORT, "export"),
     ("records:export-file", "get", Verb.STUDY_EXPORT, "export"),

@@ -46,6 +46,7 @@ class Action(models.TextChoices):
     STUDY_EXPORTED = "study.exported", "De-identified copy exported"
     EXPORT_BLOCKED = "export.blocked", "Export held back"
     EXPORT_CLEARED = "export.cleared", "Export cleared by a person"
+    EXPORT_EXPIRED = "export.expired", "Export's file removed"
     FILE_QUARANTINED = "file.quarantined", "File quarantined"
     QUARANTINE_VIEWED = "quarantine.viewed", "Quarantine viewed"
     QUARANTINE_DISCARDED = "quarantine.discarded", "Quarantined file discarded"

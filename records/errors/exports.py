@@ -103,6 +103,15 @@ class ExportHoldUnknown(KnownError):
     action = "Load the page again and decide about the images that it shows."
 
 
+class ExportExpired(KnownError):
+    """The file was there, and was removed at the end of its time."""
+
+    code = "export_expired"
+    message = "The file of this export was removed at the end of its time."
+    action = "Ask for a new copy for the same project: it carries the same pseudonyms."
+    status = 410
+
+
 class ExportNotReady(KnownError):
     """There is no file yet."""
 

@@ -1,6 +1,6 @@
 """The forms of the records pages, by subject."""
 
-from records.forms.exports import ClearanceForm, ExportForm
+from records.forms.exports import ClearanceForm, ExportFilterForm, ExportForm
 from records.forms.identity import (
     RESOLUTION_FORMS,
     CorrectForm,
@@ -29,6 +29,7 @@ __all__ = [
     "ConflictFilterForm",
     "CorrectForm",
     "DeletedStudyFilterForm",
+    "ExportFilterForm",
     "ExportForm",
     "FilterForm",
     "HoldForm",

@@ -3,6 +3,20 @@
 from django import forms
 
 from records.deidentification import Options, Rectangle
+from records.forms.lists import FilterForm
+from records.models import ExportState
+
+
+class ExportFilterForm(FilterForm):
+    """What narrows the list of copies."""
+
+    q = forms.CharField(
+        required=False,
+        label="Search copies",
+        max_length=64,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Project"}),
+    )
+    state = forms.ChoiceField(required=False, choices=[("", "Any state"), *ExportState.choices])
 
 
 class ExportForm(forms.Form):

@@ -26,6 +26,7 @@ class ExportState(models.TextChoices):
     HELD = "held", "Held back: somebody must look"
     READY = "ready", "Ready"
     FAILED = "failed", "Failed"
+    EXPIRED = "expired", "File removed"
 
 
 class HoldCause(models.TextChoices):
@@ -43,6 +44,7 @@ class Export(models.Model):
     PREPARING ──nothing suspicious──▶ READY
               ──maybe writing──▶ HELD ──every image decided──▶ PREPARING
               ──no image left──▶ FAILED
+    READY     ──EXPORT_KEPT_DAYS──▶ EXPIRED: the file is gone, what it held stays on record
     ```
 
     Exports of one project carry the same pseudonyms. `left_out` names the objects that can't

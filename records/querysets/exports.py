@@ -23,6 +23,15 @@ class ExportQuerySet(models.QuerySet["Export"]):
         """Those that hold a copy of one study."""
         return self.filter(studies=study)
 
+    def with_listing(self) -> "ExportQuerySet":
+        """Fetch what a list row shows."""
+        counted = self.annotate(study_count=models.Count("studies"))
+        return counted.select_related("requested_by", "department")
+
+    def outdated(self, *, before: dt.datetime) -> "ExportQuerySet":
+        """Copies that were ready before then and still have their file."""
+        return self.filter(state="ready", ready_at__lt=before)
+
     def abandoned(self, *, before: dt.datetime) -> "ExportQuerySet":
         """Exports still being prepared that nobody has worked on since `before`."""
         return self.filter(state="preparing", touched_at__lt=before)

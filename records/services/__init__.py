@@ -1,7 +1,13 @@
 """Everything that writes records: the one way in for files, and what ends a submission."""
 
 from records.intake.declared import DeclaredFields
-from records.services.exports import clear_export, hand_out_export, request_export, sweep_exports
+from records.services.exports import (
+    clear_export,
+    expire_exports,
+    hand_out_export,
+    request_export,
+    sweep_exports,
+)
 from records.services.holds import hold_study, lift_hold
 from records.services.identity import Whose
 from records.services.nodes import add_node, note_refused_association, remove_node, update_node
@@ -43,6 +49,7 @@ __all__ = [
     "complete_study",
     "delete_study",
     "discard_quarantined",
+    "expire_exports",
     "fail_export",
     "hand_out_export",
     "hold_study",

@@ -15,6 +15,7 @@ from records.deidentification import Options, Rectangle
 from records.doorbell import ring
 from records.errors import (
     ExportAcrossDepartments,
+    ExportExpired,
     ExportHoldUnknown,
     ExportNotAllowed,
     ExportNotHeld,
@@ -107,8 +108,13 @@ def clear_export(
 
 @transaction.atomic
 def hand_out_export(*, actor: User, export: Export) -> Export:
-    """Note that somebody takes the copy away; raises ExportNotAllowed and ExportNotReady."""
+    """Note that somebody takes the copy away.
+
+    Raises ExportNotAllowed, ExportNotReady and ExportExpired.
+    """
     export = _lock(actor, export)
+    if export.state == ExportState.EXPIRED:
+        raise ExportExpired
     if export.state != ExportState.READY:
         raise ExportNotReady
     record_exported(export, actor=actor, step="taken")
@@ -120,6 +126,38 @@ def sweep_exports() -> int:
     before = timezone.now() - dt.timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT)
     waiting = Export.objects.abandoned(before=before).values_list("pk", flat=True)
     return sum(ring_for(pk) for pk in waiting)
+
+
+def expire_exports() -> int:
+    """Remove the files of copies that have been there long enough; return how many.
+
+    A copy lies outside the store's hashes, holds and retention, so it doesn't stay for good.
+    """
+    if not settings.EXPORT_KEPT_DAYS:
+        return 0
+    before = timezone.now() - dt.timedelta(days=settings.EXPORT_KEPT_DAYS)
+    due = Export.objects.outdated(before=before).values_list("pk", flat=True)
+    return sum(_expire(pk, before) for pk in due)
+
+
+@transaction.atomic
+def _expire(pk: UUID, before: dt.datetime) -> bool:
+    locked = Export.objects.outdated(before=before).select_for_update(no_key=True)
+    export = locked.filter(pk=pk).first()
+    if export is None:
+        return False
+    storage, name = export.file.storage, str(export.file.name)
+    export.state, export.file = ExportState.EXPIRED, ""
+    export.save(update_fields=["state", "file"])
+    record_event(
+        action=Action.EXPORT_EXPIRED,
+        actor=None,
+        target=export,
+        department_id=export.department_id,
+        details={"project": export.project, "sha256": export.sha256},
+    )
+    transaction.on_commit(lambda: storage.delete(name))
+    return True
 
 
 def ring_for(pk: UUID) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import FileResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -15,9 +16,10 @@ from accounts.errors import KnownError
 from accounts.forms import as_validation_error
 from accounts.models import Action, User
 from accounts.roles import Verb
+from accounts.views.lists import FilteredListView
 from records.deidentification import Rectangle
 from records.errors import ExportHoldUnknown, RegionUnreadable
-from records.forms import ClearanceForm, ExportForm
+from records.forms import ClearanceForm, ExportFilterForm, ExportForm
 from records.models import Export, ExportHold, ExportState, Study
 from records.services import clear_export, hand_out_export, request_export
 
@@ -29,6 +31,24 @@ class ExportView(VerbRequiredMixin, View):
     """What all pages of exports ask for."""
 
     verb = Verb.STUDY_EXPORT
+
+
+class ExportListView(FilteredListView):
+    """The copies of the person's departments, newest first. Names no patient."""
+
+    verb = Verb.STUDY_EXPORT
+    filter_form_class = ExportFilterForm
+    template_name = "records/export_list.html"
+    rows_template_name = "records/_export_rows.html"
+    rows_name = "exports"
+    key = ("-requested_at", "-id")
+
+    def find_rows(self, filters: dict[str, Any]) -> QuerySet[Export]:
+        """Narrow them by project and state."""
+        rows = Export.objects.visible_to(signed_in_user(self.request)).with_listing()
+        if project := filters.get("q"):
+            rows = rows.filter(project__icontains=project)
+        return rows.filter(state=filters["state"]) if filters.get("state") else rows
 
 
 class StudyExportView(ExportView):

@@ -1,6 +1,7 @@
 """De-identified copies from the request to the file: who may, what is held back, what comes out."""
 
 import csv
+import datetime as dt
 import io
 import json
 import zipfile
@@ -13,6 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from pydicom import dcmread
 from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
@@ -21,6 +23,7 @@ from accounts.roles import Role
 from records import tasks
 from records.deidentification import Options, Pseudonyms, Rectangle, project_key
 from records.errors import (
+    ExportExpired,
     ExportHoldUnknown,
     ExportNotAllowed,
     ExportNotHeld,
@@ -32,6 +35,7 @@ from records.errors import (
 from records.models import Export, ExportHold, ExportState, Study
 from records.services import (
     clear_export,
+    expire_exports,
     hand_out_export,
     prepare_export,
     request_export,
@@ -236,6 +240,54 @@ def test_sweep_exports_rings_again_for_what_was_left_half_way(study_of, ask):
     assert sweep_exports() == 0
     Export.objects.filter(pk=export.pk).update(touched_at="2020-01-01T00:00Z")
     assert sweep_exports() == 1
+
+
+def test_expire_exports_removes_the_file_and_keeps_what_is_known(
+    study_of, ask, reviewer, settings, django_capture_on_commit_callbacks
+):
+    export = prepare_export(export_id=ask(study_of({})).pk)
+    storage, name = export.file.storage, export.file.name
+    settings.EXPORT_KEPT_DAYS = 30
+    Export.objects.update(ready_at=timezone.now() - dt.timedelta(days=29))
+    assert expire_exports() == 0
+    Export.objects.update(ready_at=timezone.now() - dt.timedelta(days=31))
+
+    with django_capture_on_commit_callbacks(execute=True):
+        assert expire_exports() == 1
+
+    assert not storage.exists(name)
+    expired = Export.objects.get()
+    assert (expired.state, expired.sha256, expired.image_count) == ("expired", export.sha256, 1)
+    assert events(Action.EXPORT_EXPIRED)[0].details["sha256"] == export.sha256
+    with pytest.raises(ExportExpired):
+        hand_out_export(actor=reviewer, export=expired)
+    assert expire_exports() == 0
+
+
+def test_expire_exports_keeps_everything_when_told_to(study_of, ask, settings):
+    prepare_export(export_id=ask(study_of({})).pk)
+    settings.EXPORT_KEPT_DAYS = 0
+    Export.objects.update(ready_at=timezone.now() - dt.timedelta(days=4000))
+
+    assert expire_exports() == 0
+
+
+def test_list_finds_copies_by_project_and_state(study_of, ask, reviewer, client):
+    prepare_export(export_id=ask(study_of({})).pk)
+    stranger = make_user(Role.REVIEWER, department=make_department("Elsewhere"))
+    page = reverse("records:export-list")
+
+    client.force_login(reviewer)
+    shown = client.get(page).content.decode()
+    ready = client.post(page, {"state": "ready", "q": Export.objects.get().project[:3].upper()})
+    failed = client.post(page, {"state": "failed"})
+    client.force_login(stranger)
+
+    address = Export.objects.get().get_absolute_url()
+    assert address in shown
+    assert address in ready.content.decode()
+    assert address not in failed.content.decode()
+    assert address not in client.get(page).content.decode()
 
 
 def test_exports_of_one_project_fit_together(study_of, ask):
