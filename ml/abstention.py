@@ -66,7 +66,9 @@ def _check_content(frame: Frame) -> Abstention | None:
     """Whether anything is shown at all: neither a flat field nor noise is an image."""
     step = max(1, min(frame.rows, frame.columns) // LOOKED_AT)
     shown = to_display(dataclasses.replace(frame, pixels=frame.pixels[::step, ::step]))
-    levels = (shown if shown.ndim == 2 else shown.mean(axis=2)).astype(np.float64)
+    # The grey of a colour image is the mean of its channels.
+    planes = [shown] if shown.ndim == 2 else [shown[..., channel] for channel in range(3)]
+    levels = np.add.reduce([plane.astype(np.float32) for plane in planes]) / len(planes)
     low, high = np.percentile(levels, (1, 99))
     if high - low < MIN_RANGE:
         return Abstention("constant_image", "This image is nearly blank.")

@@ -50,7 +50,9 @@ def prepare_display(shown: NDArray[np.uint8], spec: InputConfig) -> NDArray[np.f
     input; a sharper one was tried and let the network take sharpness for health. The network
     itself scales to its backbone's range and repeats a grey channel.
     """
-    image = Image.fromarray(shown).convert("L" if spec.colour == "grey" else "RGB")
+    image, mode = Image.fromarray(shown), "L" if spec.colour == "grey" else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
     resized = image.resize((spec.size, spec.size), Image.Resampling.BILINEAR)
     shape = (spec.size, spec.size, spec.channels)
     levels: NDArray[np.uint8] = np.asarray(resized, np.uint8).reshape(shape)

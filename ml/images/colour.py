@@ -18,6 +18,18 @@ PARTIAL_TO_RGB = np.array(
 PARTIAL_OFFSETS = np.array([16, 128, 128], np.float32)
 
 
+def finish_colours(
+    colours: NDArray[Any], bits: int, photometric: str, *, keeps_depth: bool
+) -> NDArray[Any]:
+    """RGB bytes of HxWx3 samples of so many bits.
+
+    With `keeps_depth`, deeper RGB stays as it is; other colour spaces are defined for bytes alone.
+    """
+    if keeps_depth and bits > 8 and photometric == "RGB":
+        return np.ascontiguousarray(colours)
+    return convert_to_rgb(reduce_to_bytes(colours, bits), photometric)
+
+
 def reduce_to_bytes(colours: NDArray[Any], bits: int) -> NDArray[np.uint8]:
     """The highest eight of each sample's bits."""
     return np.ascontiguousarray((colours >> (bits - 8) if bits > 8 else colours).astype(np.uint8))

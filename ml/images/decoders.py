@@ -21,7 +21,7 @@ from pydicom.uid import (
 )
 
 from ml.images.codestream import Codestream, keep_essentials
-from ml.images.colour import convert_to_rgb, reduce_to_bytes
+from ml.images.colour import finish_colours
 from ml.images.image_pixel import ImagePixel
 
 Stored = NDArray[Any]
@@ -67,7 +67,7 @@ def decode_with_pydicom(
         return np.asarray(pixels)
     # The stream may hold other colours than the header says, and JPEG 2000's come out as RGB.
     photometric = str(description["photometric_interpretation"])
-    return convert_to_rgb(reduce_to_bytes(pixels, depth), photometric)
+    return finish_colours(pixels, depth, photometric, keeps_depth=image.keeps_depth)
 
 
 def _decode_with_gdcm(data: bytes, stream: Codestream, image: ImagePixel) -> Stored:

@@ -1,5 +1,6 @@
 """DICOM: the header through pydicom, sizes checked before and frames described after decoding."""
 
+import dataclasses
 import io
 import struct
 import zlib
@@ -86,12 +87,13 @@ def read_dicom(content: bytes, *, frames: Sequence[int] | None = None) -> list[F
 def read_stored_values(content: bytes, *, frames: Sequence[int] | None = None) -> list[Stored]:
     """A DICOM image's values before any table or window, for writing it uncompressed.
 
-    HxW in cells of the allocated bits (single bits as bytes of 0 and 1), or HxWx3 RGB bytes; the
-    errors are those of `ml.images.read_frames`.
+    HxW in cells of the allocated bits (single bits as bytes of 0 and 1), or HxWx3 RGB; the errors
+    are those of `ml.images.read_frames`.
     """
     with _known_errors():
         dataset, element, image, chosen = _open(content, frames)
-        decoded = decode_frames(dataset, element, image, chosen)
+        deep = dataclasses.replace(image, keeps_depth=True)
+        decoded = decode_frames(dataset, element, deep, chosen)
         return [_in_cells(values, image) for values in decoded]
 
 

@@ -18,7 +18,10 @@ GREYS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 
 @dataclass(frozen=True, slots=True)
 class ImagePixel:
-    """The elements of the module in the standard's words; `is_float` means (double) float data."""
+    """The elements of the module in the standard's words; `is_float` means (double) float data.
+
+    `keeps_depth` asks for colours of more than 8 bits as they are stored.
+    """
 
     rows: int
     columns: int
@@ -31,6 +34,7 @@ class ImagePixel:
     is_planar: bool
     photometric: str
     is_float: bool
+    keeps_depth: bool = False
 
     @property
     def frame_samples(self) -> int:

@@ -19,7 +19,7 @@ from pydicom.uid import (
 
 from ml.errors import ImageTruncated, ImageUnreadable, UnsupportedTransferSyntax
 from ml.images.codestream import check_codestream, sniff_codestream
-from ml.images.colour import convert_to_rgb, reduce_to_bytes
+from ml.images.colour import finish_colours
 from ml.images.decoders import AllDecodersFailed, decode_codestream
 from ml.images.encapsulation import ITEM, UNDEFINED_LENGTH, read_fragments, split_frames
 from ml.images.image_pixel import HALVED_COLOUR, ImagePixel
@@ -78,7 +78,7 @@ def find_pixel_element(
 def decode_frames(
     dataset: Dataset, element: PixelElement, image: ImagePixel, chosen: Sequence[int]
 ) -> Iterator[Decoded]:
-    """The chosen frames: HxW stored values, or HxWx3 RGB bytes.
+    """The chosen frames: HxW stored values, or HxWx3 RGB, in bytes unless it keeps its depth.
 
     Raises UnsupportedTransferSyntax, ImageTruncated, ImageUnreadable, and what numpy raises for
     values that don't fit their description.
@@ -136,7 +136,9 @@ def _finish(values: Decoded, image: ImagePixel) -> Decoded:
     cleared = clear_unused_bits(values, image)
     if image.samples == 1:
         return cleared
-    return convert_to_rgb(reduce_to_bytes(cleared, image.bits_stored), image.photometric)
+    return finish_colours(
+        cleared, image.bits_stored, image.photometric, keeps_depth=image.keeps_depth
+    )
 
 
 def _decode_compressed(data: bytes, image: ImagePixel, uid: UID) -> Decoded:

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.pixels import pixel_array
 from pydicom.uid import (
-    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     ParametricMapStorage,
     RTDoseStorage,
     SegmentationStorage,
     UID_dictionary,
 )
 
-from records.deidentification.values import LOOKUP_TABLES
 from records.errors import ExportNotAnImage, ExportUnreadable, RegionOutside
 from records.intake.structure import HALVED_COLOUR
 from records.intake.values import PARSE_ERRORS
@@ -27,7 +26,6 @@ from records.intake.values import PARSE_ERRORS
 RESULTS = frozenset({ParametricMapStorage, RTDoseStorage, SegmentationStorage})
 """Pixels that were drawn or computed from an image: their labels are somebody's words."""
 SAMPLE_TYPES = {8: "u1", 16: "<u2", 32: "<u4"}
-LOOKUP_SEQUENCES = ("ModalityLUTSequence", "VOILUTSequence")
 # Black in YBR: no luminance, and the middle for both colour differences (PS3.3 C.7.6.3.1.2).
 BLACK_YBR = (0, 128, 128)
 
@@ -54,16 +52,18 @@ class Rectangle:
 
 
 def open_image(stream: BinaryIO | File) -> Dataset:
-    """Read an image with its pixels unpacked to explicit little endian, nothing behind them.
+    """Read an image in Explicit VR Little Endian, and leave nothing in it but its pixels.
 
-    A compressed stream may carry comments, a native one bytes after the last pixel and bits
-    above the highest: unpacking leaves nothing but the pixels. Raises ExportNotAnImage for what
-    has none, and ExportUnreadable.
+    There may be bytes after the last pixel, and bits above the highest. What is compressed, where
+    more can hide, is unpacked before it comes here. Raises ExportNotAnImage for what has no
+    pixels, and ExportUnreadable.
     """
     try:
         image = dcmread(stream)
+        if image.file_meta.TransferSyntaxUID != ExplicitVRLittleEndian:
+            raise ExportUnreadable
         _check_kind(image)
-        _unpack(image)
+        _widen_colours(image)
         samples = read_samples(image)
         write_samples(image, _without_hidden_bits(image, samples))
     except (*PARSE_ERRORS, MemoryError, OSError, RuntimeError) as error:
@@ -111,30 +111,12 @@ def _check_kind(image: Dataset) -> None:
         raise ExportNotAnImage
 
 
-def _unpack(image: Dataset) -> None:
-    syntax = image.file_meta.TransferSyntaxUID
-    if syntax.is_encapsulated:
-        image.decompress(generate_instance_uid=False)
-    elif str(image.PhotometricInterpretation) in HALVED_COLOUR:
+def _widen_colours(image: Dataset) -> None:
+    """Give each pixel its own colour, where two share one."""
+    if str(image.PhotometricInterpretation) in HALVED_COLOUR:
         whole = pixel_array(image, raw=True)
         image.PhotometricInterpretation = "YBR_FULL"
         write_samples(image, whole)
-    elif syntax == ExplicitVRBigEndian:
-        _swap(image)
-
-
-def _swap(image: Dataset) -> None:
-    """Turn words of 16 or 32 bits round: pydicom leaves bulk data as it was read."""
-    nested = [
-        item for name in LOOKUP_SEQUENCES for item in image.get(name) or [] if "LUTData" in item
-    ]
-    for part in (image, *nested):
-        for keyword in ("PixelData", *LOOKUP_TABLES):
-            element = part.get(keyword) and part[keyword]
-            if element and element.VR == "OW" and isinstance(element.value, bytes):
-                is_wide = keyword == "PixelData" and int(image.BitsAllocated) == 32
-                words = np.frombuffer(element.value, "u4" if is_wide else "u2")
-                element.value = words.byteswap().tobytes()
 
 
 def _sample_type(image: Dataset) -> np.dtype[Any]:

@@ -77,12 +77,16 @@ def _describe_decoded(dataset: Dataset, frame_bytes: int) -> None:
     for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
         if keyword in dataset:
             del dataset[keyword]
-    if int(dataset.get("SamplesPerPixel") or 1) > 1:
+    samples = int(dataset.get("SamplesPerPixel") or 1)
+    if samples > 1:
         dataset.PhotometricInterpretation = "RGB"
         dataset.PlanarConfiguration = 0
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-    elif dataset.BitsAllocated != 1:
-        dataset.BitsAllocated = 8 * frame_bytes // (int(dataset.Rows) * int(dataset.Columns))
+    if samples > 1 or dataset.BitsAllocated != 1:
+        count = int(dataset.Rows) * int(dataset.Columns) * samples
+        dataset.BitsAllocated = 8 * frame_bytes // count
+    if samples > 1:
+        dataset.BitsStored = min(int(dataset.BitsStored), dataset.BitsAllocated)
+        dataset.HighBit = dataset.BitsStored - 1
 
 
 def _head(pixels: PixelElement, vr: str, length: int, syntax: str) -> bytes:

@@ -1,5 +1,6 @@
 """From packed bytes to stored values: depths, signs, unused bits, byte orders, planes, padding."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
 from pydicom.uid import ExplicitVRBigEndian
 
 from ml.errors import ImageTooLarge, ImageTruncated, ImageUnreadable
-from ml.images import read_frames, to_display
+from ml.images import read_frames, read_stored_values, to_display
 from tests.ml.dcmtk import render_with_dcmtk
 from tests.ml.pictures import make_dicom
 
@@ -180,6 +183,15 @@ def test_read_frames_reads_no_pixel_when_the_description_is_impossible(
     monkeypatch.setattr("ml.images.pixel_data.read_native", lambda *_, **__: pytest.fail("read"))
     with pytest.raises(error):
         read_frames(content)
+
+
+@pytest.mark.parametrize("name", ["SC_rgb_rle_16bit_2frame.dcm", "SC_rgb_rle_2frame.dcm"])
+def test_read_stored_values_keeps_colours_as_deep_as_they_are(name: str) -> None:
+    content = Path(get_testdata_file(name)).read_bytes()
+    expected = dcmread(io.BytesIO(content)).pixel_array
+    found = np.stack(read_stored_values(content))
+    assert found.dtype == expected.dtype
+    assert np.array_equal(found, expected)
 
 
 def test_read_frames_counts_bytes_of_colours_when_it_judges_the_size() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from pydicom import dcmread
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import (
     BasicTextSRStorage,
@@ -17,6 +18,8 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     generate_uid,
 )
+
+from records.intake.isolation.calls import cut_frames, rewrite
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 
@@ -134,3 +137,20 @@ def make_huge_png_header() -> bytes:
 
     header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def unpacked(content: bytes) -> bytes:
+    """A file in Explicit VR Little Endian, as a child rewrites it for whoever asks for that."""
+    header = dcmread(io.BytesIO(content), stop_before_pixels=True)
+    if header.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian:
+        return content
+    found = rewrite(io.BytesIO(content), syntax=ExplicitVRLittleEndian)
+    if found.copied is not None:
+        start, length = found.copied
+        pixels = content[start : start + length]
+    else:
+        wanted = list(range(found.frame_count))
+        frames = cut_frames(io.BytesIO(content), frames=wanted, is_as_stored=False)
+        pixels = b"".join(frame.tobytes() for frame in frames)
+    after = b"" if found.after is None else found.after.tobytes()
+    return found.before.tobytes() + pixels + b"\0" * (len(pixels) % 2) + after

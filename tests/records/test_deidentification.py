@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.data import get_testdata_file
 from pydicom.uid import EncapsulatedPDFStorage, SegmentationStorage
 
 from records.deidentification import (
@@ -23,7 +24,7 @@ from records.deidentification.dates import shift_date, shift_date_time
 from records.deidentification.profile import rows
 from records.errors import ExportNotAnImage, ExportUnreadable, RegionOutside
 from tests.prerequisites import require_program
-from tests.records.files import SAMPLES, make_dicom, make_report
+from tests.records.files import SAMPLES, make_dicom, make_report, unpacked
 from tests.records.planting import NAMES, PACKAGED
 
 KEEPING = Options(retain_dates=True, retain_device=True, retain_patient=True)
@@ -31,7 +32,7 @@ PATIENT = Pseudonyms(key=b"a key", subject="a patient")
 
 
 def released(content: bytes, options: Options = Options(), who: Pseudonyms = PATIENT) -> Dataset:  # noqa: B008 - immutable
-    image = open_image(io.BytesIO(content))
+    image = open_image(io.BytesIO(unpacked(content)))
     return dcmread(io.BytesIO(deidentify(image, options=options, pseudonyms=who)))
 
 
@@ -170,6 +171,13 @@ def test_open_image_refuses_what_is_no_image(content):
         open_image(io.BytesIO(content))
 
 
+@pytest.mark.parametrize("name", ["JPEG2000.dcm", "ExplVR_BigEnd.dcm", "MR_small_implicit.dcm"])
+def test_open_image_refuses_what_was_not_unpacked_apart(name):
+    path = get_testdata_file(name)
+    with pytest.raises(ExportUnreadable):
+        open_image(io.BytesIO(Path(path).read_bytes()))
+
+
 def test_open_image_refuses_too_few_pixels():
     with pytest.raises(ExportUnreadable):
         open_image(io.BytesIO(make_dicom(PixelData=b"\0" * 100)))
@@ -182,7 +190,8 @@ def test_deidentify_changes_no_pixel(name):
     assert after.file_meta.TransferSyntaxUID.name == "Explicit VR Little Endian"
     mask = (1 << before.BitsStored) - 1
     shown = [np.asarray(one.pixel_array).astype("i8") & mask for one in (before, after)]
-    assert np.array_equal(*shown)
+    # pydicom's own decoder of 12-bit JPEG is one off dcmtk's, as which ours decodes it.
+    assert np.abs(shown[0] - shown[1]).max() <= (name == "JPGExtended.dcm")
 
 
 def test_open_image_drops_an_overlay_in_the_unused_bits():
@@ -223,7 +232,7 @@ VALIDATED = [  # dciodvfy reads no deflated file, so it finds other errors in th
 def test_deidentify_adds_no_error_to_a_valid_file(tmp_path, path, options):
     require_program("dciodvfy", "dicom3tools")
     after = tmp_path / "after.dcm"
-    image = open_image(io.BytesIO(path.read_bytes()))
+    image = open_image(io.BytesIO(unpacked(path.read_bytes())))
     after.write_bytes(deidentify(image, options=options, pseudonyms=PATIENT))
     assert errors_of(after) - errors_of(path) == set()
 
