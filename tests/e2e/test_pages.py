@@ -21,6 +21,7 @@ PAGES = {
         "/patients/",
         "/models/",
         "/conflicts/",
+        "/exports/",
         "/nothing/",
         "/people/",
     ),
