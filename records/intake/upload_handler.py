@@ -67,8 +67,10 @@ class SpoolUploadHandler(FileUploadHandler):
             self._drop()
 
     def file_complete(self, file_size: int) -> SpooledUpload:
-        """Hand the file over."""
+        """Hand the file over, closed: a request may have thousands."""
         spool, self._spool = self._spool, None
+        if spool is not None:
+            spool.finish()
         return SpooledUpload(
             spool,
             self._refusal,

@@ -2,6 +2,7 @@
 
 import io
 
+import psutil
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http.multipartparser import MultiPartParser
@@ -43,6 +44,16 @@ def test_file_is_lent_once_and_gone_afterwards(settings):
 
     assert (file.size, upload.size, upload.name) == (len(content), len(content), "0.dcm")
     assert waiting() == []
+
+
+def test_files_of_a_request_keep_no_descriptor_open():
+    before = psutil.Process().num_fds()
+
+    uploads = parsed(body_of(*[make_dicom()] * 20))
+
+    assert psutil.Process().num_fds() == before
+    for upload in uploads:
+        upload.close()
 
 
 def test_file_that_nobody_read_goes_with_its_request():
