@@ -37,7 +37,7 @@ def file_pieces(instance: Instance, syntax: str) -> Iterator[bytes]:
                 yield data
             return
         try:
-            yield from _rewritten_pieces(stream, instance, syntax)
+            yield from rewritten_pieces(stream, instance, syntax)
         except (MLError, FileRejected) as error:
             raise NotAcceptable(offered="the object as it is stored (transfer-syntax=*)") from error
 
@@ -88,7 +88,12 @@ def frame_pieces(
                 yield frame.tobytes()
 
 
-def _rewritten_pieces(stream: IO[bytes], instance: Instance, syntax: str) -> Iterator[bytes]:
+def rewritten_pieces(stream: IO[bytes], instance: Instance, syntax: str) -> Iterator[bytes]:
+    """Yield a file in another syntax, read and decoded in a child.
+
+    Raises the errors of `records.intake.isolation.calls`, and EOFError for other pixels than the
+    header announces.
+    """
     rewritten = rewrite(stream, syntax=syntax)
     yield rewritten.before.tobytes()
     if rewritten.copied is not None:

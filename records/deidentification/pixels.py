@@ -13,18 +13,14 @@ from pydicom import Dataset, dcmread
 from pydicom.pixels import pixel_array
 from pydicom.uid import (
     ExplicitVRLittleEndian,
-    ParametricMapStorage,
-    RTDoseStorage,
-    SegmentationStorage,
     UID_dictionary,
 )
 
 from records.errors import ExportNotAnImage, ExportUnreadable, RegionOutside
+from records.intake.proof import RESULTS
 from records.intake.structure import HALVED_COLOUR
 from records.intake.values import PARSE_ERRORS
 
-RESULTS = frozenset({ParametricMapStorage, RTDoseStorage, SegmentationStorage})
-"""Pixels that were drawn or computed from an image: their labels are somebody's words."""
 SAMPLE_TYPES = {8: "u1", 16: "<u2", 32: "<u4"}
 # Black in YBR: no luminance, and the middle for both colour differences (PS3.3 C.7.6.3.1.2).
 BLACK_YBR = (0, 128, 128)

@@ -14,13 +14,13 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from records.errors import DicomUnreadable
 from records.intake.values import PARSE_ERRORS, read_text
 
 PREAMBLE = b"\0" * 128 + b"DICM"
 META_GROUP = 0x0002
-LONG_VALUES = (b"OB", b"OW", b"SQ", b"UN", b"UT")
 CHUNK_BYTES = 1024 * 1024
 NOT_DICOM = "it lacks the preamble of a DICOM file, and isn't a bare data set either"
 
@@ -84,7 +84,7 @@ def _skip_meta(stream: _Stream) -> bool:
         if group != META_GROUP:
             stream.seek(-8, io.SEEK_CUR)
             return True
-        if vr in LONG_VALUES:
+        if vr.decode("latin-1") in EXPLICIT_VR_LENGTH_32:
             (length,) = struct.unpack("<I", stream.read(4).ljust(4, b"\0"))
         stream.seek(length, io.SEEK_CUR)
     return False

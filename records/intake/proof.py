@@ -16,7 +16,7 @@ from ml.images import read_frames
 from records.errors import ImageTooLarge
 from records.intake.header import DicomHeader
 
-# Pixels that are the result of looking at an image.
+# Pixels that were drawn or computed from an image; their labels are somebody's words.
 RESULTS = frozenset({ParametricMapStorage, RTDoseStorage, SegmentationStorage})
 
 logger = logging.getLogger(__name__)

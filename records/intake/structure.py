@@ -15,6 +15,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from ml.images.image_pixel import HALVED_COLOUR
 from records.errors import DicomTruncated, DicomUnreadable, ImageTooLarge
 from records.intake.limits import ContentLimits
 from records.intake.values import read_integer, read_text
@@ -32,8 +33,6 @@ NATIVE_SYNTAXES = frozenset(
     }
 )
 LONG_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"UN"})
-# Two samples of colour for every two pixels instead of four.
-HALVED_COLOUR = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422"})
 
 
 @dataclass(frozen=True, slots=True)

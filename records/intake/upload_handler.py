@@ -15,26 +15,25 @@ from records.intake.storage import Spool, Spooled
 class SpooledUpload(UploadedFile):
     """A file that lies beside the store, or the reason why it doesn't."""
 
-    def __init__(self, spool: Spool | None, refusal: FileRejected | None, **described: Any) -> None:
+    def __init__(self, content: Spool | FileRejected, **described: Any) -> None:
         """Hold what the handler has written; `described` is what its sender says of it."""
         super().__init__(file=None, **described)
-        self._spool = spool
-        self._refusal = refusal
+        self._content = content
 
     @contextmanager
     def lent(self) -> Iterator[Spooled]:
         """Lend the file once; it may be taken over. Raises why it isn't there."""
-        if self._refusal is not None or self._spool is None:
-            raise self._refusal or ValueError("nothing was written")
+        if isinstance(self._content, FileRejected):
+            raise self._content
         try:
-            yield self._spool.finish()
+            yield self._content.finish()
         finally:
             self.close()
 
     def close(self) -> None:
         """Remove the file, as Django asks for at the end of the request."""
-        if self._spool is not None:
-            self._spool.discard()
+        if isinstance(self._content, Spool):
+            self._content.discard()
 
 
 class SpoolUploadHandler(FileUploadHandler):
@@ -49,31 +48,27 @@ class SpoolUploadHandler(FileUploadHandler):
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         """Begin a file."""
         super().new_file(*args, **kwargs)
-        self._spool: Spool | None = None
-        self._refusal: FileRejected | None = None
+        self._content: Spool | FileRejected
         try:
-            self._spool = Spool(limit=settings.INTAKE_MAX_FILE_BYTES)
+            self._content = Spool(limit=settings.INTAKE_MAX_FILE_BYTES)
         except FileRejected as refusal:
-            self._refusal = refusal
+            self._content = refusal
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         """Write what came."""
-        if self._spool is None:
-            return
-        try:
-            self._spool.write(raw_data)
-        except FileRejected as refusal:
-            self._refusal = refusal
-            self._drop()
+        if isinstance(self._content, Spool):
+            try:
+                self._content.write(raw_data)
+            except FileRejected as refusal:
+                self._content.discard()
+                self._content = refusal
 
     def file_complete(self, file_size: int) -> SpooledUpload:
         """Hand the file over, closed: a request may have thousands."""
-        spool, self._spool = self._spool, None
-        if spool is not None:
-            spool.finish()
+        if isinstance(self._content, Spool):
+            self._content.finish()
         return SpooledUpload(
-            spool,
-            self._refusal,
+            self._content,
             name=self.file_name,
             content_type=self.content_type,
             size=file_size,
@@ -83,9 +78,5 @@ class SpoolUploadHandler(FileUploadHandler):
 
     def upload_interrupted(self) -> None:
         """Remove the file whose sender broke off."""
-        self._drop()
-
-    def _drop(self) -> None:
-        if self._spool is not None:
-            self._spool.discard()
-            self._spool = None
+        if isinstance(self._content, Spool):
+            self._content.discard()

@@ -78,13 +78,12 @@ def _describe_decoded(dataset: Dataset, frame_bytes: int) -> None:
         if keyword in dataset:
             del dataset[keyword]
     samples = int(dataset.get("SamplesPerPixel") or 1)
+    if samples == 1 and dataset.BitsAllocated == 1:
+        return
+    dataset.BitsAllocated = 8 * frame_bytes // (int(dataset.Rows) * int(dataset.Columns) * samples)
     if samples > 1:
         dataset.PhotometricInterpretation = "RGB"
         dataset.PlanarConfiguration = 0
-    if samples > 1 or dataset.BitsAllocated != 1:
-        count = int(dataset.Rows) * int(dataset.Columns) * samples
-        dataset.BitsAllocated = 8 * frame_bytes // count
-    if samples > 1:
         dataset.BitsStored = min(int(dataset.BitsStored), dataset.BitsAllocated)
         dataset.HighBit = dataset.BitsStored - 1
 

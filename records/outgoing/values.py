@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydicom.filereader import data_element_generator
 from pydicom.tag import Tag
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from records.intake.values import PARSE_ERRORS
 from records.outgoing.rewriting import Place
@@ -14,7 +15,6 @@ from records.outgoing.stored import META_START, UNDEFINED, StoredObject, left_in
 Element = tuple[int, str, int, int, bool]
 """Tag, VR (may be ""), start and length of the value, whether an end mark follows it."""
 
-LONG_VRS = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
 END_MARK_BYTES = 8
 
 
@@ -50,7 +50,7 @@ def find_elements(stored: StoredObject) -> Iterator[Element]:
     elements = data_element_generator(stream, is_implicit, is_little_endian)
     for element in elements:
         vr = "" if is_implicit else content[start + 4 : start + 6].decode("latin-1")
-        head = 12 if vr in LONG_VRS else 8
+        head = 12 if vr in EXPLICIT_VR_LENGTH_32 else 8
         order: Literal["little", "big"] = "little" if is_little_endian else "big"
         size = 4 if head == 12 or not vr else 2
         at = start + head

@@ -2,12 +2,11 @@
 
 import io
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -41,8 +40,11 @@ from records.services.verdicts import ReceivedObject, Sent, record_refusal
 logger = logging.getLogger(__name__)
 
 
-NamedFile = tuple[str, Readable | SpooledUpload]
-"""What the sender calls a file, and where to read it from, or that it lies beside the store."""
+Source = Readable | SpooledUpload
+"""Where to read a file from, or the file itself where it lies beside the store already."""
+
+NamedFile = tuple[str, Source]
+"""What the sender calls a file, and its source."""
 
 EXAMINED_AT_ONCE = 2
 FILED_AT_ONCE = 32
@@ -50,7 +52,7 @@ FILED_AT_ONCE_BYTES = 64 * 1024 * 1024
 
 
 def receive_file(
-    *, actor: User | None, submission: Submission, name: str, stream: Readable | SpooledUpload
+    *, actor: User | None, submission: Submission, name: str, stream: Source
 ) -> list[SubmissionFile]:
     """Take one file into a submission; else as `receive_files`."""
     return receive_files(actor=actor, submission=submission, files=[(name, stream)])
@@ -107,7 +109,7 @@ def _receiving(actor: User | None, submission: Submission) -> Iterator["_Recepti
         reception.end()
 
 
-def _receive(reception: "_Reception", name: str, stream: Readable | SpooledUpload) -> None:
+def _receive(reception: "_Reception", name: str, stream: Source) -> None:
     try:
         with _on_disk(stream) as file:
             _take(reception, name, file, allowance=Allowance(), depth=0)
@@ -115,7 +117,7 @@ def _receive(reception: "_Reception", name: str, stream: Readable | SpooledUploa
         reception.refuse(Sent(name=name, size=0, sha256=""), refusal)
 
 
-def _on_disk(stream: Readable | SpooledUpload) -> AbstractContextManager[Spooled]:
+def _on_disk(stream: Source) -> AbstractContextManager[Spooled]:
     if isinstance(stream, SpooledUpload):
         return stream.lent()
     return spooled(stream, limit=settings.INTAKE_MAX_FILE_BYTES)
@@ -172,8 +174,8 @@ class _Reception:
         file = replace(file, path=keep_file(file))
         if examined is None:
             # With the caller's context: the log says to which request a line belongs.
-            work = partial(copy_context().run, _examine, self.submission, file.path)
-            future = self._examiners.submit(work)
+            run = copy_context().run
+            future = self._examiners.submit(run, _examine, self.submission, file.path)
         else:
             future = Future()
             future.set_result(examined)
@@ -191,11 +193,11 @@ class _Reception:
     def file(self) -> None:
         """File what is ready; raises SubmissionEnded."""
         waiting, self._waiting = self._waiting, []
-        ready: list[tuple[_Waiting, ReceivedObject]] = []
+        ready: dict[int, ReceivedObject] = {}
         try:
             for one in waiting:
                 try:
-                    ready.append((one, one.received()))
+                    ready[one.place] = one.received()
                 except FileRejected as refusal:
                     self._file(ready)
                     ready.clear()
@@ -213,10 +215,11 @@ class _Reception:
         finally:
             self._examiners.shutdown()
 
-    def _file(self, ready: Sequence[tuple[_Waiting, ReceivedObject]]) -> None:
+    def _file(self, ready: Mapping[int, ReceivedObject]) -> None:
+        """File objects by the places that are kept for their verdicts."""
         if not ready:
             return
-        received = [one for _, one in ready]
+        received = list(ready.values())
         try:
             with _failures_named(self.submission):
                 verdicts = file_objects(
@@ -224,12 +227,12 @@ class _Reception:
                 )
         except UnexpectedFailure as refusal:
             if len(ready) > 1:
-                for pair in ready:
-                    self._file([pair])
+                for place, one in ready.items():
+                    self._file({place: one})
                 return
             verdicts = [self._record(received[0].source, refusal)]
-        for (one, _), verdict in zip(ready, verdicts, strict=True):
-            self._verdicts[one.place] = verdict
+        for place, verdict in zip(ready, verdicts, strict=True):
+            self._verdicts[place] = verdict
 
     def _record(self, sent: Sent, refusal: FileRejected) -> SubmissionFile:
         return record_refusal(

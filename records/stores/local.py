@@ -42,6 +42,8 @@ class LocalStore(FileSystemStorage):
 
 def make_private(directory: Path) -> None:
     """Make a directory that nobody else may enter, and let its name survive a power cut."""
+    if directory.exists():
+        return
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)

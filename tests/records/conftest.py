@@ -143,7 +143,7 @@ def upload(technician, submission) -> Upload:
     return open_upload(actor=technician, submission=submission, name="ct.dcm", size=SIZE)
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_left_of_other_tests() -> None:
+@pytest.fixture
+def nothing_is_left_of_other_uploads() -> None:
     for name in partial_files():
         (partial_directory() / name).unlink()

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,7 +20,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from records.intake.isolation.calls import cut_frames, rewrite
+from records.models import Instance
+from records.sending import rewritten_pieces
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 
@@ -144,13 +146,8 @@ def unpacked(content: bytes) -> bytes:
     header = dcmread(io.BytesIO(content), stop_before_pixels=True)
     if header.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian:
         return content
-    found = rewrite(io.BytesIO(content), syntax=ExplicitVRLittleEndian)
-    if found.copied is not None:
-        start, length = found.copied
-        pixels = content[start : start + length]
-    else:
-        wanted = list(range(found.frame_count))
-        frames = cut_frames(io.BytesIO(content), frames=wanted, is_as_stored=False)
-        pixels = b"".join(frame.tobytes() for frame in frames)
-    after = b"" if found.after is None else found.after.tobytes()
-    return found.before.tobytes() + pixels + b"\0" * (len(pixels) % 2) + after
+    instance = Instance(rows=header.Rows, columns=header.Columns)
+    with tempfile.TemporaryFile() as stream:
+        stream.write(content)
+        stream.flush()
+        return b"".join(rewritten_pieces(stream, instance, ExplicitVRLittleEndian))

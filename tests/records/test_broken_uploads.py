@@ -33,7 +33,10 @@ from tests.records.tus import (
     partial_files,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("nothing_is_left_of_other_uploads"),
+]
 
 
 def grow_old(upload: Upload) -> None:

@@ -18,7 +18,10 @@ from tests.factories import make_user
 from tests.records.files import make_zip
 from tests.records.tus import BYTES, CONTENT, HALF, SIZE, partial_files
 
-pytestmark = pytest.mark.django_db
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("nothing_is_left_of_other_uploads"),
+]
 
 
 def test_upload_in_two_pieces_files_the_very_bytes(tus):
