@@ -422,6 +422,8 @@ DICOM_PORT = env.int("DICOM_PORT", default=0)
 DICOM_TLS_CERTIFICATE = env.str("DICOM_TLS_CERTIFICATE", default="")
 DICOM_TLS_KEY = env.str("DICOM_TLS_KEY", default="")
 DICOM_TLS_CLIENT_CA = env.str("DICOM_TLS_CLIENT_CA", default="")
+# Who signs the certificates of destinations with TLS; else the system's authorities.
+DICOM_TLS_DESTINATION_CA = env.str("DICOM_TLS_DESTINATION_CA", default="")
 DICOM_MAX_ASSOCIATIONS = env.int("DICOM_MAX_ASSOCIATIONS", default=20)
 # What callers are told to put into one protocol data unit.
 DICOM_MAX_PDU_BYTES = env.int("DICOM_MAX_PDU_KIB", default=128) * 1024

@@ -15,11 +15,11 @@ from typing import Any
 from django.conf import settings
 from pydicom.uid import UID
 from pynetdicom.association import Association
-from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
 from pynetdicom.pdu_primitives import P_DATA
 
+from records.dimse.outgoing import PacedMessages
 from records.errors import DiskFull
 from records.intake.preamble import PREAMBLE
 from records.intake.storage import spool_directory
@@ -99,7 +99,7 @@ class IncomingObject:
         self._file.close()
 
 
-class BoundedMessages(DIMSEServiceProvider):
+class BoundedMessages(PacedMessages):
     """pynetdicom's assembly of messages, with a limit for each part of one."""
 
     def __init__(self, assoc: Association) -> None:

@@ -4,14 +4,14 @@ import logging
 import socket
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import IO, Any
 
 from django.conf import settings
 from pydicom import Dataset
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
-from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -19,6 +19,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 from pynetdicom import build_context, evt
+from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext
 
@@ -26,14 +27,17 @@ from accounts.audit import record_event
 from accounts.models import Action
 from records.attributes import Level
 from records.dimse import statuses
+from records.dimse.encryption import tls_as_caller
 from records.dimse.incoming import excuse_silence
+from records.dimse.outgoing import PacedMessages, bind_pace
 from records.dimse.query import check_given, find_rows, read_identifier
 from records.dimse.session import Session
-from records.errors import ParameterInvalid
+from records.errors import NotAcceptable, ParameterInvalid
 from records.failure_reasons import DATA_SET_MISMATCH
-from records.intake.isolation.calls import locate
+from records.intake.preamble import find_data_set, is_explicit
+from records.intake.storage import spool_directory
 from records.models import DicomNode, Instance
-from records.sending import file_pieces
+from records.sending import rewritten_pieces
 from records.stored import open_verified
 
 logger = logging.getLogger(__name__)
@@ -45,11 +49,32 @@ UNIQUE_KEYS = {
 }
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 MOST_CONTEXTS = 128
-UNDEFINED = 0xFFFFFFFF
 UNKNOWN_DESTINATION = (None, None)
 
-Offered = dict[str, set[str]]
-"""The transfer syntaxes that a peer takes, by SOP class."""
+
+@dataclass(frozen=True, slots=True)
+class DataSetFile:
+    """An open file with a data set from `start` to its end, written in `syntax`."""
+
+    file: IO[bytes]
+    start: int
+    syntax: UID
+
+
+@dataclass(slots=True)
+class Peer:
+    """Who is sent objects: the transfer syntaxes that it takes, by SOP class, and the way there."""
+
+    takes: dict[str, set[str]] = field(default_factory=dict)
+    messages: PacedMessages | None = None
+
+    def meet(self, association: Association) -> None:
+        """Note what an association has settled."""
+        if isinstance(association.dimse, PacedMessages):
+            self.messages = association.dimse
+        for context in association.accepted_contexts:
+            syntaxes = self.takes.setdefault(str(context.abstract_syntax), set())
+            syntaxes.add(str(context.transfer_syntax[0]))
 
 
 def get(event: Event, session: Session) -> Iterator[Any]:
@@ -62,12 +87,13 @@ def get(event: Event, session: Session) -> Iterator[Any]:
         yield statuses.as_status(DATA_SET_MISMATCH, error.message), None
         return
     yield len(found)
+    peer = Peer()
+    peer.meet(event.assoc)
     roles = event.assoc.requestor.role_selection
-    offered: Offered = {}
-    _note(offered, event.assoc.accepted_contexts)
     # Who hasn't said that it takes objects of a class on this association is sent none.
-    takes = {str(uid): offered.get(str(uid), set()) for uid in roles if roles[uid].scp_role}
-    yield from _send(event, session, found, takes)
+    willing = {str(uid) for uid in roles if roles[uid].scp_role}
+    peer.takes = {uid: peer.takes[uid] for uid in peer.takes.keys() & willing}
+    yield from _send(event, session, found, peer)
 
 
 def move(event: Event, session: Session) -> Iterator[Any]:
@@ -80,7 +106,7 @@ def move(event: Event, session: Session) -> Iterator[Any]:
         yield UNKNOWN_DESTINATION
         return
     node, address = destination
-    takes: Offered = {}
+    peer = Peer()
     yield (
         address,
         node.port,
@@ -88,11 +114,12 @@ def move(event: Event, session: Session) -> Iterator[Any]:
             "contexts": _proposed(found),
             "ae_title": node.ae_title,
             "max_pdu": settings.DICOM_MAX_PDU_BYTES,
-            "evt_handlers": [(evt.EVT_ACCEPTED, _note_accepted, [takes])],
+            "tls_args": (tls_as_caller(), node.host) if node.uses_tls else None,
+            "evt_handlers": [(evt.EVT_ACCEPTED, _meet, [peer])],
         },
     )
     yield len(found)
-    yield from _send(event, session, found, takes)
+    yield from _send(event, session, found, peer)
 
 
 def _title(session: Session) -> str:
@@ -151,17 +178,14 @@ def _proposed(instances: Iterable[Instance]) -> list[PresentationContext]:
     return contexts[:MOST_CONTEXTS]
 
 
-def _note_accepted(event: Event, takes: Offered) -> None:
-    _note(takes, event.assoc.accepted_contexts)
-
-
-def _note(takes: Offered, contexts: Iterable[PresentationContext]) -> None:
-    for context in contexts:
-        takes.setdefault(str(context.abstract_syntax), set()).add(str(context.transfer_syntax[0]))
+def _meet(event: Event, peer: Peer) -> None:
+    """Prepare an association of ours, before anything is sent on it."""
+    bind_pace(event.assoc)
+    peer.meet(event.assoc)
 
 
 def _send(
-    event: Event, session: Session, instances: list[Instance], takes: Offered
+    event: Event, session: Session, instances: list[Instance], peer: Peer
 ) -> Iterator[tuple[int, Dataset | None]]:
     logger.info("Association %s retrieves %d objects", session.id, len(instances))
     try:
@@ -169,62 +193,59 @@ def _send(
             if event.is_cancelled:
                 yield statuses.CANCELLED, None
                 return
-            yield statuses.PENDING, load(instance, takes.get(instance.sop_class_uid, ()))
+            with ExitStack() as stack:
+                yield statuses.PENDING, _announce(instance, peer, stack)
     finally:
         excuse_silence(event.assoc)
 
 
-def load(instance: Instance, syntaxes: Collection[str]) -> Dataset:
-    """Return a stored object as a peer takes it: as it is, else in a plain syntax.
+def _announce(instance: Instance, peer: Peer, stack: ExitStack) -> Dataset:
+    """Return what pynetdicom needs to know of an object; its data set is lent to the peer.
 
-    Its elements are the bytes of its file, which pynetdicom sends without reading them. One that
-    can't be read or unpacked comes back with its UIDs alone: sending it fails, and the peer is
-    told which one it was.
+    One that can't be read, unpacked or taken goes without a syntax: sending it fails, and the
+    peer is told which one it was.
     """
-    syntax = _settled(instance.transfer_syntax_uid, syntaxes)
+    named = Dataset()
+    named.SOPClassUID = instance.sop_class_uid
+    named.SOPInstanceUID = instance.sop_instance_uid
+    syntaxes = peer.takes.get(instance.sop_class_uid, set())
     try:
-        if syntax == instance.transfer_syntax_uid:
-            with open_verified(instance) as stream:
-                return _as_elements(stream, syntax)
-        with tempfile.TemporaryFile() as rewritten:
-            for piece in file_pieces(instance, syntax):
-                rewritten.write(piece)
-            rewritten.flush()
-            return _as_elements(rewritten, syntax)
+        data_set = stack.enter_context(open_as_taken(instance, syntaxes))
     except Exception:
         logger.exception("Instance %s can't be sent", instance.pk)
-        return _named(instance)
+        return named
+    if peer.messages is not None:
+        peer.messages.lend(data_set.file, data_set.start)
+    named.file_meta = FileMetaDataset()
+    named.file_meta.TransferSyntaxUID = data_set.syntax
+    return named
 
 
-def _settled(stored: str, syntaxes: Collection[str]) -> str:
-    """The syntax to send in; a deflated object is always unpacked."""
-    if stored in syntaxes and stored != DeflatedExplicitVRLittleEndian:
-        return stored
-    return next((str(plain) for plain in PLAIN if plain in syntaxes), stored)
+@contextmanager
+def open_as_taken(instance: Instance, syntaxes: Collection[str]) -> Iterator[DataSetFile]:
+    """Open a stored object as a peer takes it: as it is, else in a plain syntax.
+
+    Raises StoredFileMissing, StoredFileDamaged, NotAcceptable where the peer takes nothing that
+    could be made of it, and the errors of `rewritten_pieces`.
+    """
+    with open_verified(instance) as stream:
+        stored = UID(instance.transfer_syntax_uid)
+        start = find_data_set(stream)
+        if start is not None and stored in syntaxes and _is_as_said(stream, start, stored):
+            yield DataSetFile(stream, start, stored)
+            return
+        syntax = next((plain for plain in PLAIN if plain in syntaxes), None)
+        if syntax is None:
+            raise NotAcceptable(offered="what the peer does not take")
+        with tempfile.TemporaryFile(dir=spool_directory()) as plain:
+            for piece in rewritten_pieces(stream, instance, syntax):
+                plain.write(piece)
+            plain.flush()
+            yield DataSetFile(plain, find_data_set(plain) or 0, syntax)
 
 
-def _as_elements(stream: IO[bytes], syntax: str) -> Dataset:
-    uid, located = UID(syntax), locate(stream)
-    encoding = located.is_implicit_vr, uid.is_little_endian
-    found = Dataset()
-    for number, vr, start, length, has_end_mark in located.elements:
-        stream.seek(start)
-        found[Tag(number)] = RawDataElement(
-            Tag(number),
-            vr or None,
-            UNDEFINED if has_end_mark else length,
-            stream.read(length),
-            start,
-            *encoding,
-        )
-    found.set_original_encoding(*encoding, found._character_set)
-    found.file_meta = FileMetaDataset()
-    found.file_meta.TransferSyntaxUID = uid
-    return found
-
-
-def _named(instance: Instance) -> Dataset:
-    dataset = Dataset()
-    dataset.SOPClassUID = instance.sop_class_uid
-    dataset.SOPInstanceUID = instance.sop_instance_uid
-    return dataset
+def _is_as_said(stream: IO[bytes], start: int, syntax: UID) -> bool:
+    """Whether the bytes from there may be sent as they are; deflated ones never are."""
+    if syntax == DeflatedExplicitVRLittleEndian:
+        return False
+    return is_explicit(stream, start) is not syntax.is_implicit_VR

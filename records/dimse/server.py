@@ -18,12 +18,14 @@ from pynetdicom.pdu_primitives import A_ABORT
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from records.dimse.admission import admit
+from records.dimse.encryption import tls_as_listener
 from records.dimse.incoming import (
     IMPLEMENTATION_CLASS_UID,
     IMPLEMENTATION_VERSION,
     BoundedMessages,
     bind_limits,
 )
+from records.dimse.outgoing import UNCONNECTED
 from records.dimse.query import find
 from records.dimse.retrieve import get, move
 from records.dimse.session import Session
@@ -32,8 +34,6 @@ from records.dimse.store import store
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
-IDLE = "Sta1"
-"""pynetdicom's state without a connection (PS3.8 9.2.1)."""
 INTRODUCTION_SECONDS = 10
 """How long a caller has to ask for its association, and another to answer ours."""
 ABORT_SECONDS = 1.0
@@ -91,7 +91,7 @@ class Connection(RequestHandler):
         was_idle = False
         while association.is_alive():
             association.join(timeout=LOOK_SECONDS)
-            is_idle = association.dul.state_machine.current_state == IDLE
+            is_idle = association.dul.state_machine.current_state == UNCONNECTED
             if is_idle and was_idle and association.requestor.primitive is None:
                 # It went without asking for anything, and pynetdicom would wait all the same.
                 association.dul.to_user_queue.put(A_ABORT())
@@ -204,21 +204,9 @@ def make_server(*, host: str, port: int) -> DicomServer:
         (host, port),
         settings.DICOM_AE_TITLE,
         contexts=[],
-        ssl_context=_tls(),
+        ssl_context=tls_as_listener(),
         request_handler=Connection,
     )
-
-
-def _tls() -> ssl.SSLContext | None:
-    """Return how connections are encrypted, None where no certificate is set."""
-    if not settings.DICOM_TLS_CERTIFICATE:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.DICOM_TLS_CERTIFICATE, settings.DICOM_TLS_KEY or None)
-    if settings.DICOM_TLS_CLIENT_CA:
-        context.load_verify_locations(settings.DICOM_TLS_CLIENT_CA)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
 
 
 def _let_go_of_database(event: evt.Event) -> None:

@@ -57,6 +57,11 @@ class NodeForm(forms.Form):
     port = forms.IntegerField(
         label="Port as a destination", required=False, min_value=1, max_value=65535
     )
+    uses_tls = forms.BooleanField(
+        label="Encrypt what is sent there (TLS)",
+        required=False,
+        help_text="Its certificate has to name that address.",
+    )
 
     @classmethod
     def initial_for(cls, node: DicomNode) -> dict[str, Any]:

@@ -66,28 +66,41 @@ def have_same_data_set(one: _Stream, other: _Stream) -> bool:
     transfer syntaxes are equal is for the caller to know.
     """
     for stream in (one, other):
-        if not _skip_meta(stream):
+        start = find_data_set(stream)
+        if start is None:
             return False
+        stream.seek(start)
     while chunk := one.read(CHUNK_BYTES):
         if chunk != other.read(len(chunk)):
             return False
     return not other.read(1)
 
 
-def _skip_meta(stream: _Stream) -> bool:
-    """Go to where the data set starts; False where the way there isn't as the standard says."""
-    stream.seek(len(PREAMBLE) - 4)
+def find_data_set(stream: _Stream) -> int | None:
+    """Return where a file's data set starts; None where the way there isn't as in PS3.10."""
+    position = len(PREAMBLE) - 4
+    stream.seek(position)
     if stream.read(4) != PREAMBLE[-4:]:
-        return False
+        return None
+    position += 4
     while len(head := stream.read(8)) == 8:
         group, _, vr, length = struct.unpack("<HH2sH", head)
         if group != META_GROUP:
-            stream.seek(-8, io.SEEK_CUR)
-            return True
+            return position
+        position += 8
         if vr.decode("latin-1") in EXPLICIT_VR_LENGTH_32:
             (length,) = struct.unpack("<I", stream.read(4).ljust(4, b"\0"))
-        stream.seek(length, io.SEEK_CUR)
-    return False
+            position += 4
+        position += length
+        stream.seek(position)
+    return None
+
+
+def is_explicit(stream: _Stream, start: int) -> bool:
+    """Whether the data set that starts there is written with VRs, whatever its syntax says."""
+    stream.seek(start)
+    vr = stream.read(6)[4:]
+    return len(vr) == 2 and vr.isalpha() and vr.isupper()
 
 
 def _syntax(*, is_implicit: bool, is_little_endian: bool) -> UID:

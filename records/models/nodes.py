@@ -41,7 +41,8 @@ class DicomNode(models.Model):
     """A device or archive: its AE title, where it calls from, and what it may do.
 
     What it stores is filed in its department, and it finds that department's studies only.
-    `host` and `port` are where a C-MOVE sends images to; without them it is no destination.
+    `host` and `port` are where a C-MOVE sends images to, by TLS if `uses_tls`; without them it
+    is no destination.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -58,6 +59,7 @@ class DicomNode(models.Model):
     port = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(65535)]
     )
+    uses_tls = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = DicomNodeQuerySet.as_manager()

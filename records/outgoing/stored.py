@@ -105,8 +105,8 @@ def read_stored(content: bytes) -> StoredObject:
         content = _inflate(content)
     stream = io.BytesIO(content)
     dataset = dcmread(stream, stop_before_pixels=True, defer_size=LONGEST_VALUE)
-    # What pydicom found: some files are implicit whatever their syntax says.
-    is_implicit, is_little_endian = map(bool, dataset.original_encoding)
+    is_implicit, is_little_endian = _encoding_of(dataset)
+    dataset.set_original_encoding(is_implicit, is_little_endian, dataset._character_set)
     pixels = _find_pixels(stream, is_implicit=is_implicit, is_little_endian=is_little_endian)
     if pixels is not None:
         stream.seek(pixels.after)
@@ -114,6 +114,15 @@ def read_stored(content: bytes) -> StoredObject:
             _read_rest(stream, is_implicit=is_implicit, is_little_endian=is_little_endian)
         )
     return StoredObject(content, dataset, pixels, is_inflated=is_deflated)
+
+
+def _encoding_of(dataset: Dataset) -> tuple[bool, bool]:
+    """How the elements are written: some files leave out the VRs, whatever their syntax says."""
+    for element in dataset.values():
+        if isinstance(element, RawDataElement):
+            return element.is_implicit_VR, element.is_little_endian
+    is_implicit, is_little_endian = dataset.original_encoding
+    return bool(is_implicit), bool(is_little_endian)
 
 
 def _read_rest(stream: io.BytesIO, *, is_implicit: bool, is_little_endian: bool) -> Dataset:

@@ -19,6 +19,7 @@ EDITABLE = (
     "can_retrieve",
     "host",
     "port",
+    "uses_tls",
 )
 MOST_REFUSALS_NOTED = 100
 """In one window, all callers together: a scanner must not fill the trail."""

@@ -12,9 +12,11 @@ from typing import Any
 from django.db import connection
 
 from records.dimse.server import DicomServer, make_server
+from records.models import Study
 from tests.prerequisites import require_program
 
 PEER = "PEER"
+DESTINATION = "STORE"
 PATIENCE_S = 20
 
 
@@ -53,6 +55,44 @@ def run(server: DicomServer, program: str, *arguments: str | Path) -> subprocess
         timeout=60,
         check=False,
     )
+
+
+@contextlib.contextmanager
+def receiving(folder: Path, *options: str | Path) -> Iterator[int]:
+    """dcmtk's receiver as DESTINATION, writing into a folder; its port on this machine."""
+    require_program("storescp", "dcmtk")
+    port = free_port()
+    folder.mkdir()
+    command = ["storescp", *options, "-aet", DESTINATION, "+uf", "-od", folder, str(port)]
+    process = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def move(server: DicomServer, study: Study, *options: str, to: str = DESTINATION) -> str:
+    """Have a study sent to a destination, and return all that movescu says about it."""
+    keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study.study_instance_uid}")
+    done = run(server, "movescu", "-d", "-S", "-aem", to, *options, *keys)
+    return f"{done.stderr}{done.stdout}exit {done.returncode}"
+
+
+def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """The key and the certificate of a host, signed by itself."""
+    require_program("openssl", "openssl")
+    key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+        + ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
+        + ["-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )
+    return key, certificate
 
 
 def eventually(condition: Callable[[], Any], *, patience_s: float = PATIENCE_S) -> None:

@@ -6,7 +6,6 @@ import logging
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -22,8 +21,15 @@ from pynetdicom.sop_class import CTImageStorage, Verification
 from accounts.models import Action, AuditEvent
 from records.models import Instance, Submission
 from tests.factories import make_node
-from tests.prerequisites import require_program
-from tests.records.dimse import PATIENCE_S, PEER, eventually, listening, port_of, run
+from tests.records.dimse import (
+    PATIENCE_S,
+    PEER,
+    eventually,
+    listening,
+    make_certificate,
+    port_of,
+    run,
+)
 from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -305,15 +311,8 @@ def test_fifty_callers_at_once_are_served_or_told_to_come_back(server, settings)
 @pytest.fixture
 def certificates(tmp_path) -> Path:
     """A certificate for us and one for a caller, each signed by itself."""
-    require_program("openssl", "openssl")
     for name in ("server", "caller"):
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-            + ["-subj", f"/CN={name}", "-keyout", tmp_path / f"{name}.key"]
-            + ["-out", tmp_path / f"{name}.pem"],
-            check=True,
-            capture_output=True,
-        )
+        make_certificate(tmp_path, name)
     return tmp_path
 
 

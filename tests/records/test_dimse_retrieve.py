@@ -1,26 +1,50 @@
 """C-FIND, C-GET and C-MOVE by dcmtk's programs, against our server."""
 
+import copy
+import io
 import re
+import signal
 import subprocess
+import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pydicom import dcmread
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
+from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+)
 
 from accounts.models import Action, AuditEvent
-from records.models import Instance, Study
+from records.dimse import retrieve
+from records.dimse.retrieve import open_as_taken
+from records.models import DicomNode, Instance, Study
 from records.services import submit_study
 from tests.factories import make_department, make_node
-from tests.prerequisites import require_program
-from tests.records.dimse import PEER, free_port, listening, run
-from tests.records.files import SAMPLES
+from tests.records.dimse import (
+    DESTINATION,
+    PEER,
+    eventually,
+    free_port,
+    listening,
+    make_certificate,
+    move,
+    port_of,
+    receiving,
+    run,
+)
+from tests.records.files import SAMPLES, make_dicom
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CT = sorted(SAMPLES.glob("lung-ct-*/*.dcm"))
-DESTINATION = "STORE"
+LARGE_BYTES = 64 * 1024 * 1024
+LARGE = {"Rows": 8192, "Columns": 4096, "PixelData": bytes(LARGE_BYTES)}
 
 
 @pytest.fixture
@@ -51,21 +75,16 @@ def foreign_study(stranger) -> Study:
 
 @pytest.fixture
 def storescp(department, tmp_path) -> Iterator[Path]:
-    """dcmtk's receiver, registered as a destination that takes plain syntaxes only."""
-    require_program("storescp", "dcmtk")
-    port = free_port()
+    """A registered destination that takes plain syntaxes only: the folder that it writes."""
     folder = tmp_path / "received"
-    folder.mkdir()
-    make_node(
-        department=department, ae_title=DESTINATION, host="localhost", port=port, can_store=False
-    )
-    command = ["storescp", "-aet", DESTINATION, "+uf", "-od", str(folder), str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    with receiving(folder) as port:
+        make_destination(department, port)
         yield folder
-    finally:
-        process.terminate()
-        process.wait(10)
+
+
+def make_destination(department, port: int, **options: Any) -> DicomNode:
+    where = {"host": "localhost", "port": port, "can_store": False}
+    return make_node(department=department, ae_title=DESTINATION, **where, **options)
 
 
 def find(server, *keys: str) -> list[str]:
@@ -169,15 +188,10 @@ def test_get_sends_nothing_of_another_department(server, foreign_study, tmp_path
     assert not AuditEvent.objects.filter(action=Action.STUDY_RETRIEVED).exists()
 
 
-def move(server, study, *, to: str = DESTINATION) -> subprocess.CompletedProcess:
-    keys = ("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study.study_instance_uid}")
-    return run(server, "movescu", "-d", "-S", "-aem", to, *keys)
-
-
 def test_move_sends_the_study_to_a_registered_node(server, study, storescp):
-    done = move(server, study)
+    said = move(server, study)
 
-    assert done.returncode == 0, done.stderr
+    assert said.endswith("exit 0"), said
     received = [dcmread(path) for path in storescp.iterdir()]
     assert len(received) == study.instance_count
     assert AuditEvent.objects.get(action=Action.STUDY_RETRIEVED).details["destination"] == (
@@ -196,9 +210,9 @@ def test_move_unpacks_what_the_destination_would_not_take(server, department, te
     submit_study(actor=technician, department=department, files=[packed])
     assert Instance.objects.get().transfer_syntax_uid == JPEG2000Lossless
 
-    done = move(server, Study.objects.get())
+    said = move(server, Study.objects.get())
 
-    assert done.returncode == 0, done.stderr
+    assert said.endswith("exit 0"), said
     [received] = [dcmread(path) for path in storescp.iterdir()]
     assert received.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
     assert received.SOPInstanceUID == dataset.SOPInstanceUID
@@ -206,28 +220,135 @@ def test_move_unpacks_what_the_destination_would_not_take(server, department, te
 
 
 def test_move_fails_when_the_destination_is_not_registered(server, study):
-    done = move(server, study, to="STRANGER")
-    assert done.returncode != 0
-    assert "0xa801" in done.stderr + done.stdout
+    said = move(server, study, to="STRANGER")
+    assert not said.endswith("exit 0")
+    assert "0xa801" in said
     assert not AuditEvent.objects.filter(action=Action.STUDY_RETRIEVED).exists()
 
 
 def test_move_fails_when_the_destination_belongs_to_another_department(server, study):
     elsewhere = make_department()
     make_node(department=elsewhere, ae_title="OTHER", host="127.0.0.1", port=free_port())
-    done = move(server, study, to="OTHER")
-    assert "0xa801" in done.stderr + done.stdout
+    assert "0xa801" in move(server, study, to="OTHER")
 
 
 def test_move_names_the_object_that_cannot_be_read(server, study, storescp):
     lost = Instance.objects.filter(series__study=study).first()
     Path(lost.file.path).unlink()
 
-    done = move(server, study)
+    said = move(server, study)
 
     assert len(list(storescp.iterdir())) == study.instance_count - 1
-    assert "0xb000" in done.stderr + done.stdout
-    assert lost.sop_instance_uid in done.stderr + done.stdout
+    assert "0xb000" in said
+    assert lost.sop_instance_uid in said
+
+
+def test_move_stops_when_it_is_called_off(server, study, storescp, monkeypatch):
+    def open_slowly(*args):
+        time.sleep(0.5)
+        return open_as_taken(*args)
+
+    monkeypatch.setattr(retrieve, "open_as_taken", open_slowly)
+    said = move(server, study, "--cancel", "1")
+
+    assert "0xfe00" in said
+    assert 1 <= len(list(storescp.iterdir())) < study.instance_count
+
+
+def test_move_unpacks_a_deflated_object(server, send, storescp):
+    plain = dcmread(CT[0])
+    send(("file", rewritten(plain, DeflatedExplicitVRLittleEndian)))
+    assert Instance.objects.get().transfer_syntax_uid == DeflatedExplicitVRLittleEndian
+
+    assert move(server, Study.objects.get()).endswith("exit 0")
+
+    [received] = [dcmread(path) for path in storescp.iterdir()]
+    assert received.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert (received.pixel_array == plain.pixel_array).all()
+
+
+def rewritten(dataset: Dataset, syntax: str) -> bytes:
+    """A data set in another little endian syntax, by pydicom."""
+    dataset = copy.deepcopy(dataset)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    buffer = io.BytesIO()
+    is_implicit = syntax == ImplicitVRLittleEndian
+    dcmwrite(buffer, dataset, implicit_vr=is_implicit, little_endian=True)
+    return buffer.getvalue()
+
+
+def test_move_writes_as_it_says_what_was_stored_as_something_else(server, send, storescp):
+    """Some devices write Implicit VR and say Explicit: pydicom reads it, few others do."""
+    plain, first_element = dcmread(CT[0]), bytes.fromhex("08000500")
+    head, _ = rewritten(plain, ExplicitVRLittleEndian).split(first_element, 1)
+    _, data_set = rewritten(plain, ImplicitVRLittleEndian).split(first_element, 1)
+    send(("file", head + first_element + data_set))
+    assert Instance.objects.get().transfer_syntax_uid == ExplicitVRLittleEndian
+
+    assert move(server, Study.objects.get()).endswith("exit 0")
+
+    [received] = storescp.iterdir()
+    assert is_as_said(received)
+    assert (dcmread(received).pixel_array == plain.pixel_array).all()
+
+
+def is_as_said(path: Path) -> bool:
+    """Whether dcmtk, which believes a file's transfer syntax, can read it."""
+    done = subprocess.run(["dcmdump", "+P", "PatientID", path], capture_output=True, check=False)
+    return done.returncode == 0 and b"(0010,0020) LO" in done.stdout and not done.stderr
+
+
+def test_large_object_is_sent_from_its_file(server, send, storescp):
+    send(("file", make_dicom(**LARGE)))
+    tracemalloc.start()
+    try:
+        said = move(server, Study.objects.get())
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert said.endswith("exit 0"), said
+    [received] = storescp.iterdir()
+    assert received.stat().st_size > LARGE_BYTES
+    assert most < LARGE_BYTES / 4
+
+
+def test_peer_that_takes_nothing_any_more_is_given_up(
+    server, send, tmp_path, settings, monkeypatch
+):
+    settings.DICOM_IDLE_SECONDS = 1
+    send(("file", make_dicom(**LARGE)))
+    uid = Study.objects.get().study_instance_uid
+    command = ["getscu", "-S", "-aet", PEER, "-aec", "MEDIMAGING", "-od", str(tmp_path)]
+    command += ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}"]
+    peer = subprocess.Popen([*command, "127.0.0.1", str(port_of(server))])
+
+    def open_to_a_sleeper(*args):
+        peer.send_signal(signal.SIGSTOP)
+        return open_as_taken(*args)
+
+    monkeypatch.setattr(retrieve, "open_as_taken", open_to_a_sleeper)
+    try:
+        eventually(lambda: AuditEvent.objects.filter(action=Action.STUDY_RETRIEVED).exists())
+        eventually(lambda: not server.active_associations)
+    finally:
+        peer.kill()
+        peer.wait()
+
+
+def test_move_is_encrypted_where_the_node_says_so(server, department, study, tmp_path, settings):
+    key, certificate = make_certificate(tmp_path, "localhost")
+    with receiving(tmp_path / "received", "+tls", key, certificate, "-ic") as port:
+        node = make_destination(department, port, uses_tls=True)
+        assert "0xa801" in move(server, study), "nobody has signed its certificate"
+
+        settings.DICOM_TLS_DESTINATION_CA = str(certificate)
+        assert move(server, study).endswith("exit 0")
+        assert len(list((tmp_path / "received").iterdir())) == study.instance_count
+
+        node.host = "127.0.0.1"
+        node.save()
+        assert "0xa801" in move(server, study), "its certificate names another host"
 
 
 def test_queries_and_retrievals_are_not_offered_when_the_node_may_not(server, node, study):

@@ -355,9 +355,8 @@ def test_decode_frames_raises_the_errors_of_the_library(pool):
         lambda source: calls.describe(source, url="/"),
         lambda source: calls.extract(source, path="7FE00010"),
         lambda source: calls.rewrite(source, syntax="1.2.840.10008.1.2.1"),
-        calls.locate,
     ],
-    ids=["describe", "extract", "rewrite", "locate"],
+    ids=["describe", "extract", "rewrite"],
 )
 def test_stored_file_that_cannot_be_taken_apart_is_one_known_error(ask):
     with pytest.raises(DecodingStopped):

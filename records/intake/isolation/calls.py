@@ -35,8 +35,6 @@ from records.intake.isolation.jobs import (
     Examined,
     Extracted,
     Extraction,
-    Located,
-    Location,
     Rewriting,
     Rewritten,
     Wrapping,
@@ -137,12 +135,6 @@ def rewrite(source: IO[bytes], *, syntax: str) -> Rewritten:
     Raises the errors of `ml.images`, or DecodingStopped.
     """
     result: Rewritten = _ask_about_stored(Rewriting(syntax), source, output=HEADER_BYTES)
-    return result
-
-
-def locate(source: IO[bytes]) -> Located:
-    """Return where the elements of a stored object lie in its file. Raises DecodingStopped."""
-    result: Located = _ask_about_stored(Location(), source)
     return result
 
 

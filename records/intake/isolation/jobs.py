@@ -21,7 +21,7 @@ from records.outgoing.dicom_json import metadata, to_text
 from records.outgoing.frames import native_frames, stored_frames
 from records.outgoing.rewriting import outline
 from records.outgoing.stored import read_stored
-from records.outgoing.values import find_elements, find_value
+from records.outgoing.values import find_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,19 +150,6 @@ class Rewritten:
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
-    """Ask where the elements of a stored object's data set lie in its file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """Those elements (`records.outgoing.values`), and how they are written."""
-
-    is_implicit_vr: bool
-    elements: list[tuple[int, str, int, int, bool]]
-
-
-@dataclass(frozen=True, slots=True)
 class Job:
     """One kind of question: its type, what answers it, and the answer's type."""
 
@@ -235,12 +222,6 @@ def rewrite(question: Rewriting, content: bytes) -> Rewritten:
     )
 
 
-def locate(question: Location, content: bytes) -> Located:
-    """Raises what pydicom does for a broken file, which a stored one isn't."""
-    stored = read_stored(content)
-    return Located(stored.is_implicit_vr, list(find_elements(stored)))
-
-
 JOBS = {
     "examine": Job(Examination, examine, Examined),
     "convert": Job(Conversion, convert, Converted),
@@ -250,13 +231,15 @@ JOBS = {
     "extract": Job(Extraction, extract, Extracted),
     "cut": Job(Cutting, cut_frames, Cut),
     "rewrite": Job(Rewriting, rewrite, Rewritten),
-    "locate": Job(Location, locate, Located),
 }
 NAMES = {job.question: name for name, job in JOBS.items()}
 
 
 def read_whole(file: int) -> bytes:
-    """The content of an open file, wherever its sender stood in it."""
-    os.lseek(file, 0, os.SEEK_SET)
-    with open(file, "rb", buffering=0, closefd=False) as stream:  # noqa: PTH123
-        return stream.readall()
+    """The content of an open file, whose position, which is its sender's too, stays where it is."""
+    parts: list[bytes] = []
+    position, size = 0, os.fstat(file).st_size
+    while position < size and (part := os.pread(file, size - position, position)):
+        parts.append(part)
+        position += len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
