@@ -96,6 +96,17 @@ def whose_is(header: DicomHeader, declared: DeclaredFields) -> Whose:
     )
 
 
+def whose_of(patient: Patient) -> Whose:
+    """What a record says of its patient."""
+    return Whose(
+        patient_id=patient.mrn if patient.is_identified else "",
+        issuer=patient.issuer if patient.is_identified else "",
+        name=patient.person_name,
+        birth_date=patient.birth_date,
+        sex=patient.sex,
+    )
+
+
 def find_or_create_patient(whose: Whose, *, study_instance_uid: str) -> Placement:
     """Return the record for a patient, a temporary one where the ID is missing.
 
@@ -141,19 +152,17 @@ def make_patient(whose: Whose, *, is_apart: bool, study_instance_uid: str) -> Pa
 def settle_patient(study: Study, whose: Whose) -> Placement | None:
     """Check that an object belongs under its study's patient; raises StudyPatientMismatch.
 
-    A study that nobody was named for takes the patient of the first file that names one,
-    so that it doesn't matter in which order files arrive; the placement says which. The caller
-    holds the lock.
+    A study whose files gave no patient ID takes the patient of the first file that gives one,
+    so that it doesn't matter in which order files arrive; the placement says which. Without an
+    ID, name and birth date must not contradict all the same. The caller holds the lock.
     """
-    if not whose.patient_id:
-        return None
-    if not study.patient.is_identified:
-        return _identify(study, whose)
     differing = differing_fields(study.patient, whose, is_same_study=True)
+    if differing and not _is_accepted(study, whose):
+        raise StudyPatientMismatch(study=study, whose=whose, differing=differing)
+    if whose.patient_id and not study.patient.is_identified:
+        return _identify(study, whose)
     if not differing:
         fill_gaps(study.patient, whose)
-    elif not _is_accepted(study, whose):
-        raise StudyPatientMismatch(study=study, whose=whose, differing=differing)
     return None
 
 
@@ -209,7 +218,7 @@ def root_of(patient: Patient) -> Patient:
 
 def _contradicts(known: list[Patient], whose: Whose, *, is_same_study: bool) -> list[str]:
     differing = []
-    if is_same_study and not any(_has_id(patient, whose) for patient in known):
+    if is_same_study and not any(_could_have_id(patient, whose) for patient in known):
         differing.append("patient ID")
     if all(patient.person_name.differs_from(whose.name) for patient in known):
         differing.append("name")
@@ -219,7 +228,9 @@ def _contradicts(known: list[Patient], whose: Whose, *, is_same_study: bool) -> 
     return differing
 
 
-def _has_id(patient: Patient, whose: Whose) -> bool:
+def _could_have_id(patient: Patient, whose: Whose) -> bool:
+    if not whose.patient_id or not patient.is_identified:
+        return True
     is_same_issuer = not (patient.issuer and whose.issuer) or patient.issuer == whose.issuer
     return patient.mrn == whose.patient_id and is_same_issuer
 
@@ -244,7 +255,7 @@ def _identify(study: Study, whose: Whose) -> Placement:
     placement = find_or_create_patient(whose, study_instance_uid=study.study_instance_uid)
     study.patient = placement.patient
     study.save(update_fields=["patient"])
-    if not temporary.studies.exists():
+    if not (temporary.studies.exists() or temporary.conflicts_as_held.exists()):
         temporary.delete()
     return placement
 

@@ -31,6 +31,7 @@ from records.services.identity import (
     find_patient,
     make_patient,
     root_of,
+    whose_of,
 )
 from records.services.releases import prepare_files, release_files, take_back_files
 
@@ -44,6 +45,11 @@ class Standing:
 
     name: Side = "held"
     birth_date: Side = "held"
+
+    def turned(self) -> "Standing":
+        """The same, seen from the other side."""
+        other: dict[Side, Side] = {"held": "sent", "sent": "held"}
+        return Standing(other[self.name], other[self.birth_date])
 
 
 def resolve_conflict(
@@ -128,9 +134,7 @@ def _lock(conflict: IdentityConflict) -> IdentityConflict:
 
 def _merge(actor: User, conflict: IdentityConflict, standing: Standing, changes: Changes) -> None:
     if conflict.kind == ConflictKind.STUDY:
-        target = conflict.study.patient
-        _check_in_sight(actor, target)
-        _let_stand(actor, target, sent_of(conflict), standing, changes)
+        _merge_into_study(actor, conflict, standing, changes)
         return
     target = root_of(conflict.held_patient)
     _check_in_sight(actor, target)
@@ -140,6 +144,20 @@ def _merge(actor: User, conflict: IdentityConflict, standing: Standing, changes:
         # So that files with the spelling that didn't stand are still recognised.
         changes.set(alias, **replaced)
     _move(actor, alias, target, changes)
+
+
+def _merge_into_study(
+    actor: User, conflict: IdentityConflict, standing: Standing, changes: Changes
+) -> None:
+    """A study without a patient ID comes under the one that the files give."""
+    held, sent = conflict.study.patient, sent_of(conflict)
+    _check_in_sight(actor, held)
+    if held.is_identified or not sent.patient_id:
+        _let_stand(actor, held, sent, standing, changes)
+        return
+    target = _corrected_patient(actor, conflict, sent, changes)
+    changes.set(conflict.study, patient_id=target.pk)
+    _let_stand(actor, target, whose_of(held), standing.turned(), changes)
 
 
 def _locked_alias(conflict: IdentityConflict) -> Patient:

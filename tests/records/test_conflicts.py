@@ -1,10 +1,8 @@
 """Who it is: what contradicts a held identity is kept, shown, decided and taken back."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.core.files.storage import storages
 from pydicom.uid import generate_uid
 
 from accounts.models import Action, AuditEvent, User
@@ -13,29 +11,19 @@ from records import errors
 from records.models import (
     ConflictDecision,
     IdentityConflict,
-    Instance,
     Patient,
-    QuarantinedFile,
-    Resolution,
     Study,
-    SubmissionFile,
 )
 from records.services import (
     Standing,
-    discard_quarantined,
-    resolve_conflict,
     reverse_resolution,
     sent_of,
 )
-from tests.factories import make_department, make_study, make_user
+from tests.factories import make_user
+from tests.records.conflicts import OTHER, REASON, SendOne, decide, picture
 from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db
-
-OTHER = {"PatientName": "Beispiel^Max", "PatientBirthDate": "19790228"}
-REASON = "Compared with the request"
-
-SendOne = Callable[..., SubmissionFile]
 
 
 @pytest.fixture
@@ -54,38 +42,6 @@ def conflict(send_one: SendOne) -> IdentityConflict:
 @pytest.fixture
 def study_uid() -> str:
     return generate_uid()
-
-
-@pytest.fixture
-def study_conflict(send_one: SendOne, study_uid: str) -> IdentityConflict:
-    """A study of P-1 is held and complete; a file for P-2 came under its UID."""
-    send_one(make_dicom(StudyInstanceUID=study_uid))
-    send_one(make_dicom(StudyInstanceUID=study_uid, PatientID="P-2", **OTHER))
-    return IdentityConflict.objects.get()
-
-
-def decide(actor: User, conflict: IdentityConflict, resolution: str, **how: Any) -> Any:
-    return resolve_conflict(
-        actor=actor, conflict=conflict, resolution=Resolution(resolution), reason=REASON, **how
-    )
-
-
-def picture() -> dict[str, Any]:
-    """Everything that a decision may change and a reversal has to bring back."""
-    patient_fields = ("mrn", "issuer", "qualifier", "name", "search_name", "birth_date")
-    return {
-        "patients": list(
-            Patient.objects.values_list("pk", *patient_fields, "merged_into").order_by("pk")
-        ),
-        "studies": list(
-            Study.objects.values_list(
-                "pk", "patient", "is_in_question", "instance_count", "modalities", "state"
-            ).order_by("pk")
-        ),
-        "instances": set(Instance.objects.values_list("sop_instance_uid", "series__study")),
-        "files": list(QuarantinedFile.objects.values_list("pk", "state", "file").order_by("pk")),
-        "conflicts": list(IdentityConflict.objects.values_list("pk", "state").order_by("pk")),
-    }
 
 
 @pytest.mark.parametrize(
@@ -278,136 +234,3 @@ def test_held_patient_of_another_department_is_neither_merged_nor_changed(
     decide(reviewer, conflict, "keep_apart")
     assert list(IdentityConflict.objects.visible_to(stranger)) == []
     assert list(IdentityConflict.objects.visible_to(reviewer)) == [conflict]
-
-
-def test_file_for_another_patient_s_study_is_kept_out_of_it(send_one, study_conflict, study_uid):
-    study = Study.objects.get()
-    assert (study.patient.mrn, study.instance_count, study.is_in_question) == ("P-1", 1, True)
-    assert (study_conflict.kind, study_conflict.differing) == (
-        "study",
-        ["patient ID", "name", "birth date"],
-    )
-    file = QuarantinedFile.objects.get()
-    assert (file.state, file.reason, file.conflict) == ("held", "identity", study_conflict)
-    assert file.verdict.code == "study_patient_mismatch"
-    assert not Patient.objects.filter(mrn="P-2").exists()
-    assert storages["images"].exists(file.file.name)
-
-    content = file.file.open("rb").read()
-    again = send_one(content)
-
-    assert again.code == "study_patient_mismatch"
-    assert QuarantinedFile.objects.count() == IdentityConflict.objects.count() == 1
-
-
-def test_merge_files_what_waited_and_completes_the_study_anew(
-    send_one, reviewer, study_conflict, study_uid
-):
-    decide(reviewer, study_conflict, "merge")
-
-    study = Study.objects.get()
-    assert (study.instance_count, study.state, study.is_in_question) == (2, "complete", False)
-    assert Instance.objects.of_study(study).count() == 2
-    file = QuarantinedFile.objects.get()
-    assert (file.state, file.instance.sha256) == ("filed", file.sha256)
-    late = make_dicom(StudyInstanceUID=study_uid, PatientID="P-2", **OTHER)
-    assert send_one(late).code == "stored"
-
-
-def test_correct_gives_the_study_and_what_waited_to_the_other_patient(reviewer, study_conflict):
-    decide(reviewer, study_conflict, "correct", corrected=sent_of(study_conflict))
-
-    study = Study.objects.get()
-    assert (study.patient.mrn, study.patient.name) == ("P-2", "Beispiel^Max")
-    assert study.instance_count == 2
-
-
-@pytest.mark.parametrize("how", ["merge", "correct", "keep_apart"])
-def test_reverse_takes_filed_files_out_of_sight_and_they_can_be_filed_again(
-    send_one, reviewer, study_conflict, how
-):
-    before = picture()
-    options = {"corrected": sent_of(study_conflict)} if how == "correct" else {}
-    decide(reviewer, study_conflict, how, **options)
-
-    reverse_resolution(actor=reviewer, conflict=study_conflict)
-
-    assert picture() == before
-    content = QuarantinedFile.objects.get().file.open("rb").read()
-    assert send_one(content).code == "study_patient_mismatch"
-    decide(reviewer, study_conflict, "merge")
-    assert Study.objects.get().instance_count == Instance.objects.count() == 2
-
-
-def test_kept_apart_files_stay_in_quarantine_and_can_be_discarded(reviewer, study_conflict):
-    admin = make_user(Role.ADMINISTRATOR)
-    file = QuarantinedFile.objects.get()
-    with pytest.raises(errors.AwaitsDecision):
-        discard_quarantined(actor=admin, file=file, reason="not ours")
-
-    decide(reviewer, study_conflict, "keep_apart")
-    discard_quarantined(actor=admin, file=file, reason="not ours")
-
-    file.refresh_from_db()
-    assert (file.state, file.file.name, file.ended_by) == ("discarded", "", admin)
-    event = AuditEvent.objects.get(action=Action.QUARANTINE_DISCARDED)
-    assert event.details["received_sha256"] == file.source_sha256
-    with pytest.raises(errors.QuarantineEnded):
-        discard_quarantined(actor=admin, file=file, reason="again")
-
-
-def test_other_bytes_under_a_held_uid_go_to_quarantine_once(send_one):
-    uids = {
-        name: generate_uid() for name in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-    }
-    held = send_one(make_dicom(**uids))
-    changed = make_dicom(StudyDescription="changed", **uids)
-
-    for _ in range(2):
-        assert send_one(changed).code == "uid_conflict"
-
-    file = QuarantinedFile.objects.get()
-    assert (file.reason, file.conflict, file.held_sha256) == ("uid_conflict", None, held.sha256)
-    assert file.file.open("rb").read() == changed
-    event = AuditEvent.objects.get(action=Action.FILE_QUARANTINED)
-    assert event.details["held_sha256"] == held.sha256
-    assert event.details["received_sha256"] == file.sha256
-    assert not Study.objects.get().is_in_question
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "is_one"),
-    [
-        ("Clinic A", "Clinic A", True),
-        ("Clinic A", "Clinic B", False),
-        ("", "Clinic A", False),
-        ("Clinic A", "", False),
-        ("", "", True),
-    ],
-)
-def test_id_belongs_to_its_issuer(send_one, first, second, is_one):
-    one = send_one(make_dicom(IssuerOfPatientID=first))
-    other = send_one(make_dicom(IssuerOfPatientID=second))
-
-    assert (one.study.patient == other.study.patient) is is_one
-    assert not IdentityConflict.objects.exists()
-
-
-def test_missing_issuer_is_no_contradiction_within_one_study(send_one, study_uid):
-    send_one(make_dicom(StudyInstanceUID=study_uid, IssuerOfPatientID="Clinic A"))
-
-    without = send_one(make_dicom(StudyInstanceUID=study_uid))
-    other = send_one(make_dicom(StudyInstanceUID=study_uid, IssuerOfPatientID="Clinic B"))
-
-    assert (without.code, other.code) == ("stored", "study_patient_mismatch")
-
-
-def test_withheld_images_belong_to_no_list(department):
-    study = make_study(department=department, images=2)
-    reviewer = make_user(Role.REVIEWER, department=department)
-    Instance.objects.filter(instance_number=1).update(is_withheld=True)
-
-    assert Instance.objects.visible_to(reviewer).count() == 1
-    assert study.series.with_counts().get().image_count == 1
-    assert study.series.get().instances.count() == 1
-    assert make_department().studies.count() == 0

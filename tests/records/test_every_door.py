@@ -9,14 +9,14 @@ import pytest
 from django.urls import reverse
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
-from pydicom.uid import UID, ImplicitVRLittleEndian
-from pynetdicom.dsutils import encode
+from pydicom.uid import ImplicitVRLittleEndian, JPEGBaseline8Bit
 
 from accounts.models import Action, AuditEvent
 from accounts.roles import Role
 from records.attributes import Level
 from records.dimse.query import find_rows
-from records.dimse.retrieve import load
+from records.dimse.retrieve import open_as_taken
+from records.errors import NotAcceptable, StoredFileDamaged
 from records.models import Damage, Instance, Series, Study
 from records.services import delete_study, hold_study, restore_study
 from tests.factories import make_node, make_user
@@ -131,7 +131,11 @@ def test_altered_files_never_leave(client, manager, study, ending):
 
     assert answer.status_code == 500
     assert answer.json()["code"] == "file_damaged"
-    assert "PixelData" not in load(instance, [instance.transfer_syntax_uid])
+    with (
+        pytest.raises(StoredFileDamaged),
+        open_as_taken(instance, [instance.transfer_syntax_uid]),
+    ):
+        pass
 
 
 def test_retrieve_leaves_known_damage_out(client, manager, study):
@@ -199,25 +203,32 @@ def with_sequences() -> bytes:
     ],
     ids=["explicit", "implicit", "sequences", "big endian", "compressed"],
 )
-def test_load_gives_pynetdicom_the_very_bytes_of_the_data_set(send_one, content):
+def test_object_is_sent_by_dicom_with_the_very_bytes_of_its_data_set(send_one, content):
     instance = send_one(content).instance
-    syntax = UID(instance.transfer_syntax_uid)
 
-    found = load(instance, [instance.transfer_syntax_uid])
+    with open_as_taken(instance, [instance.transfer_syntax_uid]) as found:
+        found.file.seek(found.start)
+        sent = found.file.read()
 
-    sent = encode(found, syntax.is_implicit_VR, syntax.is_little_endian)
     (length,) = struct.unpack_from("<L", content, 140)
     assert sent == content[144 + length :]
-    read = {tag for tag in found.keys() if not found.get_item(tag).is_raw}  # noqa: SIM118
-    assert read <= {0x00080005}
+    assert found.syntax == instance.transfer_syntax_uid
 
 
-def test_load_writes_implicitly_for_a_peer_that_takes_nothing_else(send_one):
+def test_object_is_sent_implicitly_to_a_peer_that_takes_nothing_else(send_one):
     instance = send_one(Path(get_testdata_file("MR_small_RLE.dcm")).read_bytes()).instance
 
-    found = load(instance, [ImplicitVRLittleEndian])
+    with open_as_taken(instance, [ImplicitVRLittleEndian]) as found:
+        found.file.seek(0)
+        sent = dcmread(found.file)
 
     expected = dcmread(get_testdata_file("MR_small.dcm"))
-    assert found.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian
-    assert found.original_encoding == (True, True)
-    assert found.PixelData == expected.PixelData
+    assert found.syntax == sent.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian
+    assert sent.PixelData == expected.PixelData
+
+
+def test_object_is_not_sent_to_a_peer_that_takes_nothing_of_it(send_one):
+    instance = send_one(Path(get_testdata_file("MR_small_RLE.dcm")).read_bytes()).instance
+
+    with pytest.raises(NotAcceptable), open_as_taken(instance, [JPEGBaseline8Bit]):
+        pass
