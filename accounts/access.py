@@ -40,11 +40,16 @@ class HasVerb(BasePermission):
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        """Tell whether the caller may use this view at all."""
+        """Tell whether the caller may use this view at all.
+
+        A method that the view doesn't have needs no permission to be called so (405).
+        """
         verb = self.verb_for(request, view)
         user = request.user
         if not user or not user.is_authenticated:
             return False
+        if not hasattr(view, _method(request)):
+            return True
         if verb and user.has_verb(verb):
             return True
         record_refusal(actor=user, verb=verb, request=request)
@@ -55,8 +60,13 @@ class HasVerb(BasePermission):
         """The permission that this action of the view asks for."""
         verbs = getattr(view, "verbs", {})
         action = getattr(view, "action", None)
-        by_method = verbs.get((request.method or "").lower())
+        method = _method(request)
+        by_method = verbs.get("get" if method == "head" else method)
         return verbs.get(action) or by_method or getattr(view, "verb", None)
+
+
+def _method(request: Request) -> str:
+    return (request.method or "").lower()
 
 
 def signed_in_user(request: HttpRequest) -> User:

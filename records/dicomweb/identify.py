@@ -1,23 +1,33 @@
-"""Which object the first bytes of a file belong to, before the whole of it has come."""
+"""Which object the first bytes of a file belong to, before the whole of it has come.
 
-import io
+Three elements are looked up by stepping over all others: nothing is parsed here.
+"""
+
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
-from pydicom import Dataset, dcmread
-from pydicom.filereader import read_dataset
-from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
+from records.intake.preamble import PREAMBLE
 from records.intake.storage import Readable
-from records.intake.values import PARSE_ERRORS, read_text
 
 FIRST_BYTES = 64 * 1024
 MOST_BYTES = 4 * 1024 * 1024
-META_START = 132
-META_BYTES = 1024
-WANTED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID")
+MOST_ELEMENTS = 5000
+"""Before the study's UID stand some dozens, those of nested items included."""
+
+META_GROUP = 0x0002
+SYNTAX = 0x00020010
+SOP_CLASS, SOP_INSTANCE, STUDY = 0x00080016, 0x00080018, 0x0020000D
+ITEM_GROUP = 0xFFFE
+ITEM_ENDS = (0xE00D, 0xE0DD)
+UNDEFINED = 0xFFFFFFFF
+LONGEST_UID = 64
+LONG_VRS = frozenset(vr.encode("ascii") for vr in EXPLICIT_VR_LENGTH_32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,31 +71,72 @@ class Peeked:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class _Element:
+    """An element at the top of a data set: where it begins, and where its value lies."""
+
+    tag: int
+    start: int
+    value: bytes
+
+
 def _identify(content: bytes) -> Identity:
-    try:
-        dataset = _read_head(content)
-        values = {keyword: read_text(dataset, keyword, limit=64) for keyword in WANTED}
-    except PARSE_ERRORS:
-        return Identity()
-    return Identity(values["SOPClassUID"], values["SOPInstanceUID"], values["StudyInstanceUID"])
+    found: dict[int, str] = {}
+    # What is broken, or not all here yet, ends the search.
+    with suppress(struct.error, zlib.error):
+        for element in _data_set(content):
+            if element.tag in (SOP_CLASS, SOP_INSTANCE, STUDY):
+                found[element.tag] = _text(element.value)
+            if element.tag >= STUDY:
+                break
+    return Identity(*(found.get(tag, "") for tag in (SOP_CLASS, SOP_INSTANCE, STUDY)))
 
 
-def _read_head(content: bytes) -> Dataset:
-    if DeflatedExplicitVRLittleEndian.encode("ascii") in content[:META_BYTES]:
-        return _read_deflated(content)
-    stream = io.BytesIO(content)
-    return dcmread(stream, force=True, stop_before_pixels=True, specific_tags=list(WANTED))
+def _data_set(content: bytes) -> Iterator[_Element]:
+    start = len(PREAMBLE) if content.startswith(PREAMBLE[-4:], len(PREAMBLE) - 4) else 0
+    syntax = ""
+    for element in _elements(content, start, is_explicit=True, order="<"):
+        if element.tag >> 16 != META_GROUP:
+            start = element.start
+            break
+        if element.tag == SYNTAX:
+            syntax = _text(element.value)
+    if syntax == DeflatedExplicitVRLittleEndian:
+        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[start:], MOST_BYTES)
+        start = 0
+    # The group of the first element is a small number: one of its bytes is zero, the first
+    # where the order is that of network protocols.
+    order = ">" if content[start : start + 1] == b"\0" else "<"
+    yield from _elements(content, start, is_explicit=_has_vr(content, start), order=order)
 
 
-def _read_deflated(content: bytes) -> Dataset:
-    """PS3.10 7.1: the length of the file meta group is its first element, at byte 132."""
-    (length,) = struct.unpack_from("<L", content, META_START + 8)
-    start = META_START + 12 + length
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    unpacked = inflater.decompress(content[start:], MOST_BYTES)
-    return read_dataset(
-        io.BytesIO(unpacked),
-        is_implicit_VR=False,
-        is_little_endian=True,
-        specific_tags=[Tag(keyword) for keyword in WANTED],
-    )
+def _elements(content: bytes, at: int, *, is_explicit: bool, order: str) -> Iterator[_Element]:
+    """Yield the elements at the top; raises struct.error where the bytes end."""
+    depth = 0
+    for _ in range(MOST_ELEMENTS):
+        group, number, length = struct.unpack_from(f"{order}HHL", content, at)
+        value_at = at + 8
+        # What is nested in an element of unknown type is written without types.
+        if is_explicit and group != ITEM_GROUP and (depth == 0 or _has_vr(content, at)):
+            if content[at + 4 : at + 6] in LONG_VRS:
+                (length,) = struct.unpack_from(f"{order}L", content, at + 8)
+                value_at = at + 12
+            else:
+                (length,) = struct.unpack_from(f"{order}H", content, at + 6)
+        if group == ITEM_GROUP and number in ITEM_ENDS:
+            depth = max(depth - 1, 0)
+        elif length == UNDEFINED:
+            depth += 1
+        elif depth == 0:
+            value = content[value_at : value_at + min(length, LONGEST_UID + 1)]
+            yield _Element(group << 16 | number, at, value)
+        at = value_at + (0 if length == UNDEFINED else length)
+
+
+def _has_vr(content: bytes, at: int) -> bool:
+    vr = content[at + 4 : at + 6]
+    return vr.isalpha() and vr.isupper()
+
+
+def _text(value: bytes) -> str:
+    return value.decode("ascii", "replace").strip("\0 ")[:LONGEST_UID]

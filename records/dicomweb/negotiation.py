@@ -19,15 +19,16 @@ DICOM_JSON = "application/dicom+json"
 JSON = "application/json"
 DICOM_XML = "application/dicom+xml"
 OCTET_STREAM = "application/octet-stream"
+JPEG = "image/jpeg"
 ANY_SYNTAX = "*"
 NATIVE = str(ExplicitVRLittleEndian)
 
 COMPRESSED_TYPES: dict[str, tuple[str, ...]] = {
-    "image/jpeg": (
+    JPEG: (
+        "1.2.840.10008.1.2.4.70",
         "1.2.840.10008.1.2.4.50",
         "1.2.840.10008.1.2.4.51",
         "1.2.840.10008.1.2.4.57",
-        "1.2.840.10008.1.2.4.70",
     ),
     "image/dicom-rle": ("1.2.840.10008.1.2.5",),
     "image/jls": ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"),

@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from PIL import Image
 
@@ -23,7 +24,7 @@ DEFAULT_QUALITY = 90
 THUMBNAIL_SIDE = 128
 LONGEST_SIDE = 8192
 NOT_SUPPORTED = ("annotation", "iccprofile")
-Region = tuple[float, float, float, float]
+Region = tuple[float, float, float | None, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Look:
     """How a frame is to be drawn.
 
     `viewport` is the largest (width, height), `region` the part of the image (left, top, width,
-    height in pixels) that is to fill it.
+    height in pixels; None for all that is left, below zero to turn it over) that is to fill it.
     """
 
     window: tuple[float, float] | None = None
@@ -58,8 +59,7 @@ def draw(instance: Instance, frame: int, look: Look, *, media_type: str) -> byte
     pixels = draw_frame(instance, frame, look.window, window_function=look.window_function or None)
     picture = Image.fromarray(pixels)
     if look.region is not None:
-        left, top, width, height = look.region
-        picture = picture.crop(_box(left, top, width, height))
+        picture = _part(picture, look.region)
     if look.viewport is not None:
         picture = _fitted(picture, look.viewport)
     buffer = io.BytesIO()
@@ -70,8 +70,16 @@ def draw(instance: Instance, frame: int, look: Look, *, media_type: str) -> byte
     return buffer.getvalue()
 
 
-def _box(left: float, top: float, width: float, height: float) -> tuple[int, int, int, int]:
-    return round(left), round(top), round(left + width), round(top + height)
+def _part(picture: Image.Image, region: Region) -> Image.Image:
+    left, top, width, height = region
+    right = picture.width if width is None else left + abs(width)
+    bottom = picture.height if height is None else top + abs(height)
+    part = picture.crop((round(left), round(top), round(right), round(bottom)))
+    if width is not None and width < 0:
+        part = part.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if height is not None and height < 0:
+        part = part.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    return part
 
 
 def _fitted(picture: Image.Image, viewport: tuple[int, int]) -> Image.Image:
@@ -95,20 +103,30 @@ def _read_window(text: str) -> tuple[tuple[float, float] | None, str]:
 
 
 def _read_viewport(text: str) -> tuple[tuple[int, int] | None, Region | None]:
-    """Read "width,height" and, where a part of the image is meant, ",left,top,width,height"."""
+    """Read "width,height" and, where a part of the image is meant, ",left,top,width,height".
+
+    Of the part anything may be left out: it begins at the corner, and goes to the other one. A
+    side below zero turns the part over (PS3.18 8.3.5.1.3).
+    """
     if not text:
         return None, None
     words = text.split(",")
     if len(words) not in (2, 6):
         raise ParameterInvalid(name="viewport", problem="give two or six numbers.")
-    width, height, *region = _numbers("viewport", words, count=len(words))
-    sides = (width, height, *region[2:])
-    if not all(1 <= side <= LONGEST_SIDE for side in sides) or any(
-        not 0 <= edge <= LONGEST_SIDE for edge in region[:2]
+    width, height = _numbers("viewport", words[:2], count=2)
+    left, top = _numbers("viewport", [word or "0" for word in words[2:4]] or ["0", "0"], count=2)
+    sides = [_side(word) for word in words[4:]]
+    given = [abs(side) for side in sides if side is not None]
+    if not all(1 <= side <= LONGEST_SIDE for side in (width, height, *given)) or not all(
+        0 <= edge <= LONGEST_SIDE for edge in (left, top)
     ):
         raise ParameterInvalid(name="viewport", problem=f"sides are from 1 to {LONGEST_SIDE}.")
-    found = (region[0], region[1], region[2], region[3]) if region else None
-    return (int(width), int(height)), found
+    region = (left, top, *sides) if len(words) == 6 else None
+    return (int(width), int(height)), cast(Region | None, region)
+
+
+def _side(word: str) -> float | None:
+    return _numbers("viewport", [word], count=1)[0] if word else None
 
 
 def _read_quality(text: str) -> int:

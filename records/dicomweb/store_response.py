@@ -6,6 +6,7 @@ from http import HTTPStatus
 from django.http import HttpRequest
 
 from records.dicomweb.targets import instance_url, study_url
+from records.errors import FileTooLarge, StorageLow
 from records.failure_reasons import FAILURE_REASONS, PROCESSING_FAILURE
 from records.models import Verdict
 from records.outgoing.dicom_json import JsonObject, element
@@ -19,6 +20,11 @@ PRIVATE_CREATOR = "MEDIMAGING STORE"
 
 PIXELS_DOUBTFUL = 0xB007
 
+STATUSES = {
+    FileTooLarge.code: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    StorageLow.code: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
 WARNING_REASONS: dict[str, int] = {"pixels_unreadable": PIXELS_DOUBTFUL}
 """Warning Reason (0008,1196) by the code of a verdict on an object that was stored."""
 
@@ -26,15 +32,20 @@ WARNING_REASONS: dict[str, int] = {"pixels_unreadable": PIXELS_DOUBTFUL}
 def store_status(outcomes: Sequence[StoreOutcome]) -> HTTPStatus:
     """200 where all are held, 202 where some are or are in doubt, 409 where none is.
 
-    413 where none is and every one is too large.
+    Where none is for one reason, that has a status of its own: 413 too large, 503 no room.
     """
     failed = [each for each in outcomes if each.file.verdict == Verdict.REJECTED]
     if len(failed) < len(outcomes):
         is_doubtful = any(each.file.code in WARNING_REASONS for each in outcomes)
         return HTTPStatus.ACCEPTED if failed or is_doubtful else HTTPStatus.OK
-    if all(each.file.code == "file_too_large" for each in failed):
-        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    return HTTPStatus.CONFLICT
+    reason, *others = {each.file.code for each in failed} or {""}
+    return HTTPStatus.CONFLICT if others else STATUSES.get(reason, HTTPStatus.CONFLICT)
+
+
+def retry_headers(status: HTTPStatus) -> dict[str, str]:
+    """When to try again, for a sender that was told that there is no room."""
+    is_busy = status == HTTPStatus.SERVICE_UNAVAILABLE
+    return {"Retry-After": str(StorageLow.retry_after)} if is_busy else {}
 
 
 def store_document(request: HttpRequest, outcomes: Iterable[StoreOutcome]) -> JsonObject:

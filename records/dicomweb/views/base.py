@@ -33,8 +33,6 @@ class DicomwebView(APIView):
     verbs: ClassVar[dict[str, Verb]] = {
         "get": Verb.STUDY_VIEW,
         "options": Verb.STUDY_VIEW,
-        # Where nothing can be deleted, those who may delete are told so (405).
-        "delete": Verb.STUDY_DELETE,
     }
     schema = None
     renderer_classes = (JSONRenderer,)
@@ -56,11 +54,13 @@ def documents_response(
     return StreamingHttpResponse(started(pieces), content_type=media_type, headers=headers)
 
 
-def document_response(request: Request, document: JsonObject, *, status: int) -> HttpResponse:
+def document_response(
+    request: Request, document: JsonObject, *, status: int, headers: Headers | None = None
+) -> HttpResponse:
     """Send one data set, as JSON unless the client takes XML alone."""
     media_type = choose_document(accepted_ranges(request))
     text = to_xml(document) if media_type == DICOM_XML else to_text(document)
-    return HttpResponse(text.encode(), content_type=media_type, status=status)
+    return HttpResponse(text.encode(), content_type=media_type, status=status, headers=headers)
 
 
 def multipart_response(

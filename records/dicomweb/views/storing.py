@@ -1,5 +1,6 @@
 """STOW-RS: objects, or metadata with bulk data, as the parts of one request; and DELETE."""
 
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from rest_framework.response import Response
 from accounts.access import signed_in_user
 from accounts.roles import Verb
 from records.attributes import Level
-from records.dicomweb.assembly import Assembly, BulkPart, check_part_count, part_syntax
+from records.dicomweb.assembly import Assembly, BulkPart, check_part_count
 from records.dicomweb.body import body_stream
 from records.dicomweb.identify import Peeked
 from records.dicomweb.multipart import MultipartReader, Part
@@ -27,7 +28,7 @@ from records.dicomweb.negotiation import (
     accepted_ranges,
     choose_document,
 )
-from records.dicomweb.store_response import store_document, store_status
+from records.dicomweb.store_response import retry_headers, store_document, store_status
 from records.dicomweb.targets import find_study
 from records.dicomweb.views.base import DicomwebView, document_response
 from records.dicomweb.views.retrieving import RetrieveView
@@ -39,7 +40,7 @@ from records.errors import (
     ParameterInvalid,
     RequestTooLarge,
 )
-from records.intake.storage import Readable, Spooled, spooled
+from records.intake.storage import Readable, Spooled, spool_directory, spooled
 from records.services import delete_study, resolve_department
 from records.services.storing import IncomingObject, StoreOutcome, store_objects
 
@@ -81,6 +82,8 @@ class StudiesView(StoreMixin, SearchView):
 class StudyView(StoreMixin, RetrieveView):
     """One study: retrieved, stored into, and deleted."""
 
+    verbs: ClassVar[dict[str, Verb]] = {**StoreMixin.verbs, "delete": Verb.STUDY_DELETE}
+
     def delete(self, request: Request, study_uid: str) -> Response:
         """Take it out of sight for the reason that the query states; it can be restored."""
         user = signed_in_user(request)
@@ -90,8 +93,8 @@ class StudyView(StoreMixin, RetrieveView):
 
 
 def _answer(request: Request, outcomes: list[StoreOutcome]) -> HttpResponse:
-    document = store_document(request, outcomes)
-    return document_response(request, document, status=store_status(outcomes))
+    document, status = store_document(request, outcomes), store_status(outcomes)
+    return document_response(request, document, status=status, headers=retry_headers(status))
 
 
 def _read_objects(request: Request) -> Iterator[IncomingObject]:
@@ -130,12 +133,13 @@ def _assembled(parts: Iterable[Part]) -> Iterator[IncomingObject]:
         for number, part in enumerate(parts, 1):
             check_part_count(number)
             if part.media_type in METADATA_TYPES:
-                assembly.add_metadata(part)
+                file = files.enter_context(tempfile.TemporaryFile(dir=spool_directory()))
+                assembly.add_metadata(part, file)
                 continue
-            file = files.enter_context(_spooled_bulk(part))
-            syntax = part_syntax(part.media_type, part.parameters.get("transfer-syntax", ""))
+            bulk = files.enter_context(_spooled_bulk(part))
+            syntax = part.parameters.get("transfer-syntax", "")
             location = part.headers.get("content-location", "")
-            assembly.add_bulk(location, BulkPart(file, part.media_type, syntax))
+            assembly.add_bulk(location, BulkPart(bulk, part.media_type, syntax))
         yield from assembly.objects()
 
 

@@ -25,6 +25,9 @@ from records.intake.declared import DeclaredFields
 from records.intake.isolation.jobs import (
     JOBS,
     NAMES,
+    Assembled,
+    AssembledFile,
+    Assembling,
     Conversion,
     Converted,
     Cut,
@@ -35,6 +38,8 @@ from records.intake.isolation.jobs import (
     Examined,
     Extracted,
     Extraction,
+    Listed,
+    Listing,
     Rewriting,
     Rewritten,
     Wrapping,
@@ -136,6 +141,29 @@ def rewrite(source: IO[bytes], *, syntax: str) -> Rewritten:
     """
     result: Rewritten = _ask_about_stored(Rewriting(syntax), source, output=HEADER_BYTES)
     return result
+
+
+def list_documents(source: IO[bytes], *, first: int, most: int) -> Listed:
+    """Return what a text of DICOM JSON holds, some data sets at a time. Raises FileRejected."""
+    result: Listed = _ask_about_upload(Listing(first, most), source)
+    return result
+
+
+def assemble(
+    source: IO[bytes],
+    *,
+    first: int,
+    syntaxes: list[str],
+    text_bytes: int,
+    values: dict[str, tuple[int, int]],
+) -> list[AssembledFile]:
+    """Return the files of data sets, at least one. Raises FileRejected.
+
+    `source` holds the text of DICOM JSON, and after it bulk data at the places in `values`.
+    """
+    question = Assembling(first, syntaxes, text_bytes, values)
+    result: Assembled = _ask_about_upload(question, source)
+    return result.files
 
 
 class _Exhausted(Exception):

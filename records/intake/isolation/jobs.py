@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ml.errors import ImageHasNoPixels
 from ml.images import Frame, read_frames
+from records.intake import metadata
 from records.intake.declared import DeclaredFields
 from records.intake.header import DicomHeader, read_header
 from records.intake.limits import ContentLimits
@@ -17,7 +18,8 @@ from records.intake.photograph import PhotographUids, as_dicom
 from records.intake.preamble import missing_wrapping
 from records.intake.proof import Exclusion, find_exclusion
 from records.intake.sniff import Kind
-from records.outgoing.dicom_json import metadata, to_text
+from records.outgoing.dicom_json import metadata as as_metadata
+from records.outgoing.dicom_json import to_text
 from records.outgoing.frames import native_frames, stored_frames
 from records.outgoing.rewriting import outline
 from records.outgoing.stored import read_stored
@@ -150,6 +152,51 @@ class Rewritten:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """Ask which data sets a text of DICOM JSON holds, from the `first` on."""
+
+    first: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Those data sets, and how many there are in all."""
+
+    total: int
+    documents: list[metadata.Named]
+
+
+@dataclass(frozen=True, slots=True)
+class Assembling:
+    """Ask for the files of data sets from the `first` on, each in its own transfer syntax.
+
+    `values` are the places of bulk data that follow the text, whose length is `text_bytes`.
+    """
+
+    first: int
+    syntaxes: list[str]
+    text_bytes: int
+    values: dict[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class AssembledFile:
+    """A file but for its pixels (`records.intake.metadata.Around`); None where there is none."""
+
+    before: NDArray[np.uint8] | None
+    after: NDArray[np.uint8] | None
+    is_narrow: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """The files of those data sets, or of as many as the time allowed."""
+
+    files: list[AssembledFile]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One kind of question: its type, what answers it, and the answer's type."""
 
@@ -189,7 +236,7 @@ def decode_frames(question: Decoding, content: bytes) -> Decoded:
 
 def describe(question: Description, content: bytes) -> Described:
     """Raises what pydicom does for a broken file, which a stored one isn't."""
-    document = metadata(read_stored(content), bulk_url=question.url)
+    document = as_metadata(read_stored(content), bulk_url=question.url)
     return Described(np.frombuffer(to_text(document).encode(), np.uint8))
 
 
@@ -197,7 +244,7 @@ def extract(question: Extraction, content: bytes) -> Extracted:
     """Never raises for a path that leads nowhere."""
     found = find_value(read_stored(content), question.path)
     if isinstance(found, bytes):
-        return Extracted(None, np.frombuffer(found, np.uint8) if found else None)
+        return Extracted(None, _array(found))
     return Extracted(found, None)
 
 
@@ -215,11 +262,36 @@ def rewrite(question: Rewriting, content: bytes) -> Rewritten:
     found = outline(read_stored(content), syntax=question.syntax)
     return Rewritten(
         before=np.frombuffer(found.before, np.uint8),
-        after=np.frombuffer(found.after, np.uint8) if found.after else None,
+        after=_array(found.after),
         copied=found.copied,
         frame_count=found.frame_count,
         frame_bytes=found.frame_bytes,
     )
+
+
+def list_documents(question: Listing, content: bytes) -> Listed:
+    """Raises DicomUnreadable."""
+    documents = metadata.read_documents(content)
+    wanted = documents[question.first : question.first + question.most]
+    return Listed(len(documents), [metadata.name(document) for document in wanted])
+
+
+def assemble(question: Assembling, content: bytes) -> Assembled:
+    """Raises DicomUnreadable."""
+    documents = metadata.read_documents(content[: question.text_bytes])
+
+    def read_value(uri: str) -> bytes:
+        start, length = question.values[uri]
+        return content[start : start + length]
+
+    found = metadata.put_together(documents[question.first :], question.syntaxes, read_value)
+    return Assembled(
+        [AssembledFile(_array(one.before), _array(one.after), one.is_narrow) for one in found]
+    )
+
+
+def _array(content: bytes) -> NDArray[np.uint8] | None:
+    return np.frombuffer(content, np.uint8) if content else None
 
 
 JOBS = {
@@ -231,6 +303,8 @@ JOBS = {
     "extract": Job(Extraction, extract, Extracted),
     "cut": Job(Cutting, cut_frames, Cut),
     "rewrite": Job(Rewriting, rewrite, Rewritten),
+    "list": Job(Listing, list_documents, Listed),
+    "assemble": Job(Assembling, assemble, Assembled),
 }
 NAMES = {job.question: name for name, job in JOBS.items()}
 

@@ -1,5 +1,6 @@
 """What these tests send, and how an independent program judges what they get."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -7,6 +8,22 @@ from pydicom.uid import generate_uid
 
 from tests.prerequisites import require_program
 from tests.records.files import make_dicom
+
+OBJECTS = 'multipart/related; type="application/dicom"; boundary="a b"'
+METADATA = 'multipart/related; type="application/dicom+json"; boundary="a b"'
+FAILED, HELD, OTHER_FAILED = "00081198", "00081199", "0008119A"
+
+
+def store(client, body: bytes, *, path: str = "studies", content_type: str = OBJECTS, **headers):
+    return client.post(f"/dicomweb/{path}", data=body, content_type=content_type, headers=headers)
+
+
+def answer_of(response) -> dict:
+    return json.loads(response.content)
+
+
+def reasons_of(response, tag: str = FAILED) -> list[int]:
+    return [item["00081197"]["Value"][0] for item in answer_of(response)[tag]["Value"]]
 
 
 def body_of(*parts: bytes | tuple[bytes, str]) -> bytes:

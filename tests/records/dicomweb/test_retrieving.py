@@ -456,7 +456,20 @@ def test_rendered_fits_into_the_viewport(browser, small_study):
 
     assert picture(get(browser, f"{url}?viewport=8,64")).size == (8, 8)
     assert picture(get(browser, f"{url}?viewport=100,100,4,4,8,4")).size == (100, 50)
+    assert picture(get(browser, f"{url}?viewport=64,64,,,8,4")).size == (64, 32)
+    assert picture(get(browser, f"{url}?viewport=64,64,8,,,")).size == (32, 64)
     assert picture(get(browser, f"{small_study.url}/thumbnail")).size == (128, 128)
+
+
+@pytest.mark.parametrize(("sides", "axis"), [("-16,16", 1), ("16,-16", 0)])
+def test_rendered_is_turned_over_by_a_side_below_zero(browser, small_study, sides, axis):
+    url = f"{small_study.instance_url()}/rendered?accept=image/png&viewport=16,16"
+    plain, turned = (
+        np.asarray(picture(get(browser, address))) for address in (url, f"{url},0,0,{sides}")
+    )
+
+    assert not (plain == turned).all()
+    assert (np.flip(plain, axis) == turned).all()
 
 
 @pytest.mark.parametrize(

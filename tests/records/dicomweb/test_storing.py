@@ -1,40 +1,31 @@
 """STOW-RS by whole requests."""
 
 import io
-import json
-from pathlib import Path
 
-import numpy as np
-import pydicom
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from pydicom.uid import JPEGBaseline8Bit, generate_uid
+from pydicom.uid import generate_uid
 
 from accounts.models import Action, AuditEvent
 from records import errors
 from records.models import Instance, Origin, Study, StudyState, Submission, SubmissionState
 from records.services.storing import IncomingObject, store_objects
 from tests.factories import make_department, make_user
-from tests.records.dicomweb.messages import body_of, errors_of
-from tests.records.files import make_dicom, make_jpeg, make_png, make_report
+from tests.records.dicomweb.messages import (
+    FAILED,
+    HELD,
+    METADATA,
+    OBJECTS,
+    OTHER_FAILED,
+    answer_of,
+    body_of,
+    reasons_of,
+    store,
+)
+from tests.records.files import make_dicom, make_png, make_report
 
 pytestmark = pytest.mark.django_db
-OBJECTS = 'multipart/related; type="application/dicom"; boundary="a b"'
-METADATA = 'multipart/related; type="application/dicom+json"; boundary="a b"'
-FAILED, HELD, OTHER_FAILED = "00081198", "00081199", "0008119A"
-
-
-def store(client, body: bytes, *, path: str = "studies", content_type: str = OBJECTS, **headers):
-    return client.post(f"/dicomweb/{path}", data=body, content_type=content_type, headers=headers)
-
-
-def answer_of(response) -> dict:
-    return json.loads(response.content)
-
-
-def reasons_of(response, tag: str = FAILED) -> list[int]:
-    return [item["00081197"]["Value"][0] for item in answer_of(response)[tag]["Value"]]
 
 
 def test_store_holds_every_part_and_says_where(browser):
@@ -212,80 +203,6 @@ def test_store_is_not_answered_with_a_session_from_another_site(technician):
     assert not Instance.objects.exists()
 
 
-def metadata_of(**elements: object) -> dict:
-    dataset = pydicom.dcmread(io.BytesIO(make_dicom(**elements)))
-    document = dataset.to_json_dict()
-    return document | {"7FE00010": {"vr": "OW", "BulkDataURI": "pixels"}}
-
-
-OCTETS = "Content-Type: application/octet-stream\r\nContent-Location: pixels"
-JSON_PART = "Content-Type: application/dicom+json"
-
-
-@pytest.mark.parametrize("is_metadata_first", [True, False])
-def test_store_puts_metadata_and_bulk_data_together(browser, is_metadata_first, tmp_path: Path):
-    pixels = np.arange(256, dtype="<u2")[::-1].tobytes()
-    parts = [(json.dumps([metadata_of()]).encode(), JSON_PART), (pixels, OCTETS)]
-
-    response = store(
-        browser,
-        body_of(*(parts if is_metadata_first else parts[::-1])),
-        content_type=METADATA,
-    )
-
-    assert response.status_code == 200, response.content
-    with Instance.objects.get().file.open("rb") as file:
-        content = file.read()
-    assert pydicom.dcmread(io.BytesIO(content)).PixelData == pixels
-    assert list(errors_of(content, tmp_path)) == list(errors_of(make_dicom(), tmp_path))
-
-
-def test_store_encapsulates_a_compressed_bulk_part(browser):
-    document = metadata_of(
-        Rows=48,
-        Columns=64,
-        BitsAllocated=8,
-        BitsStored=8,
-        HighBit=7,
-        SamplesPerPixel=3,
-        PlanarConfiguration=0,
-        PhotometricInterpretation="YBR_FULL_422",
-    )
-    bulk = (make_jpeg(), "Content-Type: image/jpeg\r\nContent-Location: pixels")
-
-    response = store(
-        browser,
-        body_of((json.dumps(document).encode(), JSON_PART), bulk),
-        content_type=METADATA,
-    )
-
-    assert response.status_code == 200, response.content
-    instance = Instance.objects.get()
-    assert instance.transfer_syntax_uid == JPEGBaseline8Bit
-    assert instance.exclusion == ""
-
-
-def test_store_says_when_bulk_data_is_missing(browser):
-    document = json.dumps(metadata_of()).encode()
-
-    response = store(browser, body_of((document, JSON_PART)), content_type=METADATA)
-
-    assert response.status_code == 409
-    item = answer_of(response)[FAILED]["Value"][0]
-    assert item["00091001"]["Value"] == ["bulk_data_missing"]
-
-
-def test_store_answers_413_when_bulk_data_are_too_large(browser, settings):
-    settings.INTAKE_MAX_FILE_BYTES = 600
-    parts = [(json.dumps(metadata_of()).encode(), JSON_PART), (bytes(700), OCTETS)]
-
-    response = store(browser, body_of(*parts), content_type=METADATA)
-
-    assert response.status_code == 413
-    incoming = Path(settings.DATA_DIR) / "images" / "incoming"
-    assert not list(incoming.iterdir())
-
-
 def test_store_refuses_a_photograph_because_it_names_no_patient(browser):
     response = store(browser, body_of(make_png()))
 
@@ -347,3 +264,14 @@ def test_store_objects_locks_its_study_once_for_many(technician, department):
     raised = [each for each in queries if '"instance_count" = ("records_study"' in each["sql"]]
     assert len(raised) == 1
     assert Study.objects.get().instance_count == 6
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+def test_method_that_an_address_does_not_have_is_called_so(browser, small_study, method):
+    assert getattr(browser, method)(small_study.instance_url()).status_code == 405
+
+
+def test_head_is_answered_as_get_without_the_body(browser, small_study):
+    answer = browser.head(f"{small_study.url}/metadata")
+
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/dicom+json")
