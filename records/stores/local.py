@@ -22,6 +22,8 @@ class LocalStore(FileSystemStorage):
         target = Path(self.path(name))
         if target.exists():
             _check_same(target, sha256=sha256, size=size)
+            # Whoever put it there may not have come so far yet.
+            flush(target.parent)
             return
         make_private(target.parent)
         flush(path)

@@ -105,15 +105,29 @@ def test_publish_needs_the_transaction_of_the_row(local_store, transactional_db)
         keep()
 
 
-def test_publish_flushes_file_and_every_new_directory_before_it_returns(local_store, monkeypatch):
-    flushed = []
-    fsync = os.fsync
+@pytest.fixture
+def flushed(monkeypatch) -> list[Path]:
+    """What was flushed to the disk, in that order."""
+    seen, fsync = [], os.fsync
 
     def watch(handle: int) -> None:
-        flushed.append(Path(f"/proc/self/fd/{handle}").readlink())
+        seen.append(Path(f"/proc/self/fd/{handle}").readlink())
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", watch)
+    return seen
+
+
+def test_publish_makes_sure_of_a_file_that_another_has_only_just_put_there(local_store, flushed):
+    target = Path(local_store.path(keep()))
+    flushed.clear()
+
+    keep()
+
+    assert target.parent in flushed
+
+
+def test_publish_flushes_file_and_every_new_directory_before_it_returns(local_store, flushed):
     name = keep()
 
     target = Path(local_store.path(name))
