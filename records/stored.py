@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from django.core.files import File
 
 from records.errors import StoredFileDamaged, StoredFileMissing
-from records.models import Damage, Instance
+from records.models import Damage, Instance, QuarantinedFile
 
 
 def open_stored(instance: Instance) -> File:
@@ -20,10 +20,10 @@ def open_stored(instance: Instance) -> File:
     return open_file(instance)
 
 
-def open_file(instance: Instance) -> File:
-    """Open the file of an instance, whatever is known of it. Raises StoredFileMissing."""
+def open_file(kept: Instance | QuarantinedFile) -> File:
+    """Open a stored file, whatever is known of it. Raises StoredFileMissing."""
     try:
-        opened: File = instance.file.storage.open(str(instance.file.name), "rb")
+        opened: File = kept.file.storage.open(str(kept.file.name), "rb")
     except FileNotFoundError as error:
         raise StoredFileMissing from error
     return opened

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Department, User
-from records.models.imaging import Instance, Study, image_storage
+from records.models.imaging import Instance, StoredFile, Study, image_storage
 from records.models.patients import Patient, Sex
 from records.models.submissions import Submission, SubmissionFile
 from records.names import PersonName, display_name
@@ -187,7 +187,7 @@ class QuarantineState(models.TextChoices):
     DISCARDED = "discarded", "Discarded"
 
 
-class QuarantinedFile(models.Model):
+class QuarantinedFile(StoredFile):
     """A file that contradicts what is held: stored, seen by nobody but those who manage it.
 
     ```
@@ -252,6 +252,11 @@ class QuarantinedFile(models.Model):
     def __str__(self) -> str:
         """Return the id."""
         return f"Quarantined file {self.id}"
+
+    @property
+    def file_owner(self) -> dict[str, Any]:
+        """The department that it was sent to: it belongs to no study."""
+        return {"department_id": self.submission.department_id}
 
     def as_image(self) -> Instance:
         """An instance that is never saved: to draw the file as stored ones are drawn."""

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -175,6 +176,28 @@ class Damage(models.TextChoices):
     MISSING = "missing", "Missing"
 
 
+class StoredFile(models.Model):
+    """A row that points to a file in the store, and what the scrubber found when it read that.
+
+    Has `file`, `sha256` and `size_bytes` of its own.
+    """
+
+    checked_at = models.DateTimeField(null=True, blank=True)
+    damage = models.CharField(
+        max_length=10, choices=Damage.choices, blank=True, default=Damage.NONE
+    )
+
+    class Meta:
+        """For others to build on."""
+
+        abstract = True
+
+    @property
+    def file_owner(self) -> dict[str, Any]:
+        """What an event about the file is filed under: its study, else a department."""
+        raise NotImplementedError
+
+
 class Series(models.Model):
     """Instances taken together.
 
@@ -227,7 +250,7 @@ class Series(models.Model):
         return self.body_part_examined or self.stated_body_part
 
 
-class Instance(models.Model):
+class Instance(StoredFile):
     """One stored DICOM object, image or not, and what its header says of its pixels.
 
     `sha256` is of the stored bytes, `source_sha256` of the bytes that were sent: they
@@ -262,10 +285,6 @@ class Instance(models.Model):
     window_width = models.FloatField(null=True, blank=True)
     exclusion = models.CharField(max_length=40, blank=True)
     exclusion_reason = models.CharField(max_length=300, blank=True)
-    checked_at = models.DateTimeField(null=True, blank=True)
-    damage = models.CharField(
-        max_length=10, choices=Damage.choices, blank=True, default=Damage.NONE
-    )
     undecoded = models.JSONField(default=dict, blank=True)
     is_withheld = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -288,6 +307,11 @@ class Instance(models.Model):
     def __str__(self) -> str:
         """Return the UID."""
         return f"Instance {self.sop_instance_uid}"
+
+    @property
+    def file_owner(self) -> dict[str, Any]:
+        """The study that it is part of."""
+        return {"study": self.series.study}
 
     @property
     def is_colour(self) -> bool:

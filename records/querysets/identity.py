@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.roles import Verb
+from records.querysets.stored import StoredFileQuerySet
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -45,7 +46,7 @@ class IdentityConflictQuerySet(models.QuerySet["IdentityConflict"]):
         return self.select_related("study", "department", "held_patient", "sent_patient")
 
 
-class QuarantinedFileQuerySet(models.QuerySet["QuarantinedFile"]):
+class QuarantinedFileQuerySet(StoredFileQuerySet["QuarantinedFile"]):
     """Reads of quarantined files."""
 
     def visible_to(self, user: "User") -> "QuarantinedFileQuerySet":

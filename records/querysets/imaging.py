@@ -1,14 +1,13 @@
 """Which series and instances one may see."""
 
-import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, OuterRef, Q
 
 from accounts.roles import Verb
 from records.querysets.counts import count_of
+from records.querysets.stored import StoredFileQuerySet
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -52,7 +51,7 @@ class SeriesQuerySet(models.QuerySet["Series"]):
         return self.annotate(image_count=models.Count("instances", filter=images))
 
 
-class InstanceQuerySet(models.QuerySet["Instance"]):
+class InstanceQuerySet(StoredFileQuerySet["Instance"]):
     """Reads of instances."""
 
     def visible_to(self, user: "User") -> "InstanceQuerySet":
@@ -85,29 +84,6 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
     def classifiable(self) -> "InstanceQuerySet":
         """Those a network may be shown."""
         return self.filter(number_of_frames__gt=0, exclusion="")
-
-    def stored(self) -> "InstanceQuerySet":
-        """Those with a file: all but those of destroyed studies."""
-        return self.exclude(file="")
-
-    def damaged(self) -> "InstanceQuerySet":
-        """Those whose file was found altered or missing when it was last read."""
-        return self.exclude(damage="")
-
-    def unchecked_since(self, moment: dt.datetime) -> "InstanceQuerySet":
-        """Stored ones that were not read since `moment`, never read ones first."""
-        due = self.stored().filter(Q(checked_at__isnull=True) | Q(checked_at__lt=moment))
-        return due.order_by(F("checked_at").asc(nulls_first=True), "pk")
-
-    def totals(self) -> dict[str, Any]:
-        """How many files of how many bytes are stored, how many were never read, since when."""
-        return self.stored().aggregate(
-            files=models.Count("pk"),
-            size_bytes=Coalesce(models.Sum("size_bytes"), 0),
-            never_checked=models.Count("pk", filter=Q(checked_at__isnull=True)),
-            oldest_check_at=models.Min("checked_at"),
-            damaged=models.Count("pk", filter=~Q(damage="")),
-        )
 
 
 _AnyInstance = models.Manager.from_queryset(InstanceQuerySet)

@@ -19,11 +19,15 @@ from accounts.audit import record_event
 from accounts.models import Action, Outcome, User
 from records.errors import StoredFileMissing
 from records.intake.storage import measure_room
-from records.models import Damage, Instance, Study, UnreferencedFile
+from records.models import Damage, Instance, QuarantinedFile, Study, UnreferencedFile
 from records.models.imaging import image_storage
+from records.querysets import InstanceQuerySet, QuarantinedFileQuerySet
 from records.stored import open_file
 from records.stores import PREFIXES, Listed, content_of, image_store
 from records.stores.locks import own_content
+
+Kept = Instance | QuarantinedFile
+"""What has a file in the store."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,13 +69,13 @@ def scrub_storage(
     since = started if everything else started - settings.STORAGE_SCRUB_EVERY
     ends = time.monotonic() + seconds if seconds is not None else None
     done = Scrubbed()
-    for instance in _unchecked(since):
-        damage = _scrub(instance)
+    for kept in _unchecked(since):
+        damage = _scrub(kept)
         done = Scrubbed(
             checked=done.checked + 1,
-            size_bytes=done.size_bytes + instance.size_bytes,
+            size_bytes=done.size_bytes + kept.size_bytes,
             damaged=done.damaged + (damage != Damage.NONE),
-            recovered=done.recovered + (damage == Damage.NONE and bool(instance.damage)),
+            recovered=done.recovered + (damage == Damage.NONE and bool(kept.damage)),
         )
         if ends is not None and time.monotonic() >= ends:
             break
@@ -120,7 +124,7 @@ def find_referenced(names: Iterable[str]) -> set[str]:
 def describe_storage() -> dict[str, Any]:
     """Count what is stored, what of it is damaged, what no row points to, and the room left."""
     return {
-        **Instance.with_withheld.totals(),
+        **_add_up(_instances().totals(), _quarantined().totals()),
         "unreferenced": UnreferencedFile.objects.totals(),
         "deleted_studies": Study.objects.restorable().count(),
         "studies_past_retention": Study.objects.past_retention().count(),
@@ -128,42 +132,58 @@ def describe_storage() -> dict[str, Any]:
     }
 
 
-def _unchecked(since: dt.datetime) -> Iterator[Instance]:
-    while batch := list(
-        Instance.with_withheld.unchecked_since(since).select_related("series__study")[:BATCH]
-    ):
+def _add_up(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Totals of both: counts added, of times the first."""
+    oldest = [totals.pop("oldest_check_at") for totals in (one, other)]
+    counts = {name: one[name] + other[name] for name in one}
+    return counts | {"oldest_check_at": min(filter(None, oldest), default=None)}
+
+
+def _unchecked(since: dt.datetime) -> Iterator[Kept]:
+    while batch := list(_instances().unchecked_since(since)[:BATCH]):
         yield from batch
+    while apart := list(_quarantined().unchecked_since(since)[:BATCH]):
+        yield from apart
 
 
-def _scrub(instance: Instance) -> Damage:
+def _instances() -> InstanceQuerySet:
+    return Instance.with_withheld.select_related("series__study")
+
+
+def _quarantined() -> QuarantinedFileQuerySet:
+    """Those whose bytes no instance has."""
+    return QuarantinedFile.objects.held().select_related("submission")
+
+
+def _scrub(kept: Kept) -> Damage:
     """Read one file and note what was found; the first finding of damage is an event."""
-    found = _sha256_of(instance)
+    found = _sha256_of(kept)
     damage = Damage.MISSING if found is None else Damage.ALTERED
-    if found == instance.sha256:
+    if found == kept.sha256:
         damage = Damage.NONE
+    rows = _instances() if isinstance(kept, Instance) else _quarantined()
     with transaction.atomic():
-        rows = Instance.with_withheld.stored().filter(pk=instance.pk)
-        is_there = rows.update(checked_at=timezone.now(), damage=damage)
-        if is_there and damage not in (Damage.NONE, instance.damage):
-            logger.error("The stored file of instance %s is %s", instance.pk, damage)
+        is_there = rows.stored().filter(pk=kept.pk).update(checked_at=timezone.now(), damage=damage)
+        if is_there and damage not in (Damage.NONE, kept.damage):
+            logger.error("The stored file of %s is %s", kept, damage)
             record_event(
                 action=Action.STORAGE_DAMAGED,
                 actor=None,
-                target=instance,
-                study=instance.series.study,
+                target=kept,
+                **kept.file_owner,
                 outcome=Outcome.SERIOUS_FAILURE,
                 details={
                     "problem": damage.label.lower(),
-                    "expected_sha256": instance.sha256,
+                    "expected_sha256": kept.sha256,
                     "found_sha256": found,
                 },
             )
     return damage
 
 
-def _sha256_of(instance: Instance) -> str | None:
+def _sha256_of(kept: Kept) -> str | None:
     try:
-        with open_file(instance) as stream:
+        with open_file(kept) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except StoredFileMissing:
         return None

@@ -17,7 +17,7 @@ from accounts.forms import as_validation_error
 from accounts.models import Action
 from accounts.roles import Verb
 from records.forms import DeletedStudyFilterForm, HoldForm, ReasonForm
-from records.models import Instance, LegalHold, Study, UnreferencedFile
+from records.models import Instance, LegalHold, QuarantinedFile, Study, UnreferencedFile
 from records.services import delete_study, hold_study, lift_hold, restore_study
 from records.services.storage import describe_storage
 from records.views.lists import RecordedListView
@@ -161,9 +161,11 @@ class StorageView(VerbRequiredMixin, TemplateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Count, and list what is damaged."""
         damaged = Instance.objects.damaged().select_related("series__study__department")
+        apart = QuarantinedFile.objects.held().damaged().select_related("submission__department")
         return super().get_context_data(
             storage=describe_storage(),
             damaged=damaged.order_by("-checked_at", "pk")[:DAMAGED_SHOWN],
+            damaged_apart=apart.order_by("-checked_at", "pk")[:DAMAGED_SHOWN],
             unreferenced=UnreferencedFile.objects.all()[:UNREFERENCED_SHOWN],
             **kwargs,
         )

@@ -8,18 +8,22 @@ import threading
 import pytest
 from django.core.files.base import ContentFile
 from django.db import connection, transaction
+from django.urls import reverse
 from django.utils import timezone
+from pydicom.uid import generate_uid
 
 from accounts.models import Action, AuditEvent, Outcome
+from accounts.roles import Role
 from records import tasks
 from records.errors import StoredFileDamaged, StoredFileMissing
 from records.intake.storage import publish, spooled
-from records.models import Instance, UnreferencedFile
+from records.models import Instance, QuarantinedFile, UnreferencedFile
 from records.pixels import read_frame, render_png
 from records.services import scrub_storage, sweep_storage
-from records.services.storage import remove_unreferenced
+from records.services.storage import describe_storage, remove_unreferenced
 from records.stored import open_stored, open_verified
 from records.stores import PREFIXES, image_store
+from tests.factories import make_user
 from tests.records.files import make_dicom
 
 BOTH = pytest.mark.parametrize("store", ["local", "s3"], indirect=True)
@@ -215,3 +219,29 @@ def test_file_about_to_get_its_row_is_not_removed(store):
 
     assert (during.removed, after.removed) == (0, 1)
     assert hashlib.sha256(content).hexdigest() in name
+
+
+@BOTH
+def test_scrub_storage_reads_what_is_in_quarantine_too(store, send_one, client):
+    uids = {name: generate_uid() for name in ("SOPInstanceUID", "StudyInstanceUID")}
+    send_one(make_dicom(**uids))
+    send_one(make_dicom(StudyDescription="changed", **uids))
+    apart = QuarantinedFile.objects.get()
+    assert scrub_storage().checked == 2
+    damage(apart, None)
+
+    assert scrub_storage(everything=True).damaged == 1
+
+    apart.refresh_from_db()
+    assert (apart.damage, describe_storage()["damaged"], describe_storage()["files"]) == (
+        "missing",
+        1,
+        2,
+    )
+    (event,) = events(Action.STORAGE_DAMAGED)
+    assert (event.target_id, event.department_id) == (
+        str(apart.pk),
+        apart.submission.department_id,
+    )
+    client.force_login(make_user(Role.ADMINISTRATOR))
+    assert "in quarantine" in client.get(reverse("records:storage")).content.decode()

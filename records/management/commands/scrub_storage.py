@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.template.defaultfilters import filesizeformat
 
-from records.models import Instance
+from records.models import Instance, QuarantinedFile
 from records.services import scrub_storage
 
 
@@ -25,7 +25,8 @@ class Command(BaseCommand):
         done = scrub_storage(seconds=options["seconds"], everything=options["all"])
         size = filesizeformat(done.size_bytes)
         self.stdout.write(f"{done.checked} files read ({size}), {done.damaged} damaged.")
-        for instance in Instance.objects.damaged().order_by("file"):
-            self.stdout.write(f"{instance.damage}\t{instance.file.name}")
+        for rows in (Instance.with_withheld, QuarantinedFile.objects.held()):
+            for kept in rows.damaged().order_by("file"):
+                self.stdout.write(f"{kept.damage}\t{kept.file.name}")
         if done.damaged:
             raise CommandError("Restore the files listed above from a backup, and run this again.")

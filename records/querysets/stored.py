@@ -1,0 +1,37 @@
+"""Which rows have a file in the store, and what is known of it."""
+
+import datetime as dt
+from typing import Any, Self, TypeVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
+
+Row = TypeVar("Row", bound=models.Model, covariant=True)
+
+
+class StoredFileQuerySet(models.QuerySet[Row]):
+    """Reads of rows that are `records.models.StoredFile`."""
+
+    def stored(self) -> Self:
+        """Those with a file: none of destroyed studies, or of what was discarded."""
+        return self.exclude(file="")
+
+    def damaged(self) -> Self:
+        """Those whose file was found altered or missing when it was last read."""
+        return self.exclude(damage="")
+
+    def unchecked_since(self, moment: dt.datetime) -> Self:
+        """Stored ones that were not read since `moment`, never read ones first."""
+        due = self.stored().filter(Q(checked_at__isnull=True) | Q(checked_at__lt=moment))
+        return due.order_by(F("checked_at").asc(nulls_first=True), "pk")
+
+    def totals(self) -> dict[str, Any]:
+        """How many files of how many bytes are stored, how many were never read, since when."""
+        return self.stored().aggregate(
+            files=models.Count("pk"),
+            size_bytes=Coalesce(models.Sum("size_bytes"), 0),
+            never_checked=models.Count("pk", filter=Q(checked_at__isnull=True)),
+            oldest_check_at=models.Min("checked_at"),
+            damaged=models.Count("pk", filter=~Q(damage="")),
+        )
