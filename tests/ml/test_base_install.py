@@ -17,16 +17,15 @@ from tests.ml.pictures import draw_noise, encode_picture
 
 BLOCKING = """
 import sys
+from importlib.machinery import PathFinder
 
-class Blocker:
-    names = {names!r}
-
+class BaseFinder(PathFinder):
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        if name.partition(".")[0] in cls.names:
-            raise ModuleNotFoundError("not in the base install: " + name, name=name)
+        is_blocked = name.partition(".")[0] in {names!r}
+        return None if is_blocked else super().find_spec(name, path, target)
 
-sys.meta_path.insert(0, Blocker)
+sys.meta_path[sys.meta_path.index(PathFinder)] = BaseFinder
 """
 
 
@@ -51,7 +50,7 @@ def base_install(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.mark.parametrize("module", ["tensorflow", "keras", "torch", "sklearn", "matplotlib"])
 def test_base_install_has_no_training_library(base_install: dict[str, str], module: str) -> None:
     done = run_python("-c", f"import {module}", environment=base_install)
-    assert f"not in the base install: {module}" in done.stderr
+    assert f"No module named '{module}'" in done.stderr
 
 
 @pytest.mark.parametrize("option", [["--task", "chest-xray"], ["--route"]])
