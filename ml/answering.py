@@ -15,7 +15,7 @@ from ml.prediction_output import (
     describe_unrouted,
 )
 from ml.predictor import Predictor, open_predictor
-from ml.router import NAMES, ROUTER_TASK, Routing, read_routing
+from ml.router import NAMES, ROUTER_TASK, Routing, make_routing
 
 
 class Answerer:
@@ -30,7 +30,10 @@ class Answerer:
         is_routed: bool = False,
         device: str = "auto",
     ) -> None:
-        """Open what is certain to be needed; raises what `open_predictor` raises."""
+        """Open what is certain to be needed.
+
+        Raises what `open_predictor` raises, and ValueError without task, bundle and router.
+        """
         self._bundles = bundles
         self._device = device
         self._found: dict[str, Predictor] = {}
@@ -39,31 +42,35 @@ class Answerer:
             chosen = bundle or find_task_bundle(bundles, task or "")
             self._given = open_predictor(chosen, device=device)
         self._router = self._open(ROUTER_TASK) if is_routed else None
+        first = self._given or self._router
+        if first is None:
+            raise ValueError("neither a task nor a router was given")
+        self._first = first
 
     def answer(self, path: Path) -> dict[str, Any]:
         """One file as a study of its own, in plain values; a known error becomes its code."""
         try:
-            return self._answer(path, read_frames(path))
+            frames = read_frames(path)
+            if self._router is None:
+                predictions = self._first.predict(frames)
+                return describe_predictions(self._first, path, frames, predictions)
+            return self._answer_routed(self._router, path, frames)
         except MLError as error:
-            digest = self._given.bundle.digest if self._given else None
-            return describe_error(path, error) | {"model_digest": digest}
+            return describe_error(path, error, self._first)
 
-    def _answer(self, path: Path, frames: Sequence[Frame]) -> dict[str, Any]:
-        routing = self._route(frames)
-        predictor = self._given
-        if predictor is None and routing is not None:
-            if withheld := self._withhold(routing):
-                return describe_unrouted(path, routing, withheld)
-            predictor = self._open(routing.task or "")
-        if predictor is None:
-            raise ValueError("neither a task nor a router was given")
+    def _answer_routed(
+        self, router: Predictor, path: Path, frames: Sequence[Frame]
+    ) -> dict[str, Any]:
+        """Routed by the middle frame: the ends of a series show least of what it was made for."""
+        middle = len(frames) // 2
+        (seen,) = router.predict([frames[middle]])
+        routing = make_routing(router, frames[middle], seen)
+        shown = {"routing": describe_routing(router, routing)}
+        if self._given is None and (withheld := self._withhold(routing)):
+            return describe_unrouted(router, path, frames, seen, withheld, row=middle) | shown
+        predictor = self._given or self._open(routing.task or "")
         predictions = predictor.predict(frames)
-        answer = describe_predictions(predictor, path, frames, predictions, routing=routing)
-        return answer | ({"routing": describe_routing(routing)} if routing else {})
-
-    def _route(self, frames: Sequence[Frame]) -> Routing | None:
-        """By the middle frame: the ends of a series show least of what it was made for."""
-        return read_routing(self._router, frames[len(frames) // 2]) if self._router else None
+        return describe_predictions(predictor, path, frames, predictions, routing=routing) | shown
 
     def _withhold(self, routing: Routing) -> Abstention | None:
         """Why no model is asked, if none can be chosen by look alone."""

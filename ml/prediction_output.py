@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ml.abstention import Abstention
+from ml.aggregation import StudyPrediction
 from ml.errors import MLError
 from ml.images import Frame
 from ml.predictor import FramePrediction, Predictor
@@ -14,11 +15,12 @@ from ml.router import Routing, compare_routing
 DIGITS = 4
 
 
-def describe_error(path: Path, error: MLError) -> dict[str, Any]:
-    """A file that could not be answered."""
+def describe_error(path: Path, error: MLError, predictor: Predictor) -> dict[str, Any]:
+    """A file that could not be answered; `predictor` is the one that would have looked first."""
     return {
         "path": str(path),
         "error": {"code": error.code, "message": error.message, "action": error.action},
+        "model_digest": predictor.bundle.digest,
     }
 
 
@@ -42,52 +44,70 @@ def describe_predictions(
     abstention = None if used else predictions[deciding].abstention
     if routing and (other := compare_routing(predictor.bundle.task, routing)):
         abstention = Abstention(other.code, other.reason)
-    bundle = predictor.bundle
     return {
         "path": str(path),
-        "task": bundle.task,
-        "label": None if abstention else study.label,
-        "confidence": None if abstention else study.confidence,
-        "probabilities": {name: round(p, DIGITS) for name, p in study.probabilities.items()},
-        **_describe_abstention(abstention),
-        "indeterminate": study.is_indeterminate and abstention is None,
-        "indeterminate_reason": study.indeterminate_reason if abstention is None else "",
+        **_describe_study(predictor, study, abstention),
         "frames": len(frames),
         "deciding_frame": deciding,
-        "stage": bundle.manifest.stage,
-        "model_version": bundle.version,
-        "model_digest": bundle.digest,
-        "engine": predictor.runtime.name,
+        **_describe_model(predictor),
     }
 
 
-def describe_unrouted(path: Path, routing: Routing, abstention: Abstention) -> dict[str, Any]:
-    """A file that no task's model was asked about, because of what the router saw."""
+def describe_unrouted(
+    router: Predictor,
+    path: Path,
+    frames: Sequence[Frame],
+    prediction: FramePrediction,
+    abstention: Abstention,
+    *,
+    row: int,
+) -> dict[str, Any]:
+    """A file that no task's model was asked about: what the router made of the frame `row`."""
     return {
         "path": str(path),
-        "task": None,
-        "label": None,
-        "confidence": None,
-        "probabilities": {},
-        **_describe_abstention(abstention),
-        "indeterminate": False,
-        "routing": describe_routing(routing),
+        **_describe_study(router, router.conclude([prediction]), abstention),
+        "frames": len(frames),
+        "deciding_frame": row,
+        **_describe_model(router),
     }
 
 
-def describe_routing(routing: Routing) -> dict[str, Any]:
+def describe_routing(router: Predictor, routing: Routing) -> dict[str, Any]:
     """What the router saw, in plain values."""
     return {
         "label": routing.label,
         "task": routing.task,
         "probability": round(routing.probability, DIGITS),
         "is_sure": routing.is_sure,
+        "model_digest": router.bundle.digest,
     }
 
 
-def _describe_abstention(abstention: Abstention | None) -> dict[str, Any]:
+def _describe_study(
+    predictor: Predictor, study: StudyPrediction, abstention: Abstention | None
+) -> dict[str, Any]:
+    """The answer, which an abstention withholds; the probabilities stand there either way."""
     described = {"code": abstention.code, "reason": abstention.reason} if abstention else None
-    return {"abstained": abstention is not None, "abstention": described}
+    return {
+        "task": predictor.bundle.task,
+        "label": None if abstention else study.label,
+        "confidence": None if abstention else study.confidence,
+        "probabilities": {name: round(p, DIGITS) for name, p in study.probabilities.items()},
+        "abstained": abstention is not None,
+        "abstention": described,
+        "indeterminate": study.is_indeterminate and abstention is None,
+        "indeterminate_reason": study.indeterminate_reason if abstention is None else "",
+    }
+
+
+def _describe_model(predictor: Predictor) -> dict[str, Any]:
+    bundle = predictor.bundle
+    return {
+        "stage": bundle.manifest.stage,
+        "model_version": bundle.version,
+        "model_digest": bundle.digest,
+        "engine": predictor.runtime.name,
+    }
 
 
 def format_line(answer: dict[str, Any]) -> str:

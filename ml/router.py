@@ -73,14 +73,8 @@ class Disagreement:
     reason: str
 
 
-def read_routing(predictor: Predictor, frame: Frame) -> Routing:
-    """Route a frame by the body-part bundle's opened predictor."""
-    (prediction,) = predictor.predict([frame])
-    return make_routing(predictor, frame, prediction)
-
-
 def make_routing(predictor: Predictor, frame: Frame, prediction: FramePrediction) -> Routing:
-    """The routing from a prediction of the body-part bundle, for callers that batch.
+    """The routing from the body-part bundle's prediction of a frame.
 
     The router takes grey and colour images of any header, so of what can make a model abstain
     only blank pixels and the distance count here.

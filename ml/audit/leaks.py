@@ -1,5 +1,7 @@
 """Groups, copies and near-duplicates that cross splits, and pictures with two labels."""
 
+import dataclasses
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -43,16 +45,52 @@ def choose_excluded(pairs: Iterable[Pair]) -> dict[str, str]:
     """Images to leave out so that no copy crosses splits, and of which image each is a copy.
 
     The test split stays whole, since figures on it are compared: of each pair the image of the
-    earlier split goes.
+    earlier split goes. `pairs` are those of `find_pairs`, where one image stands for all that have
+    its pixels; here each of these answers for itself, or two of them could stay in two splits.
     """
     excluded = {}
-    for pair in pairs:
+    for pair in _spread_pairs(list(pairs)):
         if pair.crosses_splits:
             gone, kept = sorted(
                 (pair.first, pair.second), key=lambda example: SPLITS.index(example.split)
             )
             excluded[gone.name] = f"{pair.kind} of {kept.name} ({kept.split})"
     return dict(sorted(excluded.items()))
+
+
+def _spread_pairs(pairs: Sequence[Pair]) -> Iterator[Pair]:
+    """The pairs that follow from those given, as far as they can cross splits; then those given.
+
+    Every image is set beside one of each split: more would name other copies, not other images.
+    """
+    families = _gather_copies(pairs)
+    for family in {id(family): family for family in families.values()}.values():
+        for member, one in itertools.product(family, _pick(family)):
+            yield Pair(member, one, SAME_PIXELS, 0, 1)
+    for pair in pairs:
+        if not pair.is_exact:
+            first = families.get(pair.first.name, [pair.first])
+            second = families.get(pair.second.name, [pair.second])
+            for these, those in ((first, second), (second, first)):
+                for member, one in itertools.product(these, _pick(those)):
+                    yield dataclasses.replace(pair, first=member, second=one)
+    yield from pairs
+
+
+def _gather_copies(pairs: Iterable[Pair]) -> dict[str, list[Example]]:
+    """For the name of each image with exact copies: itself and all of them."""
+    families: dict[str, list[Example]] = {}
+    for pair in pairs:
+        if pair.is_exact:
+            family = families.setdefault(pair.first.name, [pair.first])
+            family += families.get(pair.second.name, [pair.second])
+            families.update({member.name: family for member in family})
+    return families
+
+
+def _pick(family: Iterable[Example]) -> list[Example]:
+    """One image of each split that the family has any in."""
+    return list({example.split: example for example in family}.values())
 
 
 @dataclass(frozen=True, slots=True)

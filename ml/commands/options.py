@@ -46,7 +46,12 @@ def add_seed_runs_option(parser: argparse.ArgumentParser) -> None:
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     """Where a bundle's network runs."""
-    parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="auto",
+        help="where the network runs; auto takes a GPU where there is one",
+    )
 
 
 def load_config(options: argparse.Namespace) -> TaskConfig:

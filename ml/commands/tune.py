@@ -1,8 +1,9 @@
 """`python -m ml tune`: search a task's recipe by its validation figure.
 
-Trials are kept in `var/tuning/<study>/`. Start the same command several times, and the processes
-share the study; `--storage postgresql+psycopg2://…` lets several machines do so. A search that was
-stopped, or whose process died, goes on when it is started again.
+Each trial is a training with other values; what it is judged by is training.monitor of the task
+file. A search that was stopped, or whose process died, goes on when it is started again: the trial
+it was in from its last epoch, the later ones with the values that they would have had. The test
+split is never looked at. The last line printed is the command that trains with the best values.
 """
 
 import argparse
@@ -28,12 +29,50 @@ STUDIES_DIR = Path("var/tuning")
 DEFAULT_TRIALS = 20
 METHODS = ("tpe", "random", "grid")
 PRUNERS = ("median", "halving", "none")
+EPILOG = """\
+examples:
+  python -m ml tune chest-xray --data ../shared/data --trials 30
+  python -m ml tune chest-xray --data ../shared/data --hours 8 --method random
+  python -m ml tune chest-xray --data ../shared/data \\
+      --grid 'training.learning_rate=[1e-4, 3e-4, 1e-3]' --grid 'model.dropout=[0.2, 0.4]'
+  python -m ml tune lung-ct --data ../shared/data --folds 5 --seeds 2 --space my-space.toml
+  python -m ml tune chest-xray --data ../shared/data --study night --trials 200 \\
+      --storage postgresql+psycopg2://user@host/studies
+
+a space is a file with one table, its names in quotes; ml/tasks/search/chest-xray.toml is one:
+  [search]
+  "training.learning_rate" = { low = 5e-5, high = 1e-3, log = true }
+  "model.dropout" = { low = 0.1, high = 0.5, step = 0.1 }
+  "training.average_decay" = { choices = [0.0, 0.99, 0.997] }
+
+several workers:
+  Start the same command several times: the processes share the study. On several machines they
+  need a --storage that all of them reach. What finishes first then depends on the machines, so
+  tpe draws other values than one process would.
+
+which method:
+  tpe     draws ten points at random, then where the finished trials were good
+  random  draws every point without regard to the others
+  grid    tries every combination, in a random order: --trials may end it
+
+what is written into var/tuning/<study>/:
+  report.html   trials, importance of each entry, parallel coordinates; the pictures also as PNG
+  trials.csv    every trial with its values, and why it failed if it did
+  best.toml     the best values
+  trials/       the trainings; only the best trial's networks are kept
+
+The best of many trials looks better than it is: train it with other seeds (python -m ml seeds).
+"""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
     add_task_options(parser)
-    parser.add_argument("--space", type=Path, help="by default ml/tasks/search/<task>.toml")
+    parser.add_argument(
+        "--space", type=Path, help="what is searched; by default ml/tasks/search/<task>.toml"
+    )
     parser.add_argument(
         "--grid",
         action="append",
@@ -42,11 +81,30 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="an entry with the values to try; without --space, alone",
     )
     parser.add_argument("--method", choices=METHODS, help="grid with --grid alone, otherwise tpe")
-    parser.add_argument("--trials", type=int, help="trials of the study, all workers together")
-    parser.add_argument("--hours", type=float, help="this worker's time; the trial is put back")
-    parser.add_argument("--pruner", choices=PRUNERS, default="median")
-    parser.add_argument("--folds", type=int, default=0, help="judge by folds of train and val")
-    parser.add_argument("--seeds", type=int, default=1, help="trainings a trial, one per seed")
+    parser.add_argument(
+        "--trials",
+        type=int,
+        help=f"trials of the study, all workers together; {DEFAULT_TRIALS} without --hours or grid",
+    )
+    parser.add_argument(
+        "--hours", type=float, help="this worker's time; the trial it is in then is put back"
+    )
+    parser.add_argument(
+        "--pruner",
+        choices=PRUNERS,
+        default="median",
+        help="which trials end early: worse than the median of the others (the default), not among "
+        "the best third, or none",
+    )
+    parser.add_argument(
+        "--folds",
+        type=int,
+        default=0,
+        help="judge each trial by the mean of so many group folds of train and val; 0: by val",
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=1, help="trainings a trial, one per seed: their mean counts"
+    )
     parser.add_argument("--study", help="name of the study; other choices need another")
     parser.add_argument("--storage", help="database URL; by default a file in the study's folder")
     parser.add_argument("--out", type=Path, default=STUDIES_DIR, help="folder of the studies")

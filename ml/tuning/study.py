@@ -109,14 +109,15 @@ def _take_trial(
     """The next trial, claimed for this worker; None when the budget is spent.
 
     Through one door at a time, so that workers of one machine together keep to the budget and
-    never draw the same point. The sampler is seeded by the trial's number: a search that was
-    interrupted draws what it would have drawn.
+    never draw the same point. The sampler is seeded by how many trials there are, not counting one
+    twice that was put back: a search of one process that was interrupted draws what it would have
+    drawn. Only what halving prunes may differ: it compares with the interrupted trial as well.
     """
     with hold_lock(folder / LOCK):
         _put_back_abandoned(study, worker)
-        trials = study.get_trials(deepcopy=False)
+        trials = list_trials(study)
         is_waiting = any(trial.state == TrialState.WAITING for trial in trials)
-        started = [one for one in list_trials(study) if one.state != TrialState.WAITING]
+        started = [one for one in trials if one.state != TrialState.WAITING]
         if search.trials is not None and len(started) >= search.trials:
             return None
         if search.method == "grid" and not is_waiting:

@@ -140,6 +140,11 @@ def draw_case(label: str, rng: np.random.Generator, side: int = 128) -> NDArray[
     return np.clip(levels + rng.normal(0, 4, levels.shape), 0, 255).astype(np.uint8)
 
 
+def draw_noise(side: int = 160) -> NDArray[np.uint8]:
+    """A grey picture of nothing but noise."""
+    return np.random.default_rng(0).integers(0, 256, (side, side)).astype(np.uint8)
+
+
 def write_dataset(root: Path, *, seed: int = 3) -> Path:
     """A data set of 30 pictures, ten of each label, in the layout of the real ones."""
     rng = np.random.default_rng(seed)

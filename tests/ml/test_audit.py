@@ -39,10 +39,10 @@ def add_row(data: Path, name: str, *, label: str = "normal", split: str, group: 
     return data / name
 
 
-def run_audit(data: Path) -> tuple[int, dict[str, Any]]:
+def run_audit(data: Path, *options: str) -> tuple[int, dict[str, Any]]:
     """Exit status of the command and the report that it wrote."""
     out = data.parent / "audit"
-    status = main(["audit-data", "chest-xray", "--data", str(data), "--out", str(out)])
+    status = main(["audit-data", "chest-xray", "--data", str(data), "--out", str(out), *options])
     report: dict[str, Any] = json.loads((out / "audit.json").read_text())
     return status, report
 
@@ -124,6 +124,31 @@ def test_audit_dataset_refuses_when_a_copy_crosses_splits(data: Path) -> None:
     assert codes(audit) == ["copy_crosses_splits"]
     pairs = [(pair.first.name, pair.second.name, pair.kind) for pair in audit.crossing_pairs]
     assert pairs == [(FIRST, "copy.png", "same file"), (FIRST, "copy.webp", "same pixels")]
+
+
+@pytest.mark.parametrize("later", ["copy", "near-duplicate"])
+def test_audit_data_passes_without_the_excluded_images_when_copies_lie_in_three_splits(
+    data: Path, later: str
+) -> None:
+    original = draw_texture(1)
+    original.save(add_row(data, "a.png", split="train", group="a"))
+    shutil.copyfile(data / "a.png", add_row(data, "b.png", split="val", group="b"))
+    original.save(add_row(data, "b.webp", split="val", group="b"), lossless=True)
+    if later == "copy":
+        shutil.copyfile(data / "a.png", add_row(data, "c.png", split="test", group="c"))
+    else:
+        original.save(add_row(data, "c.jpg", split="test", group="c"), quality=70)
+    status, _ = run_audit(data)
+    assert status == 2
+    listed = data.parent / "audit" / "excluded.csv"
+    with listed.open(newline="") as stream:
+        reasons = {row["path"]: row["reason"] for row in csv.DictReader(stream)}
+    assert set(reasons) == {"a.png", "b.png", "b.webp"}
+    assert all("of c." in reason for name, reason in reasons.items() if name != "a.png")
+    kept = listed.rename(data.parent / "kept.csv")
+    status, report = run_audit(data, "--set", f'data.excluded="{kept}"')
+    assert (status, report["errors"]) == (0, [])
+    assert report["images"] == 31
 
 
 def test_audit_dataset_refuses_when_a_changed_copy_crosses_splits(data: Path) -> None:

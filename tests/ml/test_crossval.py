@@ -23,7 +23,8 @@ from ml.tuning.crossval_report import NETWORK, summarise
 from ml.tuning.folds import assign_folds, count_groups, find_weaknesses, make_folds
 from ml.tuning.soup import make_soup
 from tests.ml.pictures import write_dataset
-from tests.ml.test_tuning import SMALL, make_rows
+from tests.ml.searches import make_rows
+from tests.ml.test_tuning import SMALL
 
 CHEST = find_task("chest-xray")
 GROUPS = {"normal": 15, "pneumonia": 12, "tuberculosis": 6}

@@ -41,12 +41,14 @@ CHOICES: dict[str, Any] = {
 }
 # What a test trains that is about something else.
 SMALL = {"training.epochs": 1, "training.frozen_epochs": 0}
+# What does not come out the same on two devices: each drops units of its own.
+EVEN = {"model.dropout": 0.0}
 CHECKPOINT_FILES = ("latest.npz", "state.json")
 TRAIN_SCRIPT = """
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from tests.ml.test_resuming import SMALL, configure
+from tests.ml.test_resuming import EVEN, SMALL, configure
 if sys.argv[3] == "mirrored":
     import tensorflow as tf
     cpus = tf.config.list_physical_devices("CPU")
@@ -56,7 +58,7 @@ from ml.datasets import load_dataset
 from ml.training.loop import train_network
 from ml.training.outputs import run_network
 import keras, numpy as np
-config = configure(**SMALL)
+config = configure(**SMALL | EVEN)
 dataset = load_dataset(Path(sys.argv[1]), config.data)
 devices = ["cpu:0", "cpu:1"] if sys.argv[3] != "alone" else []
 best = train_network(config, dataset, Path(sys.argv[2]), devices=devices)
@@ -64,6 +66,12 @@ network = keras.saving.load_model(best, compile=False)
 outputs = run_network(network, dataset.of_split("val"), config)
 np.savez(Path(sys.argv[2]) / "outputs.npz", logits=outputs.logits, embeddings=outputs.embeddings)
 """
+
+JAX = {
+    "KERAS_BACKEND": "jax",
+    "JAX_PLATFORMS": "cpu",
+    "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+}
 
 
 class Interrupted(Exception):
@@ -229,6 +237,25 @@ def test_plan_stages_frees_the_head_then_the_last_layers() -> None:
     assert top == head | {"block2_conv", "block3_conv", "block4_conv"}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_train_network_ends_the_same_when_it_was_stopped_in_half_precision(
+    dataset: Dataset, tmp_path: Path, precision: str
+) -> None:
+    config = configure(**{"training.precision": precision})
+    train(config, dataset, tmp_path / "whole")
+    for _ in range(2):
+        with pytest.raises(Interrupted):
+            train(config, dataset, tmp_path / "parts", stop_after=1)
+    train(config, dataset, tmp_path / "parts")
+    assert read_history(tmp_path / "parts") == read_history(tmp_path / "whole")
+    expected, found = (read_arrays(tmp_path / name) for name in ("whole", "parts"))
+    assert expected.keys() == found.keys()
+    for name in expected.keys() - {"record"}:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
 def test_train_network_keeps_float32_when_it_computes_in_half(
     dataset: Dataset, tmp_path: Path
 ) -> None:
@@ -312,10 +339,7 @@ def test_train_network_gives_the_same_logits_in_tensorflow_after_jax(
 
     from ml.training.outputs import run_network
 
-    devices = "--xla_force_host_platform_device_count=2"
-    found = train_elsewhere(
-        tiny_data, tmp_path, kind, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu", XLA_FLAGS=devices
-    )
+    found = train_elsewhere(tiny_data, tmp_path, kind, **JAX)
     network = keras.saving.load_model(tmp_path / "best.keras", compile=False)
     outputs = run_network(network, dataset.of_split("val"), configure(**SMALL))
     np.testing.assert_allclose(outputs.logits, found["logits"], atol=1e-4)
@@ -325,9 +349,21 @@ def test_train_network_gives_the_same_logits_in_tensorflow_after_jax(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("kind", "environment"),
+    [("mirrored", {"KERAS_BACKEND": "tensorflow"}), ("parallel", JAX)],
+    ids=["tensorflow", "jax"],
+)
 def test_train_network_learns_the_same_when_two_devices_share_the_batches(
-    tiny_data: Path, tmp_path: Path
+    tiny_data: Path, tmp_path: Path, kind: str, environment: dict[str, str]
 ) -> None:
-    mirrored = train_elsewhere(tiny_data, tmp_path, "mirrored", KERAS_BACKEND="tensorflow")
-    assert mirrored["logits"].shape == (6, 3)
-    assert len(read_history(tmp_path)) == 1
+    one = train_elsewhere(tiny_data, tmp_path / "one", "alone", **environment)
+    two = train_elsewhere(tiny_data, tmp_path / "two", kind, **environment)
+    for name in one.files:
+        np.testing.assert_allclose(two[name], one[name], atol=1e-5, err_msg=name)
+    expected, found = (read_arrays(tmp_path / name) for name in ("one", "two"))
+    assert expected.keys() == found.keys()
+    # The moments too: AdamW's steps are the same for gradients that are too large by a factor.
+    for name in expected.keys() - {"record"}:
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-6, err_msg=name)
+    assert np.ptp(one["logits"]) > 0.01

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ml.abstention import Abstention
-from ml.images import read_frames
+from ml.images import Frame, read_frames
 from ml.predictor import Predictor, open_predictor
 from ml.router import (
     AGREES,
@@ -20,13 +20,18 @@ from ml.router import (
     Routing,
     agree,
     compare_routing,
-    read_routing,
+    make_routing,
 )
 from tests.ml.conftest import ROOT
 from tests.ml.pictures import encode_picture
 from tests.ml.routers import make_router
 
 STRANGE = Abstention("unlike_training", "This image is unlike those.")
+
+
+def look(router: Predictor, frame: Frame) -> Routing:
+    (prediction,) = router.predict([frame])
+    return make_routing(router, frame, prediction)
 
 
 def route(
@@ -78,20 +83,20 @@ def test_compare_routing_says_what_staff_can_check() -> None:
     assert found.reason == "The header says a chest X-ray, the image looks like a hand X-ray."
 
 
-def test_read_routing_names_the_task_that_reads_such_an_image(router: Predictor) -> None:
+def test_make_routing_names_the_task_that_reads_such_an_image(router: Predictor) -> None:
     (frame,) = read_frames(ROOT / "samples" / "chest-normal-adult-1" / "01.dcm")
-    routing = read_routing(router, frame)
+    routing = look(router, frame)
     assert (routing.label, routing.task, routing.abstention) == ("chest-xr", "chest-xray", None)
     assert routing.is_sure == (routing.probability >= SURE)
 
 
 @pytest.mark.parametrize("is_blank", [True, False])
-def test_read_routing_is_not_sure_when_the_image_shows_nothing_known(
+def test_make_routing_is_not_sure_when_the_image_shows_nothing_known(
     router: Predictor, is_blank: bool
 ) -> None:
     checkers = np.indices((128, 128)).sum(axis=0) % 2 * 255
     pixels = np.zeros((128, 128), np.uint8) if is_blank else checkers.astype(np.uint8)
-    routing = read_routing(router, read_frames(encode_picture(pixels))[0])
+    routing = look(router, read_frames(encode_picture(pixels))[0])
     assert routing.abstention is not None
     assert not routing.is_sure
     assert compare_routing("retina", routing) is None

@@ -8,6 +8,8 @@ from ml.bundles import find_bundles, find_task_bundle, load_bundle
 from ml.commands.options import BUNDLES_DIR
 from ml.openings import read_openings
 from ml.predictor import check_canary, open_predictor
+from ml.rejects import score_rejects
+from ml.rejects.gathered import PHOTOGRAPH_KINDS, read_photographs
 from ml.task_config import find_task, load_task
 
 BUNDLES = find_bundles(BUNDLES_DIR)
@@ -40,6 +42,20 @@ def test_shipped_bundle_is_whole_and_small(path: Path) -> None:
     card = (path / "model_card.md").read_text()
     assert "Not for clinical use" in card
     assert "not verified" in card
+
+
+@every_bundle
+def test_shipped_bundle_refuses_photographs(path: Path) -> None:
+    """Those that no gate was fitted on: whole and in colour, and pieces of them in grey."""
+    predictor = open_predictor(path, device="cpu")
+    photographs = list(read_photographs("test", ()))
+    stranger_label = load_task(find_task(predictor.bundle.task)).scope.stranger_label
+    score = score_rejects(predictor, photographs, refusing_label=stranger_label)
+    assert score.images >= 70
+    assert score.refused >= 0.95
+    assert set(score.by_kind) == set(PHOTOGRAPH_KINDS)
+    assert min(score.by_kind.values()) >= 0.9
+    assert predictor.bundle.manifest.distance.validation_refusal <= 0.05
 
 
 @every_bundle
