@@ -10,13 +10,12 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from records.deidentification.dates import keep_time, shift_date, shift_date_time
+from records.deidentification.numbers import is_plausible, unpadded
 from records.deidentification.profile import DATE_VRS, Options, is_device_attribute
 from records.deidentification.pseudonyms import Pseudonyms
 from records.deidentification.vocabulary import DEVICE_TEXTS, is_technical, is_term
 
 REMOVED = "REMOVED"
-DECIMAL = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
-INTEGER = re.compile(r"[+-]?\d{1,11}", re.ASCII)
 AGE = re.compile(r"(\d{3})([DWMY])", re.ASCII)
 OLDEST_AGE_YEARS = 89
 """Above it people are few: ages are then given as 90 years (45 CFR 164.514(b)(2)(i)(C))."""
@@ -152,9 +151,9 @@ def _matching(element: DataElement, vr: str) -> Any | None:
         return _terms(element.keyword, texts)
     if vr == "AS":
         return [_age(text) for text in texts]
-    pattern = {"DS": DECIMAL, "IS": INTEGER}.get(vr)
-    if pattern and all(not text or pattern.fullmatch(text) for text in texts):
-        return texts
+    is_number = vr in ("DS", "IS")
+    if is_number and all(not text or is_plausible(element.keyword, vr, text) for text in texts):
+        return [unpadded(text) for text in texts]
     return None
 
 

@@ -143,6 +143,27 @@ def test_deidentify_gives_a_device_no_dates_when_the_others_go():
     assert "DateOfLastCalibration" in released(content, KEEPING)
 
 
+@pytest.mark.parametrize(
+    ("keyword", "number", "left"),
+    [
+        ("SeriesNumber", "4912345678", None),
+        ("SeriesNumber", "491234", None),
+        ("SeriesNumber", "0000049123", 49123),
+        ("SeriesNumber", "-1", -1),
+        ("KVP", "123456789", None),
+        ("KVP", "123456789e-7", None),
+        ("KVP", "1.2e8", None),
+        ("KVP", "120.0000000001", 120.0000000001),
+        ("ImagePositionPatient", "-19595.5\\0\\4912345678", None),
+        ("CountsAccumulated", "123456789", 123456789),
+        ("CountsAccumulated", "1234567891", None),
+        ("RadionuclideTotalDose", "3.7e8", 3.7e8),
+    ],
+)
+def test_deidentify_keeps_a_number_when_it_is_as_long_as_its_attribute_needs(keyword, number, left):
+    assert released(make_dicom(**{keyword: number}), KEEPING).get(keyword) == left
+
+
 def test_deidentify_gives_the_same_uids_under_the_same_key_only(settings):
     content = make_dicom(StudyInstanceUID="1.2.3.4", FrameOfReferenceUID="1.2.840.10008.1.4.1.1")
     one, again = (released(content, who=Pseudonyms(project_key("A "), "1")) for _ in range(2))
