@@ -15,7 +15,14 @@ from pydicom.uid import ExplicitVRLittleEndian
 from records.deidentification.marks import put_marks
 from records.deidentification.profile import Action, Options, action_for, is_known
 from records.deidentification.pseudonyms import Pseudonyms
-from records.deidentification.values import dummy, emptied, harmless, shifted
+from records.deidentification.values import (
+    TEXT_VRS,
+    dummy,
+    emptied,
+    harmless,
+    may_stay,
+    shifted,
+)
 from records.deidentification.vocabulary import find_code
 from records.errors import ExportUnreadable
 from records.intake.values import PARSE_ERRORS
@@ -61,13 +68,21 @@ class _Cleaner:
         if element.keyword == "ICCProfile":
             return DataElement(element.tag, "OB", _standard_profile())
         vr = dictionary_VR(element.tag)
-        action = action_for(element.tag, self.options, is_sequence=vr == "SQ")
+        action = self._action(element, vr)
         if action is Action.REMOVE:
             return None
         if vr == "SQ":
             items = [] if action is Action.EMPTY else self._items(element, depth)
             return DataElement(element.tag, "SQ", Sequence(items))
         return _made(element, vr, self._value(element, vr, action))
+
+    def _action(self, element: DataElement, vr: str) -> Action | None:
+        """What the table says; a text that an option keeps has to be harmless, too."""
+        action = action_for(element.tag, vr, self.options)
+        is_risky = action is Action.KEEP and vr in TEXT_VRS
+        if is_risky and not may_stay(element, self.options):
+            return action_for(element.tag, vr)
+        return action
 
     def _value(self, element: DataElement, vr: str, action: Action | None) -> object:
         """The value that stands in the copy; None for an empty one."""

@@ -1,7 +1,7 @@
 """What the standard says of each attribute: PS3.15 Table E.1-1, read from `table_e1_1.csv`.
 
-The table is that of the edition 2024b. Its option columns were carried over from an older
-edition where they concern devices and patients, and from the value representation for dates.
+The table has all rows of one edition, and of its columns the basic profile and the three options
+that are offered. What pydicom's dictionary doesn't know goes whatever an option says of it.
 """
 
 import csv
@@ -13,8 +13,9 @@ from pathlib import Path
 from pydicom.datadict import dictionary_has_tag
 from pydicom.tag import BaseTag
 
-EDITION = "2024b"
+EDITION = "2026d"
 TABLE = Path(__file__).with_name("table_e1_1.csv")
+DATE_VRS = frozenset({"DA", "DT", "TM"})
 
 
 class Action(StrEnum):
@@ -41,6 +42,9 @@ class Options:
     retain_patient: bool = False
 
 
+BASIC = Options()
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One attribute's action codes, as the table writes them; empty where an option is silent."""
@@ -63,22 +67,28 @@ RESOLVED = {
 }
 
 
-def action_for(tag: BaseTag, options: Options, *, is_sequence: bool) -> Action | None:
+def action_for(tag: BaseTag, vr: str, options: Options = BASIC) -> Action | None:
     """Return what to do with a public attribute, or None where the table doesn't name it.
 
     An option that asks to clean falls back to the basic profile, except for dates: text can't
-    be cleaned by a machine.
+    be cleaned by a machine. A device's dates stay with the other dates alone, which they betray.
     """
     row = rows().get(f"{int(tag):08X}")
     if row is None:
         return None
-    if options.retain_dates and row.dates:
+    is_date = vr in DATE_VRS
+    if is_date and options.retain_dates and row.dates:
         return Action.CLEAN
-    if "K" in (row.device * options.retain_device, row.patient * options.retain_patient):
-        return Action.KEEP
-    if is_sequence and row.basic in ("D", "X/D", "X/Z/D"):
+    is_kept = "K" in (row.device * options.retain_device, row.patient * options.retain_patient)
+    return Action.KEEP if is_kept and not is_date else _basic(row.basic, vr)
+
+
+def _basic(code: str, vr: str) -> Action:
+    if vr == "SQ" and code in ("D", "X/D", "X/Z/D"):
         return Action.REMOVE
-    return RESOLVED.get(row.basic) or Action(row.basic)
+    if vr == "UI" and code == "D":
+        return Action.NEW_UID
+    return RESOLVED.get(code) or Action(code)
 
 
 def is_device_attribute(tag: BaseTag) -> bool:

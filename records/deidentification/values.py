@@ -7,21 +7,20 @@ from typing import Any
 from pydicom import DataElement
 from pydicom.datadict import dictionary_VM
 from pydicom.multival import MultiValue
+from pydicom.uid import UID
 
 from records.deidentification.dates import keep_time, shift_date, shift_date_time
-from records.deidentification.profile import Options, is_device_attribute
+from records.deidentification.numbers import is_plausible, unpadded
+from records.deidentification.profile import DATE_VRS, Options, is_device_attribute
 from records.deidentification.pseudonyms import Pseudonyms
 from records.deidentification.vocabulary import DEVICE_TEXTS, is_technical, is_term
 
 REMOVED = "REMOVED"
-DECIMAL = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
-INTEGER = re.compile(r"[+-]?\d{1,11}", re.ASCII)
 AGE = re.compile(r"(\d{3})([DWMY])", re.ASCII)
 OLDEST_AGE_YEARS = 89
 """Above it people are few: ages are then given as 90 years (45 CFR 164.514(b)(2)(i)(C))."""
 
 TEXT_VRS = frozenset({"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
-DATE_VRS = frozenset({"DA", "DT", "TM"})
 NUMBER_VRS = frozenset({"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
 BULK_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 # The only bulk data that an image needs; everything else of that kind may hold anything.
@@ -87,29 +86,38 @@ def harmless(element: DataElement, vr: str, options: Options, pseudonyms: Pseudo
     if vr in NUMBER_VRS:
         return _numbers(element)
     if vr == "UI":
-        return [pseudonyms.uid(text) for text in _texts(element) if text]
+        return _uids(element, options, pseudonyms)
     return _matching(element, vr)
 
 
-def shifted(element: DataElement, vr: str, pseudonyms: Pseudonyms) -> Any | None:
-    """Dates moved by the patient's days, times as they were; None for anything else."""
+def may_stay(element: DataElement, options: Options) -> bool:
+    """Tell whether a text is empty, harmless by its form, or of the device that is to be kept."""
+    texts = _texts(element)
+    is_of_device = element.keyword in DEVICE_TEXTS or is_device_attribute(element.tag)
+    if options.retain_device and is_of_device:
+        return True
+    return not any(texts) or all(is_technical(element.keyword, text) for text in texts)
+
+
+def shifted(element: DataElement, vr: str, pseudonyms: Pseudonyms) -> list[str]:
+    """Dates moved by the patient's days, times as they were; empty what is neither."""
     move: dict[str, Callable[[str], str]] = {
         "DA": lambda text: shift_date(text, pseudonyms.shift),
         "DT": lambda text: shift_date_time(text, pseudonyms.shift),
         "TM": keep_time,
     }
-    return [move[vr](text) for text in _texts(element)] if vr in move else None
+    return [move[vr](text) for text in _texts(element)]
 
 
 def _text(element: DataElement, options: Options) -> Any:
-    texts = _texts(element)
-    if options.retain_device and (
-        element.keyword in DEVICE_TEXTS or is_device_attribute(element.tag)
-    ):
-        return texts
-    if not any(texts) or all(is_technical(element.keyword, text) for text in texts):
-        return texts
-    return REMOVED
+    return _texts(element) if may_stay(element, options) else REMOVED
+
+
+def _uids(element: DataElement, options: Options, pseudonyms: Pseudonyms) -> list[str]:
+    """New ones, but for a device's under its option; what is no UID is never kept."""
+    is_kept = options.retain_device and is_device_attribute(element.tag)
+    texts = [text for text in _texts(element) if text]
+    return [text if is_kept and UID(text).is_valid else pseudonyms.uid(text) for text in texts]
 
 
 def _date(element: DataElement, vr: str, options: Options, pseudonyms: Pseudonyms) -> Any | None:
@@ -143,9 +151,9 @@ def _matching(element: DataElement, vr: str) -> Any | None:
         return _terms(element.keyword, texts)
     if vr == "AS":
         return [_age(text) for text in texts]
-    pattern = {"DS": DECIMAL, "IS": INTEGER}.get(vr)
-    if pattern and all(not text or pattern.fullmatch(text) for text in texts):
-        return texts
+    is_number = vr in ("DS", "IS")
+    if is_number and all(not text or is_plausible(element.keyword, vr, text) for text in texts):
+        return [unpadded(text) for text in texts]
     return None
 
 

@@ -22,6 +22,7 @@ PATTERNS = {
     "ResonantNucleus": re.compile(r"\d{0,3}[A-Z][a-z]?"),
     "StackID": re.compile(r"\d{1,3}"),
     "ContrastBolusRoute": re.compile(r"IV|ORAL|RECTAL"),
+    "EthnicGroup": re.compile(r"(?i:AFRICAN|ASIAN|BLACK|CAUCASIAN|HISPANIC|LATINO|MIXED|WHITE)"),
 }
 # Not in Table E.1-1, and kept with the device (E.3.8), which they describe.
 DEVICE_TEXTS = frozenset(

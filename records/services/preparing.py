@@ -64,7 +64,7 @@ def prepare_export(*, export_id: UUID | str, at_most: int | None = None) -> Expo
     holds = export.holds.exclude(decided_at=None)
     decided = {hold.instance_id: [Rectangle(*one) for one in hold.blackened] for hold in holds}
     work = _Work(project_key(export.project), decided)
-    with tempfile.TemporaryFile() as stream:
+    with tempfile.TemporaryFile(dir=spool_directory()) as stream:
         with packed_data_set(stream, source=export.project) as data_set:
             for instance in _instances_of(export).iterator():
                 Export.objects.filter(pk=export.pk).update(touched_at=timezone.now())

@@ -83,6 +83,11 @@ CODE_KEYWORDS = sorted(
     and dictionary_VR(tag) == "CS"
     and keyword not in ("SpecificCharacterSet", "QueryRetrieveLevel")
 )
+NUMBER_KEYWORDS = sorted(
+    keyword
+    for keyword, tag in keyword_dict.items()
+    if tag >= 0x00080000 and keyword != "NumberOfFrames" and dictionary_VR(tag) in ("DS", "IS")
+)
 UID_KEYWORDS = (
     "FrameOfReferenceUID",
     "StudyInstanceUID",
@@ -145,6 +150,10 @@ class Planter:
         self.tokens[place] = number
         return number
 
+    def long(self, place: str) -> str:
+        self.tokens[place] = "".join(self.random.choices("123456789", k=10))
+        return self.tokens[place]
+
     def plant_text(self, count: int) -> None:
         """Somewhere in the whole dictionary of texts, the table's or not."""
         always = [
@@ -172,6 +181,12 @@ class Planter:
             self.put(self.image, keyword_dict[keyword], "UI", self.uid(keyword))
         for keyword in DATES:
             self.put(self.image, keyword_dict[keyword], "DA", self.digits(keyword))
+
+    def plant_numbers(self) -> None:
+        """A patient's number typed in where a device would measure or count."""
+        always = ["SeriesNumber", "AcquisitionNumber", "InstanceNumber", "KVP", "PatientWeight"]
+        for keyword in [*always, *self.random.sample(NUMBER_KEYWORDS, 12)]:
+            self.put(self.image, keyword_dict[keyword], dictionary_VR(keyword), self.long(keyword))
 
     def plant_private(self) -> None:
         block = self.image.private_block(0x0099, self.token("private creator"), create=True)
@@ -273,6 +288,7 @@ def _planted(source: Path, number: int) -> Planted:
     planter.plant_text(40)
     planter.plant_codes()
     planter.plant_uids_and_dates()
+    planter.plant_numbers()
     planter.plant_private()
     planter.plant_nested()
     planter.plant_odd_places()

@@ -54,6 +54,9 @@ BASIC = {
     "OtherPatientIDs": "X",
     "MilitaryRank": "X",
     "EthnicGroup": "X",
+    "EthnicGroupCodeSequence": "X",
+    "GenderIdentityCodeSequence": "X",
+    "NameToUse": "X",
     "Occupation": "X",
     "MedicalRecordLocator": "X",
     "InstitutionName": "X/Z/D",
@@ -64,6 +67,10 @@ BASIC = {
     "SeriesDescription": "X",
     "PatientComments": "X",
     "ImageComments": "X",
+    "SecondaryCaptureDeviceID": "X",
+    "UnformattedTextValue": "D",
+    "WaveformAnnotationSequence": "X/D",
+    "TableTopPositionAlignmentUID": "U",
     "FrameOfReferenceUID": "U",
     "ReferencedSOPInstanceUID": "U",
     "MediaStorageSOPInstanceUID": "U",
@@ -110,6 +117,51 @@ def test_deidentify_keeps_what_the_options_keep():
     assert image.LongitudinalTemporalInformationModified == "MODIFIED"
     codes = [item.CodeValue for item in image.DeidentificationMethodCodeSequence]
     assert codes == ["113100", "113101", "113107", "113108", "113109"]
+
+
+def test_deidentify_keeps_a_device_uid_that_is_one():
+    uid = "1.2.276.0.7.9"
+    content = make_dicom(DeviceUID=uid, ManufacturerDeviceClassUID=[uid, "1.02.MRN"])
+    image = released(content, Options(retain_device=True))
+    assert image.DeviceUID == uid
+    assert image.ManufacturerDeviceClassUID == [uid, PATIENT.uid("1.02.MRN")]
+    assert released(content).DeviceUID == PATIENT.uid(uid)
+
+
+def test_deidentify_keeps_an_ethnic_group_when_it_is_one():
+    keeping = Options(retain_patient=True)
+    assert released(make_dicom(EthnicGroup="White"), keeping).EthnicGroup == "White"
+    assert "EthnicGroup" not in released(make_dicom(EthnicGroup="Erika"), keeping)
+    assert "EthnicGroup" not in released(make_dicom(EthnicGroup="White"))
+
+
+def test_deidentify_gives_a_device_no_dates_when_the_others_go():
+    content = make_dicom(DateOfLastCalibration="20200229", CalibrationDateTime="20200229")
+    image = released(content, Options(retain_device=True))
+    assert "DateOfLastCalibration" not in image
+    assert not image.CalibrationDateTime
+    assert "DateOfLastCalibration" in released(content, KEEPING)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "number", "left"),
+    [
+        ("SeriesNumber", "4912345678", None),
+        ("SeriesNumber", "491234", None),
+        ("SeriesNumber", "0000049123", 49123),
+        ("SeriesNumber", "-1", -1),
+        ("KVP", "123456789", None),
+        ("KVP", "123456789e-7", None),
+        ("KVP", "1.2e8", None),
+        ("KVP", "120.0000000001", 120.0000000001),
+        ("ImagePositionPatient", "-19595.5\\0\\4912345678", None),
+        ("CountsAccumulated", "123456789", 123456789),
+        ("CountsAccumulated", "1234567891", None),
+        ("RadionuclideTotalDose", "3.7e8", 3.7e8),
+    ],
+)
+def test_deidentify_keeps_a_number_when_it_is_as_long_as_its_attribute_needs(keyword, number, left):
+    assert released(make_dicom(**{keyword: number}), KEEPING).get(keyword) == left
 
 
 def test_deidentify_gives_the_same_uids_under_the_same_key_only(settings):

@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import io
 import json
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -112,6 +113,12 @@ def test_prepare_export_makes_a_data_set_when_nothing_is_suspicious(study_of, as
     steps = [event.details["step"] for event in events(Action.STUDY_EXPORTED)]
     assert steps == ["requested", "made"]
     assert export.sha256 == events(Action.STUDY_EXPORTED)[-1].details["sha256"]
+
+
+def test_prepare_export_writes_beside_the_store(study_of, ask, monkeypatch, tmp_path):
+    export = ask(study_of({}))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    assert prepare_export(export_id=export.pk).state == ExportState.READY
 
 
 def test_prepare_export_holds_back_what_may_carry_writing(study_of, ask, reviewer):

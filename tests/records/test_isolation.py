@@ -9,6 +9,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zlib
@@ -126,6 +127,11 @@ def test_bomb_gets_its_verdict_within_time_and_memory(pool, make, code):
     assert pool.seconds_spent - before < ALLOWED_SECONDS
     assert max(pool.grown) < ALLOWED_BYTES
     assert examine(io.BytesIO(make_dicom())).exclusion.code == ""
+
+
+def test_examine_copies_content_beside_the_store_when_it_is_in_no_file(pool, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    assert examine(io.BytesIO(make_dicom())).header.modality == "CT"
 
 
 def test_picture_that_decodes_to_too_much_is_refused_within_memory(pool):

@@ -49,6 +49,7 @@ from records.intake.isolation.wire import ArrayReader, ArrayWriter, WireError, d
 from records.intake.limits import ContentLimits
 from records.intake.photograph import PhotographUids
 from records.intake.sniff import Kind
+from records.intake.storage import spool_directory
 
 logger = logging.getLogger(__name__)
 
@@ -252,7 +253,7 @@ def _descriptor(source: IO[bytes]) -> Iterator[int]:
     try:
         file = source.fileno()
     except (AttributeError, OSError):
-        with tempfile.TemporaryFile() as copy:
+        with tempfile.TemporaryFile(dir=spool_directory()) as copy:
             while chunk := source.read(MIB):
                 copy.write(chunk)
             copy.flush()
