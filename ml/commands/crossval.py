@@ -37,7 +37,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add_task_options(parser)
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--seeds", type=int, default=1, help="networks a fold, one per seed")
+    parser.add_argument(
+        "--seeds", type=int, default=1, help="networks a fold: so many of `training.seeds`"
+    )
     parser.add_argument(
         "--splits",
         type=_parse_splits,
