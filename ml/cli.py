@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ml.commands import (
     audit_data,
+    card,
     compare,
     crossval,
     evaluate,
@@ -24,6 +25,7 @@ COMMANDS = (
     audit_data,
     train,
     export,
+    card,
     evaluate,
     compare,
     predict,

@@ -121,6 +121,14 @@ class ParityFailed(MLError):
     action = "Keep the training run, and export it again with another precision."
 
 
+class SplitOpened(MLError):
+    """The test split was scored with this version before; nobody said why it should be again."""
+
+    code = "test_split_opened"
+    message = "The test split was opened for {task} {version} already ({count} times)."
+    action = "Give the task file a new version, or say why with --purpose: it goes on record."
+
+
 class SearchSpaceInvalid(MLError):
     """A search space names an entry that can't be searched, or gives it no valid values."""
 

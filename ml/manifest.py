@@ -45,7 +45,10 @@ class Distance:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
-    """What the network was made from: SHA-256 of the table and of the task's choices."""
+    """What the network was made from: SHA-256 of the table and of the task's choices.
+
+    `averaged` is the number of trainings whose weights it is the mean of.
+    """
 
     data_table: str
     data_sha256: str
@@ -54,6 +57,7 @@ class TrainingRecord:
     epochs: int
     best_epoch: int
     software: dict[str, str]
+    averaged: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from ml.typed_tables import build_typed
 
 # What a checkpoint depends on. Thresholds, limits and sentences can change without training anew.
 NETWORK_SECTIONS = ("data", "input", "model", "augmentation", "training")
+# Which seeds a recipe is repeated with shapes none of its networks.
+REPEATS = "seeds"
 # What a network can be kept for; less is better of those that end in `loss`.
 MONITORS = ("robust_loss", "val_loss", "val_macro_auc", "val_balanced_accuracy")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "auto")
@@ -131,6 +133,8 @@ class TrainingConfig:
     `frozen_epochs` trains the head alone first; then the last layers of the backbone join, from
     the share `unfreeze_from` of its depth on (0: all of them). `precision` is a Keras dtype
     policy, or `auto`: half floats on a GPU alone. The network kept is the best by `monitor`.
+    A training takes `seed`; `seeds`, of which it is one, are those that the recipe is repeated
+    with to see how much is luck.
     """
 
     epochs: int
@@ -150,6 +154,7 @@ class TrainingConfig:
     monitor: str
     patience: int
     seed: int
+    seeds: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +253,9 @@ def load_task(path: Path, *, overrides: Mapping[str, Any] | None = None) -> Task
         section, _, entry = key.rpartition(".")
         (table.setdefault(section, {}) if section else table)[entry] = value
     choices = {name: table.get(name) for name in NETWORK_SECTIONS}
+    if isinstance(choices["training"], dict):
+        kept = {name: value for name, value in choices["training"].items() if name != REPEATS}
+        choices["training"] = kept
     table["digest"] = hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()
     try:
         config = build_typed(TaskConfig, table)
@@ -301,5 +309,7 @@ def _training_rules(config: TaskConfig) -> dict[str, bool]:
         "training.unfreeze_from must lie in [0, 1]": 0 <= training.unfreeze_from <= 1,
         f"training.precision must be one of {', '.join(PRECISIONS)}": training.precision
         in PRECISIONS,
+        "training.seeds must not repeat": len(set(training.seeds)) == len(training.seeds),
+        "training.seed must be one of training.seeds": training.seed in training.seeds,
         f"training.monitor must be one of {', '.join(MONITORS)}": training.monitor in MONITORS,
     }

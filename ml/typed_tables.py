@@ -38,8 +38,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     origin, inner = get_origin(hint), get_args(hint)
     if origin is UnionType:
         return None if value is None and NoneType in inner else _convert(inner[0], value, where)
-    if origin is tuple and isinstance(value, list | tuple):
-        return tuple(_convert(inner[0], item, where) for item in value)
+    if origin in (tuple, list) and isinstance(value, list | tuple):
+        return origin(_convert(inner[0], item, where) for item in value)
     if origin is dict and isinstance(value, Mapping):
         return {str(key): _convert(inner[1], item, f"{where}.{key}") for key, item in value.items()}
     if hint is float and type(value) is int:

@@ -1,4 +1,8 @@
-"""`python -m ml compare`: two bundles, or two tables of predictions, on the same images."""
+"""`python -m ml compare`: two bundles, or two tables of predictions, on the same images.
+
+Figures side by side with the difference and its interval over the same resampled groups, DeLong's
+test for each AUC and McNemar's for the labels given. Writes comparison.html and comparison.json.
+"""
 
 import argparse
 import sys
@@ -14,9 +18,19 @@ if TYPE_CHECKING:
 
 SUMMARY = "set two bundles' answers side by side, with paired tests"
 
+EPILOG = """\
+examples:
+  python -m ml compare ml/bundles/retina/1.0.0 var/out/retina/1.1.0 --data ../shared/data
+  python -m ml compare ml/bundles/retina/1.0.0 var/out/retina/1.1.0 --data ../shared/data \\
+      --split test --purpose "which of the two ships was decided on validation"
+  python -m ml compare var/evaluations/a/predictions.csv var/evaluations/b/predictions.csv
+"""
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
     parser.add_argument("first", type=Path, help="a bundle's folder or a predictions.csv")
     parser.add_argument(
         "second", type=Path, help="the other one; differences are it less the first"

@@ -8,6 +8,7 @@ import argparse
 import dataclasses
 import functools
 import hashlib
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +38,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add_task_options(parser)
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--seeds", type=int, default=1, help="networks a fold, one per seed")
+    parser.add_argument(
+        "--seeds", type=int, default=1, help="networks a fold: so many of `training.seeds`"
+    )
     parser.add_argument(
         "--splits",
         type=_parse_splits,
@@ -51,6 +54,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, help="ImageNet weights of the frozen baseline")
     parser.add_argument("--ensemble", action="store_true", help="score the seeds' mean too")
     parser.add_argument("--out", type=Path, help="folder to write to, or to go on in")
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="put the figures beside the task's bundles too, as crossval-<recipe>.json, to commit",
+    )
     parser.add_argument("--bundles", type=Path, default=BUNDLES_DIR, help="root of the bundles")
 
 
@@ -67,8 +75,9 @@ def run(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ml.datasets import load_dataset
+    from ml.evaluation.crossval_record import name_record
     from ml.tuning.crossval import run_folds
-    from ml.tuning.crossval_report import summarise, write_summary
+    from ml.tuning.crossval_report import FIGURES, summarise, write_summary
     from ml.tuning.fitting import list_seeds
     from ml.tuning.folds import find_weaknesses
 
@@ -94,7 +103,13 @@ def run(options: argparse.Namespace) -> int:
             on_fold=bar.update,
         )
     summary = summarise(config, answers, has_ensemble=options.ensemble and len(seeds) > 1)
-    page = write_summary(config, answers, summary, folder, notes=notes)
+    choices = parse_overrides(options.set)
+    page = write_summary(config, answers, summary, folder, notes=notes, choices=choices)
+    if options.record:
+        place = options.bundles / config.task / name_record(config.digest)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / FIGURES, place)
+        sys.stdout.write(f"{place}\n")
     sys.stdout.write(f"{page.read_text()}\n{page}\n")
     return 0
 
@@ -123,13 +138,13 @@ def _announce(
 
 def _record_look(config: "TaskConfig", options: argparse.Namespace, folder: Path) -> None:
     """Note a look at the test split, once for each folder."""
-    from ml.openings import record_opening
+    from ml.openings import CROSSVAL, record_opening
 
     if "test" not in options.splits or folder.exists():
         return
     (options.bundles / config.task).mkdir(parents=True, exist_ok=True)
     bundle = options.bundles / config.task / config.version
-    record_opening(bundle, split="test", purpose=f"crossval of {options.folds} folds")
+    record_opening(bundle, split="test", purpose=f"{CROSSVAL} of {options.folds} folds")
 
 
 def _configure_nested(options: argparse.Namespace, config: "TaskConfig") -> "Configure":

@@ -1,4 +1,11 @@
-"""`python -m ml export`: the bundle of a finished run."""
+"""`python -m ml export`: the bundle of a finished run.
+
+Weights are rounded, both engines' files written and compared; temperature, thresholds, bands and
+the gate against strangers are set on validation; only then is the test split opened, and that is
+noted in test_openings.csv beside the bundle. The stage follows from the task's [gate]. A version
+whose figures were looked at before is refused unless --purpose says why; --replace alone only
+allows its folder to be replaced.
+"""
 
 import argparse
 import sys
@@ -16,14 +23,29 @@ from ml.commands.options import (
 
 SUMMARY = "calibrate a run's best network, write its bundle and open the test split once"
 
+EPILOG = """\
+examples:
+  python -m ml export chest-xray --data ../shared/data \\
+      --weights ../shared/weights/mobilenet_v2_1.0_224_notop.weights.h5
+  python -m ml export chest-xray --data ../shared/data --run var/seeds/chest/seed-7 \\
+      --seed-runs var/seeds/chest/seed-7 var/seeds/chest/seed-8 var/seeds/chest/seed-9
+  python -m ml export chest-xray --data ../shared/data --replace \\
+      --purpose "the card named a wrong source; the same network again"
+"""
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
     add_task_options(parser)
     add_run_option(parser)
     add_seed_runs_option(parser)
     parser.add_argument("--out", type=Path, default=BUNDLES_DIR, help="root of the bundles")
     parser.add_argument("--replace", action="store_true", help="replace the bundle's version")
+    parser.add_argument(
+        "--purpose", help="why the test split is opened again for this version; goes on record"
+    )
     parser.add_argument(
         "--weights", type=Path, help="ImageNet weights of the frozen backbone to compare with"
     )
@@ -47,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
         data_root=options.data,
         comparisons=Comparisons(options.weights, options.seed_runs),
         replace=options.replace,
+        purpose=options.purpose or "",
     )
     sys.stdout.write(f"{path}\n")
     return 0

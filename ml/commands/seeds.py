@@ -1,6 +1,7 @@
 """`python -m ml seeds`: train one recipe with several seeds, and say how much is luck.
 
-A stopped one goes on when the command is given again. Each seed gets a run folder; give them to
+The seeds are `training.seeds` of the task file. A stopped one goes on when the command is given
+again. Each seed gets a run folder; give them to
 `export --seed-runs` for the spread on the test split, or to `soup` to average them.
 """
 
@@ -17,7 +18,9 @@ SEEDS_DIR = Path("var/seeds")
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add_task_options(parser)
-    parser.add_argument("--seeds", type=int, default=3, help="the task's seed and those after it")
+    parser.add_argument(
+        "--seeds", type=int, help="so many of the task's `training.seeds`; all of them by default"
+    )
     parser.add_argument("--out", type=Path, help="folder of the runs, to go on in")
 
 

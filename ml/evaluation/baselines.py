@@ -17,10 +17,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
+from ml.calibration import choose_threshold
 from ml.datasets import Example, index_labels
 from ml.errors import TaskConfigInvalid
 from ml.evaluation.metrics import macro_auc, roc_auc, score_labels
-from ml.evaluation.scoring import headline_rows
+from ml.evaluation.scoring import Answers, decide_labels, headline_rows, score_points
 from ml.images import read_frames, to_display
 from ml.preprocessing import PREPROCESSING_VERSION
 from ml.task_config import TaskConfig
@@ -34,6 +35,8 @@ MAX_FROZEN_SIZE = 160
 # Images between two steps of the progress bar: each run of the network is traced anew.
 CHUNK = 1024
 CACHE_DIR = Path("var/embeddings")
+# A baseline answers every image.
+OF_REFUSALS = ("refused", "answered_")
 
 
 def thumbnail_scores(
@@ -100,6 +103,47 @@ def score_baseline(
         "macro_auc": macro_auc(scores, targets),
         "headline_auc": roc_auc(scores[kept, disease], targets[kept] == disease),
         **{name: value for name, value in figures.items() if name.startswith("recall.")},
+    }
+
+
+def score_in_full(
+    scores: Scores,
+    known: Scores,
+    validation: Sequence[Example],
+    testing: Sequence[Example],
+    config: TaskConfig,
+) -> dict[str, float]:
+    """Every figure that the network has on `testing`, by the same names, but those of refusals.
+
+    `scores` (N x K) are a baseline's for `testing`, `known` (M x K) its for `validation`: there
+    its thresholds are chosen, as the network's are.
+    """
+    data = config.data
+    thresholds = _choose_thresholds(known, validation, config)
+    answers = Answers(
+        examples=tuple(testing),
+        probabilities=scores,
+        given=decide_labels(scores, data.labels, data.normal_label, thresholds),
+        targets=index_labels(testing, data.labels),
+        distances=np.zeros(len(testing)),
+        refusals=("",) * len(testing),
+    )
+    figures = score_points(answers, data.labels, data.normal_label, config.decision)
+    return {name: value for name, value in figures.items() if not name.startswith(OF_REFUSALS)}
+
+
+def _choose_thresholds(
+    known: Scores, validation: Sequence[Example], config: TaskConfig
+) -> dict[str, float]:
+    labels, decision = config.data.labels, config.decision
+    targets = index_labels(validation, labels)
+    columns = {label: labels.index(label) for label in decision.recall_labels}
+    return {
+        label: choose_threshold(
+            known[:, row], targets == row, target_recall=decision.target_recall
+        ).threshold
+        for label, row in columns.items()
+        if (targets == row).any()
     }
 
 

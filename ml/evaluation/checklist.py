@@ -24,12 +24,16 @@ class ClaimItem:
 
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
-    """What the answers depend on: what this report could do with the data at hand."""
+    """What the answers depend on: what this report could do with the data at hand.
+
+    `averaged` is the number of trainings whose weights the network is the mean of.
+    """
 
     has_demographics: bool
     has_robustness: bool
     has_seeds: bool
     is_test_split: bool
+    averaged: int = 1
 
 
 # Number, section, item, status, where it is answered or why it is not.
@@ -102,8 +106,11 @@ ROWS = (
 def fill_checklist(facts: ReportFacts) -> list[ClaimItem]:
     """The 44 items; what depends on the data or the run is answered for this one."""
     changed: dict[int, tuple[str, str]] = {}
+    if facts.averaged > 1:
+        where = f"Weights of {facts.averaged} trainings, averaged into one network"
+        changed[27] = (DONE, where)
     if facts.has_demographics:
-        changed[36] = (PARTLY, "Subgroups, for this split only")
+        changed[36] = (DONE, "Model card: population; subgroups, for this split only")
     if facts.has_robustness:
         changed[30] = (DONE, "Robustness; subgroups")
     if facts.has_seeds:

@@ -1,5 +1,6 @@
 """The pages to read: fills the templates with figures, charts and pictures."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ml.evaluation import charts
+from ml.evaluation.beside import FROZEN, THUMBNAILS, Baselines
 from ml.evaluation.checklist import ReportFacts, fill_checklist
 from ml.evaluation.gallery import KINDS, choose_mistakes, find_mistakes, make_gallery
 from ml.evaluation.metrics import CALIBRATION_BINS
@@ -38,6 +40,9 @@ FIGURE_NAMES = {
 }
 SPLIT_NAMES = {"val": "validation", "train": "training"}
 SEX_AND_AGE = ("sex", "age")
+# Sections with drawings, and a drawing in its frame.
+CHARTED = ("curves", "calibration", "decision", "subgroups", "robustness")
+DRAWN = r"<figure>(<svg.*?</svg>)</figure>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,37 +63,85 @@ class Tile:
     note: str
 
 
-def render_page(evaluation: Evaluation, predictor: Predictor, answers: Answers) -> str:
-    """The report as one HTML page that needs no other file."""
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """The drawings of a report by section (SVG), and its gallery of wrong answers, as HTML."""
+
+    charts: dict[str, list[Markup]]
+    gallery: list[Markup]
+
+
+@dataclass(frozen=True, slots=True)
+class BesideRow:
+    """A figure of the network with both baselines'; None where one wasn't run."""
+
+    name: str
+    thumbnails: float | None
+    frozen: float | None
+    own: float
+
+
+def draw_pictures(evaluation: Evaluation, predictor: Predictor, answers: Answers) -> Pictures:
+    """The charts, and the wrong answers with their maps: only these need images and the network."""
     manifest = predictor.bundle.manifest
+    chosen = choose_mistakes(find_mistakes(answers, manifest))
+    exhibits = make_gallery(predictor, answers, chosen)
+    return Pictures(
+        charts=_draw_charts(evaluation, manifest, answers),
+        gallery=[Markup(render_template("_exhibit.html", one=one)) for one in exhibits],  # noqa: S704
+    )
+
+
+def read_pictures(page: str) -> Pictures:
+    """The pictures of a page that `render_page` wrote."""
+    sections = re.split(r'<h2 id="(\w+)">', page)
+    parts = dict(zip(sections[1::2], sections[2::2], strict=True))
+    charts = {
+        name: [Markup(one) for one in re.findall(DRAWN, parts.get(name, ""), re.DOTALL)]  # noqa: S704
+        for name in CHARTED
+    }
+    shown = re.findall(r"<figure>.*?</figure>", parts.get("gallery", ""), re.DOTALL)
+    return Pictures(charts, [Markup(one) for one in shown])  # noqa: S704
+
+
+def render_page(
+    evaluation: Evaluation,
+    manifest: Manifest,
+    answers: Answers,
+    pictures: Pictures,
+    baselines: Baselines,
+    *,
+    digest: str = "",
+) -> str:
+    """The report as one HTML page that needs no other file; of `answers` it counts the labels."""
     mistakes = find_mistakes(answers, manifest)
-    chosen = choose_mistakes(mistakes)
     facts = {part.attribute for part in evaluation.subgroups}
     return render_template(
         "evaluation.html",
         evaluation=evaluation,
         manifest=manifest,
         split=SPLIT_NAMES.get(evaluation.split, evaluation.split),
-        own=_find_own(evaluation),
-        digest=predictor.bundle.digest,
+        beside=_list_beside(evaluation.metrics, baselines),
+        digest=digest,
         tiles=_choose_tiles(evaluation.metrics),
         rows=_list_labels(evaluation, manifest, prefix=""),
         argmax_rows=_list_labels(evaluation, manifest, prefix="argmax_"),
         columns=[heading for heading, _, _ in COLUMNS],
         counts=_count_outcomes(answers, manifest),
-        charts=_draw_charts(evaluation, manifest, answers),
+        charts=pictures.charts,
         prevalences=[f"{value:g}" for value in PREVALENCES],
         figure_names=_name_figures(evaluation.subgroups),
         min_images=MIN_IMAGES,
         bins=CALIBRATION_BINS,
         mistakes={kind: sum(one.kind == kind for one in mistakes) for kind in KINDS},
-        gallery=make_gallery(predictor, answers, chosen),
+        gallery=pictures.gallery,
         checklist=fill_checklist(
             ReportFacts(
                 has_demographics=any(name in facts for name in SEX_AND_AGE),
                 has_robustness=bool(evaluation.robustness),
                 has_seeds=bool(evaluation.seeds),
                 is_test_split=evaluation.split == "test",
+                averaged=manifest.training.averaged,
             )
         ),
     )
@@ -169,16 +222,14 @@ def _list_labels(evaluation: Evaluation, manifest: Manifest, *, prefix: str) -> 
     return [*rows, LabelRow("mean of the labels", evaluation.images, means)]
 
 
-def _find_own(evaluation: Evaluation) -> dict[str, float]:
-    """What the model itself reaches for each figure of a baseline, by the most probable label."""
-    metrics = evaluation.metrics
-    headline = [name for name in metrics if name.count(".") > 1 and name.endswith(".auc")]
-    own: dict[str, float] = {}
-    for name in evaluation.baseline:
-        places = [f"argmax_{name}", name, *(headline if name == "headline_auc" else ())]
-        found = [metrics[place].value for place in places if place in metrics]
-        own |= {name: found[0]} if found else {}
-    return own
+def _list_beside(metrics: Mapping[str, Metric], baselines: Baselines) -> list[BesideRow]:
+    """The figures that a baseline has too, in the order of the network's."""
+    thumbnails, frozen = (baselines.get(kind, {}) for kind in (THUMBNAILS, FROZEN))
+    return [
+        BesideRow(name, thumbnails.get(name), frozen.get(name), metric.value)
+        for name, metric in metrics.items()
+        if name in thumbnails or name in frozen
+    ]
 
 
 def _count_outcomes(answers: Answers, manifest: Manifest) -> dict[str, int]:

@@ -3,20 +3,25 @@
 import csv
 import dataclasses
 import json
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ml.datasets import Dataset, Example
-from ml.evaluation.baselines import frozen_scores, score_baseline, thumbnail_scores
+from ml.datasets import Dataset
+from ml.evaluation.beside import (
+    FROZEN,
+    THUMBNAILS,
+    Baselines,
+    read_baselines,
+    score_baselines,
+    write_baselines,
+)
 from ml.evaluation.metrics import RESAMPLES, confusion_matrix
 from ml.evaluation.operating import judge_operating
-from ml.evaluation.page import render_page
+from ml.evaluation.page import draw_pictures, render_page
 from ml.evaluation.plots import plot_confusion, plot_roc
 from ml.evaluation.results import Evaluation
 from ml.evaluation.robustness import measure_robustness
@@ -65,20 +70,22 @@ def evaluate_bundle(
     manifest, examples = predictor.bundle.manifest, dataset.of_split(split)
     training = dataset.of_split("train")
     answers = collect_answers(predictor, examples)
-    baselines = {"thumbnails": thumbnail_scores(training, examples, config)}
-    if comparisons.frozen_weights is not None:
-        weights = comparisons.frozen_weights
-        baselines["frozen"] = frozen_scores(training, examples, config, weights)
-    figures = {name: _score_known(found, examples, config) for name, found in baselines.items()}
+    short, baselines = score_baselines(
+        training,
+        dataset.of_split("val"),
+        examples,
+        config,
+        frozen_weights=comparisons.frozen_weights,
+    )
     evaluation = Evaluation(
         split=split,
         images=len(examples),
         groups=len(set(answers.groups)),
         metrics=score_answers(answers, manifest, config.decision, resamples=resamples),
-        baseline=figures["thumbnails"],
+        baseline=short[THUMBNAILS],
         by_source=_count_by_source(answers, manifest.labels),
         refusals=dict(sorted(Counter(code for code in answers.refusals if code).items())),
-        frozen_baseline=figures.get("frozen", {}),
+        frozen_baseline=short.get(FROZEN, {}),
         confusion=_count_confusion(answers, len(manifest.labels)),
         operating=judge_operating(answers, manifest, resamples=resamples),
         subgroups=score_subgroups(answers, manifest, config.decision, resamples=resamples),
@@ -87,27 +94,34 @@ def evaluate_bundle(
             comparisons.seed_runs, examples, dataclasses.replace(config, input=manifest.input)
         ),
     )
-    _write(evaluation, predictor, answers, out)
+    _write(evaluation, predictor, answers, baselines, out)
     return evaluation
 
 
-def _write(evaluation: Evaluation, predictor: Predictor, answers: Answers, out: Path) -> None:
+def _write(
+    evaluation: Evaluation,
+    predictor: Predictor,
+    answers: Answers,
+    baselines: Baselines,
+    out: Path,
+) -> None:
     out.mkdir(parents=True, exist_ok=True)
+    write_baselines(baselines, out)
     labels = predictor.bundle.labels
     (out / REPORT).write_text(json.dumps(dataclasses.asdict(evaluation), indent=2) + "\n")
     _write_predictions(answers, labels, out / PREDICTIONS)
     matrix = confusion_matrix(answers.targets, answers.given, labels=len(labels))
     plot_confusion(matrix, labels, out / CONFUSION)
     plot_roc(answers.probabilities, answers.targets, labels, out / ROC)
-    (out / PAGE).write_text(render_page(evaluation, predictor, answers), encoding="utf-8")
-
-
-def _score_known(
-    scores: NDArray[np.float64], examples: Sequence[Example], config: TaskConfig
-) -> dict[str, float]:
-    """A baseline's figures without those that nothing was there for."""
-    figures = score_baseline(scores, examples, config)
-    return {name: value for name, value in figures.items() if not math.isnan(value)}
+    page = render_page(
+        evaluation,
+        predictor.bundle.manifest,
+        answers,
+        draw_pictures(evaluation, predictor, answers),
+        read_baselines(out, evaluation),
+        digest=predictor.bundle.digest,
+    )
+    (out / PAGE).write_text(page, encoding="utf-8")
 
 
 def _count_confusion(answers: Answers, labels: int) -> dict[str, list[list[int]]]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ml.aggregation import aggregate
 from ml.datasets import Example, index_labels
 from ml.evaluation.metrics import (
     Draws,
@@ -106,6 +107,32 @@ def name_figures(labels: Sequence[str], decision: DecisionConfig) -> set[str]:
     }
 
 
+def score_points(
+    answers: Answers, labels: Sequence[str], normal_label: str, decision: DecisionConfig
+) -> dict[str, float]:
+    """The figures of `score_answers` without intervals, but those that no image asks for."""
+    found = dict(make_score(answers, labels)(np.ones((1, len(answers.targets)))))
+    kept, score = make_headline_score(answers, labels, normal_label, decision)
+    if score is not None:
+        found |= score(np.ones((1, len(kept))))
+    return {name: float(values[0]) for name, values in found.items() if not np.isnan(values[0])}
+
+
+def decide_labels(
+    scores: NDArray[np.float64],
+    labels: Sequence[str],
+    normal_label: str,
+    thresholds: Mapping[str, float],
+) -> NDArray[np.int64]:
+    """The label index that the product would give for each row (N x K probabilities)."""
+    frames = (dict(zip(labels, map(float, row), strict=True)) for row in scores)
+    given = [
+        labels.index(aggregate("mean", [one], labels, normal_label, thresholds=thresholds).label)
+        for one in frames
+    ]
+    return np.array(given, np.int64)
+
+
 def score_plainly(
     probabilities: NDArray[np.float64], targets: NDArray[np.int64], labels: Sequence[str]
 ) -> dict[str, float]:
@@ -195,17 +222,31 @@ def headline_rows(
 def _score_headline(
     answers: Answers, manifest: Manifest, decision: DecisionConfig, *, resamples: int
 ) -> dict[str, Metric]:
-    labels, normal_label = manifest.labels, manifest.normal_label
+    kept, score = make_headline_score(answers, manifest.labels, manifest.normal_label, decision)
+    if score is None:
+        return {}
+    groups = [answers.examples[row].group for row in kept]
+    return bootstrap_weights(score, groups, resamples=resamples)
+
+
+def make_headline_score(
+    answers: Answers, labels: Sequence[str], normal_label: str, decision: DecisionConfig
+) -> tuple[Rows, WeightedScore | None]:
+    """The rows that the headline question is put to, and its figures by their weights.
+
+    None instead of the function where those rows don't hold both sides of the question.
+    """
     kept = headline_rows(answers.examples, labels, normal_label, decision)
     disease = labels.index(decision.headline_label)
     is_diseased = answers.targets[kept] == disease
     if not kept.size or is_diseased.all() or not is_diseased.any():
-        return {}
+        return kept, None
     shown = answers.probabilities[kept]
     calls = {"": answers.given[kept], "argmax_": shown.argmax(axis=1)}
+    headline = _name_headline(decision)
 
     def score(weights: Weights) -> dict[str, Draws]:
-        found = {"auc": weigh_auc(weights, shown[:, disease], is_diseased)}
+        found = {f"{headline}.auc": weigh_auc(weights, shown[:, disease], is_diseased)}
         for prefix, given in calls.items():
             is_cleared = given != disease
             if normal_label in labels:
@@ -213,13 +254,10 @@ def _score_headline(
             is_right = np.where(is_diseased, given == disease, is_cleared)
             counted = (weights, weights * is_diseased, weights * ~is_diseased)
             for name, among in zip(HEADLINE_CALLS, counted, strict=True):
-                found[f"{prefix}{name}"] = weigh_share(among, is_right)
+                found[f"{headline}.{prefix}{name}"] = weigh_share(among, is_right)
         return found
 
-    groups = [answers.examples[row].group for row in kept]
-    metrics = bootstrap_weights(score, groups, resamples=resamples)
-    headline = _name_headline(decision)
-    return {f"{headline}.{name}": metric for name, metric in metrics.items()}
+    return kept, score
 
 
 def _name_headline(decision: DecisionConfig) -> str:

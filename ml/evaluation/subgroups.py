@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.datasets import Example
+from ml.datasets.population import AGE_FACTS, UNKNOWN, name_value, read_age
 from ml.evaluation.metrics import (
     Draws,
     Weights,
@@ -22,11 +23,8 @@ from ml.task_config import DecisionConfig
 MIN_IMAGES = 20
 # More different values than this are a name or a number, not a property.
 MAX_VALUES = 25
-UNKNOWN = "not stated"
-UNKNOWN_VALUES = ("", "unknown", "none", "nan", "n/a")
 # Lower ends in years; the last one is open.
 AGE_BANDS = (0, 18, 40, 60, 80)
-AGE_FACTS = ("age", "age_years", "patient_age")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +129,7 @@ def read_attributes(examples: tuple[Example, ...]) -> dict[str, list[str]]:
         columns[name] = [example.facts.get(name, "") for example in examples]
     found = {}
     for name, raw in columns.items():
-        band: Callable[[str], str] = band_age if name in AGE_FACTS else _clean
+        band: Callable[[str], str] = band_age if name in AGE_FACTS else name_value
         values = [band(value) for value in raw]
         if 2 <= len(set(values)) <= MAX_VALUES:
             found[name] = values
@@ -140,20 +138,13 @@ def read_attributes(examples: tuple[Example, ...]) -> dict[str, list[str]]:
 
 def band_age(text: str) -> str:
     """`40-59` for an age in years; `not stated` for anything that is no number."""
-    try:
-        years = float(text.strip().rstrip("Yy"))
-    except ValueError:
-        return UNKNOWN
-    if not 0 <= years < 130:
+    years = read_age(text)
+    if years is None:
         return UNKNOWN
     row = int(np.searchsorted(AGE_BANDS, years, side="right")) - 1
     if row == len(AGE_BANDS) - 1:
         return f"{AGE_BANDS[-1]} and over"
     return f"{AGE_BANDS[row]}-{AGE_BANDS[row + 1] - 1}"
-
-
-def _clean(text: str) -> str:
-    return UNKNOWN if text.strip().lower() in UNKNOWN_VALUES else text.strip()
 
 
 def _order_values(attribute: str, values: list[str]) -> list[str]:

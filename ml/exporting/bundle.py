@@ -4,7 +4,6 @@ import dataclasses
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,13 +13,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.bundles import EMBEDDINGS, MODEL_CARD, OPENVINO_MODEL, Bundle, hash_file
+from ml.bundles import EMBEDDINGS, OPENVINO_MODEL, Bundle
 from ml.calibration import choose_band, choose_threshold, fit_temperature, softmax
 from ml.datasets import Dataset, balance_weights, index_labels
 from ml.distance import fit_space
-from ml.errors import BackboneNotExportable, BundleInvalid, TaskConfigInvalid
+from ml.errors import BackboneNotExportable, BundleInvalid
+from ml.evaluation.crossval_record import find_record
 from ml.evaluation.report import ALONE, Comparisons, evaluate_bundle
-from ml.evaluation.scoring import name_figures
 from ml.exporting.artefacts import (
     PARITY_TOLERANCE,
     check_parity,
@@ -30,36 +29,34 @@ from ml.exporting.artefacts import (
     write_network,
 )
 from ml.exporting.gate_fitting import fit_gate
-from ml.exporting.model_card import render_card
+from ml.exporting.kept import write_population
 from ml.exporting.readout import read_out
+from ml.exporting.release import check_gate
+from ml.exporting.rendering import render_texts, seal
 from ml.gate import GATE
 from ml.manifest import (
-    MANIFEST,
     SCHEMA,
     Distance,
-    GateResult,
     Manifest,
-    Metric,
     Operating,
     Parity,
     TrainingRecord,
     read_manifest,
     write_manifest,
 )
-from ml.openings import Opening, read_openings, record_opening
+from ml.openings import EXPORT, check_reopening, record_opening, record_seed_runs
 from ml.predictor import Predictor, open_predictor
 from ml.preprocessing import PREPROCESSING_VERSION, prepare_files
-from ml.rejects import Reject, reject_examples, score_rejects
+from ml.rejects import find_rejects, score_rejects, write_rejects_score
 from ml.runtimes import Floats, Runtime
 from ml.runtimes.openvino import compile_network
 from ml.task_config import TaskConfig
 from ml.training.backbones import find_backbone
 from ml.training.curves import plot_curves
-from ml.training.loop import BEST, HISTORY, read_state
+from ml.training.loop import BEST, HISTORY, SOUP, read_state
 
 CURVES = "curves.png"
 CURVES_TABLE = "curves.csv"
-REJECTS = "rejects.json"
 SOFTWARE = ("keras", "tensorflow-cpu", "openvino", "numpy", "pillow")
 
 
@@ -85,6 +82,7 @@ def export_bundle(
     data_root: Path,
     comparisons: Comparisons = ALONE,
     replace: bool = False,
+    purpose: str = "",
 ) -> Path:
     """Make `<root>/<task>/<version>/` of the run's best network; returns that folder.
 
@@ -93,25 +91,26 @@ def export_bundle(
 
     Calibration, thresholds and limits come from the validation split; the test split is only
     scored, after everything is fixed, and that look is recorded. The stage is `research` when
-    the figures stay below the task's gate. Raises BundleInvalid when that version exists already,
-    BackboneNotExportable, TaskConfigInvalid for a gate of unknown figures, and ParityFailed;
-    nothing is left behind then.
+    the figures stay below the task's gate. `purpose` says why a version is looked at again. Raises
+    BundleInvalid when that version exists already, SplitOpened when it was looked at and no purpose
+    is given, BackboneNotExportable, TaskConfigInvalid for a gate of unknown figures, and
+    ParityFailed; nothing is left behind then.
     """
     target = root / config.task / config.version
     if target.exists() and not replace:
         raise BundleInvalid(path=target, detail="this version exists already")
     if not find_backbone(config).is_exportable:
         raise BackboneNotExportable(backbone=config.model.backbone)
-    if unknown := set(config.gate) - name_figures(config.data.labels, config.decision):
-        raise TaskConfigInvalid(path=config.task, detail=f"gate: no figure {min(unknown)}")
+    check_gate(config, find_record(target.parent, config.digest))
+    check_reopening(target, purpose)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root) as scratch:
         draft = Path(scratch) / config.version
         draft.mkdir()
         engine = _fill_draft(config, dataset, run, draft, data_root)
-        record_opening(target, split="test", purpose="export")
-        openings = read_openings(target.parent)
-        _complete_draft(config, dataset, engine, draft, openings, data_root, comparisons)
+        record_opening(target, split="test", purpose="; ".join(filter(None, (EXPORT, purpose))))
+        record_seed_runs(target, comparisons.seed_runs, split="test")
+        _complete_draft(config, dataset, engine, draft, target.parent, data_root, comparisons)
         if target.exists():
             shutil.rmtree(target)
         draft.rename(target)
@@ -137,7 +136,7 @@ def _fill_draft(
     space.save(draft / EMBEDDINGS)
     strangers, kinds = seen.features[:0], []
     if not config.scope.stranger_label:
-        rejects = _find_rejects(config, data_root, "fit")
+        rejects = find_rejects(config, data_root, "fit")
         kinds = [reject.kind for reject in rejects]
         inputs_of_strangers = prepare_files((reject.content for reject in rejects), spec)
         strangers = read_out(engine, inputs_of_strangers).features
@@ -158,16 +157,12 @@ def _fill_draft(
     return engine
 
 
-def _find_rejects(config: TaskConfig, data_root: Path, part: str) -> list[Reject]:
-    return reject_examples(config.task, data_root, part, accepted=config.scope.accepted_kinds)
-
-
 def _complete_draft(
     config: TaskConfig,
     dataset: Dataset,
     engine: Runtime,
     draft: Path,
-    openings: Sequence[Opening],
+    task_folder: Path,
     data_root: Path,
     comparisons: Comparisons,
 ) -> None:
@@ -175,32 +170,12 @@ def _complete_draft(
     manifest, _ = read_manifest(draft)
     predictor = Predictor(Bundle(path=draft, manifest=manifest, digest=""), engine)
     evaluation = evaluate_bundle(predictor, config, dataset, draft, comparisons=comparisons)
-    rejects = _find_rejects(config, data_root, "test")
+    rejects = find_rejects(config, data_root, "test")
     strangers = score_rejects(predictor, rejects, refusing_label=config.scope.stranger_label)
-    (draft / REJECTS).write_text(json.dumps(dataclasses.asdict(strangers), indent=2) + "\n")
-    gate = judge_gate(config, evaluation.metrics)
-    is_released = all(result.is_met for result in gate.values())
-    manifest = dataclasses.replace(
-        manifest,
-        metrics=evaluation.metrics,
-        gate=gate,
-        stage=config.stage if is_released else "research",
-    )
-    (draft / MODEL_CARD).write_text(render_card(manifest, config, evaluation, openings, strangers))
-    _seal(manifest, draft)
-
-
-def judge_gate(config: TaskConfig, metrics: Mapping[str, Metric]) -> dict[str, GateResult]:
-    """Each figure of the gate against its least value; raises TaskConfigInvalid for an absent one.
-
-    A figure can be absent when no image of the split asks for it.
-    """
-    if absent := set(config.gate) - set(metrics):
-        raise TaskConfigInvalid(path=config.task, detail=f"gate: no figure {min(absent)}")
-    return {
-        name: GateResult(minimum, metrics[name].value, metrics[name].value >= minimum)
-        for name, minimum in config.gate.items()
-    }
+    write_rejects_score(strangers, draft)
+    write_population(dataset, draft)
+    manifest = dataclasses.replace(manifest, metrics=evaluation.metrics)
+    seal(render_texts(manifest, config, draft, task_folder), draft)
 
 
 def _make_manifest(
@@ -285,11 +260,11 @@ def _record_training(config: TaskConfig, dataset: Dataset, run: Path) -> Trainin
         epochs=state.epoch,
         best_epoch=state.best_epoch,
         software={name: version(name) for name in SOFTWARE},
+        averaged=_count_averaged(run),
     )
 
 
-def _seal(manifest: Manifest, draft: Path) -> None:
-    """Write the manifest with the hash of every file that is there now."""
-    names = sorted(entry.name for entry in draft.iterdir() if entry.name != MANIFEST)
-    files = {name: hash_file(draft / name) for name in names}
-    write_manifest(dataclasses.replace(manifest, files=files), draft)
+def _count_averaged(run: Path) -> int:
+    """How many trainings are in a run's network: more than one where `soup` made it."""
+    record = run / SOUP
+    return len(json.loads(record.read_text())["taken"]) if record.is_file() else 1

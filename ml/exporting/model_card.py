@@ -3,36 +3,46 @@
 from collections.abc import Iterable, Sequence
 from statistics import mean, stdev
 
-from ml.evaluation.report import Evaluation
-from ml.manifest import Manifest, Metric
+from ml.evaluation.beside import FROZEN, THUMBNAILS, Baselines
+from ml.evaluation.results import Evaluation
+from ml.exporting.card_tables import (
+    format_interval,
+    format_table,
+    render_crossval,
+    render_population,
+)
+from ml.exporting.kept import Record
+from ml.exporting.release import ANSWERED, REFUSED
+from ml.manifest import Manifest
 from ml.openings import Opening
 from ml.rejects import RejectScore
 from ml.task_config import TaskConfig
 
+# What the designators of DICOM (PS3.16, 8) stand for.
+SCHEMES = {"SCT": "SNOMED CT (SCT)", "99MEDIMAGING": "this project's own (99MEDIMAGING)"}
 
-def render_card(
-    manifest: Manifest,
-    config: TaskConfig,
-    evaluation: Evaluation,
-    openings: Sequence[Opening],
-    strangers: RejectScore,
-) -> str:
-    """The card as Markdown, from the manifest, the evaluation and the task file's sentences."""
+
+def render_card(manifest: Manifest, config: TaskConfig, kept: Record) -> str:
+    """The card as Markdown: the manifest, what the bundle keeps, the task file's sentences."""
     parts = [
         f"# {manifest.title} {manifest.version}",
         f"**Not for clinical use.** Stage: {manifest.stage}. {config.card.intended_use}",
         _describe(manifest),
+        "## Labels and their codes",
+        _render_codes(manifest),
         _render_gate(manifest),
+        "## Population",
+        render_population(kept.population),
         "## Figures on the test split",
-        _render_openings(openings),
-        _render_metrics(manifest),
-        _render_sources(evaluation, manifest),
-        _render_baseline(evaluation),
-        _render_seeds(evaluation),
+        _render_openings(kept.openings),
+        _render_metrics(manifest, kept.baselines),
+        _render_sources(kept.evaluation, manifest),
+        _render_seeds(kept.evaluation),
+        render_crossval(kept.crossval),
         "## Operating point",
         _render_operating(manifest),
         "## Images that are none of its business",
-        _render_strangers(strangers, manifest),
+        _render_strangers(kept.strangers, manifest),
         "## Limits",
         _list(config.card.limits),
         "## Choices and their evidence",
@@ -52,14 +62,22 @@ def _list(sentences: Iterable[str]) -> str:
 def _describe(manifest: Manifest) -> str:
     spec, scope = manifest.input, manifest.scope
     rows = [
-        ("Labels", ", ".join(manifest.labels)),
         ("Input", f"{spec.size} x {spec.size} {spec.colour}, {manifest.preprocessing}"),
         ("Modalities", ", ".join(scope.modalities) or "any"),
         ("Ages", f"{scope.min_age_years:g} to {scope.max_age_years:g} years"),
         ("Study rule", manifest.aggregation),
         ("Made", manifest.created),
     ]
-    return _table(("", ""), rows)
+    return format_table(("", ""), rows)
+
+
+def _render_codes(manifest: Manifest) -> str:
+    rows = []
+    for label in manifest.labels:
+        code = manifest.codes[label]
+        scheme = SCHEMES.get(code.scheme, code.scheme)
+        rows.append((label, f"`{code.value}`", scheme, code.meaning))
+    return format_table(("label", "code", "scheme", "meaning"), rows)
 
 
 def _render_gate(manifest: Manifest) -> str:
@@ -70,8 +88,13 @@ def _render_gate(manifest: Manifest) -> str:
         (name, f"{result.minimum:g}", f"{result.value:.3f}", "yes" if result.is_met else "**no**")
         for name, result in manifest.gate.items()
     ]
-    table = _table(("figure", "at least", "reached", "met"), rows)
-    return f"## Release gate\n\nBelow it a bundle is for research only.\n\n{table}"
+    table = format_table(("figure", "at least", "reached", "met"), rows)
+    note = (
+        "What was asked beforehand; a bundle that stays below any of it is for research only. "
+        f"`{REFUSED}` is the share refused of images of other kinds, `{ANSWERED}` that of the test "
+        "split that is not; figures that begin with `crossval.` are of the cross-validation below."
+    )
+    return f"## Release gate\n\n{note}\n\n{table}"
 
 
 def _render_openings(openings: Sequence[Opening]) -> str:
@@ -81,14 +104,31 @@ def _render_openings(openings: Sequence[Opening]) -> str:
     return f"{note}\n\n{_list(lines)}"
 
 
-def _render_metrics(manifest: Manifest) -> str:
-    rows = [(name, _interval(metric)) for name, metric in manifest.metrics.items()]
-    note = "Intervals are 95 %, from resampling whole groups (patients) 1000 times."
-    return f"{note}\n\n{_table(('figure', 'value (95 % interval)'), rows)}"
+def _render_metrics(manifest: Manifest, baselines: Baselines) -> str:
+    """Every figure with its interval, and beside it what both baselines reach."""
+    thumbnails, frozen = (baselines.get(kind, {}) for kind in (THUMBNAILS, FROZEN))
+    rows = [
+        (
+            name,
+            format_interval(metric),
+            *(_format(found.get(name)) for found in (thumbnails, frozen)),
+        )
+        for name, metric in manifest.metrics.items()
+    ]
+    note = (
+        "Intervals are 95 %, from resampling whole groups (patients) 1000 times. Names that begin "
+        "with `argmax_` take the most probable label, the others the label given at thresholds "
+        "from the validation split. Beside them, on the same images: logistic regression on "
+        "16 x 16 thumbnails, which can see little disease, and a linear layer on a frozen ImageNet "
+        "backbone, each with thresholds of its own from the validation split. What a thumbnail "
+        "reaches is owed to how and where the images were taken. A baseline refuses nothing."
+    )
+    head = ("figure", "value (95 % interval)", "thumbnails", "frozen backbone")
+    return f"{note}\n\n{format_table(head, rows)}"
 
 
-def _interval(metric: Metric) -> str:
-    return f"{metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f})"
+def _format(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _render_sources(evaluation: Evaluation, manifest: Manifest) -> str:
@@ -98,29 +138,7 @@ def _render_sources(evaluation: Evaluation, manifest: Manifest) -> str:
     ]
     head = ("source / label in the set", *(f"called {label}" for label in manifest.labels))
     refused = ", ".join(f"{code} {count}" for code, count in evaluation.refusals.items())
-    return f"{_table(head, rows)}\n\nRefused among them: {refused or 'none'}."
-
-
-def _render_baseline(evaluation: Evaluation) -> str:
-    """Both baselines beside the network's own figures for the most probable label."""
-    frozen, own = evaluation.frozen_baseline, evaluation.metrics
-    rows = [
-        (
-            name,
-            f"{value:.3f}",
-            f"{frozen[name]:.3f}" if name in frozen else "–",
-            next((f"{own[one].value:.3f}" for one in (f"argmax_{name}", name) if one in own), "–"),
-        )
-        for name, value in evaluation.baseline.items()
-    ]
-    note = (
-        "Logistic regression on 16 x 16 thumbnails, which can see little disease, and a linear "
-        "layer on a frozen ImageNet backbone reach the following on the same images; beside them "
-        "this network's most probable labels. What a thumbnail reaches is owed to how and where "
-        "the images were taken."
-    )
-    head = ("figure", "thumbnails", "frozen backbone", "this network")
-    return f"{note}\n\n{_table(head, rows)}"
+    return f"{format_table(head, rows)}\n\nRefused among them: {refused or 'none'}."
 
 
 def _render_seeds(evaluation: Evaluation) -> str:
@@ -133,7 +151,7 @@ def _render_seeds(evaluation: Evaluation) -> str:
     if not rows:
         return ""
     note = "The same recipe with other seeds, most probable labels, on the same images:"
-    return f"{note}\n\n{_table(('figure', 'trainings', 'mean ± sd'), rows)}"
+    return f"{note}\n\n{format_table(('figure', 'trainings', 'mean ± sd'), rows)}"
 
 
 def _render_operating(manifest: Manifest) -> str:
@@ -151,7 +169,7 @@ def _render_operating(manifest: Manifest) -> str:
     return (
         f"Chosen for: {operating.target}, at least {operating.target_recall:g}. "
         f"Temperature {manifest.temperature:.3f}, from the validation split.\n\n"
-        f"{_table(head, rows)}\n\n"
+        f"{format_table(head, rows)}\n\n"
         f"An image farther than {distance.limit:.2f} from the training embeddings is not "
         f"answered; that refuses {distance.validation_refusal:.1%} of the validation split."
     )
@@ -163,7 +181,7 @@ def _render_strangers(strangers: RejectScore, manifest: Manifest) -> str:
     return (
         f"Of {strangers.images} images of other kinds, none of them seen while the limit was set, "
         f"{strangers.refused:.1%} are refused; of the test split {refused.value:.1%} "
-        f"({refused.low:.1%} to {refused.high:.1%}).\n\n{_table(('kind', 'refused'), rows)}"
+        f"({refused.low:.1%} to {refused.high:.1%}).\n\n{format_table(('kind', 'refused'), rows)}"
     )
 
 
@@ -193,8 +211,3 @@ def _render_reproduction(manifest: Manifest) -> str:
             f"probability {parity.max_difference:.1e}, labels changed {parity.labels_changed}.",
         )
     )
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -15,18 +15,22 @@ from ml.rejects.gathered import (
     turn_examples,
 )
 from ml.rejects.reject import Reject
-from ml.rejects.scoring import RejectScore, score_rejects
+from ml.rejects.scoring import REJECTS, RejectScore, score_rejects, write_rejects_score
+from ml.task_config import TaskConfig
 
 __all__ = [
     "KINDS",
     "MIN_TEST_REJECTS",
     "PARTS",
+    "REJECTS",
     "UNSEEN_KINDS",
     "Reject",
     "RejectScore",
     "digest_rejects",
+    "find_rejects",
     "reject_examples",
     "score_rejects",
+    "write_rejects_score",
 ]
 
 PARTS = ("fit", "test")
@@ -59,6 +63,11 @@ def reject_examples(
         *turn_examples(task, data_root, part, left_out),
     ]
     return [*found, *draw_rejects(part, left_out, at_least=MIN_TEST_REJECTS - len(found))]
+
+
+def find_rejects(config: TaskConfig, data_root: Path, part: str) -> list[Reject]:
+    """The rejects of a task as its file has it, without the kinds that it accepts."""
+    return reject_examples(config.task, data_root, part, accepted=config.scope.accepted_kinds)
 
 
 def digest_rejects(rejects: Iterable[Reject]) -> str:

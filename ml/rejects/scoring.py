@@ -1,13 +1,17 @@
 """How many rejects a bundle refuses, by kind."""
 
+import dataclasses
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ml.images import read_frames
 from ml.predictor import Predictor
 from ml.rejects.reject import Reject
 
+REJECTS = "rejects.json"
 # Files decoded at once.
 CHUNK = 64
 
@@ -49,3 +53,10 @@ def score_rejects(
         by_kind={kind: refused[kind] / count for kind, count in sorted(kinds.items())},
         codes=dict(sorted(codes.items())),
     )
+
+
+def write_rejects_score(score: RejectScore, folder: Path) -> Path:
+    """Write `rejects.json`; returns its path."""
+    path = folder / REJECTS
+    path.write_text(json.dumps(dataclasses.asdict(score), indent=2) + "\n")
+    return path

@@ -38,6 +38,7 @@ __all__ = [
     "CURVES",
     "HISTORY",
     "LATEST",
+    "SOUP",
     "STATE",
     "OnEpoch",
     "RunState",
@@ -48,6 +49,8 @@ __all__ = [
 BEST = "best.keras"
 HISTORY = "history.csv"
 CURVES = "curves.png"
+# What `ml.tuning.soup` leaves in a run whose network is an average.
+SOUP = "soup.json"
 OnEpoch = Callable[[int, Row], None]
 
 

@@ -11,11 +11,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.aggregation import aggregate
 from ml.calibration import choose_threshold, fit_temperature, softmax
 from ml.datasets import Dataset, Example, balance_weights, index_labels
 from ml.errors import RunMismatch
 from ml.evaluation.baselines import frozen_scores, thumbnail_scores
+from ml.evaluation.crossval_record import FROZEN_BACKBONE
+from ml.evaluation.scoring import decide_labels
 from ml.task_config import TaskConfig
 from ml.training.loop import BEST
 from ml.training.outputs import Outputs, run_network
@@ -153,7 +154,9 @@ def _answer_fold(
         temperature=temperature,
         thresholds=thresholds,
         probabilities=probabilities,
-        given=decide_labels(config, probabilities, thresholds),
+        given=decide_labels(
+            probabilities, config.data.labels, config.data.normal_label, thresholds
+        ),
     )
     keras.backend.clear_session()
     write_json(path, {**dataclasses.asdict(answer), "rows": [row.name for row in fold.held_out]})
@@ -185,19 +188,6 @@ def _choose_thresholds(config: TaskConfig, inner: Outputs, temperature: float) -
     return thresholds
 
 
-def decide_labels(
-    config: TaskConfig, probabilities: Scores, thresholds: Mapping[str, float]
-) -> NDArray[np.int64]:
-    """The label index that the product would give for each row (N x K probabilities)."""
-    labels, normal = config.data.labels, config.data.normal_label
-    frames = (dict(zip(labels, map(float, row), strict=True)) for row in probabilities)
-    given = [
-        labels.index(aggregate("mean", [one], labels, normal, thresholds=thresholds).label)
-        for one in frames
-    ]
-    return np.array(given, np.int64)
-
-
 def _score_baselines(
     config: TaskConfig, fold: Fold, place: Path, weights: Path | None
 ) -> dict[str, Scores]:
@@ -209,7 +199,7 @@ def _score_baselines(
     training = fold.dataset.examples
     found = {
         "thumbnails": thumbnail_scores(training, fold.held_out, config),
-        "frozen backbone": frozen_scores(training, fold.held_out, config, weights),
+        FROZEN_BACKBONE: frozen_scores(training, fold.held_out, config, weights),
     }
     write_json(path, found)
     return found

@@ -2,14 +2,18 @@
 
 import csv
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.datasets import SPLITS
+from ml.evaluation.crossval_record import NETWORK
 from ml.evaluation.metrics import RESAMPLES, Rows, bootstrap, macro_auc, score_labels
 from ml.manifest import Metric
 from ml.task_config import TaskConfig
@@ -19,7 +23,6 @@ from ml.tuning.fitting import write_json
 FIGURES = "crossval.json"
 PAGE = "crossval.md"
 PREDICTIONS = "oof_predictions.csv"
-NETWORK = "network"
 ENSEMBLE = "ensemble of seeds"
 DECIDED = "network at its thresholds"
 
@@ -128,11 +131,25 @@ def _spread_folds(answers: Answers, scores: Scores, labels: Sequence[str]) -> di
 
 
 def write_summary(
-    config: TaskConfig, answers: Answers, summary: Summary, folder: Path, *, notes: Sequence[str]
+    config: TaskConfig,
+    answers: Answers,
+    summary: Summary,
+    folder: Path,
+    *,
+    notes: Sequence[str],
+    choices: Mapping[str, Any] = MappingProxyType({}),
 ) -> Path:
-    """Write the figures as JSON and Markdown and one line per row as CSV; returns the page."""
+    """Write the figures as JSON and Markdown and one line per row as CSV; returns the page.
+
+    The JSON holds what a record needs (`ml.evaluation.crossval_record`) and nothing of this
+    machine; `choices` are the overrides of the task file.
+    """
     content: dict[str, Any] = dataclasses.asdict(summary)
     content["task"] = config.task
+    content["recipe"] = config.digest
+    content["choices"] = {name: json.dumps(value) for name, value in choices.items()}
+    content["splits"] = sorted({row.split for row in answers.examples}, key=SPLITS.index)
+    content["count"] = len(np.unique(answers.folds))
     content["images"] = len(answers.examples)
     content["groups"] = len({example.group for example in answers.examples})
     content["seeds"] = answers.seeds

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from ml.datasets import Dataset
-from ml.errors import DataInvalid
+from ml.errors import DataInvalid, TaskConfigInvalid
 from ml.task_config import TaskConfig
 from ml.training.checkpoints import LATEST
 from ml.training.loop import BEST, HISTORY, OnEpoch, train_network
@@ -113,9 +113,20 @@ def with_seed(config: TaskConfig, seed: int) -> TaskConfig:
     return dataclasses.replace(config, training=training, digest=digest)
 
 
-def list_seeds(config: TaskConfig, count: int) -> list[int]:
-    """The task's seed and those that follow it."""
-    return list(range(config.training.seed, config.training.seed + count))
+def list_seeds(config: TaskConfig, count: int | None = None) -> list[int]:
+    """So many of the task's seeds, its own among them, in their order; all without a count.
+
+    Raises TaskConfigInvalid when the task file names fewer.
+    """
+    own, seeds = config.training.seed, config.training.seeds
+    if count is None:
+        return list(seeds)
+    if count > len(seeds):
+        raise TaskConfigInvalid(
+            path=config.task, detail=f"training.seeds names {len(seeds)} seeds, not {count}"
+        )
+    taken = [own, *(seed for seed in seeds if seed != own)][:count]
+    return [seed for seed in seeds if seed in taken]
 
 
 def without_test(dataset: Dataset) -> Dataset:

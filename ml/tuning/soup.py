@@ -20,11 +20,10 @@ from ml.datasets import Dataset, Example
 from ml.errors import RunMismatch, SoupInvalid
 from ml.evaluation.metrics import score_labels
 from ml.task_config import TaskConfig
-from ml.training.loop import BEST, HISTORY, STATE
+from ml.training.loop import BEST, HISTORY, SOUP, STATE
 from ml.training.outputs import run_network
 from ml.tuning.fitting import write_json
 
-RECORD = "soup.json"
 KINDS = ("greedy", "uniform")
 
 Weights = list[NDArray[Any]]
@@ -162,4 +161,4 @@ def _write(network: Any, first: Path, target: Path, soup: Soup) -> None:
     network.save(target / BEST)
     for name in (STATE, HISTORY):
         shutil.copyfile(first / name, target / name)
-    write_json(target / RECORD, soup)
+    write_json(target / SOUP, soup)

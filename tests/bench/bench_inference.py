@@ -121,7 +121,7 @@ def report_bundle(
     lines += say(compare_engines(found))
     files = list(write_frames(scratch, spec.channels))
     lines += say(report_split(bundle, files, options.seconds))
-    growth = run_worker("memory", bundle, files[0][1], options.predictions)
+    growth = run_worker("memory", files[0][1], options.predictions, bundle)
     lines += say(
         [
             f"{options.predictions} predictions in one process: {growth['growth_mb']:+.1f} MB "

@@ -171,16 +171,20 @@ def split_time(bundle: str, file: str, seconds: str) -> dict[str, Any]:
     return {"decode": decode, "prepare": prepare, "network": network, "rest": rest}
 
 
-def memory_growth(bundle: str, file: str, predictions: str) -> dict[str, Any]:
-    """Growth of resident memory over many predictions of one file, after a warm-up of 500."""
+def memory_growth(file: str, predictions: str, *bundles: str) -> dict[str, Any]:
+    """Growth of resident memory over many predictions of one file, after a warm-up of 500.
+
+    With several bundles all stay open in this process, as in a worker, and take turns.
+    """
     from ml.images import read_frames
     from ml.predictor import open_predictor
 
-    predictor = open_predictor(bundle, device="cpu", threads=THREADS)
+    opened = [open_predictor(bundle, device="cpu", threads=THREADS) for bundle in bundles]
     (frame,) = read_frames(Path(file).read_bytes())
 
     def predict(count: int) -> None:
-        for _ in range(count):
+        for number in range(count):
+            predictor = opened[number % len(opened)]
             predictor.conclude(predictor.predict([frame]))
 
     predict(STEP)

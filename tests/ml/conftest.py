@@ -1,5 +1,6 @@
 """The real samples where they are at hand, the shipped bundle, and a bundle trained in the test."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,20 @@ def predictor(released_path: Path) -> Predictor:
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Thirty generated pictures."""
     return write_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def seed_runs(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The very small training, and one that answers otherwise, as other seeds do."""
+    import keras
+
+    other = tmp_path_factory.mktemp("seeds") / "seed-8"
+    shutil.copytree(tiny_run / "run", other)
+    network = keras.saving.load_model(other / "best.keras", compile=False)
+    head = network.get_layer("logits")
+    head.set_weights([-weight for weight in head.get_weights()])
+    network.save(other / "best.keras")
+    return [tiny_run / "run", other]
 
 
 @pytest.fixture(scope="session")

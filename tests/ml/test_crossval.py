@@ -15,11 +15,13 @@ from ml.cli import main
 from ml.commands.options import parse_overrides
 from ml.datasets import load_dataset
 from ml.errors import DataInvalid, RunMismatch, SoupInvalid
+from ml.evaluation.crossval_record import NETWORK, find_record
+from ml.evaluation.scoring import decide_labels
 from ml.openings import read_openings
 from ml.task_config import TaskConfig, find_task, load_task
 from ml.training.network import build_network
-from ml.tuning.crossval import Answers, decide_labels
-from ml.tuning.crossval_report import NETWORK, summarise
+from ml.tuning.crossval import Answers
+from ml.tuning.crossval_report import summarise
 from ml.tuning.folds import assign_folds, count_groups, find_weaknesses, make_folds
 from ml.tuning.soup import make_soup
 from tests.ml.pictures import write_dataset
@@ -92,9 +94,10 @@ def test_find_weaknesses_names_rare_labels_and_mixed_groups() -> None:
 
 
 def test_decide_labels_prefers_the_disease_that_reaches_its_threshold() -> None:
-    config = load_task(CHEST)
+    data = load_task(CHEST).data
     scores = np.array([[0.6, 0.3, 0.1], [0.9, 0.05, 0.05], [0.2, 0.35, 0.45]])
-    given = decide_labels(config, scores, {"pneumonia": 0.25, "tuberculosis": 0.5})
+    thresholds = {"pneumonia": 0.25, "tuberculosis": 0.5}
+    given = decide_labels(scores, data.labels, data.normal_label, thresholds)
     assert given.tolist() == [1, 0, 1]
 
 
@@ -148,11 +151,20 @@ def test_crossval_command_tunes_inside_folds_and_trains_nothing_twice(
     arguments += [word for pair in pairs for word in ("--set", pair)]
     arguments += ["--folds", "2", "--splits", "train,val,test", "--baseline"]
     arguments += ["--nested", str(space), "--trials", "1", "--out", "cv", "--bundles", "bundles"]
+    arguments += ["--record"]
     assert main(arguments) == 0
     assert "groups with tuberculosis by fold: 5 5" in capsys.readouterr().out
     figures = json.loads(Path("cv/crossval.json").read_text())
     assert {"network", "thumbnails", "frozen backbone"} < set(figures["pooled"])
     assert set(figures["differences"]) == {"thumbnails", "frozen backbone"}
+    record = find_record(Path("bundles/chest-xray"), figures["recipe"])
+    assert record is not None
+    assert (record.folds, record.splits, record.images) == (2, ("train", "val", "test"), 30)
+    assert record.choices["training.epochs"] == "1"
+    pooled = figures["pooled"]["network"]["accuracy"]["value"]
+    assert record.list_figures()["crossval.accuracy"] == pooled
+    above = pooled - figures["pooled"]["frozen backbone"]["accuracy"]["value"]
+    assert record.list_figures()["crossval.accuracy.above_frozen"] == pytest.approx(above)
     assert [run["overrides"] for run in figures["runs"]] == [{"model.dropout": 0.2}] * 2
     with Path("cv/oof_predictions.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -229,7 +241,8 @@ def test_soup_command_leaves_a_bad_run_out_and_export_takes_the_result(
     (tmp_path / "bundles").mkdir()
     places = ["--run", str(tmp_path / "soup"), "--out", str(tmp_path / "bundles")]
     assert main(["export", *task, *places]) == 0
-    assert list((tmp_path / "bundles" / "chest-xray").glob("*/manifest.json"))
+    (path,) = (tmp_path / "bundles" / "chest-xray").glob("*/manifest.json")
+    assert json.loads(path.read_text())["training"]["averaged"] == len(record["taken"])
 
 
 def test_make_soup_refuses_when_the_runs_do_not_go_together(

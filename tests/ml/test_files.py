@@ -36,6 +36,8 @@ def test_load_task_accepts_every_task_that_ships(path: Path) -> None:
         ("data.normal_label", "healthy", "normal_label"),
         ("data.labels", ["normal", "normal"], "repeat"),
         ("decision.target_recall", 1.5, "target_recall"),
+        ("training.seed", 10, "one of training.seeds"),
+        ("training.seeds", [7, 7], "must not repeat"),
     ],
 )
 def test_load_task_refuses_when_an_entry_is_wrong(entry: str, value: Any, complaint: str) -> None:
@@ -46,7 +48,12 @@ def test_load_task_refuses_when_an_entry_is_wrong(entry: str, value: Any, compla
 def test_load_task_has_another_digest_when_a_choice_changes() -> None:
     digest = load_task(CHEST).digest
     assert load_task(CHEST).digest == digest
-    assert load_task(CHEST, overrides={"training.seed": 99}).digest != digest
+    assert load_task(CHEST, overrides={"training.seed": 8}).digest != digest
+
+
+def test_load_task_has_the_same_digest_when_only_the_repeats_change() -> None:
+    repeated = load_task(CHEST, overrides={"training.seeds": [7, 11]})
+    assert repeated.digest == load_task(CHEST).digest
 
 
 def test_load_dataset_reads_labels_groups_and_digest(tiny_data: Path) -> None:

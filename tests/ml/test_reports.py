@@ -32,6 +32,17 @@ def test_fill_checklist_answers_each_item_honestly() -> None:
     assert changed == [30, 32]
 
 
+def test_fill_checklist_tells_an_average_from_one_network() -> None:
+    facts = ReportFacts(
+        has_demographics=True, has_robustness=True, has_seeds=True, is_test_split=True
+    )
+    single = {item.number: item for item in fill_checklist(facts)}
+    average = {item.number: item for item in fill_checklist(replace(facts, averaged=3))}
+    assert (single[27].status, single[27].where) == ("not applicable", "One network")
+    assert average[27].status == "yes"
+    assert "3 trainings" in average[27].where
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(0.5, "50.0"), (0.0004, "0.04"), (0.99951, "99.95"), (1.0, "100.0")]
 )
@@ -40,21 +51,21 @@ def test_format_percent_keeps_certainty_for_the_certain(value: float, text: str)
 
 
 @pytest.fixture(scope="module")
-def report(tiny_run: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def arguments(tiny_run: Path, tiny_data: Path, seed_runs: list[Path]) -> list[str]:
+    """A look at validation, with two trainings."""
+    bundle = find_task_bundle(tiny_run / "bundles", "chest-xray")
+    return [
+        *("evaluate", "--bundle", str(bundle), "--data", str(tiny_data), "--split", "val"),
+        *("--seed-runs", *map(str, seed_runs)),
+    ]
+
+
+@pytest.fixture(scope="module")
+def report(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a whole report on the validation split, with seeds."""
     folder = tmp_path_factory.mktemp("report")
-    assert main(["evaluate", *list_arguments(tiny_run, tiny_data, folder)]) == 0
+    assert main([*arguments, "--out", str(folder)]) == 0
     return folder
-
-
-def list_arguments(tiny_run: Path, tiny_data: Path, out: Path) -> list[str]:
-    """A look at validation, with one run twice for two seeds."""
-    bundle = find_task_bundle(tiny_run / "bundles", "chest-xray")
-    run = str(tiny_run / "run")
-    return [
-        *("--bundle", str(bundle), "--data", str(tiny_data), "--out", str(out), "--split", "val"),
-        *("--seed-runs", run, run),
-    ]
 
 
 def test_evaluate_command_writes_a_page_that_needs_nothing_else(report: Path) -> None:
@@ -64,7 +75,7 @@ def test_evaluate_command_writes_a_page_that_needs_nothing_else(report: Path) ->
     assert links
     assert all(link.startswith(("data:image/", "#")) for link in links)
     assert not re.search(r"https?://(?!www\.w3\.org)", page)
-    for words in (" ± 0.000", "validation split took part", "CLAIM checklist", "Net benefit"):
+    for words in ("<td>2</td>", "validation split took part", "CLAIM checklist", "Net benefit"):
         assert words in page
     targets = set(re.findall(r'href="#([\w-]+)"', page))
     assert targets <= set(re.findall(r'id="([\w-]+)"', page))
@@ -89,21 +100,25 @@ def test_evaluate_command_writes_every_part_of_the_figures(report: Path) -> None
     assert len(figures["robustness"]) == 24
     assert figures["operating"].keys() == {"pneumonia", "tuberculosis"}
     for name in ("argmax_accuracy", "argmax_recall.pneumonia"):
-        first, second = figures["seeds"][name]
-        assert first == second == pytest.approx(figures["metrics"][name]["value"])
+        assert figures["seeds"][name][0] == pytest.approx(figures["metrics"][name]["value"])
+    spreads = [values for values in figures["seeds"].values() if values[0] != values[1]]
+    assert spreads
+    page = (report / "evaluation.html").read_text()
+    for values in spreads:
+        assert f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}" in page
     assert {"brier", "auc.normal", "argmax_recall.pneumonia"} <= figures["metrics"].keys()
 
 
 def test_evaluate_command_gives_the_same_page_twice(
-    report: Path, tiny_run: Path, tiny_data: Path, tmp_path: Path
+    report: Path, arguments: list[str], tmp_path: Path
 ) -> None:
-    assert main(["evaluate", *list_arguments(tiny_run, tiny_data, tmp_path)]) == 0
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
     for name in ("evaluation.html", "evaluation.json", "confusion.png", "roc.png"):
         assert (tmp_path / name).read_bytes() == (report / name).read_bytes()
 
 
 def test_evaluate_command_records_each_look_at_the_test_split(
-    tiny_run: Path, tiny_data: Path, tmp_path: Path
+    tiny_run: Path, tiny_data: Path, seed_runs: list[Path], tmp_path: Path
 ) -> None:
     task = shutil.copytree(tiny_run / "bundles" / "chest-xray", tmp_path / "chest-xray")
     before = len(read_openings(task))
@@ -120,15 +135,39 @@ def test_evaluate_command_records_each_look_at_the_test_split(
     assert len(read_openings(task)) == before
     with pytest.raises(SystemExit, match="--purpose"):
         main([*arguments, "--split", "test"])
-    assert main([*arguments, "--split", "test", "--purpose", "an audit"]) == 0
-    openings = read_openings(task)
-    assert [one.purpose for one in openings[before:]] == ["an audit"]
+    looks = ["--split", "test", "--purpose", "an audit", "--seed-runs", str(seed_runs[1])]
+    assert main([*arguments, *looks]) == 0
+    purposes = [one.purpose for one in read_openings(task)[before:]]
+    assert purposes[0] == "an audit"
+    assert [purpose.split(":")[0] for purpose in purposes[1:]] == ["seed run seed-8"]
     assert "Left out of this run" in (out / "evaluation.html").read_text()
 
 
-def test_evaluate_command_refuses_a_run_without_a_network(
-    tiny_run: Path, tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_evaluate_command_scores_the_rejects_as_the_export_did(
+    tiny_run: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
-    arguments = list_arguments(tiny_run, tiny_data, tmp_path / "out")
-    assert main(["evaluate", *arguments, str(tmp_path)]) == 2
+    shutil.copytree(tiny_run / "bundles" / "chest-xray", tmp_path / "chest-xray")
+    bundle = find_task_bundle(tmp_path, "chest-xray")
+    out = tmp_path / "out"
+    command = ["evaluate", "--bundle", str(bundle), "--data", str(tiny_data), "--out", str(out)]
+    command += ["--no-robustness", "--purpose", "the same again"]
+    assert main([*command, "--no-rejects"]) == 0
+    assert not (out / "rejects.json").exists()
+    assert main(command) == 0
+    for name in ("rejects.json", "evaluation.json", "baselines.json", "predictions.csv"):
+        again = (out / name).read_bytes()
+        if name == "evaluation.json":
+            again, kept = (
+                json.dumps({**json.loads(found), "robustness": []}).encode()
+                for found in (again, (bundle / name).read_bytes())
+            )
+            assert again == kept
+        else:
+            assert again == (bundle / name).read_bytes()
+
+
+def test_evaluate_command_refuses_a_run_without_a_network(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "checkpoint_invalid" in capsys.readouterr().err

@@ -6,7 +6,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 import pytest
 
@@ -20,16 +19,14 @@ from ml.errors import (
     StudyWithoutResult,
 )
 from ml.task_config import TaskConfig, load_task
-from ml.tuning.fitting import fit_network, with_seed
+from ml.tuning.fitting import fit_network
 from ml.tuning.report import write_report
-from ml.tuning.seeds import run_seeds
 from ml.tuning.study import best_overrides, list_trials, run_study
 from ml.tuning.trials import make_parts
 from tests.ml.pictures import write_dataset
 from tests.ml.searches import (
     BEST_RATE,
     CHEST,
-    OVERRIDES,
     follow_curve,
     make_rows,
     make_search,
@@ -157,25 +154,6 @@ def test_fit_network_refuses_a_dataset_with_test_rows(dataset: Dataset, tmp_path
     with pytest.raises(DataInvalid):
         fit_network(load_task(CHEST), dataset, tmp_path / "run", train=follow_curve)
     assert not (tmp_path / "run").exists()
-
-
-def test_run_seeds_gives_mean_and_spread_and_trains_nothing_twice(
-    dataset: Dataset, tmp_path: Path
-) -> None:
-    config, trained = load_task(CHEST, overrides=OVERRIDES), []
-
-    def train(config: TaskConfig, rows: Dataset, run: Path, **options: Any) -> Path:
-        trained.append(config.training.seed)
-        return follow_curve(config, rows, run, **options)
-
-    for seeds in ([7, 8], [7, 8, 12]):
-        found = run_seeds(config, dataset, tmp_path / "runs", seeds, train=train)
-    assert trained == [7, 8, 12]
-    values = [found.fits[seed].figures["robust_loss"] for seed in (7, 8, 12)]
-    assert found.mean["robust_loss"] == pytest.approx(np.mean(values))
-    assert found.sd["robust_loss"] == pytest.approx(np.std(values, ddof=1))
-    with pytest.raises(RunMismatch):
-        run_seeds(with_seed(config, 9), dataset, tmp_path / "runs", [8], train=train)
 
 
 @pytest.mark.slow

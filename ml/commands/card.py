@@ -1,0 +1,84 @@
+"""`python -m ml card`: render the model card and the report of bundles anew, and seal them again.
+
+The test split stays closed: no image is read and no network is run. Figures are those that the
+bundle keeps (manifest.json, evaluation.json, predictions.csv, rejects.json), and stay as they are
+to the byte; words and the release gate come from the task file, looks at the test split from
+test_openings.csv beside the bundle. The stage follows from the gate and the figures.
+
+A bundle that keeps no population.json gets one from the tables under --data: labels and what they
+state of people, no image. With --baselines both baselines are scored anew on the test split, for
+the figures that stood without; the network isn't run then either, but this is a use of the test
+labels, so it needs --purpose and goes on record.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ml.commands.options import parse_overrides, quieten_engines
+
+SUMMARY = "render bundles' cards and reports anew from what they keep, the test split closed"
+EPILOG = """\
+examples:
+  python -m ml card ml/bundles/lung-ct/1.0.0
+  python -m ml card ml/bundles/*/*/ --data ../shared/data          bundles without population.json
+  python -m ml card ml/bundles/retina/1.0.0 --data ../shared/data --baselines \\
+      --weights ../shared/weights/mobilenet_v2_1.0_224_notop.weights.h5 \\
+      --purpose "baselines beside every figure"
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    parser.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE", help="their folders")
+    parser.add_argument("--data", type=Path, help="folder of the data sets: tables alone are read")
+    parser.add_argument("--task-file", type=Path, help="instead of the task's file in ml/tasks")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.ENTRY=VALUE",
+        help="override an entry of the task file, as at the export",
+    )
+    parser.add_argument(
+        "--baselines", action="store_true", help="score the baselines on the test split; recorded"
+    )
+    parser.add_argument("--weights", type=Path, help="ImageNet weights of the frozen baseline")
+    parser.add_argument("--purpose", help="why the baselines are scored; goes on record")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Render, and print each bundle's stage, what it misses of its gate, and its digest."""
+    if options.baselines and not (options.data and (options.purpose or "").strip()):
+        raise SystemExit("card: --baselines needs --data and --purpose TEXT, which is recorded")
+    quieten_engines()
+    for path in options.bundles:
+        _render(path.resolve(), options)
+    return 0
+
+
+def _render(path: Path, options: argparse.Namespace) -> None:
+    from ml.datasets import load_dataset
+    from ml.exporting.rendering import add_baselines, render_again
+    from ml.manifest import read_manifest
+    from ml.task_config import find_task, load_task
+
+    manifest, _ = read_manifest(path)
+    config = load_task(
+        options.task_file or find_task(manifest.task), overrides=parse_overrides(options.set)
+    )
+    dataset = load_dataset(options.data, config.data) if options.data else None
+    if options.baselines and dataset:
+        add_baselines(path, config, dataset, weights=options.weights, purpose=options.purpose)
+    bundle = render_again(path, config, dataset)
+    missed = [
+        f"{name} {result.value:.3f} < {result.minimum:g}"
+        for name, result in bundle.manifest.gate.items()
+        if not result.is_met
+    ]
+    name = f"{bundle.task} {bundle.version}"
+    sys.stdout.write(f"{name}: {bundle.manifest.stage}, {bundle.digest[:16]}\n")
+    for line in missed:
+        sys.stdout.write(f"  below its gate: {line}\n")

@@ -1,0 +1,103 @@
+"""Tables of the model card: whom the data show, and the cross-validation, as Markdown."""
+
+from collections.abc import Iterable
+
+from ml.datasets import SPLITS
+from ml.datasets.population import Ages, Cell, People, Population
+from ml.evaluation.crossval_record import CrossvalRecord
+from ml.manifest import Metric
+
+
+def render_population(population: Population) -> str:
+    """Images of each source and label by split, and age and sex where the tables state them."""
+    is_stated = any(cell.population for cell in population.cells)
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for cell in population.cells:
+        stated = (cell.population or "not stated",) if is_stated else ()
+        name = (cell.source, _name_label(cell), *stated)
+        rows.setdefault(name, {})[cell.split] = f"{cell.images} ({cell.groups})"
+    table = format_table(
+        ("source", "label", *(("population",) if is_stated else ()), *SPLITS),
+        [(*name, *(found.get(split, "–") for split in SPLITS)) for name, found in rows.items()],
+    )
+    totals = ", ".join(
+        f"{sum(cell.images for cell in population.cells if cell.split == split)} {split}"
+        for split in SPLITS
+    )
+    note = (
+        f"Images by split: {totals}; behind each number, in brackets, its groups (patients where "
+        "they are known)."
+    )
+    return f"{note}\n\n{table}\n\n{_render_people(population.people)}"
+
+
+def _name_label(cell: Cell) -> str:
+    """The label as the set has it, with the one that it stands for where they differ."""
+    return cell.label if cell.label == cell.set_label else f"{cell.set_label}, used as {cell.label}"
+
+
+def _render_people(people: Iterable[People]) -> str:
+    rows = [
+        (one.split, one.source, str(one.images), _describe_ages(one.ages), _describe_sexes(one))
+        for one in people
+    ]
+    if not rows:
+        return "Neither age nor sex is stated with the images."
+    head = ("split", "source", "images", "age in years", "sex")
+    return f"Age and sex, counted by image, where they are stated:\n\n{format_table(head, rows)}"
+
+
+def _describe_ages(ages: Ages | None) -> str:
+    if ages is None:
+        return "not stated"
+    span = f"{ages.lowest:g} to {ages.highest:g}"
+    return f"median {ages.median:g} ({span}), stated for {ages.images}"
+
+
+def _describe_sexes(one: People) -> str:
+    found = [f"{name} {count}" for name, count in one.sexes.items()]
+    return ", ".join(found) or "not stated"
+
+
+def render_crossval(record: CrossvalRecord | None) -> str:
+    """The figures of the group k-fold with this recipe; nothing when there was none."""
+    if record is None:
+        return ""
+    count = len(record.seeds)
+    note = (
+        f"{record.images} images of {record.groups} groups ({', '.join(record.splits)}) in "
+        f"{record.folds} folds, {count} seed{'s' if count != 1 else ''}, with this recipe; groups "
+        "never cross folds, and everything else was chosen inside each fold. Intervals are 95 %, "
+        "from resampling whole groups. These are networks of the recipe, not the one that ships."
+    )
+    methods = list(record.pooled)
+    names = list(dict.fromkeys(name for found in record.pooled.values() for name in found))
+    rows = [
+        (name, *(_show(record.pooled[method].get(name)) for method in methods)) for name in names
+    ]
+    parts = ["## Cross-validation", note, format_table(("figure", *methods), rows)]
+    if record.differences:
+        others = list(record.differences)
+        above = [
+            (name, *(_show(record.differences[other].get(name), sign="+") for other in others))
+            for name in dict.fromkeys(n for found in record.differences.values() for n in found)
+        ]
+        heads = ("figure", *(f"network less {other}" for other in others))
+        parts.append(format_table(heads, above))
+    return "\n\n".join(parts)
+
+
+def _show(metric: Metric | None, *, sign: str = "") -> str:
+    return "–" if metric is None else format_interval(metric, sign=sign)
+
+
+def format_interval(metric: Metric, *, sign: str = "") -> str:
+    """A figure to three places with its interval."""
+    low, high = (f"{value:{sign}.3f}" for value in (metric.low, metric.high))
+    return f"{metric.value:{sign}.3f} ({low} to {high})"
+
+
+def format_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

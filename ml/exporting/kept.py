@@ -1,0 +1,92 @@
+"""What a bundle keeps of its evaluation, read again for its card and page."""
+
+import csv
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from ml.datasets import Dataset, Example
+from ml.datasets.population import Population, describe_population
+from ml.errors import BundleInvalid
+from ml.evaluation.beside import read_baselines
+from ml.evaluation.crossval_record import CrossvalRecord, find_record
+from ml.evaluation.report import REPORT
+from ml.evaluation.results import Evaluation
+from ml.evaluation.scoring import Answers
+from ml.openings import Opening, read_openings
+from ml.rejects import REJECTS, RejectScore
+from ml.typed_tables import build_typed
+
+POPULATION = "population.json"
+
+Kept = TypeVar("Kept")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a card and a page are made of, beside the manifest and the task file's sentences."""
+
+    evaluation: Evaluation
+    baselines: dict[str, dict[str, float]]
+    strangers: RejectScore
+    population: Population
+    openings: Sequence[Opening]
+    crossval: CrossvalRecord | None
+
+
+def read_kept(folder: Path, task_folder: Path, *, recipe: str) -> Record:
+    """What a bundle's folder keeps, and the ledger and cross-validation beside it."""
+    evaluation = _read_json(folder / REPORT, Evaluation)
+    return Record(
+        evaluation=evaluation,
+        baselines=read_baselines(folder, evaluation),
+        strangers=_read_json(folder / REJECTS, RejectScore),
+        population=_read_json(folder / POPULATION, Population),
+        openings=read_openings(task_folder),
+        crossval=find_record(task_folder, recipe),
+    )
+
+
+def _read_json(path: Path, kind: type[Kept]) -> Kept:
+    try:
+        return build_typed(kind, json.loads(path.read_text()))
+    except (OSError, TypeError, ValueError) as error:
+        raise BundleInvalid(path=path.parent, detail=f"{path.name}: {error}") from error
+
+
+def write_population(dataset: Dataset, folder: Path) -> None:
+    """Write `population.json`: labels and what the tables state, no image."""
+    population = dataclasses.asdict(describe_population(dataset.examples))
+    (folder / POPULATION).write_text(json.dumps(population, indent=2) + "\n")
+
+
+def read_answers(path: Path, labels: Sequence[str]) -> Answers:
+    """The answers of a `predictions.csv`: probabilities to five places, images by name alone."""
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    examples = tuple(
+        Example(
+            path=Path(row["path"]),
+            name=row["path"],
+            label=row["label"],
+            set_label=row["label"],
+            source="",
+            group=row["group"],
+            split="",
+            population="",
+        )
+        for row in rows
+    )
+    return Answers(
+        examples=examples,
+        probabilities=np.array([[float(row[label]) for label in labels] for row in rows]),
+        given=np.array([labels.index(row["given"]) for row in rows]),
+        targets=np.array([labels.index(row["label"]) for row in rows]),
+        distances=np.array([float(row["distance"]) for row in rows]),
+        refusals=tuple(row["refusal"] for row in rows),
+    )
