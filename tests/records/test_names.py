@@ -179,6 +179,21 @@ def test_order_is_read_in_the_character_set_of_its_item(send_one):
     ]
 
 
+@pytest.mark.django_db
+def test_study_page_tells_who_referred_and_the_study_id(client, send_one, reviewer):
+    study = send_one(make_dicom(ReferringPhysicianName="<b>^Åse", StudyID="RAD<7")).study
+    silent = send_one(make_dicom()).study
+    client.force_login(reviewer)
+
+    told = client.get(study.get_absolute_url()).content.decode()
+    untold = client.get(silent.get_absolute_url()).content.decode()
+
+    assert "study ID RAD&lt;7" in told
+    assert 'referred by <bdi dir="auto">&lt;b&gt;, Åse</bdi>' in told
+    assert "study ID" not in untold
+    assert "referred by" not in untold
+
+
 @pytest.mark.parametrize(
     ("one", "other", "differs"),
     [
