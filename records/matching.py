@@ -4,11 +4,14 @@ C-FIND and QIDO-RS both match by it; nothing in it knows of a network.
 """
 
 import datetime as dt
+import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
-from django.db.models import Q
+from django.db.models import JSONField, Q
+from django.db.models.lookups import PostgresOperatorLookup
 
 from records.errors import ParameterInvalid
 from records.names import fold_words
@@ -35,11 +38,22 @@ class Matching(StrEnum):
     DATE = "one day or a range"
     TIME = "one time or a range"
     NUMBER = "exact"
+    SEQUENCE = "by what one of its items holds"
+    ITEM = "exact, wildcards * and ?, in one item with the others"
     NONE = "returned only"
 
 
 class _KeyInvalid(ValueError):
     """What is wrong with a query key, as a sentence."""
+
+
+@JSONField.register_lookup
+class AnyItem(PostgresOperatorLookup):
+    """Whether a path of SQL/JSON finds anything in a list of items."""
+
+    lookup_name = "any_item"
+    postgres_operator = "@?"
+    prepare_rhs = False
 
 
 def condition(
@@ -49,17 +63,67 @@ def condition(
 
     An empty key and a lone "*" match everything. Raises ParameterInvalid.
     """
-    text = text.strip()
     try:
-        if "\0" in text or len(text) > LONGEST_KEY:
-            raise _KeyInvalid("it is too long, or holds what no attribute can hold.")
-        if text in ("", "*"):
+        text = _read_text(text)
+        if not text:
             return Q()
         if matching is Matching.NAME and is_fuzzy:
             return _fuzzy_name(path, text)
         return _CONDITIONS[matching](path, text)
     except _KeyInvalid as error:
         raise ParameterInvalid(name=keyword, problem=str(error)) from error
+
+
+Item = Mapping[str, str]
+"""An item of a sequence: texts by keyword."""
+
+
+def item_condition(path: str, keys: Item) -> Q:
+    """Return the condition that one item of the sequence at `path` matches every key.
+
+    Raises ParameterInvalid. PS3.4 C.2.2.2.6.
+    """
+    tests = []
+    for keyword, values in _item_values(keys).items():
+        pattern = f"^({'|'.join(map(_as_regex, values))})$"
+        tests.append(f"@.{json.dumps(keyword)} like_regex {json.dumps(pattern)}")
+    return Q(**{f"{path}__any_item": f"$[*] ? ({' && '.join(tests)})"}) if tests else Q()
+
+
+def matching_items(items: Iterable[Item], keys: Item) -> list[Item]:
+    """The items that match every key. Raises ParameterInvalid."""
+    wanted = _item_values(keys).items()
+    return [
+        item
+        for item in items
+        if all(_has_any(item.get(keyword, ""), values) for keyword, values in wanted)
+    ]
+
+
+def _has_any(text: str, values: Iterable[str]) -> bool:
+    """Match as `_as_regex` does; not by `re`, which takes for ever over many wildcards."""
+    return any(fnmatchcase(text, value.replace("[", "[[]")) for value in values)
+
+
+def _item_values(keys: Item) -> dict[str, list[str]]:
+    """The values that each key asks for, any of them; without keys that everything matches."""
+    found = {}
+    for keyword, given in keys.items():
+        try:
+            text = _read_text(given)
+        except _KeyInvalid as error:
+            raise ParameterInvalid(name=keyword, problem=str(error)) from error
+        if text:
+            found[keyword] = [value.strip() for value in text.split(SEPARATOR)]
+    return found
+
+
+def _read_text(text: str) -> str:
+    """Return the text of a key; nothing for one that everything matches."""
+    text = text.strip()
+    if "\0" in text or len(text) > LONGEST_KEY:
+        raise _KeyInvalid("it is too long, or holds what no attribute can hold.")
+    return "" if text == "*" else text
 
 
 def _text(path: str, text: str) -> Q:
@@ -74,14 +138,15 @@ def _list(path: str, text: str) -> Q:
 def _name(path: str, text: str) -> Q:
     """A name by one component group, in whichever script it is held, or by each that is given.
 
-    Names are held without the carets at their end. `path` leads to the patient.
+    Names are held without the carets at their end. `path` is what the names of its columns
+    begin with: "patient__".
     """
     return _any(_one_name(path, value) for value in text.split(SEPARATOR))
 
 
 def _one_name(path: str, text: str) -> Q:
     groups = [group.strip(" ").rstrip("^ ") for group in text.split("=")]
-    columns = [f"{path}__{column}" for column in NAME_COLUMNS]
+    columns = [f"{path}{column}" for column in NAME_COLUMNS]
     if len(groups) == 1:
         return _any(_pattern(column, groups[0], folds_case=True) for column in columns)
     found = Q()
@@ -95,7 +160,7 @@ def _fuzzy_name(path: str, text: str) -> Q:
     """Every word of the key begins some word of the name, in whatever order, without accents."""
     found = Q()
     for word in fold_words(text):
-        found &= Q(**{f"{path}__search_name__regex": rf"(^| ){re.escape(word)}"})
+        found &= Q(**{f"{path}search_name__regex": rf"(^| ){re.escape(word)}"})
     return found
 
 
@@ -121,6 +186,10 @@ def _date(path: str, text: str) -> Q:
 def _time(path: str, text: str) -> Q:
     """A time that leaves out minutes or seconds means all of the hour or minute."""
     return _range(path, text, first=_first_moment, last=_last_moment)
+
+
+def _sequence(path: str, text: str) -> Q:
+    raise _KeyInvalid("it is matched by the attributes in it, each named after it and a dot.")
 
 
 def _nothing(path: str, text: str) -> Q:
@@ -210,5 +279,6 @@ _CONDITIONS: dict[Matching, Callable[[str, str], Q]] = {
     Matching.DATE: _date,
     Matching.TIME: _time,
     Matching.NUMBER: _number,
+    Matching.SEQUENCE: _sequence,
     Matching.NONE: _nothing,
 }

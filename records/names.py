@@ -38,6 +38,12 @@ class PersonName:
         """Tell whether the name says anything."""
         return any((self.alphabetic, self.ideographic, self.phonetic))
 
+    @property
+    def shown(self) -> str:
+        """As people write it, "Family, Given Middle", in the first way there is."""
+        groups = map(display_name, (self.alphabetic, self.ideographic, self.phonetic))
+        return next(filter(None, groups), "")
+
     def differs_from(self, other: "PersonName") -> bool:
         """Tell whether two names can't be one person's; what either leaves out doesn't differ.
 

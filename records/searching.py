@@ -1,19 +1,20 @@
 """Studies, series and instances by query keys: what C-FIND and QIDO-RS have in common."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from records.attributes import MATCHED, MODELS, PARENT_PATHS, Attribute, Level
-from records.matching import Matching, condition
+from records.matching import Matching, condition, item_condition
 from records.models import Series
 
 Conditions = Mapping[Level, Q]
 """What is asked of the rows of each level."""
 
 
-def read_key(attribute: Attribute, text: str, *, is_fuzzy: bool = False) -> Q:
+def _read_key(attribute: Attribute, text: str, *, is_fuzzy: bool) -> Q:
     """The condition of a key on rows of its attribute's level; raises ParameterInvalid."""
     found = condition(
         attribute.matching, attribute.path, text, keyword=attribute.keyword, is_fuzzy=is_fuzzy
@@ -24,18 +25,34 @@ def read_key(attribute: Attribute, text: str, *, is_fuzzy: bool = False) -> Q:
     return found
 
 
-def read_keys(wanted: Mapping[str, str], *, lowest: Level) -> dict[Level, Q]:
+def read_keys(
+    wanted: Mapping[str, str], *, lowest: Level = Level.INSTANCE, is_fuzzy: bool = False
+) -> dict[Level, Q]:
     """The conditions of keys by keyword, down to a level; raises ParameterInvalid.
 
-    A key that isn't matched there is left out, as an unsupported optional key.
+    A key that isn't matched there is left out, as an unsupported optional key. The keys of one
+    sequence are met together, by one of its items.
     """
-    found: dict[Level, Q] = {}
-    for keyword, text in wanted.items():
-        attribute = MATCHED.get(keyword)
-        if attribute is not None and attribute.level <= lowest:
-            level = attribute.level
-            found[level] = found.get(level, Q()) & read_key(attribute, text)
+    matched = (MATCHED[keyword] for keyword in wanted if keyword in MATCHED)
+    asked = [attribute for attribute in matched if attribute.level <= lowest]
+    found: defaultdict[Level, Q] = defaultdict(Q)
+    for attribute in asked:
+        if not attribute.sequence:
+            text = wanted[attribute.keyword]
+            found[attribute.level] &= _read_key(attribute, text, is_fuzzy=is_fuzzy)
+    for level, path, sequence in {(one.level, one.path, one.sequence) for one in asked}:
+        if sequence:
+            found[level] &= item_condition(path, item_keys(wanted, sequence))
     return found
+
+
+def item_keys(wanted: Mapping[str, str], sequence: str) -> dict[str, str]:
+    """The keys that are matched inside of a sequence, by their own keywords."""
+    return {
+        keyword.removeprefix(f"{sequence}."): text
+        for keyword, text in wanted.items()
+        if keyword in MATCHED and MATCHED[keyword].sequence == sequence
+    }
 
 
 def narrow(rows: QuerySet[Any], level: Level, conditions: Conditions) -> QuerySet[Any]:

@@ -204,6 +204,9 @@ class StudySerializer(serializers.ModelSerializer[Study]):
         allow_null=True,
         help_text='When the study was done: "45 y", "7 mo", "3 wk".',
     )
+    study_id = serializers.CharField(
+        read_only=True, help_text="Study ID (0020,0010), as the department numbers its studies."
+    )
 
     class Meta:
         model = Study
@@ -213,6 +216,10 @@ class StudySerializer(serializers.ModelSerializer[Study]):
             "patient",
             "department",
             "accession_number",
+            "study_id",
+            "referring_physician_name",
+            "referring_physician_ideographic_name",
+            "referring_physician_phonetic_name",
             "description",
             "body_part",
             "modalities",

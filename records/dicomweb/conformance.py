@@ -143,7 +143,7 @@ def _query_attributes() -> Table:
             "tag": attribute.tag,
             "level": Level(attribute.level).name.capitalize(),
             "matching": Matching(attribute.matching).value,
-            "returned": "always" if attribute.is_default else "on includefield",
+            "returned": attribute.returned.value,
         }
         for attribute in ATTRIBUTES
     )

@@ -1,7 +1,7 @@
 """A search (QIDO-RS): its parameters read, turned into rows, and rows into attributes."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,13 +10,21 @@ from django.http import HttpRequest, QueryDict
 from pydicom.datadict import dictionary_keyword, keyword_dict
 
 from accounts.models import User
-from records.attributes import ATTRIBUTES, MATCHED, MODELS, PARENT_PATHS, Attribute, Level
+from records.attributes import (
+    ATTRIBUTES,
+    MATCHED,
+    MODELS,
+    PARENT_PATHS,
+    Attribute,
+    Level,
+    Returned,
+)
 from records.dicomweb.targets import instance_url, series_url, study_url
 from records.errors import ParameterInvalid
 from records.matching import Matching
 from records.models import Series, Study
 from records.outgoing.dicom_json import JsonObject, element
-from records.searching import narrow, owner_of, read_key
+from records.searching import narrow, owner_of, read_keys
 
 MAX_RESULTS = 1000
 ALL = "all"
@@ -42,7 +50,7 @@ ORDERS: dict[Level, tuple[str, ...]] = {
 class Search:
     """What a client asks for."""
 
-    conditions: dict[Level, Q] = field(default_factory=dict)
+    conditions: Mapping[Level, Q] = field(default_factory=dict)
     included: frozenset[str] = frozenset()
     limit: int = MAX_RESULTS
     offset: int = 0
@@ -54,15 +62,8 @@ def read_search(params: QueryDict) -> Search:
     A key that was ignored would give rows that don't match, so an unknown one is refused.
     """
     is_fuzzy = params.get("fuzzymatching", "false").lower() == "true"
-    conditions: dict[Level, Q] = {}
-    for name in params:
-        if name in CONTROLS:
-            continue
-        attribute = _matched_attribute(name)
-        found = _condition(attribute, name, params.getlist(name), is_fuzzy=is_fuzzy)
-        conditions[attribute.level] = conditions.get(attribute.level, Q()) & found
     return Search(
-        conditions=conditions,
+        conditions=read_keys(_read_wanted(params), is_fuzzy=is_fuzzy),
         included=_read_included(params.getlist("includefield")),
         limit=min(_read_count(params, "limit", MAX_RESULTS), MAX_RESULTS),
         offset=_read_count(params, "offset", 0),
@@ -89,20 +90,36 @@ def row_attributes(
     for attribute in ATTRIBUTES:
         if not attribute.is_told_at(level):
             continue
-        is_default = attribute.is_default and (
+        is_near = (
             attribute.level == level or lowest_stated is None or attribute.level > lowest_stated
         )
-        if is_default or attribute.keyword in search.included or ALL in search.included:
-            owner = owner_of(row, level, attribute.level)
-            found |= [element(attribute.keyword, *attribute.values(owner))]
+        values = attribute.values(owner_of(row, level, attribute.level))
+        if _is_included(attribute, search) or (is_near and _is_default(attribute, values)):
+            found |= [element(attribute.keyword, *values)]
     found |= [element(*pair) for pair in _identity(request, level, row)]
     return dict(sorted(found.items()))
 
 
-def _condition(attribute: Attribute, name: str, texts: list[str], *, is_fuzzy: bool) -> Q:
-    if len(texts) > 1 and attribute.matching not in (Matching.UID, Matching.LIST):
-        raise ParameterInvalid(name=name, problem="it is given more than once.")
-    return read_key(attribute, ",".join(texts), is_fuzzy=is_fuzzy)
+def _read_wanted(params: QueryDict) -> dict[str, str]:
+    """The keys to match, by keyword whether they were named by that or by tag."""
+    given: dict[str, list[str]] = {}
+    for name in params:
+        if name not in CONTROLS:
+            given.setdefault(_matched_keyword(name), []).extend(params.getlist(name))
+    for keyword, texts in given.items():
+        if len(texts) > 1 and MATCHED[keyword].matching not in (Matching.UID, Matching.LIST):
+            raise ParameterInvalid(name=keyword, problem="it is given more than once.")
+    return {keyword: ",".join(texts) for keyword, texts in given.items()}
+
+
+def _is_included(attribute: Attribute, search: Search) -> bool:
+    return attribute.keyword in search.included or ALL in search.included
+
+
+def _is_default(attribute: Attribute, values: tuple[object, ...]) -> bool:
+    if attribute.returned is Returned.KNOWN:
+        return bool(values)
+    return attribute.returned is Returned.ALWAYS
 
 
 def _identity(request: HttpRequest, level: Level, row: Any) -> Iterable[tuple[str, object]]:
@@ -120,15 +137,18 @@ def _identity(request: HttpRequest, level: Level, row: Any) -> Iterable[tuple[st
     yield "RetrieveURL", instance_url(request, study, series, row.sop_instance_uid)
 
 
-def _matched_attribute(name: str) -> Attribute:
-    attribute = MATCHED.get(name.upper() if TAG.fullmatch(name) else name)
-    if attribute is None:
+def _matched_keyword(name: str) -> str:
+    keyword = ".".join(map(dictionary_keyword_of, name.split(".")))
+    if keyword not in MATCHED:
         raise ParameterInvalid(name=name, problem="nothing is matched by it here.")
-    return attribute
+    return keyword
 
 
 def _read_included(given: list[str]) -> frozenset[str]:
-    """Keywords of the fields to include; one that DICOM knows and we don't hold is left out."""
+    """Keywords of the fields to include; one that DICOM knows and we don't hold is left out.
+
+    A sequence is told whole, whichever part of it is asked for.
+    """
     return frozenset(
         _read_field(word.strip()) for part in given for word in part.split(",") if word.strip()
     )
@@ -137,11 +157,10 @@ def _read_included(given: list[str]) -> frozenset[str]:
 def _read_field(word: str) -> str:
     if word == ALL:
         return word
-    steps = word.split(".")
-    keywords = [dictionary_keyword_of(step) for step in steps]
+    keywords = [dictionary_keyword_of(step) for step in word.split(".")]
     if not all(keywords):
         raise ParameterInvalid(name="includefield", problem=f"{word[:64]} is not an attribute.")
-    return keywords[0] if len(keywords) == 1 else word
+    return keywords[0]
 
 
 def dictionary_keyword_of(word: str) -> str:

@@ -9,19 +9,20 @@ from django.conf import settings
 from django.db.models import QuerySet
 from pydicom import Dataset
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 from pynetdicom.events import Event
 
 from accounts.audit import record_event
 from accounts.models import Action
-from records.attributes import ATTRIBUTES, MODELS, Level
+from records.attributes import ATTRIBUTES, MODELS, Attribute, Level
 from records.dimse import statuses
 from records.dimse.session import Session
 from records.errors import ParameterInvalid
 from records.failure_reasons import CANNOT_UNDERSTAND, DATA_SET_MISMATCH, OUT_OF_RESOURCES
 from records.intake.values import PARSE_ERRORS, clean_text
-from records.matching import SEPARATOR
+from records.matching import SEPARATOR, matching_items
 from records.models import DicomNode
-from records.searching import narrow, owner_of, read_keys
+from records.searching import item_keys, narrow, owner_of, read_keys
 
 logger = logging.getLogger(__name__)
 
@@ -62,12 +63,12 @@ def find(event: Event, session: Session) -> Iterator[Answer]:
 
 
 def read_identifier(event: Event) -> tuple[Level, dict[str, str]]:
-    """Return the level that is asked about, and each key as text; raises ParameterInvalid."""
+    """Return the level that is asked about, and each key as text; raises ParameterInvalid.
+
+    A key inside of a sequence is named after it, as in "Sequence.Attribute".
+    """
     try:
-        identifier = event.identifier
-        wanted = {
-            element.keyword: _as_text(element.value) for element in identifier if element.keyword
-        }
+        wanted = _read_wanted(event.identifier)
         level = LEVELS[wanted.pop("QueryRetrieveLevel", "").strip()]
     except PARSE_ERRORS as error:
         problem = "it is not a level of the study root."
@@ -112,18 +113,52 @@ def _as_dataset(row: Any, level: Level, wanted: dict[str, str]) -> Dataset:
     answer.InstanceAvailability = "ONLINE"
     for attribute in ATTRIBUTES:
         if attribute.keyword in wanted and attribute.is_told_at(level):
-            values = attribute.values(owner_of(row, level, attribute.level))
+            values = _wanted_values(attribute, owner_of(row, level, attribute.level), wanted)
             written = [_as_value(value) for value in values if value is not None]
-            setattr(answer, attribute.keyword, written[0] if len(written) == 1 else written)
+            setattr(answer, attribute.keyword, written)
     return answer
 
 
+def _wanted_values(attribute: Attribute, owner: Any, wanted: dict[str, str]) -> Iterable[Any]:
+    """Return the values of an attribute; of a sequence, what was asked for of matching items."""
+    values: Iterable[Any] = attribute.values(owner)
+    inside = f"{attribute.keyword}."
+    asked = {key.removeprefix(inside) for key in wanted if key.startswith(inside)}
+    if not asked:
+        return values
+    items = matching_items(values, item_keys(wanted, attribute.keyword))
+    return [{key: text for key, text in item.items() if key in asked} for item in items]
+
+
 def _as_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        item = Dataset()
+        for keyword, text in value.items():
+            setattr(item, keyword, text)
+        return item
     if isinstance(value, dt.date):
         return value.strftime("%Y%m%d")
     if isinstance(value, dt.time):
         return value.strftime("%H%M%S.%f")
     return value
+
+
+def _read_wanted(identifier: Dataset, prefix: str = "") -> dict[str, str]:
+    """Return each key as text; PS3.4 C.2.2.2.6 gives a sequence one item at most."""
+    found: dict[str, str] = {}
+    for element in identifier:
+        name = f"{prefix}{element.keyword}"
+        if not element.keyword:
+            continue
+        if not isinstance(element.value, Sequence):
+            found[name] = _as_text(element.value)
+            continue
+        found[name] = ""
+        if len(element.value) > 1:
+            raise ParameterInvalid(name=name, problem="it has more than one item.")
+        for item in element.value:
+            found |= _read_wanted(item, f"{name}.")
+    return found
 
 
 def _as_text(value: object) -> str:

@@ -37,6 +37,7 @@ UID_PATTERN = re.compile(r"\d+(\.\d+)*")
 UTC_OFFSET_PATTERN = re.compile(r"[+-](0\d|1[0-4])[0-5]\d")
 UID_LENGTH = 64
 ID_LENGTH = 64
+MOST_REQUESTS = 100
 # Longer values than this are private bulk data: skipped, not read into memory.
 LONGEST_VALUE = 256 * 1024
 META_START = 132
@@ -58,12 +59,21 @@ class PatientFields:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestFields:
+    """What an item of Request Attributes Sequence says was ordered."""
+
+    scheduled_procedure_step_id: str
+    requested_procedure_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class DicomHeader:
     """The fields that become rows.
 
     Dates and times are the wall clock's where the study was done; `utc_offset` says which clock,
-    as in "+0100", and shifts none of them. `undecoded` holds the bytes, as base64 by keyword, of
-    texts that the declared character sets don't explain.
+    as in "+0100", and shifts none of them. `referring_physician` is a value of VR PN.
+    `undecoded` holds the bytes, as base64 by keyword, of texts that the declared character sets
+    don't explain.
     """
 
     sop_instance_uid: str
@@ -73,6 +83,8 @@ class DicomHeader:
     transfer_syntax_uid: str
     patient: PatientFields
     accession_number: str
+    study_id: str
+    referring_physician: str
     study_description: str
     study_date: dt.date | None
     study_time: dt.time | None
@@ -82,6 +94,9 @@ class DicomHeader:
     body_part: str
     series_description: str
     laterality: str
+    performed_procedure_step_start_date: dt.date | None
+    performed_procedure_step_start_time: dt.time | None
+    request_attributes: list[RequestFields]
     instance_number: int | None
     view_position: str
     photometric_interpretation: str
@@ -169,6 +184,8 @@ def _as_header(
         transfer_syntax_uid=syntax,
         patient=_patient(dataset, texts),
         accession_number=texts.read("AccessionNumber", limit=64),
+        study_id=texts.read("StudyID", limit=64),
+        referring_physician=texts.read_name("ReferringPhysicianName"),
         study_description=texts.read("StudyDescription", limit=64),
         study_date=read_date(dataset, "StudyDate"),
         study_time=read_time(dataset, "StudyTime"),
@@ -178,6 +195,9 @@ def _as_header(
         body_part=_body_part(dataset),
         series_description=texts.read("SeriesDescription", limit=64),
         laterality=read_text(dataset, "Laterality", limit=16).upper(),
+        performed_procedure_step_start_date=read_date(dataset, "PerformedProcedureStepStartDate"),
+        performed_procedure_step_start_time=read_time(dataset, "PerformedProcedureStepStartTime"),
+        request_attributes=_requests(texts),
         instance_number=read_integer(dataset, "InstanceNumber"),
         view_position=read_text(dataset, "ViewPosition", limit=16).upper(),
         photometric_interpretation=read_text(dataset, "PhotometricInterpretation", limit=16),
@@ -228,6 +248,18 @@ def _universal_issuer(dataset: Dataset) -> str:
     if isinstance(qualifiers, Sequence) and len(qualifiers):
         return read_text(qualifiers[0], "UniversalEntityID")
     return ""
+
+
+def _requests(texts: Texts) -> list[RequestFields]:
+    """What was ordered: one scan may answer several orders, but no scan answers hundreds."""
+    found = (
+        RequestFields(
+            scheduled_procedure_step_id=item.read("ScheduledProcedureStepID", limit=64),
+            requested_procedure_id=item.read("RequestedProcedureID", limit=64),
+        )
+        for item in texts.items("RequestAttributesSequence")[:MOST_REQUESTS]
+    )
+    return [one for one in found if one.scheduled_procedure_step_id or one.requested_procedure_id]
 
 
 def _utc_offset(dataset: Dataset) -> str:

@@ -9,6 +9,7 @@ import base64
 from pydicom import Dataset
 from pydicom.charset import convert_encodings, decode_bytes, python_encoding
 from pydicom.dataelem import RawDataElement
+from pydicom.sequence import Sequence
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
 from records.intake.values import PARSE_ERRORS, clean_text, read_value
@@ -27,14 +28,23 @@ class Texts:
     character sets don't explain, so that nothing is replaced without a trace.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, *, within: "Texts | None" = None) -> None:
         self._dataset = dataset
         self._declared = _declared_sets(dataset)
         self.undecoded: dict[str, str] = {}
+        if within is not None:
+            self.undecoded = within.undecoded
+            if "SpecificCharacterSet" not in dataset:
+                self._declared = within._declared
 
     def read(self, keyword: str, *, limit: int | None = None) -> str:
         """Return an element as clean text."""
         return clean_text(self._decode(keyword, TEXT_VR_DELIMS), limit=limit)
+
+    def items(self, keyword: str) -> list["Texts"]:
+        """Return the items of a sequence: in these character sets, unless they declare others."""
+        items = read_value(self._dataset, keyword)
+        return [Texts(item, within=self) for item in items] if isinstance(items, Sequence) else []
 
     def read_key(self, keyword: str) -> str:
         """Return an element by which people are told apart: nothing rather than a guess."""

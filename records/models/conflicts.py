@@ -13,7 +13,7 @@ from accounts.models import Department, User
 from records.models.imaging import Instance, StoredFile, Study, image_storage
 from records.models.patients import Patient, Sex
 from records.models.submissions import Submission, SubmissionFile
-from records.names import PersonName, display_name
+from records.names import PersonName
 from records.querysets import IdentityConflictQuerySet, QuarantinedFileQuerySet
 
 
@@ -114,9 +114,7 @@ class IdentityConflict(models.Model):
     @property
     def sent_display_name(self) -> str:
         """That name as people write it, in the first way there is."""
-        name = self.sent_name
-        groups = (name.alphabetic, name.ideographic, name.phonetic)
-        return next((display_name(group) for group in groups if group), "No name")
+        return self.sent_name.shown or "No name"
 
     @property
     def sent_birth_date(self) -> dt.date | None:

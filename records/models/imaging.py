@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from accounts.models import Department, User
 from records.ages import Age
-from records.models.patients import Patient
+from records.models.patients import FoldedNameField, Patient
+from records.names import GROUP_LENGTH, PersonName
 from records.querysets import (
     InstanceManager,
     InstanceQuerySet,
@@ -60,7 +61,8 @@ class Study(models.Model):
     what the series say, and `is_in_question` whether an identity conflict about it is open, so
     that lists need no join. Date and time are the wall clock's where it was done, `utc_offset`
     ("+0100") that clock's, where stated. `stated_age` is Patient's Age (0010,1010), `named` whom
-    its first file named, as it came.
+    its first file named, as it came. `study_id` is Study ID (0020,0010), the department's own
+    number; `referring_physician` has the component groups of a name in columns like a patient's.
 
     ```
     kept ──delete──▶ deleted ──retention ends──▶ purged
@@ -78,6 +80,13 @@ class Study(models.Model):
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="studies")
     department = models.ForeignKey(Department, on_delete=models.PROTECT, related_name="studies")
     accession_number = models.CharField(max_length=64, blank=True)
+    study_id = models.CharField("study ID", max_length=64, blank=True)
+    referring_physician_name = models.CharField(max_length=GROUP_LENGTH, blank=True)
+    referring_physician_ideographic_name = models.CharField(max_length=GROUP_LENGTH, blank=True)
+    referring_physician_phonetic_name = models.CharField(max_length=GROUP_LENGTH, blank=True)
+    referring_physician_search_name = FoldedNameField(
+        blank=True, editable=False, of="referring_physician"
+    )
     description = models.CharField(max_length=64, blank=True)
     body_part = models.CharField(max_length=64, blank=True)
     modalities = ArrayField(models.CharField(max_length=16), default=list)
@@ -146,6 +155,21 @@ class Study(models.Model):
         return reverse("records:study-detail", args=[self.pk])
 
     @property
+    def referring_physician(self) -> PersonName:
+        """Referring Physician's Name (0008,0090) in all its ways of writing."""
+        return PersonName(
+            self.referring_physician_name,
+            self.referring_physician_ideographic_name,
+            self.referring_physician_phonetic_name,
+        )
+
+    @referring_physician.setter
+    def referring_physician(self, name: PersonName) -> None:
+        self.referring_physician_name = name.alphabetic
+        self.referring_physician_ideographic_name = name.ideographic
+        self.referring_physician_phonetic_name = name.phonetic
+
+    @property
     def restorable_until(self) -> dt.datetime | None:
         """When a deleted study's files are destroyed; None for a study that is kept."""
         return self.deleted_at + settings.RETENTION_DELETED if self.deleted_at else None
@@ -203,6 +227,8 @@ class Series(models.Model):
 
     `modality` and `body_part_examined` are the header's. Where it leaves them open, a person
     may state them: `stated_modality` and `stated_body_part` never stand against a header.
+    `request_attributes` has the items of Request Attributes Sequence (0040,0275), each with the
+    texts of its IDs by keyword.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -215,6 +241,9 @@ class Series(models.Model):
     stated_body_part = models.CharField(max_length=16, blank=True)
     description = models.CharField(max_length=64, blank=True)
     laterality = models.CharField(max_length=16, blank=True)
+    performed_procedure_step_start_date = models.DateField(null=True, blank=True)
+    performed_procedure_step_start_time = models.TimeField(null=True, blank=True)
+    request_attributes = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = SeriesQuerySet.as_manager()

@@ -21,7 +21,15 @@ class Sex(models.TextChoices):
 
 
 class FoldedNameField(models.TextField):
-    """The words of a patient's name as a search compares them, written with every save."""
+    """The words of a person's name as a search compares them, written with every save.
+
+    `of` is the row's property that has the name.
+    """
+
+    def __init__(self, *args: Any, of: str = "person_name", **kwargs: Any) -> None:
+        """Note whose name it is."""
+        super().__init__(*args, **kwargs)
+        self.of = of
 
     def deconstruct(self) -> Any:
         """Stand in migrations as the plain field that it is in the database."""
@@ -30,7 +38,7 @@ class FoldedNameField(models.TextField):
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:  # noqa: FBT001 - Django's
         """Fold what the row's names are now."""
-        words = " ".join(fold_words(str(getattr(model_instance, "person_name"))))  # noqa: B009
+        words = " ".join(fold_words(str(getattr(model_instance, self.of))))
         setattr(model_instance, self.attname, words)
         return words
 
@@ -100,8 +108,7 @@ class Patient(models.Model):
     @property
     def display_name(self) -> str:
         """The name as people write it, "Family, Given Middle", in the first way there is."""
-        groups = (self.name, self.ideographic_name, self.phonetic_name)
-        return next((display_name(group) for group in groups if display_name(group)), "No name")
+        return self.person_name.shown or "No name"
 
     @property
     def display_ideographic(self) -> str:

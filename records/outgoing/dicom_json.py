@@ -4,7 +4,7 @@ import base64
 import datetime as dt
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -29,7 +29,10 @@ JsonObject = dict[str, Any]
 
 
 def element(keyword: str, *values: object) -> tuple[str, JsonObject]:
-    """One attribute by keyword, as key and value of a JSON object; no values, an empty one."""
+    """One attribute by keyword, as key and value of a JSON object; no values, an empty one.
+
+    An item of a sequence is a mapping, of its attributes by keyword.
+    """
     tag = tag_for_keyword(keyword)
     assert tag is not None, keyword  # noqa: S101 - keywords here are our own
     vr = dictionary_VR(tag)
@@ -125,6 +128,8 @@ def _plain_value(vr: str, value: object) -> object:
         return None
     if vr == "PN":
         return person_name(str(value))
+    if isinstance(value, Mapping):
+        return dict(sorted(element(keyword, text) for keyword, text in value.items()))
     if vr == "AT" and isinstance(value, int):
         return f"{value:08X}"
     if vr in NUMBER_VRS:

@@ -23,7 +23,7 @@ from records.errors import (
     UidConflict,
 )
 from records.intake.declared import DeclaredFields
-from records.intake.header import DicomHeader
+from records.intake.header import DicomHeader, RequestFields
 from records.intake.preamble import have_same_data_set
 from records.intake.storage import open_spooled, publish
 from records.models import (
@@ -35,6 +35,7 @@ from records.models import (
     SubmissionFile,
     SubmissionState,
 )
+from records.names import PersonName
 from records.services.conflicts import question_study
 from records.services.identity import (
     Placement,
@@ -266,20 +267,10 @@ def _lock_study(
     if study is None:
         declared = DeclaredFields.from_json(submission.declared)
         placement = find_or_create_patient(whose, study_instance_uid=uid)
-        new = Study(
-            study_instance_uid=uid,
-            patient=placement.patient,
-            department_id=submission.department_id,
-            accession_number=header.accession_number or declared.accession_number,
-            description=header.study_description or declared.study_description,
-            study_date=header.study_date or declared.study_date,
-            study_time=header.study_time,
-            utc_offset=header.utc_offset,
-            stated_age=header.patient.age,
-            named=whose.as_json(),
-            priority=submission.priority,
-            created_by=actor,
-        )
+        new = _make_study(header, declared)
+        new.patient, new.named = placement.patient, whose.as_json()
+        new.department_id, new.priority = submission.department_id, submission.priority
+        new.created_by = actor
         Study.objects.bulk_create([new], ignore_conflicts=True)
         study = locking.get(study_instance_uid=uid)
     if study.department_id != submission.department_id:
@@ -292,6 +283,22 @@ def _lock_study(
     return study, placement
 
 
+def _make_study(header: DicomHeader, declared: DeclaredFields) -> Study:
+    """The row of a study, as far as a file of it says what it is."""
+    study = Study(
+        study_instance_uid=header.study_instance_uid,
+        accession_number=header.accession_number or declared.accession_number,
+        study_id=header.study_id,
+        description=header.study_description or declared.study_description,
+        study_date=header.study_date or declared.study_date,
+        study_time=header.study_time,
+        utc_offset=header.utc_offset,
+        stated_age=header.patient.age,
+    )
+    study.referring_physician = PersonName.from_text(header.referring_physician)
+    return study
+
+
 def find_or_create_series(study: Study, header: DicomHeader, declared: DeclaredFields) -> Series:
     """Return the series of an object; raises SeriesStudyMismatch for one of another study."""
     new = Series(
@@ -302,6 +309,9 @@ def find_or_create_series(study: Study, header: DicomHeader, declared: DeclaredF
         body_part_examined=header.body_part or declared.body_part,
         description=header.series_description,
         laterality=header.laterality,
+        performed_procedure_step_start_date=header.performed_procedure_step_start_date,
+        performed_procedure_step_start_time=header.performed_procedure_step_start_time,
+        request_attributes=[_as_item(request) for request in header.request_attributes],
     )
     Series.objects.bulk_create([new], ignore_conflicts=True)
     series = Series.objects.get(series_instance_uid=header.series_instance_uid)
@@ -309,6 +319,13 @@ def find_or_create_series(study: Study, header: DicomHeader, declared: DeclaredF
         raise SeriesStudyMismatch
     series.study = study
     return series
+
+
+def _as_item(request: RequestFields) -> dict[str, str]:
+    return {
+        "ScheduledProcedureStepID": request.scheduled_procedure_step_id,
+        "RequestedProcedureID": request.requested_procedure_id,
+    }
 
 
 def make_instance(series: Series, received: ReceivedObject, declared: DeclaredFields) -> Instance:

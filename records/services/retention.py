@@ -183,9 +183,20 @@ def _empty_rows(study: Study, now: dt.datetime) -> None:
     Instance.with_withheld.filter(series__study=study).update(
         sop_instance_uid=freed, file="", damage="", checked_at=None, undecoded={}
     )
-    Series.objects.filter(study=study).update(series_instance_uid=freed, description="")
+    Series.objects.filter(study=study).update(
+        series_instance_uid=freed, description="", request_attributes=[]
+    )
     Study.objects.filter(pk=study.pk).update(
-        study_instance_uid=freed, accession_number="", description="", named={}, purged_at=now
+        study_instance_uid=freed,
+        accession_number="",
+        study_id="",
+        referring_physician_name="",
+        referring_physician_ideographic_name="",
+        referring_physician_phonetic_name="",
+        referring_physician_search_name="",
+        description="",
+        named={},
+        purged_at=now,
     )
     SubmissionFile.objects.filter(study=study).update(name=DESTROYED_NAME)
 

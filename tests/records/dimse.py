@@ -1,6 +1,7 @@
 """A listening server in this process, real peers in others, and how to run them."""
 
 import contextlib
+import re
 import socket
 import subprocess
 import threading
@@ -43,7 +44,7 @@ def port_of(server: DicomServer) -> int:
     return int(server.server_address[1])
 
 
-def run(server: DicomServer, program: str, *arguments: str | Path) -> subprocess.CompletedProcess:
+def run(server, program: str, *arguments: str | Path) -> subprocess.CompletedProcess:
     """Run one of dcmtk's programs as PEER against our server."""
     require_program(program, "dcmtk")
     titles = ("-aet", PEER, "-aec", "MEDIMAGING")
@@ -55,6 +56,21 @@ def run(server: DicomServer, program: str, *arguments: str | Path) -> subprocess
         timeout=60,
         check=False,
     )
+
+
+def find(server: DicomServer, *keys: str) -> list[str]:
+    """Ask at the study root, and return the text of each answer."""
+    arguments = [part for key in keys for part in ("-k", key)]
+    done = run(server, "findscu", "-S", *arguments)
+    assert done.returncode == 0, done.stderr
+    return re.split(r"Find Response: \d+ \(Pending\)", done.stderr + done.stdout)[1:]
+
+
+def find_status(server: DicomServer, *keys: str) -> str:
+    """The codes of the answers, as findscu writes them when it is asked to say all."""
+    arguments = [part for key in keys for part in ("-k", key)]
+    done = run(server, "findscu", "-d", "-S", *arguments)
+    return " ".join(re.findall(r"DIMSE Status\s+: 0x([0-9a-f]{4})", done.stderr + done.stdout))
 
 
 @contextlib.contextmanager

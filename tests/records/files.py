@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import (
     BasicTextSRStorage,
@@ -60,6 +60,14 @@ def make_report(**elements: Any) -> bytes:
         ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelData"), None
     )
     return make_dicom(SOPClassUID=BasicTextSRStorage, Modality="SR", **without, **elements)
+
+
+def make_item(**elements: Any) -> Dataset:
+    """An item of a sequence."""
+    item = Dataset()
+    for keyword, value in elements.items():
+        setattr(item, keyword, value)
+    return item
 
 
 def write_dicom(elements: dict[str, Any], *, syntax: str = ExplicitVRLittleEndian) -> bytes:

@@ -163,7 +163,9 @@ def test_out_of_sight_is_not_found_and_wrong_role_is_refused(api, stranger):
 
 
 def test_study_tells_its_series_and_instances_their_file(api):
-    content = make_dicom(SeriesDescription="Lung")
+    content = make_dicom(
+        SeriesDescription="Lung", StudyID="RAD-7", ReferringPhysicianName="Ōe^Kenzaburō=大江^健三郎"
+    )
     study_id = post(api, content).json()["files"][0]["study"]
 
     study = api.get(f"{ROOT}/studies/{study_id}/").json()
@@ -175,6 +177,8 @@ def test_study_tells_its_series_and_instances_their_file(api):
     )
 
     assert study["patient"]["patient_id"] == "P-1"
+    assert (study["study_id"], study["referring_physician_name"]) == ("RAD-7", "Ōe^Kenzaburō")
+    assert study["referring_physician_ideographic_name"] == "大江^健三郎"
     assert [series["description"] for series in study["series"]] == ["Lung"]
     assert (instance["rows"], instance["exclusion"]) == (16, "")
     assert b"".join(file.streaming_content) == content

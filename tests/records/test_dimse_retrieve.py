@@ -2,7 +2,6 @@
 
 import copy
 import io
-import re
 import signal
 import subprocess
 import time
@@ -30,6 +29,8 @@ from tests.records.dimse import (
     DESTINATION,
     PEER,
     eventually,
+    find,
+    find_status,
     free_port,
     listening,
     make_certificate,
@@ -85,14 +86,6 @@ def storescp(department, tmp_path) -> Iterator[Path]:
 def make_destination(department, port: int, **options: Any) -> DicomNode:
     where = {"host": "localhost", "port": port, "can_store": False}
     return make_node(department=department, ae_title=DESTINATION, **where, **options)
-
-
-def find(server, *keys: str) -> list[str]:
-    """Ask at the study root, and return the text of each answer."""
-    arguments = [part for key in keys for part in ("-k", key)]
-    done = run(server, "findscu", "-S", *arguments)
-    assert done.returncode == 0, done.stderr
-    return re.split(r"Find Response: \d+ \(Pending\)", done.stderr + done.stdout)[1:]
 
 
 def test_find_answers_at_each_level(server, study):
@@ -155,13 +148,6 @@ def test_find_says_that_there_are_more_when_too_many_match(server, study, settin
         f"SeriesInstanceUID={series}",
     )
     assert "a700" in find_status(server, *keys)
-
-
-def find_status(server, *keys: str) -> str:
-    """The codes of the answers, as findscu writes them when it is asked to say all."""
-    arguments = [part for key in keys for part in ("-k", key)]
-    done = run(server, "findscu", "-d", "-S", *arguments)
-    return " ".join(re.findall(r"DIMSE Status\s+: 0x([0-9a-f]{4})", done.stderr + done.stdout))
 
 
 def test_get_sends_the_study_over_the_same_association(server, study, tmp_path):

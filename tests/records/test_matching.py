@@ -6,6 +6,9 @@ import pytest
 
 from records.attributes import MODELS, Level
 from records.errors import ParameterInvalid
+from records.matching import matching_items
+from records.models import Study
+from records.names import PersonName
 from records.searching import narrow, read_keys
 from tests.factories import make_patient, make_study
 
@@ -28,6 +31,8 @@ def study(department):
         description="Thorax (nativ)",
         study_date=dt.date(2024, 3, 15),
         study_time=dt.time(10, 30, 15, 500000),
+        study_id="RAD-7",
+        referring_physician=PersonName("Sørensen^Åse", "索伦^阿瑟"),
     )
 
 
@@ -80,7 +85,18 @@ def found(level: Level, **wanted: str) -> bool:
         ("ModalitiesInStudy", "C*", True),
         ("StudyInstanceUID", "1.2.3", False),
         ("AccessionNumber", "ACC-7", True),
-        ("ReferringPhysicianName", "unknown key", True),
+        ("ReferringPhysicianName", "sørensen*", True),
+        ("ReferringPhysicianName", "SØRENSEN^ÅSE", True),
+        ("ReferringPhysicianName", "Sørensen", False),
+        ("ReferringPhysicianName", "索伦*", True),
+        ("ReferringPhysicianName", "*=索伦^*", True),
+        ("ReferringPhysicianName", "Müller*", False),
+        ("StudyID", "RAD-7", True),
+        ("StudyID", "rad-7", False),
+        ("StudyID", "RAD-?", True),
+        ("StudyID", "X\\RAD-7", True),
+        ("StudyID", "", True),
+        ("PatientWeight", "unknown key", True),
     ],
 )
 def test_matches_follows_ps3_4(study, keyword, value, expected):
@@ -102,6 +118,70 @@ def test_matches_takes_lists_of_uids_and_keys_of_higher_levels(study):
 
 
 @pytest.mark.parametrize(
+    ("words", "expected"),
+    [("sorensen", True), ("ase SOREN", True), ("索", True), ("nsen", False), ("muller", False)],
+)
+def test_matches_finds_physicians_by_words_when_it_is_fuzzy(study, words, expected):
+    keys = read_keys({"ReferringPhysicianName": words}, is_fuzzy=True)
+
+    assert narrow(Study.objects.all(), Level.STUDY, keys).exists() is expected
+
+
+SCHEDULED = "RequestAttributesSequence.ScheduledProcedureStepID"
+REQUESTED = "RequestAttributesSequence.RequestedProcedureID"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({SCHEDULED: "S.1"}, True),
+        ({SCHEDULED: "s.1"}, False),
+        ({SCHEDULED: "S?1"}, True),
+        ({SCHEDULED: ".*"}, False),
+        ({SCHEDULED: 'S"*'}, True),
+        ({SCHEDULED: "Ä*"}, True),
+        ({SCHEDULED: "X\\S.1"}, True),
+        ({SCHEDULED: ""}, True),
+        ({SCHEDULED: "*"}, True),
+        ({SCHEDULED: "S.1", REQUESTED: "R1"}, True),
+        ({SCHEDULED: "S.1", REQUESTED: "R2"}, False),
+        ({SCHEDULED: "", REQUESTED: "R2"}, True),
+        ({"RequestAttributesSequence": ""}, True),
+        ({"RequestAttributesSequence.AccessionNumber": "unknown key"}, True),
+    ],
+)
+def test_matches_asks_for_one_item_that_matches_all(study, wanted, expected):
+    study.series.update(
+        request_attributes=[
+            {"ScheduledProcedureStepID": "S.1", "RequestedProcedureID": "R1"},
+            {"ScheduledProcedureStepID": 'S"\\2', "RequestedProcedureID": "R2"},
+            {"ScheduledProcedureStepID": "Ä 3", "RequestedProcedureID": ""},
+        ]
+    )
+
+    assert found(Level.SERIES, **wanted) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("S?[1]*", True),
+        ("S?[2]*", False),
+        ("X\\S.[1]", True),
+        ("s*", False),
+        ("*", True),
+        ("*?" * 2000 + "!", False),
+    ],
+)
+def test_matching_items_are_those_that_the_condition_finds(study, text, expected):
+    items = [{"ScheduledProcedureStepID": "S.[1]", "RequestedProcedureID": ""}]
+    study.series.update(request_attributes=items)
+
+    assert found(Level.SERIES, **{SCHEDULED: text}) is expected
+    assert bool(matching_items(items, {"ScheduledProcedureStepID": text})) is expected
+
+
+@pytest.mark.parametrize(
     ("keyword", "value"),
     [
         ("StudyDate", "2024-03-15"),
@@ -112,11 +192,16 @@ def test_matches_takes_lists_of_uids_and_keys_of_higher_levels(study):
         ("StudyInstanceUID", "1.2.*"),
         ("StudyInstanceUID", "1.2\x003"),
         ("PatientID", "x" * 5000),
+        ("PerformedProcedureStepStartDate", "2024-03-15"),
+        ("PerformedProcedureStepStartTime", "25"),
+        ("RequestAttributesSequence", "S.1"),
+        (SCHEDULED, "S\0"),
+        (REQUESTED, "x" * 5000),
     ],
 )
 def test_matches_refuses_what_cannot_be_matched(keyword, value):
-    with pytest.raises(ParameterInvalid, match=keyword):
-        read_keys({keyword: value}, lowest=Level.STUDY)
+    with pytest.raises(ParameterInvalid, match=keyword.rpartition(".")[-1]):
+        read_keys({keyword: value})
 
 
 def test_matches_takes_signs_of_a_pattern_as_they_are_written(study):

@@ -18,7 +18,7 @@ from records.names import PersonName, fold
 from records.services import submit_study
 from tests.factories import make_patient, make_study, make_user
 from tests.prerequisites import require_shared
-from tests.records.files import make_dicom
+from tests.records.files import make_dicom, make_item
 
 CHARSETS = Path(pydicom.__file__).parent / "data" / "charset_files"
 
@@ -126,6 +126,72 @@ def test_undecodable_patient_id_is_nobody_s(send_one):
 
     assert not verdict.study.patient.is_identified
     assert "PatientID" in Instance.objects.get().undecoded
+
+
+@pytest.mark.django_db
+def test_referring_physician_is_held_in_all_ways_of_writing(send_one):
+    name = "Yamada^Tarou=山田^太郎=やまだ^たろう"
+
+    study = send_one(make_dicom(ReferringPhysicianName=name, StudyID="Ü 7")).study
+
+    assert str(study.referring_physician) == name
+    assert study.referring_physician_search_name == "yamada tarou 山田 太郎 やまた たろう"
+    assert study.study_id == "Ü 7"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("keyword", "sequence"),
+    [
+        ("ReferringPhysicianName", ""),
+        ("StudyID", ""),
+        ("RequestedProcedureID", "RequestAttributesSequence"),
+    ],
+)
+def test_undecodable_query_key_is_told_and_its_bytes_kept(send_one, keyword, sequence):
+    elements = {sequence: [make_item(**{keyword: "PQRS"})]} if sequence else {keyword: "PQRS"}
+    content = make_dicom(SpecificCharacterSet="ISO_IR 192", **elements)
+
+    verdict = send_one(content.replace(b"PQRS", b"P\xfc\xfd1"))
+
+    assert (verdict.verdict, verdict.code) == ("stored", "text_undecodable")
+    assert keyword in verdict.message
+    kept = Instance.objects.get().undecoded
+    assert base64.b64decode(kept[keyword]) == b"P\xfc\xfd1"
+
+
+@pytest.mark.django_db
+def test_order_is_read_in_the_character_set_of_its_item(send_one):
+    orders = [
+        make_item(SpecificCharacterSet="ISO_IR 100", RequestedProcedureID="Ä1"),
+        make_item(SpecificCharacterSet="ISO_IR 144", ScheduledProcedureStepID="Я2"),
+        make_item(RequestedProcedureID="山3", ScheduledProcedureStepID="S3"),
+        make_item(ScheduledProcedureStepDescription="Thorax"),
+    ]
+
+    verdict = send_one(make_dicom(RequestAttributesSequence=orders))
+
+    assert verdict.code == "stored"
+    assert verdict.study.series.get().request_attributes == [
+        {"ScheduledProcedureStepID": "", "RequestedProcedureID": "Ä1"},
+        {"ScheduledProcedureStepID": "Я2", "RequestedProcedureID": ""},
+        {"ScheduledProcedureStepID": "S3", "RequestedProcedureID": "山3"},
+    ]
+
+
+@pytest.mark.django_db
+def test_study_page_tells_who_referred_and_the_study_id(client, send_one, reviewer):
+    study = send_one(make_dicom(ReferringPhysicianName="<b>^Åse", StudyID="RAD<7")).study
+    silent = send_one(make_dicom()).study
+    client.force_login(reviewer)
+
+    told = client.get(study.get_absolute_url()).content.decode()
+    untold = client.get(silent.get_absolute_url()).content.decode()
+
+    assert "study ID RAD&lt;7" in told
+    assert 'referred by <bdi dir="auto">&lt;b&gt;, Åse</bdi>' in told
+    assert "study ID" not in untold
+    assert "referred by" not in untold
 
 
 @pytest.mark.parametrize(

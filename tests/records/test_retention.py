@@ -30,7 +30,7 @@ from records.services import (
     restore_study,
 )
 from tests.factories import make_department, make_patient, make_study, make_user
-from tests.records.files import make_dicom
+from tests.records.files import make_dicom, make_item
 
 pytestmark = pytest.mark.django_db
 
@@ -196,6 +196,26 @@ def test_apply_retention_destroys_what_was_deleted_long_ago(study, reviewer, con
         restore_study(actor=reviewer, study=deleted)
     assert len(events(Action.STUDY_PURGED)) == len(events(Action.STUDY_DELETED)) == 1
     assert deleted.submission_files.get().name == "(destroyed)"
+
+
+def test_apply_retention_empties_what_identifies_in_the_rows(send_one, reviewer):
+    order = make_item(ScheduledProcedureStepID="S1", RequestedProcedureID="R1")
+    study = send_one(
+        make_dicom(
+            ReferringPhysicianName="Yamada^Tarou=山田^太郎=やまだ^たろう",
+            StudyID="RAD-7",
+            RequestAttributesSequence=[order],
+        )
+    ).study
+    assert study.referring_physician_search_name
+
+    delete(study, reviewer, ago=LONG_AGO)
+    apply_retention()
+
+    study.refresh_from_db()
+    assert (study.study_id, str(study.referring_physician)) == ("", "")
+    assert study.referring_physician_search_name == ""
+    assert study.series.get().request_attributes == []
 
 
 def test_study_is_taken_in_as_new_after_it_was_destroyed(study, reviewer, content, send_one):
