@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('records', '0010_node_uses_tls'),
+        ('records', '0011_study_query_keys'),
     ]
 
     operations = [
