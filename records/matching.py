@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from django.db.models import JSONField, Q
+from django.db.models import CharField, JSONField, Q, Transform
 from django.db.models.lookups import PostgresOperatorLookup
 
 from records.errors import ParameterInvalid
-from records.names import fold_words
+from records.names import MARKS, STROKES, fold_words, plain
 
 LONGEST_KEY = 4096
 SEPARATOR = "\\"
@@ -33,7 +33,7 @@ class Matching(StrEnum):
 
     TEXT = "exact, wildcards * and ?"
     LIST = "any of several, wildcards * and ?"
-    NAME = "in any script, without regard to case, wildcards * and ?, fuzzy on demand"
+    NAME = "in any script, without regard to case and accents, wildcards * and ?, fuzzy on demand"
     UID = "one UID or a list"
     DATE = "one day or a range"
     TIME = "one time or a range"
@@ -54,6 +54,18 @@ class AnyItem(PostgresOperatorLookup):
     lookup_name = "any_item"
     postgres_operator = "@?"
     prepare_rhs = False
+
+
+@CharField.register_lookup
+class Plain(Transform):
+    """A text without case and accents, as `records.names.plain` writes it."""
+
+    lookup_name = "plain"
+    template = (
+        "translate(lower(normalize(regexp_replace(normalize(%(expressions)s, NFKD), "
+        f"'[{MARKS[0]}-{MARKS[1]}]', '', 'g'), NFC)), '{''.join(STROKES)}', "
+        f"'{''.join(STROKES.values())}')"
+    )
 
 
 def condition(
@@ -146,13 +158,13 @@ def _name(path: str, text: str) -> Q:
 
 def _one_name(path: str, text: str) -> Q:
     groups = [group.strip(" ").rstrip("^ ") for group in text.split("=")]
-    columns = [f"{path}{column}" for column in NAME_COLUMNS]
+    columns = [f"{path}{column}__plain" for column in NAME_COLUMNS]
     if len(groups) == 1:
-        return _any(_pattern(column, groups[0], folds_case=True) for column in columns)
+        return _any(_pattern(column, plain(groups[0])) for column in columns)
     found = Q()
     for column, group in zip(columns, groups, strict=False):
         if group not in ("", "*"):
-            found &= _pattern(column, group, folds_case=True)
+            found &= _pattern(column, plain(group))
     return found
 
 
@@ -203,15 +215,14 @@ def _any(conditions: Iterable[Q]) -> Q:
     return found
 
 
-def _pattern(path: str, text: str, *, folds_case: bool = False) -> Q:
+def _pattern(path: str, text: str) -> Q:
     """Match text as it is written, `*` standing for any characters and `?` for one."""
-    lead = "i" if folds_case else ""
     if "*" not in text and "?" not in text:
-        return Q(**{f"{path}__{lead}exact": text})
+        return Q(**{f"{path}__exact": text})
     body = text.rstrip("*")
     if "*" not in body and "?" not in body:
-        return Q(**{f"{path}__{lead}startswith": body})
-    return Q(**{f"{path}__{lead}regex": f"^{_as_regex(text)}$"})
+        return Q(**{f"{path}__startswith": body})
+    return Q(**{f"{path}__regex": f"^{_as_regex(text)}$"})
 
 
 def _as_regex(text: str) -> str:

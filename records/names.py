@@ -9,9 +9,10 @@ GROUP_LENGTH = 324
 REPLACEMENT = "\ufffd"
 KATAKANA_TO_HIRAGANA = {code: code - 0x60 for code in range(0x30A1, 0x30F7)}
 # Letters that Unicode doesn't decompose into a base letter and a mark.
-STROKED = str.maketrans(
-    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "þ": "th", "æ": "ae", "œ": "oe"}
-)
+STROKES = {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i"}
+STROKED = str.maketrans({**STROKES, "þ": "th", "æ": "ae", "œ": "oe"})
+# Combining diacritical marks, the first and the last.
+MARKS = ("\u0300", "\u036f")
 TATWEEL = "\u0640"
 BETWEEN_WORDS = re.compile(r"[\W_]+")
 
@@ -74,6 +75,14 @@ def fold(text: str) -> str:
         if not unicodedata.combining(char) and char != TATWEEL
     )
     return unicodedata.normalize("NFC", bare.translate(KATAKANA_TO_HIRAGANA))
+
+
+def plain(text: str) -> str:
+    """A text without case and accents, letter for letter: wildcards stand for as many of them."""
+    decomposed = unicodedata.normalize("NFKD", text)
+    bare = "".join(char for char in decomposed if not MARKS[0] <= char <= MARKS[1])
+    lowered = unicodedata.normalize("NFC", bare).lower()
+    return lowered.translate(str.maketrans("".join(STROKES), "".join(STROKES.values())))
 
 
 def fold_words(text: str) -> list[str]:

@@ -53,6 +53,8 @@ def uids(send) -> list[str]:
         ("StudyID=RAD-2", []),
         ("StudyID=R*", [0]),
         ("ReferringPhysicianName=MÜLLER*", [0]),
+        ("ReferringPhysicianName=Muller^Jo?g", [0]),
+        ("ReferringPhysicianName=Muller", []),
         ("ReferringPhysicianName=山田^太郎", [0]),
         ("ReferringPhysicianName=Meier*", []),
     ],
