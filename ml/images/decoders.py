@@ -1,6 +1,7 @@
 """Which library decodes which compression, in which order, and why in that order."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,7 @@ from pydicom.uid import (
 from ml.images.codestream import Codestream, keep_essentials
 from ml.images.colour import finish_colours
 from ml.images.image_pixel import ImagePixel
+from ml.images.native import clear_unused_bits
 
 Stored = NDArray[Any]
 Decode = Callable[[bytes, Codestream, ImagePixel], Stored]
@@ -40,8 +42,7 @@ def decode_with_pydicom(
     uid: UID, plugin: str, data: bytes, stream: Codestream, image: ImagePixel
 ) -> Stored:
     """One frame by the named plugin of pydicom, of the kind that `uid` stands for."""
-    # A JPEG stream's own depth decides: some headers keep the one from before compression.
-    depth = stream.precision or image.bits_stored
+    depth = stream.precision or image.bits_allocated
     allocated = image.bits_allocated if stream.kind == "RLE" else _container_bits(depth)
     options: dict[str, Any] = {
         "pixel_keyword": "PixelData",
@@ -53,7 +54,7 @@ def decode_with_pydicom(
         "photometric_interpretation": image.photometric,
         "pixel_representation": int(image.is_signed),
         "bits_allocated": allocated,
-        "bits_stored": min(image.bits_stored, allocated),
+        "bits_stored": depth,
     }
     pixels, description = get_decoder(uid).as_array(
         encapsulate([data], has_bot=False),
@@ -63,11 +64,25 @@ def decode_with_pydicom(
         decoding_plugin=plugin,
         **options,
     )
+    lying = lie_in_stream(stream, image)
+    values = clear_unused_bits(np.asarray(pixels), lying)
     if image.samples == 1:
-        return np.asarray(pixels)
+        return values
     # The stream may hold other colours than the header says, and JPEG 2000's come out as RGB.
     photometric = str(description["photometric_interpretation"])
-    return finish_colours(pixels, depth, photometric, keeps_depth=image.keeps_depth)
+    return finish_colours(values, lying.bits_stored, photometric, keeps_depth=image.keeps_depth)
+
+
+def lie_in_stream(stream: Codestream, image: ImagePixel) -> ImagePixel:
+    """The image with Bits Stored and High Bit as they are in the samples of its stream.
+
+    Samples of more than Bits Stored are whole cells, compressed with whatever else lies in them.
+    Otherwise, and where the header keeps what was true before compression, the stream decides.
+    """
+    depth = stream.precision or image.bits_allocated
+    if image.bits_stored < depth <= image.bits_allocated and image.high_bit < depth:
+        return image
+    return replace(image, bits_stored=depth, high_bit=depth - 1)
 
 
 def _decode_with_gdcm(data: bytes, stream: Codestream, image: ImagePixel) -> Stored:
@@ -98,8 +113,9 @@ def _decode_with_gdcm(data: bytes, stream: Codestream, image: ImagePixel) -> Sto
     if decoded is None:
         raise ValueError("gdcm can't decode it")
     values = np.frombuffer(decoded.encode("utf-8", "surrogateescape"), np.uint16)
-    return values.view(np.int16 if image.is_signed else np.uint16).reshape(
-        image.rows, image.columns
+    signed = values.view(np.int16 if image.is_signed else np.uint16)
+    return clear_unused_bits(
+        signed.reshape(image.rows, image.columns), lie_in_stream(stream, image)
     )
 
 

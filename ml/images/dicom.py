@@ -87,8 +87,8 @@ def read_dicom(content: bytes, *, frames: Sequence[int] | None = None) -> list[F
 def read_stored_values(content: bytes, *, frames: Sequence[int] | None = None) -> list[Stored]:
     """A DICOM image's values before any table or window, for writing it uncompressed.
 
-    HxW in cells of the allocated bits (single bits as bytes of 0 and 1), or HxWx3 RGB; the errors
-    are those of `ml.images.read_frames`.
+    HxW in cells of the allocated bits (single bits as bytes of 0 and 1) where High Bit says, or
+    HxWx3 RGB; the errors are those of `ml.images.read_frames`.
     """
     with _known_errors():
         dataset, element, image, chosen = _open(content, frames)
@@ -116,7 +116,8 @@ def _in_cells(values: Stored, image: ImagePixel) -> Stored:
     if values.ndim == 3 or image.is_float:
         return values
     cell = -(-image.bits_allocated // 8)
-    return values.astype(np.dtype(f"{'i' if image.is_signed else 'u'}{cell}"))
+    in_cells = values.astype(np.dtype(f"{'i' if image.is_signed else 'u'}{cell}"))
+    return np.left_shift(in_cells, image.high_bit + 1 - image.bits_stored)
 
 
 def _read_frames(content: bytes, frames: Sequence[int] | None) -> list[Frame]:
