@@ -21,10 +21,12 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from ml.errors import ImageTruncated
 from ml.images.codestream import Codestream, keep_essentials
 from ml.images.colour import finish_colours
 from ml.images.image_pixel import ImagePixel
 from ml.images.native import clear_unused_bits
+from ml.images.scans import decode_whole
 
 Stored = NDArray[Any]
 Decode = Callable[[bytes, Codestream, ImagePixel], Stored]
@@ -127,19 +129,29 @@ def _through(uid: UID, plugin: str) -> Decode:
     return partial(decode_with_pydicom, uid, plugin)
 
 
+def _whole(decode: Decode, *, is_strict: bool = False) -> Decode:
+    """The same decoder, told to refuse a JPEG that it would show with something made up."""
+
+    def decode_stream(data: bytes, stream: Codestream, image: ImagePixel) -> Stored:
+        return decode_whole(data, lambda one: decode(one, stream, image), is_strict=is_strict)
+
+    return decode_stream
+
+
 # Chosen by tests/ml/test_transfer_syntaxes.py: agreement with dcmtk first, then whether a damaged
 # stream is noticed (a later decoder must not show what an earlier one refused), then speed.
 # gdcm decodes nearly all of them, and ends the whole process over some damaged ones: it gets but
 # what no other library decodes as well, and is the second opinion of the tests.
 DECODERS: dict[str, dict[str, Decode]] = {
     # pylibjpeg's transform differs from dcmtk's by up to 3 levels, and it shows a cut stream.
-    "JPEG 8": {"pillow": _through(JPEGBaseline8Bit, "pillow")},
-    # gdcm gives dcmtk's values exactly, of progressive scans too; pylibjpeg may be one off.
+    "JPEG 8": {"pillow": _whole(_through(JPEGBaseline8Bit, "pillow"))},
+    # gdcm gives dcmtk's values exactly, of progressive scans too; pylibjpeg may be one off, and
+    # notices where a scan of these ends early.
     "JPEG 12": {
-        "gdcm": _decode_with_gdcm,
+        "gdcm": _whole(_decode_with_gdcm, is_strict=True),
         "pylibjpeg": _through(JPEGExtended12Bit, "pylibjpeg"),
     },
-    "JPEG lossless": {"pylibjpeg": _through(JPEGLossless, "pylibjpeg")},
+    "JPEG lossless": {"pylibjpeg": _whole(_through(JPEGLossless, "pylibjpeg"))},
     # pylibjpeg decodes these too, and a damaged stream as noise.
     "JPEG LS": {"pyjpegls": _through(JPEGLSNearLossless, "pyjpegls")},
     # OpenJPEG in two versions, the newer one first.
@@ -156,13 +168,14 @@ DECODERS: dict[str, dict[str, Decode]] = {
 def decode_codestream(data: bytes, stream: Codestream, image: ImagePixel) -> Stored:
     """A frame's values (HxW) or RGB colours (HxWx3), by the first decoder that can.
 
-    Raises AllDecodersFailed, and MemoryError.
+    Raises AllDecodersFailed, ImageTruncated where a later one might show what is missing, and
+    MemoryError.
     """
     failures = []
     for name, decode in DECODERS[stream.kind].items():
         try:
             return decode(data, stream, image)
-        except MemoryError:
+        except (ImageTruncated, MemoryError):
             raise
         except BaseException as error:
             # A panic of a decoder written in Rust is no Exception.
