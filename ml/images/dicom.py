@@ -116,7 +116,7 @@ def _in_cells(values: Stored, image: ImagePixel) -> Stored:
     if values.ndim == 3 or image.is_float:
         return values
     cell = -(-image.bits_allocated // 8)
-    in_cells = values.astype(np.dtype(f"{'i' if image.is_signed else 'u'}{cell}"))
+    in_cells: Stored = values.astype(np.dtype(f"{'i' if image.is_signed else 'u'}{cell}"))
     return np.left_shift(in_cells, image.high_bit + 1 - image.bits_stored)
 
 

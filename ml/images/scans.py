@@ -48,7 +48,7 @@ def _decode_digest(data: bytes, decode: Decode) -> int | None:
 
 
 def _digest(values: NDArray[Any]) -> int:
-    return zlib.crc32(np.ascontiguousarray(values))
+    return zlib.crc32(np.ascontiguousarray(values).data)
 
 
 def _lengthen(data: bytes, *, one_by_one: bool) -> Iterator[bytes]:
