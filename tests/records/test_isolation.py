@@ -199,6 +199,19 @@ def test_child_that_dies_midway_costs_its_file_alone(pool, sent):
     assert examine(io.BytesIO(make_dicom())).header.modality == "CT"
 
 
+def test_child_that_fails_over_an_upload_refuses_it_and_is_logged(monkeypatch, caplog):
+    class Failing:
+        def ask(self, *_args, **_kwargs):
+            return {"failed": "KeyError at header.py:1 read_header"}
+
+    monkeypatch.setattr(calls, "pool", Failing())
+
+    with pytest.raises(DecodingCrashed):
+        examine(io.BytesIO(make_dicom()))
+
+    assert "KeyError at header.py:1" in caplog.text
+
+
 def test_child_that_died_idle_costs_no_file(pool):
     (child,) = pool.children
     child.kill()

@@ -150,6 +150,9 @@ def _ask_about_upload(question: object, source: IO[bytes]) -> Any:
     except (ChildDied, WireError) as error:
         logger.warning("A child that read an upload died: %s", error)
         raise DecodingCrashed from error
+    except ChildFailed as error:
+        logger.error("Reading an upload failed unexpectedly: %s", error)
+        raise DecodingCrashed from error
 
 
 def _ask_about_stored(question: object, source: IO[bytes], *, output: int | None = None) -> Any:
