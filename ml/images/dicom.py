@@ -58,6 +58,7 @@ DECODING_ERRORS = (
     struct.error,
     zlib.error,
 )
+CELL_BYTES = (1, 2, 4)
 MAX_INFLATED_BYTES = 4 * MAX_TOTAL_PIXELS
 
 
@@ -87,8 +88,8 @@ def read_dicom(content: bytes, *, frames: Sequence[int] | None = None) -> list[F
 def read_stored_values(content: bytes, *, frames: Sequence[int] | None = None) -> list[Stored]:
     """A DICOM image's values before any table or window, for writing it uncompressed.
 
-    HxW in cells of the allocated bits (single bits as bytes of 0 and 1) where High Bit says, or
-    HxWx3 RGB; the errors are those of `ml.images.read_frames`.
+    HxW in cells of the allocated bits or the next size (single bits as bytes of 0 and 1) where
+    High Bit says, or HxWx3 RGB; the errors are those of `ml.images.read_frames`.
     """
     with _known_errors():
         dataset, element, image, chosen = _open(content, frames)
@@ -115,7 +116,7 @@ def _in_cells(values: Stored, image: ImagePixel) -> Stored:
         raise ValueError(f"decoded to {values.shape}, not {image.rows} x {image.columns}")
     if values.ndim == 3 or image.is_float:
         return values
-    cell = -(-image.bits_allocated // 8)
+    cell = next(size for size in CELL_BYTES if 8 * size >= image.bits_allocated)
     in_cells: Stored = values.astype(np.dtype(f"{'i' if image.is_signed else 'u'}{cell}"))
     return np.left_shift(in_cells, image.high_bit + 1 - image.bits_stored)
 
