@@ -4,8 +4,9 @@ import dataclasses
 import io
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import tee
 from typing import Any, NoReturn
 
 import numpy as np
@@ -85,6 +86,14 @@ def read_dicom(content: bytes, *, frames: Sequence[int] | None = None) -> list[F
         return _read_frames(content, frames)
 
 
+def iterate_dicom(content: bytes, frames: Iterable[int]) -> Iterator[Frame]:
+    """A DICOM image's frames, each decoded when it is asked for; errors as in `read_dicom`."""
+    with _known_errors():
+        dataset, element, image, _ = _open(content, [])
+        checked = (index for wanted in frames for index in select_frames([wanted], image.frames))
+        yield from _make_frames(dataset, element, image, checked)
+
+
 def read_stored_values(content: bytes, *, frames: Sequence[int] | None = None) -> list[Stored]:
     """A DICOM image's values before any table or window, for writing it uncompressed.
 
@@ -122,12 +131,15 @@ def _in_cells(values: Stored, image: ImagePixel) -> Stored:
 
 
 def _read_frames(content: bytes, frames: Sequence[int] | None) -> list[Frame]:
-    dataset, element, image, chosen = _open(content, frames)
-    decoded = decode_frames(dataset, element, image, chosen)
-    return [
-        _make_frame(dataset, image, stored, index)
-        for index, stored in zip(chosen, decoded, strict=True)
-    ]
+    return list(_make_frames(*_open(content, frames)))
+
+
+def _make_frames(
+    dataset: Dataset, element: PixelElement, image: ImagePixel, chosen: Iterable[int]
+) -> Iterator[Frame]:
+    wanted, indices = tee(chosen)
+    for stored in decode_frames(dataset, element, image, wanted):
+        yield _make_frame(dataset, image, stored, next(indices))
 
 
 def _open(

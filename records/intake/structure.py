@@ -149,7 +149,7 @@ def _check_native_length(
     dataset: Dataset, geometry: Geometry, element: _PixelElement, end: int
 ) -> None:
     bits = read_integer(dataset, "BitsAllocated")
-    if bits not in POSSIBLE_BITS:
+    if bits is None or bits not in POSSIBLE_BITS:
         raise DicomUnreadable(detail="its header states an impossible number of bits per pixel")
     samples = read_integer(dataset, "SamplesPerPixel") or 1
     count = (geometry.rows or 0) * (geometry.columns or 0) * geometry.frames * samples
