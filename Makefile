@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/.installed
 PORT ?= 8000
 HOST ?= 127.0.0.1
+MINUTES ?= 10
+SALT ?= 0
 
 # pip's own configuration says where packages come from.
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
@@ -17,7 +19,7 @@ SOURCES := accounts classifier medimaging ml records
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-test backbones run test lint types fmt openapi lock bench \
-	bench-inference bench-intake clean
+	bench-inference bench-intake fuzz clean
 
 help:
 	@echo "make run        start everything on http://$(HOST):$(PORT) (PORT=, HOST=)"
@@ -31,6 +33,7 @@ help:
 	@echo "make bench      measure pages and training's input"
 	@echo "make bench-inference  measure the engines side by side, for every model"
 	@echo "make bench-intake     measure intake by every door, beside Orthanc"
+	@echo "make fuzz       feed damaged files to the readers for MINUTES=10 each, with another SALT= others"
 	@echo "make clean      remove caches (never var/, which holds your data)"
 
 install: $(STAMPS)/base
@@ -94,6 +97,11 @@ bench-inference: install-test
 
 bench-intake: install-test
 	$(BIN)/python -m tests.bench.bench_intake
+
+# Cases that end in neither frames nor a verdict are kept in var/fuzz.
+fuzz: install-test
+	$(BIN)/python -m tests.fuzz.fuzz_images --minutes $(MINUTES) --salt $(SALT)
+	$(BIN)/python -m tests.fuzz.fuzz_headers --minutes $(MINUTES) --salt $(SALT)
 
 clean:
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

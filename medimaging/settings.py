@@ -391,7 +391,7 @@ INTAKE_MIN_FREE_PERCENT = env.int("INTAKE_MIN_FREE_PERCENT", default=1)
 # Decoding in children: how many read at once in each server process, and what one file may take.
 # Beyond it comes what a large file honestly needs (records/intake/isolation/calls.py).
 DECODING_CHILDREN = env.int("DECODING_CHILDREN", default=os.cpu_count() or 2)
-DECODING_MEMORY_BYTES = env.int("DECODING_MEMORY_MIB", default=384) * 1024 * 1024
+DECODING_MEMORY_BYTES = env.int("DECODING_MEMORY_MIB", default=448) * 1024 * 1024
 DECODING_SECONDS = env.int("DECODING_SECONDS", default=3)
 # How long after its latest image a study that nobody declares to be whole is complete.
 STUDY_IDLE_AFTER = timedelta(seconds=env.int("STUDY_IDLE_AFTER_SECONDS", default=60))

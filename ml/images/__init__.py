@@ -1,17 +1,25 @@
 """The only way from bytes to pixels: DICOM, PNG, JPEG, WebP and TIFF, recognised by content."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from ml.errors import ImageUnreadable
-from ml.images.dicom import is_dicom, read_dicom, read_stored_values
+from ml.images.dicom import is_dicom, iterate_dicom, read_dicom, read_stored_values
 from ml.images.display import encode_png, to_display
 from ml.images.frame import Frame, Voi
 from ml.images.raster import is_raster, read_raster
 
-__all__ = ["Frame", "Voi", "encode_png", "read_frames", "read_stored_values", "to_display"]
+__all__ = [
+    "Frame",
+    "Voi",
+    "encode_png",
+    "iterate_frames",
+    "read_frames",
+    "read_stored_values",
+    "to_display",
+]
 
 Source = Path | str | bytes | BinaryIO
 
@@ -30,6 +38,14 @@ def read_frames(source: Source, *, frames: Sequence[int] | None = None) -> list[
     if is_dicom(content):
         return read_dicom(content, frames=frames)
     raise ImageUnreadable(detail="its content is of no supported kind")
+
+
+def iterate_frames(content: bytes, frames: Iterable[int]) -> Iterator[Frame]:
+    """Decode frames of a DICOM image one after another, for as long as somebody asks for the next.
+
+    None of them is held. The errors are those of `read_frames`, raised where they occur.
+    """
+    yield from iterate_dicom(content, frames)
 
 
 def _read_bytes(source: Source) -> bytes:

@@ -16,6 +16,9 @@ LOSSLESS_FRAME, JPEG_LS_FRAME = 0xC3, 0xF7
 # ITU-T T.81 table B.1 without DHT, JPG and DAC, and T.87's.
 FRAME_MARKERS = {*range(0xC0, 0xD0), JPEG_LS_FRAME} - {0xC4, 0xC8, 0xCC}
 SCAN_MARKER = 0xDA
+# The coefficients of a scan, from 0 to 63, and their bits: nothing else but these without
+# progression (T.81 B.2.3), and some encoders leave them at zero.
+SEQUENTIAL_MARKERS, SEQUENTIAL = (0xC0, 0xC1), b"\x00\x3f\x00"
 # Frame, Huffman and arithmetic tables, quantisation, restart interval; applications and comment.
 ESSENTIAL_MARKERS = {*range(0xC0, 0xD0), 0xDB, 0xDD}
 OTHER_MARKERS = {*range(0xE0, 0xF0), 0xFE}
@@ -71,7 +74,6 @@ def check_codestream(stream: Codestream, data: bytes, image: ImagePixel) -> None
         raise ImageUnreadable(detail=detail)
     if not 1 <= stream.precision <= 32:
         raise ImageUnreadable(detail=f"its samples have {stream.precision} bits")
-    # The libraries fill what is missing with grey or zeros, with no more than a warning.
     if stream.kind.startswith("JPEG ") and data.rfind(JPEG_END) < 0:
         raise ImageTruncated(detail="its compressed data has no end")
 
@@ -109,19 +111,22 @@ def keep_essentials(data: bytes) -> bytes:
 
     Raises ValueError where something else stands between the segments.
     """
-    kept, position = [JPEG_START[:2]], 2
+    kept, position, is_sequential = [JPEG_START[:2]], 2, False
     while data[position : position + 1] == b"\xff":
         marker, length = (
             data[position + 1],
             int.from_bytes(data[position + 2 : position + 4], "big"),
         )
+        end = position + 2 + length
         if marker == SCAN_MARKER:
-            return b"".join([*kept, data[position:]])
+            head = data[position : end - 3] + SEQUENTIAL if is_sequential else data[position:end]
+            return b"".join([*kept, head, data[end:]])
+        is_sequential |= marker in SEQUENTIAL_MARKERS
         if marker in ESSENTIAL_MARKERS:
-            kept.append(data[position : position + 2 + length])
+            kept.append(data[position:end])
         elif marker not in OTHER_MARKERS:
             break
-        position += 2 + length
+        position = end
     raise ValueError("the segments of its header are in disorder")
 
 

@@ -23,16 +23,18 @@ def finish_colours(
 ) -> NDArray[Any]:
     """RGB bytes of HxWx3 samples of so many bits.
 
-    With `keeps_depth`, deeper RGB stays as it is; other colour spaces are defined for bytes alone.
+    With `keeps_depth`, RGB stays as it is stored; other colour spaces are defined for bytes alone.
     """
-    if keeps_depth and bits > 8 and photometric == "RGB":
+    if keeps_depth and photometric == "RGB":
         return np.ascontiguousarray(colours)
     return convert_to_rgb(reduce_to_bytes(colours, bits), photometric)
 
 
 def reduce_to_bytes(colours: NDArray[Any], bits: int) -> NDArray[np.uint8]:
-    """The highest eight of each sample's bits."""
-    return np.ascontiguousarray((colours >> (bits - 8) if bits > 8 else colours).astype(np.uint8))
+    """The highest eight of each sample's bits; fewer of them cover the same range."""
+    if bits < 8:
+        return (colours.astype(np.uint16) * 255 // ((1 << bits) - 1)).astype(np.uint8)
+    return np.ascontiguousarray((colours >> (bits - 8)).astype(np.uint8))
 
 
 def convert_to_rgb(colours: NDArray[np.uint8], photometric: str) -> NDArray[np.uint8]:

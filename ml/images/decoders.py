@@ -1,6 +1,7 @@
 """Which library decodes which compression, in which order, and why in that order."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,9 +21,12 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from ml.errors import ImageTruncated
 from ml.images.codestream import Codestream, keep_essentials
 from ml.images.colour import finish_colours
 from ml.images.image_pixel import ImagePixel
+from ml.images.native import clear_unused_bits
+from ml.images.scans import decode_whole
 
 Stored = NDArray[Any]
 Decode = Callable[[bytes, Codestream, ImagePixel], Stored]
@@ -40,8 +44,7 @@ def decode_with_pydicom(
     uid: UID, plugin: str, data: bytes, stream: Codestream, image: ImagePixel
 ) -> Stored:
     """One frame by the named plugin of pydicom, of the kind that `uid` stands for."""
-    # A JPEG stream's own depth decides: some headers keep the one from before compression.
-    depth = stream.precision or image.bits_stored
+    depth = stream.precision or image.bits_allocated
     allocated = image.bits_allocated if stream.kind == "RLE" else _container_bits(depth)
     options: dict[str, Any] = {
         "pixel_keyword": "PixelData",
@@ -53,7 +56,7 @@ def decode_with_pydicom(
         "photometric_interpretation": image.photometric,
         "pixel_representation": int(image.is_signed),
         "bits_allocated": allocated,
-        "bits_stored": min(image.bits_stored, allocated),
+        "bits_stored": depth,
     }
     pixels, description = get_decoder(uid).as_array(
         encapsulate([data], has_bot=False),
@@ -63,11 +66,25 @@ def decode_with_pydicom(
         decoding_plugin=plugin,
         **options,
     )
+    lying = lie_in_stream(stream, image)
+    values = clear_unused_bits(np.asarray(pixels), lying)
     if image.samples == 1:
-        return np.asarray(pixels)
+        return values
     # The stream may hold other colours than the header says, and JPEG 2000's come out as RGB.
     photometric = str(description["photometric_interpretation"])
-    return finish_colours(pixels, depth, photometric, keeps_depth=image.keeps_depth)
+    return finish_colours(values, lying.bits_stored, photometric, keeps_depth=image.keeps_depth)
+
+
+def lie_in_stream(stream: Codestream, image: ImagePixel) -> ImagePixel:
+    """The image with Bits Stored and High Bit as they are in the samples of its stream.
+
+    Samples of more than Bits Stored are whole cells, compressed with whatever else lies in them.
+    Otherwise, and where the header keeps what was true before compression, the stream decides.
+    """
+    depth = stream.precision or image.bits_allocated
+    if image.bits_stored < depth <= image.bits_allocated and image.high_bit < depth:
+        return image
+    return replace(image, bits_stored=depth, high_bit=depth - 1)
 
 
 def _decode_with_gdcm(data: bytes, stream: Codestream, image: ImagePixel) -> Stored:
@@ -98,8 +115,9 @@ def _decode_with_gdcm(data: bytes, stream: Codestream, image: ImagePixel) -> Sto
     if decoded is None:
         raise ValueError("gdcm can't decode it")
     values = np.frombuffer(decoded.encode("utf-8", "surrogateescape"), np.uint16)
-    return values.view(np.int16 if image.is_signed else np.uint16).reshape(
-        image.rows, image.columns
+    signed = values.view(np.int16 if image.is_signed else np.uint16)
+    return clear_unused_bits(
+        signed.reshape(image.rows, image.columns), lie_in_stream(stream, image)
     )
 
 
@@ -111,19 +129,29 @@ def _through(uid: UID, plugin: str) -> Decode:
     return partial(decode_with_pydicom, uid, plugin)
 
 
+def _whole(decode: Decode, *, is_strict: bool = False) -> Decode:
+    """The same decoder, told to refuse a JPEG that it would show with something made up."""
+
+    def decode_stream(data: bytes, stream: Codestream, image: ImagePixel) -> Stored:
+        return decode_whole(data, lambda one: decode(one, stream, image), is_strict=is_strict)
+
+    return decode_stream
+
+
 # Chosen by tests/ml/test_transfer_syntaxes.py: agreement with dcmtk first, then whether a damaged
 # stream is noticed (a later decoder must not show what an earlier one refused), then speed.
 # gdcm decodes nearly all of them, and ends the whole process over some damaged ones: it gets but
 # what no other library decodes as well, and is the second opinion of the tests.
 DECODERS: dict[str, dict[str, Decode]] = {
     # pylibjpeg's transform differs from dcmtk's by up to 3 levels, and it shows a cut stream.
-    "JPEG 8": {"pillow": _through(JPEGBaseline8Bit, "pillow")},
-    # gdcm gives dcmtk's values exactly, of progressive scans too; pylibjpeg may be one off.
+    "JPEG 8": {"pillow": _whole(_through(JPEGBaseline8Bit, "pillow"))},
+    # gdcm gives dcmtk's values exactly, of progressive scans too; pylibjpeg may be one off, and
+    # notices where a scan of these ends early.
     "JPEG 12": {
-        "gdcm": _decode_with_gdcm,
+        "gdcm": _whole(_decode_with_gdcm, is_strict=True),
         "pylibjpeg": _through(JPEGExtended12Bit, "pylibjpeg"),
     },
-    "JPEG lossless": {"pylibjpeg": _through(JPEGLossless, "pylibjpeg")},
+    "JPEG lossless": {"pylibjpeg": _whole(_through(JPEGLossless, "pylibjpeg"))},
     # pylibjpeg decodes these too, and a damaged stream as noise.
     "JPEG LS": {"pyjpegls": _through(JPEGLSNearLossless, "pyjpegls")},
     # OpenJPEG in two versions, the newer one first.
@@ -140,13 +168,14 @@ DECODERS: dict[str, dict[str, Decode]] = {
 def decode_codestream(data: bytes, stream: Codestream, image: ImagePixel) -> Stored:
     """A frame's values (HxW) or RGB colours (HxWx3), by the first decoder that can.
 
-    Raises AllDecodersFailed, and MemoryError.
+    Raises AllDecodersFailed, ImageTruncated where a later one might show what is missing, and
+    MemoryError.
     """
     failures = []
     for name, decode in DECODERS[stream.kind].items():
         try:
             return decode(data, stream, image)
-        except MemoryError:
+        except (ImageTruncated, MemoryError):
             raise
         except BaseException as error:
             # A panic of a decoder written in Rust is no Exception.

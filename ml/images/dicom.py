@@ -4,8 +4,9 @@ import dataclasses
 import io
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import tee
 from typing import Any, NoReturn
 
 import numpy as np
@@ -58,6 +59,7 @@ DECODING_ERRORS = (
     struct.error,
     zlib.error,
 )
+CELL_BYTES = (1, 2, 4)
 MAX_INFLATED_BYTES = 4 * MAX_TOTAL_PIXELS
 
 
@@ -84,11 +86,19 @@ def read_dicom(content: bytes, *, frames: Sequence[int] | None = None) -> list[F
         return _read_frames(content, frames)
 
 
+def iterate_dicom(content: bytes, frames: Iterable[int]) -> Iterator[Frame]:
+    """A DICOM image's frames, each decoded when it is asked for; errors as in `read_dicom`."""
+    with _known_errors():
+        dataset, element, image, _ = _open(content, [])
+        checked = (index for wanted in frames for index in select_frames([wanted], image.frames))
+        yield from _make_frames(dataset, element, image, checked)
+
+
 def read_stored_values(content: bytes, *, frames: Sequence[int] | None = None) -> list[Stored]:
     """A DICOM image's values before any table or window, for writing it uncompressed.
 
-    HxW in cells of the allocated bits (single bits as bytes of 0 and 1), or HxWx3 RGB; the errors
-    are those of `ml.images.read_frames`.
+    HxW in cells of the allocated bits or the next size (single bits as bytes of 0 and 1) where
+    High Bit says, or HxWx3 RGB; the errors are those of `ml.images.read_frames`.
     """
     with _known_errors():
         dataset, element, image, chosen = _open(content, frames)
@@ -115,17 +125,21 @@ def _in_cells(values: Stored, image: ImagePixel) -> Stored:
         raise ValueError(f"decoded to {values.shape}, not {image.rows} x {image.columns}")
     if values.ndim == 3 or image.is_float:
         return values
-    cell = -(-image.bits_allocated // 8)
-    return values.astype(np.dtype(f"{'i' if image.is_signed else 'u'}{cell}"))
+    cell = next(size for size in CELL_BYTES if 8 * size >= image.bits_allocated)
+    in_cells: Stored = values.astype(np.dtype(f"{'i' if image.is_signed else 'u'}{cell}"))
+    return np.left_shift(in_cells, image.high_bit + 1 - image.bits_stored)
 
 
 def _read_frames(content: bytes, frames: Sequence[int] | None) -> list[Frame]:
-    dataset, element, image, chosen = _open(content, frames)
-    decoded = decode_frames(dataset, element, image, chosen)
-    return [
-        _make_frame(dataset, image, stored, index)
-        for index, stored in zip(chosen, decoded, strict=True)
-    ]
+    return list(_make_frames(*_open(content, frames)))
+
+
+def _make_frames(
+    dataset: Dataset, element: PixelElement, image: ImagePixel, chosen: Iterable[int]
+) -> Iterator[Frame]:
+    wanted, indices = tee(chosen)
+    for stored in decode_frames(dataset, element, image, wanted):
+        yield _make_frame(dataset, image, stored, next(indices))
 
 
 def _open(

@@ -1,7 +1,7 @@
 """Compressed pixel data as it is encapsulated (PS3.5 A.4): fragments, and the frames they make."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pydicom.dataset import Dataset
 
@@ -39,8 +39,8 @@ def read_fragments(body: bytes, position: int) -> tuple[bytes, Fragments]:
 
 
 def split_frames(
-    dataset: Dataset, table: bytes, fragments: Fragments, count: int, wanted: Sequence[int]
-) -> list[bytes]:
+    dataset: Dataset, table: bytes, fragments: Fragments, count: int, wanted: Iterable[int]
+) -> Iterator[bytes]:
     """The compressed bytes of the wanted frames of `count`; raises as `read_fragments` does."""
     if len(fragments) < count:
         raise ImageTruncated(detail=f"it holds {len(fragments)} of {count} frames")
@@ -51,10 +51,8 @@ def split_frames(
     else:
         starts = _find_starts(_read_offsets(dataset, table), fragments, count)
     bounds = [*starts, len(fragments)]
-    return [
-        b"".join(data for _, data in fragments[bounds[index] : bounds[index + 1]])
-        for index in wanted
-    ]
+    for index in wanted:
+        yield b"".join(data for _, data in fragments[bounds[index] : bounds[index + 1]])
 
 
 def _find_starts(offsets: Sequence[int], fragments: Fragments, count: int) -> list[int]:

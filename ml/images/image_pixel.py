@@ -9,7 +9,7 @@ from ml.errors import ImageUnreadable
 from ml.images.frame import check_size
 
 FLOAT_BITS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
-WHOLE_BITS = (1, 8, 12, 16, 32)
+WHOLE_BITS = (1, 8, 12, 16, 24, 32)
 # Two pixels share one pair of colour differences; the data is a third smaller.
 HALVED_COLOUR = ("YBR_FULL_422", "YBR_PARTIAL_422")
 COLOURS = ("RGB", "YBR_FULL", "YBR_ICT", "YBR_RCT", *HALVED_COLOUR)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.errors import ImageUnreadable
 from ml.images.image_pixel import HALVED_COLOUR, ImagePixel
 
 Stored = NDArray[np.generic]
@@ -19,6 +20,8 @@ def read_native(
         values = _unpack_bits(data, index, image, is_swapped=is_swapped)
     elif image.bits_allocated == 12:
         values = _unpack_twelve(data, index, image)
+    elif image.bits_allocated == 24:
+        values = _unpack_three_bytes(data, index, image, is_little_endian=is_little_endian)
     else:
         values = _read_cells(
             data, index, image, is_little_endian=is_little_endian, is_swapped=is_swapped
@@ -95,6 +98,20 @@ def _unpack_twelve(data: memoryview, index: int, image: ImagePixel) -> Stored:
     if not image.is_signed:
         return values
     return (values << 4).astype(np.int16) >> 4
+
+
+def _unpack_three_bytes(
+    data: memoryview, index: int, image: ImagePixel, *, is_little_endian: bool
+) -> Stored:
+    """Cells of 24 bits, one behind the other. How words would swap them is written nowhere."""
+    if not is_little_endian:
+        raise ImageUnreadable(detail="its cells of 24 bits are in big endian order")
+    count = image.frame_samples
+    cells = np.frombuffer(data, np.uint8, 3 * count, 3 * count * index).reshape(-1, 3)
+    wide = np.zeros((count, 4), np.uint8)
+    # At the upper end of a word, from where the sign comes down with the bits.
+    wide[:, 1:] = cells
+    return wide.reshape(-1).view("<i4" if image.is_signed else "<u4") >> 8
 
 
 def _double_colour(values: Stored) -> Stored:

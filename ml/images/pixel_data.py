@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -76,7 +76,7 @@ def find_pixel_element(
 
 
 def decode_frames(
-    dataset: Dataset, element: PixelElement, image: ImagePixel, chosen: Sequence[int]
+    dataset: Dataset, element: PixelElement, image: ImagePixel, chosen: Iterable[int]
 ) -> Iterator[Decoded]:
     """The chosen frames: HxW stored values, or HxWx3 RGB, in bytes unless it keeps its depth.
 
@@ -102,7 +102,7 @@ def _is_encapsulated(element: PixelElement, image: ImagePixel, uid: UID) -> bool
 
 
 def _decode_native(
-    element: PixelElement, image: ImagePixel, chosen: Sequence[int], uid: UID
+    element: PixelElement, image: ImagePixel, chosen: Iterable[int], uid: UID
 ) -> Iterator[Decoded]:
     end = min(element.start + element.length, len(element.body))
     data = memoryview(element.body)[element.start : end]

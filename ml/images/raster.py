@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ml.errors import ImageTooLarge, ImageTruncated, ImageUnreadable
+from ml.images.codestream import JPEG_START
 from ml.images.frame import MAX_FRAME_PIXELS, Frame, Voi, as_grey, check_size, select_frames
+from ml.images.scans import decode_whole
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
@@ -52,6 +54,8 @@ def read_raster(stream: BinaryIO, *, frames: Sequence[int] | None = None) -> lis
             count = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
             chosen = select_frames(frames, count)
             check_size(rows=image.height, columns=image.width, frames=len(chosen))
+            if start.startswith(JPEG_START):
+                _check_scans(image, stream)
             return [_read_page(image, index if count > 1 else None) for index in chosen]
     except Image.DecompressionBombError as error:
         raise ImageTooLarge(pixels="too many", limit=MAX_FRAME_PIXELS) from error
@@ -59,6 +63,23 @@ def read_raster(stream: BinaryIO, *, frames: Sequence[int] | None = None) -> lis
         if any(word in str(error) for word in ("truncated", "broken", "unrecognized data stream")):
             raise ImageTruncated(detail=error) from error
         raise ImageUnreadable(detail=error) from error
+
+
+def _check_scans(image: Image.Image, stream: BinaryIO) -> None:
+    """Decode a JPEG; raises ImageTruncated where a scan of it ends early.
+
+    A part that was made up shows in the histogram too, which is less to hold than the picture.
+    """
+    stream.seek(0)
+    content = stream.read()
+
+    def count_levels(data: bytes) -> NDArray[np.int64]:
+        if data is content:
+            return np.array(image.histogram())
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as longer:
+            return np.array(longer.histogram())
+
+    decode_whole(content, count_levels)
 
 
 def _read_page(image: Image.Image, index: int | None) -> Frame:

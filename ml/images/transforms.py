@@ -23,6 +23,8 @@ OUTLIERS = 0.001
 MIN_SHARE = 0.5
 # Pixels that are looked at for it: every so many of a larger image.
 LOOKED_AT = 16384
+# A lookup table's entries lie in words.
+STORAGE_BITS = 16
 PADDING_KEYWORDS = (
     "PixelPaddingValue",
     "FloatPixelPaddingValue",
@@ -89,9 +91,7 @@ def read_voi(
         if first >= 0x8000 and pixels.min() < 0:
             # C.11.2.1.1: signed where the Modality LUT's output is, whatever type was written.
             first -= 0x10000
-        # Some devices declare the entries' storage, not their range: then the data decides.
-        used = min(bits, max(1, int(table.max()).bit_length()))
-        scaled = table * np.float32(255 / (2**used - 1))
+        scaled = table * np.float32(255 / (2 ** _find_output_bits(table, bits) - 1))
         return Voi("LUT", lut=scaled.astype(np.float32), lut_first=float(first)), (None, None)
     function = str(fields.get("VOILUTFunction", "LINEAR")).upper()
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
@@ -101,6 +101,17 @@ def read_voi(
         is_narrow = function == "LINEAR" and width < 1
         return Voi("LINEAR_EXACT" if is_narrow else function), (center, width)
     return None, (None, None)
+
+
+def _find_output_bits(table: Floats, declared: int) -> int:
+    """Bits of a VOI LUT's entries: the declared ones, or where these can't be meant, the used ones.
+
+    Entries may not need all of them. But some devices declare the words that entries are stored in,
+    and would be shown at less than a quarter of the brightness.
+    """
+    used = max(1, int(table.max()).bit_length())
+    is_storage = declared == STORAGE_BITS and used <= STORAGE_BITS - 2
+    return declared if used <= declared <= STORAGE_BITS and not is_storage else used
 
 
 def _read_windows(fields: dict[str, Any]) -> list[tuple[float, float]]:

@@ -16,6 +16,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirecto
 from records.errors import (
     ContentHostile,
     Dicomdir,
+    DicomTruncated,
     DicomUnreadable,
     FileTooLarge,
     MissingUid,
@@ -166,6 +167,8 @@ def _inflate(content: bytes, meta: FileMetaDataset, limits: ContentLimits) -> by
         if by_ratio < limits.file_bytes:
             raise ContentHostile(detail=f"to more than {limits.inflate_ratio} times its size")
         raise FileTooLarge(limit=limits.file_size)
+    if not inflater.eof:
+        raise DicomTruncated(detail="its deflated data ends early")
     return inflated
 
 

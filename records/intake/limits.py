@@ -8,7 +8,8 @@ class ContentLimits:
     """The limits that the readers of content keep, handed to them by whoever knows the settings.
 
     `file_size` is `file_bytes` as people write it. A deflated data set above
-    `ratio_from_bytes` may unpack to `inflate_ratio` times its size at most.
+    `ratio_from_bytes` may unpack to `inflate_ratio` times its size at most. A header may take
+    `header_seconds` of processor time to read.
     """
 
     file_bytes: int
@@ -16,4 +17,5 @@ class ContentLimits:
     frame_pixels: int
     image_pixels: int
     inflate_ratio: int
+    header_seconds: int
     ratio_from_bytes: int = 64 * 1024 * 1024

@@ -1,7 +1,10 @@
-"""Whether an object's pixels can be read, proved by decoding one frame of it."""
+"""Whether an object's pixels can be read, proved by decoding frames of it."""
 
 import logging
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from pydicom.uid import (
     UID,
@@ -12,12 +15,15 @@ from pydicom.uid import (
 
 from ml.errors import ImageTooLarge as DecoderImageTooLarge
 from ml.errors import MLError, UnsupportedTransferSyntax
-from ml.images import read_frames
+from ml.images import iterate_frames
 from records.errors import ImageTooLarge
 from records.intake.header import DicomHeader
 
 # Pixels that were drawn or computed from an image; their labels are somebody's words.
 RESULTS = frozenset({ParametricMapStorage, RTDoseStorage, SegmentationStorage})
+# Middle, first and last frame; beyond these, what time allows in an object of many.
+ALWAYS_PROVED = 3
+PROOF_SECONDS = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +47,7 @@ def find_exclusion(content: bytes, header: DicomHeader) -> Exclusion:
     if not header.geometry.frames or header.sop_class_uid in RESULTS:
         return Exclusion("not_an_image", _describe(header))
     try:
-        frame = read_frames(content, frames=[header.geometry.frames // 2])[0]
+        is_constant = _prove_frames(content, header.geometry.frames)
     except UnsupportedTransferSyntax:
         name = UID(header.transfer_syntax_uid).name
         return Exclusion(
@@ -60,9 +66,33 @@ def find_exclusion(content: bytes, header: DicomHeader) -> Exclusion:
         # written in Rust panic with what is no Exception.
         logger.exception("A decoder failed on instance %s", header.sop_instance_uid)
         return UNREADABLE
-    if frame.is_constant:
+    if is_constant:
         return Exclusion("constant_image", "All of its pixels have the same value.")
     return Exclusion()
+
+
+def _prove_frames(content: bytes, count: int) -> bool:
+    """Decode the middle, first and last frame, and more as time allows; tell whether all are blank.
+
+    Raises the errors of `ml.images.iterate_frames`.
+    """
+    is_blank, until = True, time.process_time() + PROOF_SECONDS
+    for number, frame in enumerate(iterate_frames(content, _spread(count)), start=1):
+        is_blank = is_blank and frame.is_constant
+        if number >= ALWAYS_PROVED and time.process_time() > until:
+            break
+    return is_blank
+
+
+def _spread(count: int) -> Iterator[int]:
+    """Every frame once: the middle, first and last one, then those between, ever closer."""
+    steps = (count >> halvings for halvings in range(1, count.bit_length()))
+    closer = chain.from_iterable(range(0, count, step) for step in steps)
+    seen = set[int]()
+    for index in chain((count // 2, 0, count - 1), closer):
+        if index not in seen:
+            seen.add(index)
+            yield index
 
 
 def _describe(header: DicomHeader) -> str:

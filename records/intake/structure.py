@@ -24,6 +24,8 @@ UNDEFINED_LENGTH = 0xFFFFFFFF
 PIXEL_DATA_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 ITEM = 0xFFFEE000
 SEQUENCE_END = 0xFFFEE0DD
+# Not all of them can be decoded: what can't is kept, and says so.
+POSSIBLE_BITS = range(1, 65)
 NATIVE_SYNTAXES = frozenset(
     {
         DeflatedExplicitVRLittleEndian,
@@ -147,7 +149,7 @@ def _check_native_length(
     dataset: Dataset, geometry: Geometry, element: _PixelElement, end: int
 ) -> None:
     bits = read_integer(dataset, "BitsAllocated")
-    if bits not in (1, 8, 16, 32, 64):
+    if bits is None or bits not in POSSIBLE_BITS:
         raise DicomUnreadable(detail="its header states an impossible number of bits per pixel")
     samples = read_integer(dataset, "SamplesPerPixel") or 1
     count = (geometry.rows or 0) * (geometry.columns or 0) * geometry.frames * samples

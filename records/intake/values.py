@@ -8,7 +8,7 @@ import struct
 import zlib
 
 from pydicom import Dataset, config
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
 
 # Broken values are met here on purpose and answered with a verdict, not with a warning each.
@@ -19,10 +19,12 @@ PARSE_ERRORS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    BytesLengthException,
     EOFError,
     InvalidDicomError,
     LookupError,
     NotImplementedError,
+    OSError,
     RecursionError,
     TypeError,
     ValueError,

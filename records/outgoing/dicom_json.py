@@ -15,7 +15,7 @@ from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
 from records.intake.values import PARSE_ERRORS
-from records.outgoing.stored import StoredObject, left_in_file, vr_of
+from records.outgoing.stored import StoredObject, item_of, left_in_file, vr_of
 
 LONGEST_INLINE = 1024
 BINARY_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
@@ -82,7 +82,7 @@ def to_xml(document: JsonObject) -> str:
 
 def _element_json(dataset: Dataset, tag: BaseTag, url: str) -> JsonObject:
     key = f"{tag:08X}"
-    raw = dataset.get_item(tag)
+    raw = item_of(dataset, tag)
     try:
         parsed = dataset[tag]
     except PARSE_ERRORS:

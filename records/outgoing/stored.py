@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
-from pydicom.filereader import read_dataset
+from pydicom.filereader import _read_file_meta_info, read_dataset, read_preamble
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
@@ -80,26 +80,34 @@ class StoredObject:
 
 def left_in_file(dataset: Dataset, tag: BaseTag) -> RawDataElement | None:
     """Return an element whose value was too long to be read with the header."""
-    element = dataset.get_item(tag) if tag in dataset else None
+    element = item_of(dataset, tag)
     if not isinstance(element, RawDataElement) or element.value is not None:
         return None
     return element if 0 < element.length < UNDEFINED else None
 
 
+def item_of(dataset: Dataset, tag: BaseTag) -> object:
+    """An element as it was read; None where there is none, or its value can't be had."""
+    try:
+        return dataset.get_item(tag) if tag in dataset else None
+    except PARSE_ERRORS:
+        return None
+
+
 def vr_of(element: object) -> str:
-    """An element's value representation, looked up where the file leaves it out."""
+    """An element's value representation, looked up where the file leaves it out; UN for none."""
     vr = getattr(element, "VR", None)
     if vr and vr != "UN":
         return str(vr)
     try:
         return str(dictionary_VR(element.tag)).split(" or ")[0]  # type: ignore[attr-defined]
-    except KeyError:
+    except (AttributeError, KeyError):
         return "UN"
 
 
 def read_stored(content: bytes) -> StoredObject:
     """Take a DICOM file apart. Raises what pydicom does for one that is broken."""
-    syntax = UID(dcmread(io.BytesIO(content), specific_tags=[]).file_meta.TransferSyntaxUID)
+    syntax = _syntax_of(content)
     is_deflated = syntax == DeflatedExplicitVRLittleEndian
     if is_deflated:
         content = _inflate(content)
@@ -114,6 +122,14 @@ def read_stored(content: bytes) -> StoredObject:
             _read_rest(stream, is_implicit=is_implicit, is_little_endian=is_little_endian)
         )
     return StoredObject(content, dataset, pixels, is_inflated=is_deflated)
+
+
+def _syntax_of(content: bytes) -> UID:
+    """What the meta information says, read alone: a deflated data set is unpacked with a limit."""
+    stream = io.BytesIO(content)
+    read_preamble(stream, force=False)
+    # What pydicom does for a path; it offers nothing public for a stream.
+    return UID(_read_file_meta_info(stream).TransferSyntaxUID)
 
 
 def _encoding_of(dataset: Dataset) -> tuple[bool, bool]:

@@ -173,20 +173,27 @@ def _work(plan: Plan, first: int, results: Any, current: "Synchronized[int]", st
             results.put((type(error).__name__, (number, what, content)))
 
 
-def main() -> int:
+def fuzz_from_command_line(
+    description: str, *, target: Target = try_case, seeds: Path = SEEDS
+) -> int:
     """Fuzz, print what happened, keep the findings; 1 when there are any."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=1.0)
-    parser.add_argument("--seeds", type=Path, default=SEEDS)
+    parser.add_argument("--seeds", type=Path, default=seeds)
     parser.add_argument("--salt", type=int, default=0, help="another number, other cases")
     parser.add_argument("--out", type=Path, default=Path("var/fuzz"))
     options = parser.parse_args()
-    report = fuzz(read_seeds(options.seeds), seconds=60 * options.minutes, salt=options.salt)
+    report = fuzz(
+        read_seeds(options.seeds),
+        seconds=60 * options.minutes,
+        salt=options.salt,
+        target=target,
+    )
     lines = [f"{report.executions} executions in {report.seconds:.0f} s"]
     lines += [f"{count:8} {outcome}" for outcome, count in report.outcomes.most_common()]
     for finding in report.findings:
         options.out.mkdir(parents=True, exist_ok=True)
-        path = options.out / f"{options.salt}-{finding.number}.bin"
+        path = options.out / f"{target.__name__}-{options.salt}-{finding.number}.bin"
         path.write_bytes(finding.content)
         lines.append(f"{path}: {finding.what[:300]}")
     sys.stdout.write("\n".join(lines) + "\n")
@@ -194,4 +201,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fuzz_from_command_line(__doc__))

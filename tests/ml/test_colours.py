@@ -12,7 +12,7 @@ from pydicom.pixels import apply_color_lut
 from pydicom.uid import JPEG2000Lossless
 
 from ml.errors import ImageUnreadable
-from ml.images import read_frames, to_display
+from ml.images import read_frames, read_stored_values, to_display
 from tests.ml.dcmtk import render_with_dcmtk
 from tests.ml.pictures import make_dicom, make_encapsulated
 
@@ -56,6 +56,20 @@ def test_to_display_colours_as_dcmtk_does_when_a_palette_is(
     rendered = render_with_dcmtk(path, frame)
     assert rendered is not None
     assert np.abs(to_display(frame) - rendered).max() <= 1
+
+
+@pytest.mark.parametrize(("bits", "kind"), [(1, "u1"), (5, "u1"), (7, "u1"), (6, "<u2")])
+def test_to_display_gives_few_bits_of_colour_the_whole_range_as_dcmtk_does(
+    tmp_path: Path, bits: int, kind: str
+) -> None:
+    stored = (COLOURS >> (8 - bits)).astype(kind)
+    path = tmp_path / "few.dcm"
+    path.write_bytes(make_dicom(stored, BitsStored=bits))
+    (frame,) = read_frames(path)
+    rendered = render_with_dcmtk(path, frame)
+    assert rendered is not None
+    assert np.abs(to_display(frame) - rendered).max() <= 1
+    np.testing.assert_array_equal(read_stored_values(path.read_bytes())[0], stored)
 
 
 def test_to_display_maps_negative_values_when_a_palette_begins_there() -> None:

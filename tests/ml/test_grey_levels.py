@@ -212,6 +212,34 @@ def test_to_display_is_within_one_level_of_dcmtk_when_there_are_tables(
     assert np.abs(to_display(frame) - expected).max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("highest", "bits"), [(2000, 12), (100, 8), (255, 12), (700, 10), (40_000, 16), (65_535, 16)]
+)
+def test_to_display_is_within_one_level_of_dcmtk_when_a_table_leaves_levels_unused(
+    tmp_path: Path, highest: int, bits: int
+) -> None:
+    """The declared bits say what is white, not the largest entry."""
+    entries = np.linspace(0, highest, 4096).astype(int).tolist()
+    path = tmp_path / "dark.dcm"
+    table = make_table(entries, first=0, bits=bits)
+    path.write_bytes(make_dicom(RAMP, BitsStored=12, VOILUTSequence=[table]))
+    (frame,) = read_frames(path)
+    expected = render_with_dcmtk(path, frame)
+    assert expected is not None
+    assert np.abs(to_display(frame) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(("highest", "bits"), [(4095, 16), (255, 16), (4095, 8), (1023, 200)])
+def test_to_display_shows_a_table_in_full_when_its_bits_are_those_of_its_storage(
+    highest: int, bits: int
+) -> None:
+    entries = np.linspace(0, highest, 4096).astype(int).tolist()
+    table = make_table(entries, first=0, bits=bits)
+    shown = show(make_dicom(RAMP, BitsStored=12, VOILUTSequence=[table]))
+    assert (shown[0, 0], shown[-1, -1]) == (0, 255)
+    assert (np.diff(shown.ravel().astype(int)) >= 0).all()
+
+
 def test_to_display_reads_a_voi_table_as_signed_when_the_values_are() -> None:
     """-1000 written as unsigned, as C.11.2.1.1 foresees for values that a rescale made negative."""
     table = make_table([0, 85, 170, 255], first=65536 - 1000, bits=8)

@@ -108,6 +108,27 @@ def test_read_frames_unpacks_twelve_bits_when_two_cells_share_three_bytes(
     np.testing.assert_array_equal(read(content, frame), expected)
 
 
+@pytest.mark.parametrize("is_signed", [False, True])
+@pytest.mark.parametrize("frame", [0, 1])
+def test_read_frames_reads_cells_of_three_bytes(frame: int, *, is_signed: bool) -> None:
+    low = -(1 << 23) if is_signed else 0
+    values = np.random.default_rng(2).integers(low, low + (1 << 24), (2, 3, 5), np.int64)
+    cells = values.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3]
+    content = make_dicom(
+        np.ascontiguousarray(cells).reshape(1, -1),
+        Rows=3,
+        Columns=5,
+        NumberOfFrames=2,
+        BitsAllocated=24,
+        BitsStored=24,
+        PixelRepresentation=int(is_signed),
+        RescaleSlope=1,
+        RescaleIntercept=0,
+    )
+    np.testing.assert_array_equal(read(content, frame), values[frame])
+    np.testing.assert_array_equal(read_stored_values(content)[frame], values[frame])
+
+
 def test_read_frames_gives_the_same_values_in_big_endian_words() -> None:
     deep = np.arange(-20, 15, dtype=np.int16).reshape(5, 7)
     content = make_dicom(deep.astype(">i2"), syntax=ExplicitVRBigEndian)
@@ -164,7 +185,7 @@ def test_to_display_honours_high_bit_as_dcmtk_does(
 
 
 FAULTS: dict[str, tuple[dict[str, Any], type[Exception]]] = {
-    "bits": ({"BitsAllocated": 24}, ImageUnreadable),
+    "bits": ({"BitsAllocated": 20}, ImageUnreadable),
     "stored": ({"BitsStored": 17}, ImageUnreadable),
     "samples": ({"SamplesPerPixel": 4}, ImageUnreadable),
     "wide": ({"Rows": 60000, "Columns": 60000}, ImageTooLarge),

@@ -1,5 +1,6 @@
 """Files made to do harm: small ones that ask for more than there is."""
 
+import random
 import struct
 import zlib
 
@@ -74,3 +75,34 @@ def jpeg_of_another_size() -> bytes:
         PhotometricInterpretation="YBR_FULL_422",
         PixelData=encapsulate([bytes(picture)]),
     )
+
+
+def padded(content: bytes, megabytes: int) -> bytes:
+    """A file with bytes behind it that belong to nothing and can't be packed."""
+    return content + random.Random(1).randbytes(megabytes * MIB)  # noqa: S311 - nothing secret
+
+
+def with_elements(megabytes: int) -> bytes:
+    """A header of private elements without a value, eight bytes each."""
+    elements = b"".join(
+        struct.pack("<HH2sH", 0x0011 + 2 * (number // 0xF000), 0x1000 + number % 0xF000, b"LO", 0)
+        for number in range(megabytes * MIB // 8)
+    )
+    whole = make_dicom()
+    return whole[: whole.index(b"\xe0\x7f\x10\x00")] + elements
+
+
+def with_items(megabytes: int) -> bytes:
+    """A sequence of undefined length whose items are empty, eight bytes each."""
+    opening = struct.pack("<HH2sHI", 0x0040, 0xA730, b"SQ", 0, 0xFFFFFFFF)
+    items = struct.pack("<HHI", 0xFFFE, 0xE000, 0) * (megabytes * MIB // 8)
+    whole = make_dicom()
+    return whole[: whole.index(b"\xe0\x7f\x10\x00")] + opening + items
+
+
+def with_fragments(megabytes: int) -> bytes:
+    """Pixel data of empty fragments, eight bytes each."""
+    item = b"\xfe\xff\x00\xe0\0\0\0\0"
+    whole = make_dicom(syntax=RLELossless, PixelData=encapsulate([b"few"]))
+    start = whole.rindex(b"\xe0\x7f\x10\x00") + 12
+    return whole[:start] + item * (megabytes * MIB // 8)

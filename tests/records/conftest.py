@@ -12,11 +12,15 @@ from django.core.files.storage import Storage, storages
 
 from accounts.models import Department, User
 from accounts.roles import Role
+from records.intake.isolation import calls
+from records.intake.isolation.calls import examine
 from records.models import Instance, Origin, Submission, SubmissionFile, Upload
 from records.services import DeclaredFields, open_submission, open_upload, submit_study
 from tests.factories import make_department, make_user
 from tests.records.buckets import KEYS, REGION, s3_service
+from tests.records.files import make_dicom
 from tests.records.tus import SIZE, Tus, partial_directory, partial_files
+from tests.records.watching import Watched
 
 Send = Callable[..., Submission]
 
@@ -147,3 +151,19 @@ def upload(technician, submission) -> Upload:
 def nothing_is_left_of_other_uploads() -> None:
     for name in partial_files():
         (partial_directory() / name).unlink()
+
+
+@pytest.fixture(scope="module")
+def shared_pool() -> Iterator[Watched]:
+    pool = Watched(1)
+    yield pool
+    pool.stop()
+
+
+@pytest.fixture
+def pool(shared_pool, monkeypatch) -> Watched:
+    """One child, started and waiting."""
+    shared_pool.grown = []
+    monkeypatch.setattr(calls, "pool", shared_pool)
+    examine(io.BytesIO(make_dicom()))
+    return shared_pool

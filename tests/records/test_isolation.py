@@ -1,6 +1,5 @@
 """Children that read what comes from outside: their limits, their deaths, their replacement."""
 
-import contextlib
 import io
 import multiprocessing
 import os
@@ -10,10 +9,8 @@ import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import zlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,109 +21,18 @@ from pydicom.data import get_testdata_file
 
 from ml.errors import FrameOutOfRange
 from ml.images import read_frames
-from records.errors import DecodingCrashed, DecodingExhausted, FileRejected, ImageTooLarge
+from records.errors import DecodingCrashed, DecodingExhausted, ImageTooLarge
 from records.intake.declared import DeclaredFields
 from records.intake.isolation import calls
 from records.intake.isolation import pool as pool_module
 from records.intake.isolation.calls import DecodingStopped, convert, decode_frames, examine
-from records.intake.isolation.pool import Pool
 from records.intake.photograph import assign_uids
 from records.intake.sniff import Kind
-from tests.records.bombs import (
-    MIB,
-    deflated,
-    jpeg_of_another_size,
-    nested,
-    rle,
-    with_huge_value,
-    with_meta_length,
-)
+from tests.records.bombs import MIB, rle
 from tests.records.files import SAMPLES, make_dicom
+from tests.records.watching import ALLOWED_BYTES, Watched
 
 ROOT = Path(__file__).parents[2]
-ALLOWED_SECONDS = 5
-ALLOWED_BYTES = 512 * MIB
-
-
-class Watched(Pool):
-    """A pool that notes how much its children say to have held."""
-
-    grown: list[int]
-
-    def ask(self, *args, **kwargs):
-        answer = super().ask(*args, **kwargs)
-        self.grown.append(answer["grown"])
-        return answer
-
-    @property
-    def children(self) -> list[psutil.Process]:
-        return psutil.Process(self.start().process.pid).children()
-
-    @property
-    def seconds_spent(self) -> float:
-        """Processor time of all children so far: what the clock says depends on the machine."""
-        nursery = psutil.Process(self.start().process.pid).cpu_times()
-        living = [child.cpu_times() for child in self.children]
-        own = sum(times.user + times.system for times in living)
-        return nursery.children_user + nursery.children_system + own
-
-    def die_of_it(self, sent: signal.Signals) -> threading.Thread:
-        """Stop the one child there is, and send it a signal once it has a file in hand."""
-        (child,) = self.children
-        child.suspend()
-
-        def strike() -> None:
-            time.sleep(0.3)
-            child.send_signal(sent)
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.resume()
-
-        thread = threading.Thread(target=strike)
-        thread.start()
-        return thread
-
-
-@pytest.fixture(scope="module")
-def shared_pool() -> Iterator[Watched]:
-    pool = Watched(1)
-    yield pool
-    pool.stop()
-
-
-@pytest.fixture
-def pool(shared_pool, monkeypatch) -> Watched:
-    """One child, started and waiting."""
-    shared_pool.grown = []
-    monkeypatch.setattr(calls, "pool", shared_pool)
-    examine(io.BytesIO(make_dicom()))
-    return shared_pool
-
-
-BOMBS = {
-    "deep nesting": (lambda: nested(20_000), "dicom_unreadable"),
-    "huge value": (with_huge_value, "dicom_truncated"),
-    "meta length beyond the file": (lambda: with_meta_length(0xFFFFFFFF), "dicom_unreadable"),
-    "deflate": (lambda: deflated(100), "content_hostile"),
-    "run length": (lambda: rle(7936), "image_too_large"),
-    "run length beyond the image": (lambda: rle(128, more=9), "constant_image"),
-    "lying JPEG": (jpeg_of_another_size, "pixels_unreadable"),
-}
-
-
-@pytest.mark.parametrize(("make", "code"), BOMBS.values(), ids=BOMBS)
-def test_bomb_gets_its_verdict_within_time_and_memory(pool, make, code):
-    content = make()
-    before = pool.seconds_spent
-
-    try:
-        found = examine(io.BytesIO(content)).exclusion.code
-    except FileRejected as refusal:
-        found = refusal.code
-
-    assert found == code
-    assert pool.seconds_spent - before < ALLOWED_SECONDS
-    assert max(pool.grown) < ALLOWED_BYTES
-    assert examine(io.BytesIO(make_dicom())).exclusion.code == ""
 
 
 def test_examine_copies_content_beside_the_store_when_it_is_in_no_file(pool, monkeypatch, tmp_path):
@@ -157,7 +63,7 @@ def test_picture_that_decodes_to_too_much_is_refused_within_memory(pool):
     assert max(pool.grown) < ALLOWED_BYTES
 
 
-@pytest.mark.parametrize("mebibytes", [150, 200])
+@pytest.mark.parametrize("mebibytes", [200, 220])
 def test_memory_limit_is_what_the_child_really_holds(pool, settings, mebibytes):
     """Decoding takes what there is, and no more; with enough it goes through."""
     settings.DECODING_MEMORY_BYTES = mebibytes * MIB
@@ -169,7 +75,7 @@ def test_memory_limit_is_what_the_child_really_holds(pool, settings, mebibytes):
     with pytest.raises((DecodingExhausted, ImageTooLarge)):
         examine(io.BytesIO(content))
 
-    allowed = settings.DECODING_MEMORY_BYTES + calls.MEMORY_PER_BYTE * len(content)
+    allowed = settings.DECODING_MEMORY_BYTES
     assert pool.grown[-1] < allowed
     settings.DECODING_MEMORY_BYTES = 1000 * MIB
     assert examine(io.BytesIO(content)).exclusion.code == "constant_image"
@@ -182,10 +88,10 @@ def test_child_that_takes_too_long_is_killed_and_replaced(pool, settings):
     stopped.suspend()
     started = time.monotonic()
 
-    with pytest.raises(DecodingExhausted, match="1 seconds"):
+    with pytest.raises(DecodingExhausted, match="time"):
         examine(io.BytesIO(make_dicom()))
 
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 3 + calls.SECONDS_BESIDE
     settings.DECODING_SECONDS = 3
     assert examine(io.BytesIO(make_dicom())).header.modality == "CT"
     assert [child.pid for child in pool.children] != [stopped.pid]
@@ -203,6 +109,19 @@ def test_child_that_dies_midway_costs_its_file_alone(pool, sent):
     striking.join()
     assert not child.is_running()
     assert examine(io.BytesIO(make_dicom())).header.modality == "CT"
+
+
+def test_child_that_fails_over_an_upload_refuses_it_and_is_logged(monkeypatch, caplog):
+    class Failing:
+        def ask(self, *_args, **_kwargs):
+            return {"failed": "KeyError at header.py:1 read_header"}
+
+    monkeypatch.setattr(calls, "pool", Failing())
+
+    with pytest.raises(DecodingCrashed):
+        examine(io.BytesIO(make_dicom()))
+
+    assert "KeyError at header.py:1" in caplog.text
 
 
 def test_child_that_died_idle_costs_no_file(pool):

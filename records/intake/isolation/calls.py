@@ -54,10 +54,13 @@ from records.intake.storage import spool_directory
 logger = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
-# What an honest file may take beyond the settings, by its size: the denser it is packed, the
-# less it has of it. A few megabytes can't take much, a large study's file takes what it needs.
-MEMORY_PER_BYTE = 64
+# What a large file may take where that is more than the settings: it is held while it is read, once
+# more in its parts, and its frames beside it. Small ones that unpack to as much may not.
+MEMORY_PER_BYTE = 3
+MEMORY_BESIDE = 128 * MIB
 MEMORY_MOST = 4096 * MIB
+# Decoding time beyond the settings. A child gives itself less: see `jobs.examine`.
+SECONDS_BESIDE = 2
 SECONDS_PER_MIB = 1
 SECONDS_MOST = 60
 # The bytes of a pixel at most: 32-bit grey levels, with room for their tables.
@@ -101,7 +104,7 @@ def convert(
 
 def find_wrapping(source: IO[bytes]) -> bytes:
     """Return what has to stand before a bare data set to make it a file. Raises FileRejected."""
-    return bytes(_ask_about_upload(Wrapping(), source).content)
+    return bytes(_ask_about_upload(Wrapping(settings.DECODING_SECONDS), source).content)
 
 
 def decode_frames(source: IO[bytes], *, frames: list[int]) -> list[Frame]:
@@ -179,6 +182,9 @@ def _ask_about_upload(question: object, source: IO[bytes]) -> Any:
     except (ChildDied, WireError) as error:
         logger.warning("A child that read an upload died: %s", error)
         raise DecodingCrashed from error
+    except ChildFailed as error:
+        logger.error("Reading an upload failed unexpectedly: %s", error)
+        raise DecodingCrashed from error
 
 
 def _ask_about_stored(question: object, source: IO[bytes], *, output: int | None = None) -> Any:
@@ -204,7 +210,7 @@ def _ask(question: object, source: IO[bytes], *, output: int | None = None) -> A
         try:
             answer = pool.ask(message, files=[file, answers], seconds=share["seconds"])
         except TimeExceeded as error:
-            raise _Exhausted(f"{share['seconds']} seconds") from error
+            raise _Exhausted("the time it may take") from error
         _log_notes(answer.get("notes"))
         if "result" not in answer:
             _raise_known(answer, share)
@@ -213,9 +219,11 @@ def _ask(question: object, source: IO[bytes], *, output: int | None = None) -> A
 
 def _share_for(size: int, output: int | None) -> dict[str, int]:
     """What may be taken for a file of `size` bytes: of memory and output in bytes, and seconds."""
+    memory = max(settings.DECODING_MEMORY_BYTES, MEMORY_BESIDE + MEMORY_PER_BYTE * size)
+    seconds = settings.DECODING_SECONDS + SECONDS_BESIDE + SECONDS_PER_MIB * size // MIB
     return {
-        "memory": min(settings.DECODING_MEMORY_BYTES + MEMORY_PER_BYTE * size, MEMORY_MOST),
-        "seconds": min(settings.DECODING_SECONDS + SECONDS_PER_MIB * size // MIB, SECONDS_MOST),
+        "memory": min(memory, MEMORY_MOST),
+        "seconds": min(seconds, SECONDS_MOST),
         "output": output or OUTPUT_PER_PIXEL * settings.INTAKE_MAX_FRAME_PIXELS,
     }
 
@@ -244,6 +252,7 @@ def _limits() -> ContentLimits:
         frame_pixels=settings.INTAKE_MAX_FRAME_PIXELS,
         image_pixels=settings.INTAKE_MAX_IMAGE_PIXELS,
         inflate_ratio=settings.INTAKE_ZIP_MAX_RATIO,
+        header_seconds=settings.DECODING_SECONDS,
     )
 
 

@@ -1,6 +1,7 @@
 """What a child can be asked about one file. Runs without Django, settings or rows."""
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,11 @@ from ml.images import Frame, read_frames
 from records.intake import metadata
 from records.intake.declared import DeclaredFields
 from records.intake.header import DicomHeader, read_header
+from records.intake.isolation.lockdown import time_until
 from records.intake.limits import ContentLimits
 from records.intake.photograph import PhotographUids, as_dicom
 from records.intake.preamble import missing_wrapping
-from records.intake.proof import Exclusion, find_exclusion
+from records.intake.proof import ALWAYS_PROVED, Exclusion, find_exclusion
 from records.intake.sniff import Kind
 from records.outgoing.dicom_json import metadata as as_metadata
 from records.outgoing.dicom_json import to_text
@@ -24,6 +26,11 @@ from records.outgoing.frames import native_frames, stored_frames
 from records.outgoing.rewriting import outline
 from records.outgoing.stored import read_stored
 from records.outgoing.values import find_value
+
+# Header and frames of an image up to which size does not count, and what comes on top of it: the
+# slowest decoder, JPEG 2000's, with time to spare.
+SMALL_IMAGE_SECONDS = 4
+PROOF_SECONDS_PER_PIXEL = 0.6e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,9 @@ class Converted:
 
 @dataclass(frozen=True, slots=True)
 class Wrapping:
-    """Ask what a bare data set lacks to be a file."""
+    """Ask what a bare data set lacks to be a file, in so many seconds of processor time."""
+
+    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +216,18 @@ class Job:
 
 def examine(question: Examination, content: bytes) -> Examined:
     """Raises the errors of `read_header`."""
-    header = read_header(content, question.limits)
-    return Examined(header, find_exclusion(content, header))
+    started = time.process_time()
+    with time_until(started + question.limits.header_seconds):
+        header = read_header(content, question.limits)
+    seconds = SMALL_IMAGE_SECONDS + PROOF_SECONDS_PER_PIXEL * _proved_pixels(header)
+    with time_until(started + seconds):
+        return Examined(header, find_exclusion(content, header))
+
+
+def _proved_pixels(header: DicomHeader) -> int:
+    """How many there are in the frames that are always decoded."""
+    geometry = header.geometry
+    return (geometry.rows or 0) * (geometry.columns or 0) * min(geometry.frames, ALWAYS_PROVED)
 
 
 def convert(question: Conversion, content: bytes) -> Converted:
@@ -226,7 +245,8 @@ def convert(question: Conversion, content: bytes) -> Converted:
 
 def wrap(question: Wrapping, content: bytes) -> Wrapped:
     """Raises DicomUnreadable."""
-    return Wrapped(np.frombuffer(missing_wrapping(content), np.uint8))
+    with time_until(time.process_time() + question.seconds):
+        return Wrapped(np.frombuffer(missing_wrapping(content), np.uint8))
 
 
 def decode_frames(question: Decoding, content: bytes) -> Decoded:

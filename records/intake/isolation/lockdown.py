@@ -13,6 +13,8 @@ import resource
 import signal
 import struct
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -120,6 +122,23 @@ class Share:
         used = resource.getrusage(resource.RUSAGE_SELF)
         _lower(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + seconds))
         _lower(resource.RLIMIT_FSIZE, output)
+
+
+@contextmanager
+def time_until(until: float) -> Iterator[None]:
+    """Have the kernel end this process at a second of its processor time, for the block's length.
+
+    Its share may be less, and stays. Where nothing is limited, as outside of a child, nothing is.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    if soft == resource.RLIM_INFINITY:
+        yield
+        return
+    resource.setrlimit(resource.RLIMIT_CPU, (min(soft, round(until)), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
 def grown() -> int:

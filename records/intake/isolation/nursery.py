@@ -130,7 +130,11 @@ def serve(channel: socket.socket) -> None:
         except (EOFError, ConnectionError):
             return
         share.set(**message["share"])
-        answer = _answer(message, source, output)
+        try:
+            answer = _answer(message, source, output)
+        except MemoryError:
+            # It ran out anew over naming what had gone wrong; by now all of it is free again.
+            answer = {"exhausted": "memory"}
         send_message(channel, {**answer, "grown": grown(), "notes": notes.take()})
         os.close(source)
         os.close(output)

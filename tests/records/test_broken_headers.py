@@ -1,0 +1,46 @@
+"""Headers that break pydicom in its rarer ways: a verdict that says so, never an error of ours."""
+
+import struct
+
+import pytest
+
+from tests.records.files import make_dicom
+
+pytestmark = pytest.mark.django_db
+
+
+def put_before_patient(element: bytes) -> bytes:
+    whole = make_dicom()
+    place = whole.index(b"\x10\x00\x10\x00PN")
+    return whole[:place] + element + whole[place:]
+
+
+def cut_item() -> bytes:
+    """A sequence that ends in the middle of an item's header."""
+    whole = make_dicom()
+    opening = struct.pack("<HH2sHI", 0x0040, 0xA730, b"SQ", 0, 0xFFFFFFFF)
+    return whole[: whole.index(b"\xe0\x7f\x10\x00")] + opening + b"\xfe\xff\x00"
+
+
+def odd_number() -> bytes:
+    """Rows in three bytes, where numbers have two."""
+    whole = make_dicom()
+    place = whole.index(b"\x28\x00\x10\x00US")
+    number = struct.pack("<HH2sH", 0x0028, 0x0010, b"US", 3) + b"\x10\x00\x00"
+    return whole[:place] + number + whole[place + 10 :]
+
+
+def odd_offset() -> bytes:
+    """A time zone in the type of a number, and in five bytes."""
+    return put_before_patient(struct.pack("<HH2sH", 0x0008, 0x0201, b"UL", 5) + b"+0100")
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [(cut_item, "dicom_unreadable"), (odd_number, "dicom_unreadable"), (odd_offset, "stored")],
+    ids=["cut item", "number of three bytes", "value of no use"],
+)
+def test_file_gets_a_verdict_when_its_header_is_broken(send_one, make, code):
+    found = send_one(make())
+
+    assert found.code == code
