@@ -13,7 +13,7 @@ from ml.task_config import TASKS_DIR, TaskConfig, find_task, load_task
 from ml.tuning.fitting import list_seeds, with_seed
 from ml.tuning.seeds import SeedRuns, run_seeds
 from tests.ml.pictures import write_dataset
-from tests.ml.test_tuning import OVERRIDES, follow_curve, make_rows
+from tests.ml.searches import OVERRIDES, follow_curve, make_rows
 
 CHEST = find_task("chest-xray")
 
