@@ -95,7 +95,9 @@ def test_export_command_keeps_a_version_that_exists(
 def test_evaluate_command_gives_the_figures_of_the_export(
     tiny_run: Path, tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = load_bundle(tiny_run / "bundles" / "chest-xray" / VERSION)
+    # A copy: the look at the test split is noted beside it.
+    task = shutil.copytree(tiny_run / "bundles" / "chest-xray", tmp_path / "chest-xray")
+    bundle = load_bundle(task / VERSION)
     places = ["--bundle", str(bundle.path), "--out", str(tmp_path), "--device", "cpu"]
     places += ["--purpose", "the same figures again"]
     assert main(["evaluate", "--data", str(tiny_data), *places]) == 0

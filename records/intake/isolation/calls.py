@@ -44,7 +44,7 @@ from records.intake.isolation.jobs import (
     Rewritten,
     Wrapping,
 )
-from records.intake.isolation.pool import ChildDied, Pool, TimeExceeded
+from records.intake.isolation.pool import ChildDied, MemoryExceeded, Pool, TimeExceeded
 from records.intake.isolation.wire import ArrayReader, ArrayWriter, WireError, decode, encode
 from records.intake.limits import ContentLimits
 from records.intake.photograph import PhotographUids
@@ -211,6 +211,8 @@ def _ask(question: object, source: IO[bytes], *, output: int | None = None) -> A
             answer = pool.ask(message, files=[file, answers], seconds=share["seconds"])
         except TimeExceeded as error:
             raise _Exhausted("the time it may take") from error
+        except MemoryExceeded as error:
+            raise _Exhausted(f"{filesizeformat(share['memory'])} of memory") from error
         _log_notes(answer.get("notes"))
         if "result" not in answer:
             _raise_known(answer, share)

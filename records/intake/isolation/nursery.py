@@ -24,6 +24,7 @@ from ml.errors import MLError
 from records.intake.isolation.jobs import JOBS, read_whole
 from records.intake.isolation.lockdown import Share, end_with_parent, grown, lock_down
 from records.intake.isolation.wire import (
+    OUT_OF_MEMORY,
     ArrayWriter,
     decode,
     encode,
@@ -46,6 +47,8 @@ class Nursery:
         """Serve the process at the other end of `server`."""
         self._server = server
         self._children: dict[int, int] = {}
+        # What those died of that ended before anybody asked.
+        self._ended: dict[int, int] = {}
         self._selector = selectors.DefaultSelector()
         self._selector.register(server, selectors.EVENT_READ)
 
@@ -54,7 +57,7 @@ class Nursery:
         while True:
             for key, _ in self._selector.select():
                 if key.fileobj is not self._server:
-                    self._bury(key.data)
+                    self._ended[key.data] = self._bury(key.data)
                 elif not self._obey():
                     return
 
@@ -81,6 +84,7 @@ class Nursery:
         os.read(tied, 1)
         os.close(tied)
         handle = os.pidfd_open(pid)
+        self._ended.pop(pid, None)
         self._children[pid] = handle
         self._selector.register(handle, selectors.EVENT_READ, pid)
         return pid
@@ -97,13 +101,18 @@ class Nursery:
                 os.dup2(silence, standard)
             os.close(silence)
             serve(socket.socket(fileno=channel))
+        except MemoryError:
+            os._exit(OUT_OF_MEMORY)
         finally:
             os._exit(0)
 
     def _end(self, pid: int) -> int:
-        """Kill a child and return the signal that it died of, which may have come earlier."""
+        """Kill a child and say what it died of, which may have come earlier.
+
+        A signal, or below zero the status that it ended with by itself.
+        """
         if pid not in self._children:
-            return 0
+            return self._ended.pop(pid, 0)
         signal.pidfd_send_signal(self._children[pid], signal.SIGKILL)
         return self._bury(pid)
 
@@ -114,8 +123,9 @@ class Nursery:
         ended = os.waitid(os.P_PIDFD, handle, os.WEXITED)
         self._selector.unregister(handle)
         os.close(handle)
-        is_signal = ended is not None and ended.si_code != os.CLD_EXITED
-        return ended.si_status if ended is not None and is_signal else 0
+        if ended is None:
+            return 0
+        return -ended.si_status if ended.si_code == os.CLD_EXITED else ended.si_status
 
 
 def serve(channel: socket.socket) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from records.intake.isolation.wire import receive_message, send_message
+from records.intake.isolation.wire import OUT_OF_MEMORY, receive_message, send_message
 
 CODE = Path(__file__).resolve().parents[3]
 NURSERY = "records.intake.isolation.nursery"
@@ -28,6 +28,10 @@ PASSED_ON = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONDONTWRITEBYTECO
 
 class TimeExceeded(Exception):
     """A child took longer than it was given, and was killed."""
+
+
+class MemoryExceeded(Exception):
+    """A child took more memory than it was given, and couldn't even say so."""
 
 
 class ChildDied(Exception):
@@ -88,7 +92,7 @@ class Nursery:
         return Child(pid, ours)
 
     def end(self, child: Child) -> int:
-        """Kill a child; return the signal that it died of, which may have come earlier."""
+        """Kill a child; return what it died of (`records.intake.isolation.nursery`)."""
         child.channel.close()
         return int(self._ask(["end", child.pid]))
 
@@ -165,7 +169,10 @@ class Pool:
         self._reset()
 
     def ask(self, message: dict[str, Any], *, files: Sequence[int], seconds: float) -> Any:
-        """Have a child answer; raises TimeExceeded and ChildDied, after which it is gone."""
+        """Have a child answer.
+
+        Raises TimeExceeded, MemoryExceeded and ChildDied, after which it is gone.
+        """
         with self._slots:
             nursery = self.start()
             child = self._take(nursery)
@@ -198,6 +205,8 @@ class Pool:
         died_of = nursery.end(child)
         if isinstance(error, TimeoutError) or died_of == signal.SIGXCPU:
             raise TimeExceeded from error
+        if died_of == -OUT_OF_MEMORY:
+            raise MemoryExceeded from error
         if isinstance(error, OSError | EOFError | ValueError | LookupError | TypeError):
             raise ChildDied(f"signal {died_of}") from error
 

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 LENGTH = struct.Struct("!I")
 MESSAGE_BYTES = 1024 * 1024
 MESSAGE_DESCRIPTORS = 2
+OUT_OF_MEMORY = 12
+"""The status with which a child ends that has no memory left to say so."""
 
 
 class WireError(ValueError):

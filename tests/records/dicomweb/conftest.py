@@ -16,7 +16,7 @@ from pydicom.uid import generate_uid
 from accounts.models import User
 from accounts.services import issue_token
 from medimaging import addresses
-from records.models import Study
+from records.models import Instance, Study
 from tests.conftest import DATA_DIR
 from tests.product import ROOT, free_port, wait_for
 from tests.records.dicomweb.messages import small_study_files
@@ -54,6 +54,18 @@ def small_study(send: Callable) -> SmallStudy:
     send(*files.items())
     assert Study.objects.get().instance_count == 4
     return SmallStudy(study_uid, series_uids, files)
+
+
+@pytest.fixture
+def hold(send: Callable) -> Callable:
+    """Store one object and return its row."""
+
+    def _hold(content: bytes) -> Instance:
+        file = send(("object", content)).files.get()
+        assert file.instance is not None, file.message
+        return file.instance
+
+    return _hold
 
 
 @pytest.fixture

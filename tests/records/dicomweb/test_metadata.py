@@ -167,6 +167,7 @@ def test_object_that_cannot_be_made_leaves_the_others_alone(browser):
 def test_impossible_metadata_are_refused_with_little_memory(browser, settings, text):
     settings.INTAKE_MAX_FILES = 5
     body = body_of((text, JSON_PART))
+    send(browser, b"[]")  # what is only loaded once isn't counted
     tracemalloc.start()
     try:
         response = store(browser, body, content_type=METADATA)
@@ -188,7 +189,7 @@ def test_metadata_that_take_too_long_are_refused_in_time(browser):
 
     assert response.status_code == 202
     (failed,) = answer_of(response)[FAILED]["Value"]
-    assert failed["00091001"]["Value"][0] in ("decoding_exhausted", "decoding_crashed")
+    assert failed["00091001"]["Value"] == ["decoding_exhausted"]
     assert time.monotonic() - started < 120
 
 

@@ -2,16 +2,13 @@
 
 import io
 import json
-import re
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
-from PIL import Image
 from pydicom.data import get_testdata_file
-from pydicom.encaps import generate_frames
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -21,60 +18,22 @@ from pydicom.uid import (
 )
 
 from accounts.models import Action, AuditEvent
-from records.models import Instance
 from tests.prerequisites import require_program
+from tests.records.dicomweb.answers import (
+    ANY,
+    LUT,
+    big_endian,
+    content_of,
+    get,
+    parts_of,
+    read,
+    undecodable,
+    url_of,
+)
 from tests.records.dicomweb.messages import errors_of
-from tests.records.files import make_dicom, make_report
+from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db
-ANY = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-OCTETS = 'multipart/related; type="application/octet-stream"'
-
-
-def content_of(response) -> bytes:
-    assert response.status_code in (200, 206), response.content
-    return b"".join(response.streaming_content)
-
-
-def parts_of(response) -> list[tuple[str, bytes]]:
-    """Content-Type and content of each part, cut by hand."""
-    boundary = re.search(r"boundary=(\w+)", response["Content-Type"])[1].encode()
-    body = b"\r\n" + content_of(response)
-    *parts, end = body.split(b"\r\n--" + boundary)[1:]
-    assert end == b"--\r\n"
-    found = []
-    for part in parts:
-        head, content = part.split(b"\r\n\r\n", 1)
-        found.append((re.search(rb"Content-Type: ([^\r]+)", head)[1].decode(), content))
-    return found
-
-
-def url_of(instance: Instance) -> str:
-    series = instance.series
-    return (
-        f"/dicomweb/studies/{series.study.study_instance_uid}"
-        f"/series/{series.series_instance_uid}/instances/{instance.sop_instance_uid}"
-    )
-
-
-def get(client, path: str, accept: str = ""):
-    return client.get(path, headers={"accept": accept} if accept else {})
-
-
-def read(content: bytes) -> pydicom.Dataset:
-    return pydicom.dcmread(io.BytesIO(content))
-
-
-@pytest.fixture
-def hold(send):
-    """Store one object and return its row."""
-
-    def _hold(content: bytes) -> Instance:
-        file = send(("object", content)).files.get()
-        assert file.instance is not None, file.message
-        return file.instance
-
-    return _hold
 
 
 @pytest.mark.parametrize("level", ["study", "series", "instance"])
@@ -100,7 +59,6 @@ def test_retrieve_gives_one_instance_without_parts_to_who_asks_so(browser, small
     assert get(browser, small_study.url, "application/dicom").status_code == 406
 
 
-LUT = np.arange(4, dtype="<u2")
 CHARACTERS = "Müller^Jörg=山田^太郎"
 
 
@@ -120,15 +78,6 @@ def test_retrieve_rewrites_every_uncompressed_syntax(browser, hold, syntax, tmp_
     assert found.RedPaletteColorLookupTableData == LUT.tobytes()
     assert str(found.PatientName) == CHARACTERS
     assert errors_of(sent, tmp_path) == errors_of(make_dicom(**elements), tmp_path)
-
-
-def big_endian() -> bytes:
-    """A packaged image, with a table whose words have to be swapped."""
-    dataset = pydicom.dcmread(get_testdata_file("MR_small_bigendian.dcm"))
-    dataset.RedPaletteColorLookupTableData = LUT.byteswap().tobytes()
-    buffer = io.BytesIO()
-    dataset.save_as(buffer)
-    return buffer.getvalue()
 
 
 def test_retrieve_turns_big_endian_words(browser, hold):
@@ -192,16 +141,6 @@ def test_retrieve_prefers_the_stored_syntax_when_it_is_accepted(browser, hold):
     ((_, sent),) = parts_of(get(browser, url_of(hold(content)), accept))
 
     assert sent == content
-
-
-def undecodable() -> bytes:
-    """A video, as far as its transfer syntax goes."""
-    elements = {"Rows": 16, "Columns": 16, "NumberOfFrames": 1, "BitsAllocated": 8}
-    elements |= {"BitsStored": 8, "HighBit": 7, "PhotometricInterpretation": "YBR_PARTIAL_420"}
-    pixels = pydicom.encaps.encapsulate([b"\0\0\1\xb3" + bytes(60)])
-    return make_dicom(
-        syntax="1.2.840.10008.1.2.4.100", SamplesPerPixel=3, PixelData=pixels, **elements
-    )
 
 
 def test_retrieve_answers_206_when_part_of_a_study_cannot_be_converted(browser, hold):
@@ -338,160 +277,3 @@ def test_bulk_data_answer_404_where_there_are_none(browser, small_study, path):
 
 
 # Frames
-
-
-CINE = np.arange(3 * 256, dtype="<u2").reshape(3, 256)
-
-
-def test_frames_come_in_the_order_that_was_asked_for(browser, hold):
-    instance = hold(make_dicom(NumberOfFrames=3, PixelData=CINE.tobytes()))
-
-    parts = parts_of(get(browser, f"{url_of(instance)}/frames/3,1,3"))
-
-    assert [content for _, content in parts] == [CINE[at].tobytes() for at in (2, 0, 2)]
-    kind = f"application/octet-stream; transfer-syntax={ExplicitVRLittleEndian}"
-    assert {each for each, _ in parts} == {kind}
-
-
-def test_frames_of_other_uncompressed_syntaxes_are_little_endian(browser, hold):
-    implicit = hold(
-        make_dicom(syntax=ImplicitVRLittleEndian, NumberOfFrames=3, PixelData=CINE.tobytes())
-    )
-    content = big_endian()
-    swapped = hold(content)
-
-    ((_, plain),) = parts_of(get(browser, f"{url_of(implicit)}/frames/2"))
-    ((_, turned),) = parts_of(get(browser, f"{url_of(swapped)}/frames/1"))
-
-    assert plain == CINE[1].tobytes()
-    assert turned == read(content).pixel_array.astype("<i2").tobytes()
-
-
-def test_frames_of_single_bits_are_packed(browser, hold):
-    bits = np.random.default_rng(1).integers(0, 2, (2, 16, 16), dtype=np.uint8)
-    packed = np.packbits(bits.ravel(), bitorder="little").tobytes()
-    elements = {"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0, "NumberOfFrames": 2}
-    content = make_dicom(PixelData=packed, **elements)
-    dataset = read(content)
-    dataset["PixelData"].VR = "OB"
-
-    ((_, frame),) = parts_of(get(browser, f"{url_of(hold(content))}/frames/2"))
-
-    assert frame == np.packbits(bits[1].ravel(), bitorder="little").tobytes()
-
-
-def test_frames_come_as_they_are_stored_or_decoded(browser, hold):
-    content = Path(get_testdata_file("SC_rgb_rle_2frame.dcm")).read_bytes()
-    dataset = read(content)
-    url = f"{url_of(hold(content))}/frames/2"
-    stored = list(generate_frames(dataset.PixelData, number_of_frames=2))[1]
-
-    ((plain_kind, plain),) = parts_of(get(browser, url))
-    ((image_kind, image),) = parts_of(
-        get(browser, url, 'multipart/related; type="image/x-dicom-rle"')
-    )
-    ((any_kind, any_content),) = parts_of(get(browser, url, f"{OCTETS}; transfer-syntax=*"))
-
-    assert plain == dataset.pixel_array[1].tobytes()
-    assert plain_kind.endswith(ExplicitVRLittleEndian)
-    assert image == any_content == stored
-    assert image_kind == "image/dicom-rle; transfer-syntax=1.2.840.10008.1.2.5"
-    assert any_kind == "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.5"
-
-
-def test_frames_that_cannot_be_decoded_come_as_they_are_stored(browser, hold):
-    url = f"{url_of(hold(undecodable()))}/frames/1"
-
-    assert get(browser, url, OCTETS).status_code == 406
-    ((_, content),) = parts_of(get(browser, url, f"{OCTETS}; transfer-syntax=*"))
-    assert content.startswith(b"\0\0\1\xb3")
-
-
-@pytest.mark.parametrize(
-    ("frames", "status"), [("0", 404), ("2", 404), ("1,2", 404), ("one", 400), ("1,,1", 400)]
-)
-def test_frames_are_refused_where_there_are_none(browser, small_study, frames, status):
-    assert get(browser, f"{small_study.instance_url()}/frames/{frames}").status_code == status
-
-
-def test_frames_of_a_report_are_refused(browser, hold):
-    url = url_of(hold(make_report()))
-
-    assert get(browser, f"{url}/frames/1").status_code == 422
-    assert get(browser, f"{url}/rendered").status_code == 422
-    assert read(parts_of(get(browser, url))[0][1]).Modality == "SR"
-
-
-# Rendered
-
-
-def picture(response) -> Image.Image:
-    assert response.status_code == 200, response.content
-    return Image.open(io.BytesIO(response.content))
-
-
-def test_rendered_is_a_jpeg_unless_png_is_asked_for(browser, small_study):
-    url = f"{small_study.instance_url()}/rendered"
-
-    assert picture(get(browser, url)).format == "JPEG"
-    assert picture(get(browser, url, "image/png")).format == "PNG"
-    assert get(browser, url, "image/gif").status_code == 406
-
-
-@pytest.mark.parametrize(
-    ("window", "level"),
-    [("128,1", 255), ("100,201,linear-exact", 128), ("127,100,sigmoid", 128), ("300,10", 0)],
-)
-def test_rendered_applies_the_window_that_is_asked_for(browser, hold, window, level):
-    instance = hold(make_dicom(PixelData=np.full(256, 128, "<u2").tobytes()[:-2] + b"\0\0"))
-    url = f"{url_of(instance)}/rendered?window={window}&accept=image/png"
-
-    shown = np.asarray(picture(get(browser, url)))[0, 0]
-
-    assert abs(int(shown) - level) <= {"100,201,linear-exact": 36}.get(window, 3)
-
-
-def test_rendered_fits_into_the_viewport(browser, small_study):
-    url = f"{small_study.instance_url()}/rendered"
-
-    assert picture(get(browser, f"{url}?viewport=8,64")).size == (8, 8)
-    assert picture(get(browser, f"{url}?viewport=100,100,4,4,8,4")).size == (100, 50)
-    assert picture(get(browser, f"{url}?viewport=64,64,,,8,4")).size == (64, 32)
-    assert picture(get(browser, f"{url}?viewport=64,64,8,,,")).size == (32, 64)
-    assert picture(get(browser, f"{small_study.url}/thumbnail")).size == (128, 128)
-
-
-@pytest.mark.parametrize(("sides", "axis"), [("-16,16", 1), ("16,-16", 0)])
-def test_rendered_is_turned_over_by_a_side_below_zero(browser, small_study, sides, axis):
-    url = f"{small_study.instance_url()}/rendered?accept=image/png&viewport=16,16"
-    plain, turned = (
-        np.asarray(picture(get(browser, address))) for address in (url, f"{url},0,0,{sides}")
-    )
-
-    assert not (plain == turned).all()
-    assert (np.flip(plain, axis) == turned).all()
-
-
-@pytest.mark.parametrize(
-    "query",
-    ["window=1", "window=a,b", "window=1,0", "window=1,2,cubic", "window=1,nan", "viewport=1"]
-    + ["viewport=0,5", "viewport=99999,5", "quality=0", "quality=x", "annotation=patient"],
-)
-def test_rendered_refuses_parameters_that_make_no_picture(browser, small_study, query):
-    response = get(browser, f"{small_study.instance_url()}/rendered?{query}")
-
-    assert response.status_code == 400
-    assert response.json()["code"] == "parameter_invalid"
-
-
-def test_rendered_gives_every_image_of_a_study_as_parts(browser, small_study):
-    parts = parts_of(get(browser, f"{small_study.url}/rendered"))
-
-    assert [kind for kind, _ in parts] == ["image/jpeg"] * 4
-    assert get(browser, f"{small_study.url}/rendered", "image/jpeg").status_code == 406
-
-
-def test_rendered_is_recorded_as_a_look_at_the_images(browser, small_study):
-    get(browser, f"{small_study.instance_url()}/rendered")
-
-    assert AuditEvent.objects.filter(action=Action.IMAGE_VIEWED).count() == 1
