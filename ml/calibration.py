@@ -1,5 +1,6 @@
 """From logits to probabilities that mean what they say, and the thresholds that decide."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +76,25 @@ def choose_threshold(
         recall=float(is_given[is_positive].mean()),
         specificity=float((~is_given[~is_positive]).mean()),
     )
+
+
+def choose_thresholds(
+    scores: Floats,
+    targets: Ints,
+    labels: Sequence[str],
+    *,
+    among: Iterable[str],
+    target_recall: float,
+) -> dict[str, float]:
+    """The threshold of each label of `among` that any row (N x K scores) is of, as at export."""
+    rows = {label: targets == labels.index(label) for label in among}
+    return {
+        label: choose_threshold(
+            scores[:, labels.index(label)], is_positive, target_recall=target_recall
+        ).threshold
+        for label, is_positive in rows.items()
+        if is_positive.any()
+    }
 
 
 def choose_band(

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from argparse import HelpFormatter, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
 from ml.commands import (
@@ -54,8 +55,14 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     for command in COMMANDS:
         name = command.__name__.rpartition(".")[2].replace("_", "-")
+        epilog = getattr(command, "EPILOG", "")
         described = commands.add_parser(
-            name, help=command.SUMMARY, description=command.__doc__, epilog=command.SUMMARY
+            name,
+            help=command.SUMMARY,
+            description=command.__doc__,
+            epilog=epilog or command.SUMMARY,
+            # Examples are laid out in lines.
+            formatter_class=RawDescriptionHelpFormatter if epilog else HelpFormatter,
         )
         command.add_options(described)
         described.set_defaults(run_command=command.run)

@@ -43,8 +43,6 @@ exit status: 0 when the set is clean, 2 when it must not be used as it is (stder
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EPILOG
     add_task_options(parser)
     parser.add_argument("--out", type=Path, help=f"folder of the report ({AUDITS_DIR}/<task>)")
     parser.add_argument(

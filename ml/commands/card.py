@@ -30,8 +30,6 @@ examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EPILOG
     parser.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE", help="their folders")
     parser.add_argument("--data", type=Path, help="folder of the data sets: tables alone are read")
     parser.add_argument("--task-file", type=Path, help="instead of the task's file in ml/tasks")

@@ -29,8 +29,6 @@ examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EPILOG
     parser.add_argument("first", type=Path, help="a bundle's folder or a predictions.csv")
     parser.add_argument(
         "second", type=Path, help="the other one; differences are it less the first"

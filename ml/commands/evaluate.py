@@ -32,8 +32,6 @@ examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EPILOG
     parser.add_argument("--bundle", type=Path, required=True, help="the bundle's folder")
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--task-file", type=Path, help="instead of the task's file in ml/tasks")

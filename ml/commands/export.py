@@ -36,8 +36,6 @@ examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EPILOG
     add_task_options(parser)
     add_run_option(parser)
     add_seed_runs_option(parser)

@@ -49,8 +49,6 @@ exit status:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EPILOG
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="images, in any mix")
     parser.add_argument("--task", help="name of the task; --route can find it by the image")
     parser.add_argument("--bundle", type=Path, help="instead of the task's newest bundle")

@@ -50,8 +50,6 @@ is KERAS_BACKEND=tensorflow (the default) or jax.
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EPILOG
     add_task_options(parser)
     add_run_option(parser)
     parser.add_argument(

@@ -67,8 +67,6 @@ The best of many trials looks better than it is: train it with other seeds (pyth
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EPILOG
     add_task_options(parser)
     parser.add_argument(
         "--space", type=Path, help="what is searched; by default ml/tasks/search/<task>.toml"

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from ml.calibration import choose_threshold
+from ml.calibration import choose_thresholds
 from ml.datasets import Example, index_labels
 from ml.errors import TaskConfigInvalid
 from ml.evaluation.metrics import macro_auc, roc_auc, score_labels
@@ -119,7 +119,13 @@ def score_in_full(
     its thresholds are chosen, as the network's are.
     """
     data = config.data
-    thresholds = _choose_thresholds(known, validation, config)
+    thresholds = choose_thresholds(
+        known,
+        index_labels(validation, data.labels),
+        data.labels,
+        among=config.decision.recall_labels,
+        target_recall=config.decision.target_recall,
+    )
     answers = Answers(
         examples=tuple(testing),
         probabilities=scores,
@@ -130,21 +136,6 @@ def score_in_full(
     )
     figures = score_points(answers, data.labels, data.normal_label, config.decision)
     return {name: value for name, value in figures.items() if not name.startswith(OF_REFUSALS)}
-
-
-def _choose_thresholds(
-    known: Scores, validation: Sequence[Example], config: TaskConfig
-) -> dict[str, float]:
-    labels, decision = config.data.labels, config.decision
-    targets = index_labels(validation, labels)
-    columns = {label: labels.index(label) for label in decision.recall_labels}
-    return {
-        label: choose_threshold(
-            known[:, row], targets == row, target_recall=decision.target_recall
-        ).threshold
-        for label, row in columns.items()
-        if (targets == row).any()
-    }
 
 
 def make_thumbnails(examples: Sequence[Example]) -> Scores:

@@ -1,6 +1,5 @@
 """Two sets of answers to the same images, side by side, with paired tests."""
 
-import csv
 import json
 import math
 from collections.abc import Sequence
@@ -21,13 +20,12 @@ from ml.evaluation.metrics import (
     weigh_share,
 )
 from ml.evaluation.page import render_template
+from ml.evaluation.predictions import read_answers
 from ml.evaluation.scoring import Answers
 from ml.manifest import Metric
 
 REPORT = "comparison.json"
 PAGE = "comparison.html"
-FIXED_COLUMNS = ("path", "group", "label", "given")
-LAST_COLUMNS = ("distance", "refusal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +79,10 @@ class Comparison:
 def read_predictions(path: Path) -> Predictions:
     """A `predictions.csv` that an evaluation wrote; raises ComparisonRefused."""
     try:
-        with path.open(newline="") as stream:
-            reader = csv.DictReader(stream)
-            columns = list(reader.fieldnames or ())
-            rows = list(reader)
-        is_known = (*columns[:4], *columns[-2:]) == (*FIXED_COLUMNS, *LAST_COLUMNS)
-        if not rows or not is_known:
-            raise ComparisonRefused(detail=f"{path} is not the table of an evaluation")
-        labels = tuple(columns[4:-2])
-        return Predictions(
-            name=path.parent.name or path.stem,
-            labels=labels,
-            images=tuple(row["path"] for row in rows),
-            groups=tuple(row["group"] for row in rows),
-            targets=np.array([labels.index(row["label"]) for row in rows]),
-            given=np.array([labels.index(row["given"]) for row in rows]),
-            probabilities=np.array([[float(row[label]) for label in labels] for row in rows]),
-        )
+        labels, answers = read_answers(path)
     except (OSError, TypeError, ValueError) as error:
         raise ComparisonRefused(detail=f"{path}: {error}") from error
+    return take_answers(answers, labels, name=path.parent.name or path.stem)
 
 
 def take_answers(answers: Answers, labels: tuple[str, ...], *, name: str) -> Predictions:

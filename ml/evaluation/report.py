@@ -1,6 +1,5 @@
 """The evaluation of a bundle: figures as JSON, one line per image as CSV, and a page to read."""
 
-import csv
 import dataclasses
 import json
 from collections import Counter
@@ -23,6 +22,7 @@ from ml.evaluation.metrics import RESAMPLES, confusion_matrix
 from ml.evaluation.operating import judge_operating
 from ml.evaluation.page import draw_pictures, render_page
 from ml.evaluation.plots import plot_confusion, plot_roc
+from ml.evaluation.predictions import write_predictions
 from ml.evaluation.results import Evaluation
 from ml.evaluation.robustness import measure_robustness
 from ml.evaluation.scoring import Answers, collect_answers, score_answers
@@ -109,7 +109,7 @@ def _write(
     write_baselines(baselines, out)
     labels = predictor.bundle.labels
     (out / REPORT).write_text(json.dumps(dataclasses.asdict(evaluation), indent=2) + "\n")
-    _write_predictions(answers, labels, out / PREDICTIONS)
+    write_predictions(answers, labels, out / PREDICTIONS)
     matrix = confusion_matrix(answers.targets, answers.given, labels=len(labels))
     plot_confusion(matrix, labels, out / CONFUSION)
     plot_roc(answers.probabilities, answers.targets, labels, out / ROC)
@@ -139,21 +139,3 @@ def _count_by_source(answers: Answers, labels: tuple[str, ...]) -> dict[str, dic
         cell = counts.setdefault(f"{example.source}/{example.set_label}", dict.fromkeys(labels, 0))
         cell[labels[given]] += 1
     return dict(sorted(counts.items()))
-
-
-def _write_predictions(answers: Answers, labels: tuple[str, ...], path: Path) -> None:
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("path", "group", "label", "given", *labels, "distance", "refusal"))
-        for row, example in enumerate(answers.examples):
-            writer.writerow(
-                (
-                    example.name,
-                    example.group,
-                    example.label,
-                    labels[answers.given[row]],
-                    *(f"{value:.5f}" for value in answers.probabilities[row]),
-                    f"{answers.distances[row]:.3f}",
-                    answers.refusals[row],
-                )
-            )

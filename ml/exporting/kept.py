@@ -1,6 +1,5 @@
 """What a bundle keeps of its evaluation, read again for its card and page."""
 
-import csv
 import dataclasses
 import json
 from collections.abc import Sequence
@@ -8,16 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
-from ml.datasets import Dataset, Example
+from ml.datasets import Dataset
 from ml.datasets.population import Population, describe_population
 from ml.errors import BundleInvalid
 from ml.evaluation.beside import read_baselines
 from ml.evaluation.crossval_record import CrossvalRecord, find_record
 from ml.evaluation.report import REPORT
 from ml.evaluation.results import Evaluation
-from ml.evaluation.scoring import Answers
 from ml.openings import Opening, read_openings
 from ml.rejects import REJECTS, RejectScore
 from ml.typed_tables import build_typed
@@ -63,30 +59,3 @@ def write_population(dataset: Dataset, folder: Path) -> None:
     """Write `population.json`: labels and what the tables state, no image."""
     population = dataclasses.asdict(describe_population(dataset.examples))
     (folder / POPULATION).write_text(json.dumps(population, indent=2) + "\n")
-
-
-def read_answers(path: Path, labels: Sequence[str]) -> Answers:
-    """The answers of a `predictions.csv`: probabilities to five places, images by name alone."""
-    with path.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    examples = tuple(
-        Example(
-            path=Path(row["path"]),
-            name=row["path"],
-            label=row["label"],
-            set_label=row["label"],
-            source="",
-            group=row["group"],
-            split="",
-            population="",
-        )
-        for row in rows
-    )
-    return Answers(
-        examples=examples,
-        probabilities=np.array([[float(row[label]) for label in labels] for row in rows]),
-        given=np.array([labels.index(row["given"]) for row in rows]),
-        targets=np.array([labels.index(row["label"]) for row in rows]),
-        distances=np.array([float(row["distance"]) for row in rows]),
-        refusals=tuple(row["refusal"] for row in rows),
-    )

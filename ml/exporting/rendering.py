@@ -4,6 +4,8 @@ import dataclasses
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ml.bundles import MODEL_CARD, Bundle, hash_file, load_bundle
@@ -11,8 +13,9 @@ from ml.datasets import SPLITS, Dataset
 from ml.errors import BundleInvalid, BundleTampered, DataInvalid
 from ml.evaluation.beside import BASELINES, score_baselines, write_baselines
 from ml.evaluation.page import read_pictures, render_page
+from ml.evaluation.predictions import read_answers
 from ml.evaluation.report import PAGE, PREDICTIONS
-from ml.exporting.kept import POPULATION, read_answers, read_kept, write_population
+from ml.exporting.kept import POPULATION, read_kept, write_population
 from ml.exporting.model_card import render_card
 from ml.exporting.release import check_gate, choose_stage, judge_gate, list_figures
 from ml.manifest import MANIFEST, Manifest, read_manifest, write_manifest
@@ -46,10 +49,11 @@ def render_texts(
         gate=gate,
         stage=choose_stage(config, gate),
     )
+    _, answers = read_answers(folder / PREDICTIONS)
     page = render_page(
         kept.evaluation,
         manifest,
-        read_answers(folder / PREDICTIONS, manifest.labels),
+        answers,
         read_pictures((folder / PAGE).read_text(encoding="utf-8")),
         kept.baselines,
     )
@@ -74,14 +78,10 @@ def render_again(path: Path, config: TaskConfig, dataset: Dataset | None = None)
     """
     bundle = load_bundle(path)
     _check_task(bundle, config)
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        draft = Path(scratch) / path.name
-        shutil.copytree(path, draft)
+    with _reworked(bundle) as draft:
         if not (draft / POPULATION).exists():
             _add_population(bundle, dataset, draft)
         seal(render_texts(bundle.manifest, config, draft, path.parent), draft)
-        _check_figures(bundle.manifest, draft)
-        _put_in_place(draft, path)
     return load_bundle(path)
 
 
@@ -98,19 +98,24 @@ def add_baselines(
     record_opening(path, split="test", purpose=f"baselines alone; {purpose}")
     training, validation, testing = (dataset.of_split(split) for split in SPLITS)
     _, found = score_baselines(training, validation, testing, config, frozen_weights=weights)
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        draft = Path(scratch) / path.name
-        shutil.copytree(path, draft)
+    with _reworked(bundle) as draft:
         write_baselines(found, draft)
         seal(bundle.manifest, draft)
+
+
+@contextmanager
+def _reworked(bundle: Bundle) -> Iterator[Path]:
+    """A copy of a bundle's folder, to be sealed again; it takes the bundle's place, whole.
+
+    Raises BundleTampered, the bundle untouched, when a figure is another one then.
+    """
+    with tempfile.TemporaryDirectory(dir=bundle.path.parent) as scratch:
+        draft = Path(scratch) / bundle.path.name
+        shutil.copytree(bundle.path, draft)
+        yield draft
         _check_figures(bundle.manifest, draft)
-        _put_in_place(draft, path)
-
-
-def _put_in_place(draft: Path, path: Path) -> None:
-    """The draft instead of the bundle, whole: what was there goes with the draft's folder."""
-    path.rename(draft.with_name("before"))
-    draft.rename(path)
+        bundle.path.rename(draft.with_name("before"))
+        draft.rename(bundle.path)
 
 
 def _check_task(bundle: Bundle, config: TaskConfig) -> None:

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.calibration import choose_threshold, fit_temperature, softmax
+from ml.calibration import choose_thresholds, fit_temperature, softmax
 from ml.datasets import Dataset, Example, balance_weights, index_labels
 from ml.errors import RunMismatch
 from ml.evaluation.baselines import frozen_scores, thumbnail_scores
@@ -173,19 +173,15 @@ def _read_answer(path: Path) -> FoldAnswer:
 
 def _choose_thresholds(config: TaskConfig, inner: Outputs, temperature: float) -> dict[str, float]:
     """Each disease's operating threshold, as at export; 0.5 where validation holds none of it."""
-    scores = softmax(inner.logits, temperature=temperature)
-    thresholds: dict[str, float] = {}
-    for index, label in enumerate(config.data.labels):
-        if label == config.data.normal_label:
-            continue
-        is_positive = inner.targets == index
-        thresholds[label] = 0.5
-        if is_positive.any():
-            point = choose_threshold(
-                scores[:, index], is_positive, target_recall=config.decision.target_recall
-            )
-            thresholds[label] = point.threshold
-    return thresholds
+    labels, decision = config.data.labels, config.decision
+    diseases = [label for label in labels if label != config.data.normal_label]
+    return dict.fromkeys(diseases, 0.5) | choose_thresholds(
+        softmax(inner.logits, temperature=temperature),
+        inner.targets,
+        labels,
+        among=diseases,
+        target_recall=decision.target_recall,
+    )
 
 
 def _score_baselines(

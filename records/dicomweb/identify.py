@@ -10,24 +10,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian
-from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
-from records.intake.preamble import PREAMBLE
+from records.intake.preamble import LONG_VRS, META_GROUP, PREAMBLE, states_vr
 from records.intake.storage import Readable
+from records.outgoing.stored import UNDEFINED
 
 FIRST_BYTES = 64 * 1024
 MOST_BYTES = 4 * 1024 * 1024
 MOST_ELEMENTS = 5000
 """Before the study's UID stand some dozens, those of nested items included."""
 
-META_GROUP = 0x0002
 SYNTAX = 0x00020010
 SOP_CLASS, SOP_INSTANCE, STUDY = 0x00080016, 0x00080018, 0x0020000D
 ITEM_GROUP = 0xFFFE
 ITEM_ENDS = (0xE00D, 0xE0DD)
-UNDEFINED = 0xFFFFFFFF
 LONGEST_UID = 64
-LONG_VRS = frozenset(vr.encode("ascii") for vr in EXPLICIT_VR_LENGTH_32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +104,9 @@ def _data_set(content: bytes) -> Iterator[_Element]:
     # The group of the first element is a small number: one of its bytes is zero, the first
     # where the order is that of network protocols.
     order = ">" if content[start : start + 1] == b"\0" else "<"
-    yield from _elements(content, start, is_explicit=_has_vr(content, start), order=order)
+    yield from _elements(
+        content, start, is_explicit=states_vr(content[start : start + 6]), order=order
+    )
 
 
 def _elements(content: bytes, at: int, *, is_explicit: bool, order: str) -> Iterator[_Element]:
@@ -117,7 +116,7 @@ def _elements(content: bytes, at: int, *, is_explicit: bool, order: str) -> Iter
         group, number, length = struct.unpack_from(f"{order}HHL", content, at)
         value_at = at + 8
         # What is nested in an element of unknown type is written without types.
-        if is_explicit and group != ITEM_GROUP and (depth == 0 or _has_vr(content, at)):
+        if is_explicit and group != ITEM_GROUP and (depth == 0 or states_vr(content[at : at + 6])):
             if content[at + 4 : at + 6] in LONG_VRS:
                 (length,) = struct.unpack_from(f"{order}L", content, at + 8)
                 value_at = at + 12
@@ -131,11 +130,6 @@ def _elements(content: bytes, at: int, *, is_explicit: bool, order: str) -> Iter
             value = content[value_at : value_at + min(length, LONGEST_UID + 1)]
             yield _Element(group << 16 | number, at, value)
         at = value_at + (0 if length == UNDEFINED else length)
-
-
-def _has_vr(content: bytes, at: int) -> bool:
-    vr = content[at + 4 : at + 6]
-    return vr.isalpha() and vr.isupper()
 
 
 def _text(value: bytes) -> str:

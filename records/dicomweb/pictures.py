@@ -8,11 +8,11 @@ from typing import cast
 
 from PIL import Image
 
+from records.dicomweb.negotiation import JPEG
 from records.errors import ParameterInvalid
 from records.models import Instance
 from records.pixels import draw_frame
 
-JPEG = "image/jpeg"
 PNG = "image/png"
 PICTURE_TYPES = (JPEG, PNG)
 WINDOW_FUNCTIONS = {

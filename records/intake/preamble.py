@@ -21,6 +21,8 @@ from records.intake.values import PARSE_ERRORS, read_text
 
 PREAMBLE = b"\0" * 128 + b"DICM"
 META_GROUP = 0x0002
+LONG_VRS = frozenset(vr.encode("ascii") for vr in EXPLICIT_VR_LENGTH_32)
+"""Those whose elements state their length in four bytes."""
 CHUNK_BYTES = 1024 * 1024
 NOT_DICOM = "it lacks the preamble of a DICOM file, and isn't a bare data set either"
 
@@ -88,7 +90,7 @@ def find_data_set(stream: _Stream) -> int | None:
         if group != META_GROUP:
             return position
         position += 8
-        if vr.decode("latin-1") in EXPLICIT_VR_LENGTH_32:
+        if vr in LONG_VRS:
             (length,) = struct.unpack("<I", stream.read(4).ljust(4, b"\0"))
             position += 4
         position += length
@@ -99,7 +101,12 @@ def find_data_set(stream: _Stream) -> int | None:
 def is_explicit(stream: _Stream, start: int) -> bool:
     """Whether the data set that starts there is written with VRs, whatever its syntax says."""
     stream.seek(start)
-    vr = stream.read(6)[4:]
+    return states_vr(stream.read(6))
+
+
+def states_vr(head: bytes) -> bool:
+    """Whether an element that begins with these six bytes is written with its VR."""
+    vr = head[4:6]
     return len(vr) == 2 and vr.isalpha() and vr.isupper()
 
 

@@ -10,9 +10,9 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from records.intake.preamble import PREAMBLE
 from records.outgoing.stored import UNDEFINED
 
-PREAMBLE = b"\0" * 128 + b"DICM"
 PIXEL_DATA = 0x7FE00010
 SEQUENCE_END = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
 ITEM = 0xFFFE, 0xE000

@@ -143,7 +143,7 @@ def serve(channel: socket.socket) -> None:
         try:
             answer = _answer(message, source, output)
         except MemoryError:
-            # It ran out anew over naming what had gone wrong; by now all of it is free again.
+            # It ran out anew over naming what had gone wrong; by now most of it is free again.
             answer = {"exhausted": "memory"}
         send_message(channel, {**answer, "grown": grown(), "notes": notes.take()})
         os.close(source)

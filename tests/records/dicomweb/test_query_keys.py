@@ -186,7 +186,7 @@ def test_search_answers_with_items_in_xml(browser, three_studies):
 
     content = b"".join(response.streaming_content)
     document = content[content.index(b"<?xml") : content.rindex(b"\r\n--")]
-    requests = fromstring(document).findall(f"DicomAttribute[@tag='{REQUESTS}']/Item")  # noqa: S314
+    requests = fromstring(document).findall(f"DicomAttribute[@tag='{REQUESTS}']/Item")  # noqa: S314 - our own answer
     ids = [each.findtext(f"DicomAttribute[@tag='{REQUESTED}']/Value") for each in requests]
     assert ids == ["R1", "Ü2"]
 

@@ -264,7 +264,7 @@ def test_search_answers_in_xml_to_who_asks_for_it(browser, small_study):
 
     content = b"".join(response.streaming_content)
     document = content[content.index(b"<?xml") : content.rindex(b"\r\n--")]
-    found = {each.get("keyword"): each for each in fromstring(document)}  # noqa: S314
+    found = {each.get("keyword"): each for each in fromstring(document)}  # noqa: S314 - our own answer
     assert found["StudyInstanceUID"].findtext("Value") == small_study.study_uid
     assert found["PatientName"].findtext("PersonName/Alphabetic/FamilyName") == "Muster"
     assert found["NumberOfStudyRelatedInstances"].findtext("Value") == "4"
