@@ -134,7 +134,9 @@ class TrainingConfig:
     the share `unfreeze_from` of its depth on (0: all of them). `precision` is a Keras dtype
     policy, or `auto`: half floats on a GPU alone. The network kept is the best by `monitor`.
     A training takes `seed`; `seeds`, of which it is one, are those that the recipe is repeated
-    with to see how much is luck.
+    with to see how much is luck. `turned_share` of the images are shown on their side, upside down
+    or as a negative, and the network learns to tell which, with outputs that are cut off in the
+    end: its embedding knows then how an image lies, and so does the gate that reads it.
     """
 
     epochs: int
@@ -155,6 +157,7 @@ class TrainingConfig:
     patience: int
     seed: int
     seeds: tuple[int, ...]
+    turned_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,5 +314,9 @@ def _training_rules(config: TaskConfig) -> dict[str, bool]:
         in PRECISIONS,
         "training.seeds must not repeat": len(set(training.seeds)) == len(training.seeds),
         "training.seed must be one of training.seeds": training.seed in training.seeds,
+        "training.turned_share must lie in [0, 1)": 0 <= training.turned_share < 1,
+        "training.turned_share wants images with an up, without augmentation.quarter_turns": not (
+            training.turned_share and config.augmentation.quarter_turns
+        ),
         f"training.monitor must be one of {', '.join(MONITORS)}": training.monitor in MONITORS,
     }

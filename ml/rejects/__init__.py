@@ -9,7 +9,6 @@ from ml.rejects.drawn import DRAWN_KINDS, draw_rejects
 from ml.rejects.gathered import (
     OTHER_KINDS,
     PHOTOGRAPH_KINDS,
-    TURNED_KINDS,
     read_other_tasks,
     read_photographs,
     turn_examples,
@@ -17,6 +16,7 @@ from ml.rejects.gathered import (
 from ml.rejects.reject import Reject
 from ml.rejects.scoring import REJECTS, RejectScore, score_rejects, write_rejects_score
 from ml.task_config import TaskConfig
+from ml.turns import TURNED_KINDS
 
 __all__ = [
     "KINDS",

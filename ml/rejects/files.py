@@ -5,8 +5,9 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from ml.rejects.gathered import PHOTOGRAPH_KINDS, TURNED_KINDS
+from ml.rejects.gathered import PHOTOGRAPH_KINDS
 from ml.rejects.reject import Reject
+from ml.turns import TURNED_KINDS
 
 TABLE = "rejects.csv"
 SOURCE = "rejects"

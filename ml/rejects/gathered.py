@@ -11,6 +11,7 @@ from PIL import Image
 from ml.errors import DataInvalid
 from ml.images import read_frames, to_display
 from ml.rejects.reject import Reject, encode_reject
+from ml.turns import TURNED_KINDS, turn
 
 PHOTOGRAPHS = Path(__file__).parents[2] / "samples" / "rejects"
 PHOTOGRAPH_KINDS = ("photograph", "grey_photograph")
@@ -30,7 +31,6 @@ OTHERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "breast-us": ("body-part", ("breast-us",)),
 }
 OTHER_KINDS = tuple(OTHERS)
-TURNED_KINDS = ("inverted", "rotated_90", "rotated_180", "rotated_270")
 SPLIT_OF_PART = {"fit": "train", "test": "val"}
 # Of the task's own images: a gate is fitted on validation images too, so none of them may test it.
 OWN_SPLIT_OF_PART = {"fit": "train", "test": "test"}
@@ -102,14 +102,8 @@ def turn_examples(
         rng = np.random.default_rng([SEEDS[part], 100 + number])
         split, count = OWN_SPLIT_OF_PART[part], PER_TURN[part]
         for path in _draw_paths(data_root / f"{task}.csv", split, (), count, rng):
-            turned = _turn(_read_usual_size(data_root / path), kind)
+            turned = turn(_read_usual_size(data_root / path), kind)
             yield encode_reject(kind, f"{path}/{kind}", turned)
-
-
-def _turn(pixels: NDArray[np.uint8], kind: str) -> NDArray[np.uint8]:
-    if kind == "inverted":
-        return 255 - pixels
-    return np.ascontiguousarray(np.rot90(pixels, TURNED_KINDS.index(kind)))
 
 
 def _draw_paths(

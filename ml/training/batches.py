@@ -19,6 +19,7 @@ from ml.preprocessing import prepare_display
 from ml.task_config import TaskConfig
 from ml.training.augmentation import augment_display, mix_batch
 from ml.training.cache import ArrayCache
+from ml.turns import TURNED_KINDS, turn
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
@@ -27,8 +28,10 @@ CACHE_BYTES = 1024**3
 # Stored at most this many times as wide as the input: enough to enlarge a part of it.
 STORED_SCALE = 2
 MAX_WORKERS = 8
-# Tells the draws that mix a batch from those that change an image.
+# Tells the draws that mix a batch, and those of what is turned, from those that change an image.
 MIXING = 1
+TURNING = 2
+UPRIGHT = -1
 
 
 def count_workers() -> int:
@@ -40,8 +43,9 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
     """(images, one-hot labels, weights) of the examples, shuffled and augmented if asked for.
 
     The random changes depend on the seed, the epoch and the image alone, not on the threads, so a
-    resumed run sees what an uninterrupted one would have seen. `is_whole` leaves out the images
-    that fill no batch, for devices that share each batch evenly.
+    resumed run sees what an uninterrupted one would have seen. Of shuffled ones some are turned, if
+    the task asks for it: they carry one of `turns` labels that follow the task's. `is_whole` leaves
+    out the images that fill no batch, for devices that share each batch evenly.
     """
 
     def __init__(
@@ -75,9 +79,13 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, index: int) -> Batch:
         size = self.config.training.batch_size
         rows = self._order[index * size : (index + 1) * size]
-        targets = np.eye(len(self.config.data.labels), dtype=np.float32)[self.targets[rows]]
         repeats = self._repeats[index * size : (index + 1) * size]
-        images = np.stack([self._prepare(*pair) for pair in zip(rows, repeats, strict=True)])
+        kinds = self._kinds[index * size : (index + 1) * size]
+        drawn = zip(rows, repeats, kinds, strict=True)
+        images = np.stack([self._prepare(*one) for one in drawn])
+        labels = len(self.config.data.labels)
+        named = np.where(kinds == UPRIGHT, self.targets[rows], labels + kinds)
+        targets = np.eye(labels + self.turns, dtype=np.float32)[named]
         weights = self.weights[rows]
         if not self.is_shuffled:
             return images, targets, weights
@@ -117,6 +125,22 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
         for position, row in enumerate(self._order.tolist()):
             self._repeats[position] = seen[row]
             seen[row] += 1
+        self._kinds = self._draw_kinds()
+
+    @property
+    def turns(self) -> int:
+        """Labels beyond the task's: how a training image was turned, where any is."""
+        is_any = self.is_shuffled and self.config.training.turned_share > 0
+        return len(TURNED_KINDS) if is_any else 0
+
+    def _draw_kinds(self) -> NDArray[np.int64]:
+        """How each image of the epoch is turned, as an index of TURNED_KINDS, or UPRIGHT."""
+        upright = np.full(len(self._order), UPRIGHT, np.int64)
+        if not self.turns:
+            return upright
+        rng = np.random.default_rng([self.config.training.seed, self.epoch, TURNING])
+        is_turned = rng.random(len(upright)) < self.config.training.turned_share
+        return np.where(is_turned, rng.integers(self.turns, size=len(upright)), upright)
 
     def _draw_order(self) -> NDArray[np.int64]:
         order = np.arange(len(self.examples))
@@ -128,10 +152,13 @@ class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
         rng.shuffle(order)
         return order
 
-    def _prepare(self, row: int, repeat: int) -> NDArray[np.float32]:
+    def _prepare(self, row: int, repeat: int, kind: int) -> NDArray[np.float32]:
         """The input made of a row; one that is drawn again in an epoch is changed otherwise."""
         stored = self._prepare_stored(row)
-        return self._make(stored, row, repeat) if self.is_shuffled else stored
+        if not self.is_shuffled:
+            return stored
+        shown = stored if kind == UPRIGHT else turn(stored, TURNED_KINDS[kind])
+        return self._make(shown, row, repeat)
 
     def _prepare_stored(self, row: int) -> NDArray[Any]:
         """What is kept of a row: the image, or the input itself where no epoch changes it."""

@@ -27,7 +27,7 @@ from ml.training.checkpoints import (
 )
 from ml.training.curves import plot_curves
 from ml.training.devices import choose_precision, find_accelerators, share_batches
-from ml.training.network import build_network, build_unfilled
+from ml.training.network import build_network, build_unfilled, keep_labels
 from ml.training.progress import EpochBar, write_epoch
 from ml.training.recipe import claim_run
 from ml.training.scoring import COLUMNS, score_validation
@@ -89,7 +89,8 @@ class _Training:
     """A run in progress: its batches, its two networks and its checkpoint.
 
     One network learns. The other, `judged`, is filled from it after each epoch, from the moving
-    average if there is one, in float32 whatever the precision: it is scored, and kept if best.
+    average if there is one, in float32 whatever the precision, with the logits of the labels alone:
+    it is scored, and kept if best.
     """
 
     def __init__(
@@ -112,7 +113,8 @@ class _Training:
         # A network that goes on needs no first weights.
         build = build_unfilled if self.state.epoch else build_network
         with self.shared():
-            self.network = build(config, precision=choose_precision(config.training.precision))
+            precision = choose_precision(config.training.precision)
+            self.network = build(config, precision=precision, turns=self.training.turns)
         self.judged = build_unfilled(config)
         self._stage: Stage | None = None
         for batches in (self.training, self.plain, self.changed):
@@ -135,7 +137,7 @@ class _Training:
             logs = self._fit()
             self.checkpoint.take(self.network)
             weights = read_weights(self.network)
-        self.judged.set_weights(weights)
+        self.judged.set_weights(keep_labels(weights, len(self.config.data.labels)))
         row = {**logs, "epoch": self.state.epoch + 1}
         row |= score_validation(self.judged, self.plain, self.changed)
         row = {name: float(row[name]) for name in COLUMNS}

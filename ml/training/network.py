@@ -1,11 +1,12 @@
 """The network: a backbone and its head in one flat functional graph, for any Keras backend."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
+from numpy.typing import NDArray
 
 from ml.task_config import TaskConfig
 from ml.training.backbones import find_backbone
@@ -17,16 +18,25 @@ FLOAT32 = "float32"
 # Of batch norms whose statistics learn.
 MAX_MOMENTUM = 0.9
 
-__all__ = ["EMBEDDING", "FEATURES", "FLOAT32", "LOGITS", "build_network", "build_unfilled"]
+__all__ = [
+    "EMBEDDING",
+    "FEATURES",
+    "FLOAT32",
+    "LOGITS",
+    "build_network",
+    "build_unfilled",
+    "keep_labels",
+]
 
 
-def build_network(config: TaskConfig, *, precision: str = FLOAT32) -> Any:
+def build_network(config: TaskConfig, *, precision: str = FLOAT32, turns: int = 0) -> Any:
     """A flat functional model from images (0..255) to logits, its inner layers named.
 
     `features` are the last maps (N x h x w x C), `embedding` their mean (N x C). Because only a
     dense layer follows the mean, the class activation map is the maps weighted by its kernel. The
     two reference networks have a hidden layer instead, whose activations are the embedding.
-    `precision` is a Keras dtype policy; weights and logits are float32 whichever it is. Raises
+    `precision` is a Keras dtype policy; weights and logits are float32 whichever it is. `turns`
+    more logits follow those of the labels, for a network that learns how an image lies. Raises
     TaskConfigInvalid when the task's choices don't fit the backbone.
     """
     entry = find_backbone(config)
@@ -41,14 +51,22 @@ def build_network(config: TaskConfig, *, precision: str = FLOAT32) -> Any:
         maps = keras.layers.Identity(name=FEATURES)(backbone.output)
         embedding = _embed(maps, entry.hidden)
         kept = keras.layers.Dropout(config.model.dropout)(embedding)
-        logits = keras.layers.Dense(len(config.data.labels), dtype=FLOAT32, name=LOGITS)(kept)
+        outputs = len(config.data.labels) + turns
+        logits = keras.layers.Dense(outputs, dtype=FLOAT32, name=LOGITS)(kept)
         return keras.Model(images, logits, name=config.task.replace("-", "_"))
 
 
-def build_unfilled(config: TaskConfig, *, precision: str = FLOAT32) -> Any:
+def build_unfilled(config: TaskConfig, *, precision: str = FLOAT32, turns: int = 0) -> Any:
     """The same network without its first weights, to be filled from elsewhere."""
     model = dataclasses.replace(config.model, weights=NONE)
-    return build_network(dataclasses.replace(config, model=model), precision=precision)
+    unfilled = dataclasses.replace(config, model=model)
+    return build_network(unfilled, precision=precision, turns=turns)
+
+
+def keep_labels(weights: Sequence[NDArray[Any]], labels: int) -> list[NDArray[Any]]:
+    """The weights of a network without the logits that follow those of its labels."""
+    *backbone, kernel, bias = weights
+    return [*backbone, kernel[:, :labels], bias[:labels]]
 
 
 def _prepare_norm(norm: Any, *, is_fixed: bool) -> None:

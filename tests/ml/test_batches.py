@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from ml.datasets import Dataset, Example, load_dataset
-from ml.images import read_frames
-from ml.preprocessing import prepare_frame
+from ml.errors import TaskConfigInvalid
+from ml.images import read_frames, to_display
+from ml.preprocessing import prepare_display, prepare_frame
 from ml.task_config import TaskConfig, find_task, load_task
+from ml.turns import TURNED_KINDS, turn
 from tests.ml.pictures import draw_case
 
 CHOICES: dict[str, Any] = {
@@ -115,6 +117,37 @@ def test_image_batches_mix_the_weights_as_the_labels(dataset: Dataset) -> None:
         np.testing.assert_allclose(given, targets @ table, rtol=1e-5)
         mixed += int((targets.max(axis=1) < 1).sum())
     assert mixed > 3
+
+
+def test_image_batches_turn_a_share_of_the_images_and_say_how(dataset: Dataset) -> None:
+    config = configure(**{"training.turned_share": 0.7})
+    batches = open_batches(dataset, config, is_shuffled=True)
+    shown = [to_display(read_frames(row.path)[0]) for row in dataset.of_split("train")]
+    kinds = [kind for _ in shown for kind in (None, *TURNED_KINDS)]
+    every = [one for image in shown for one in (image, *(turn(image, k) for k in TURNED_KINDS))]
+    inputs = np.stack([prepare_display(one, config.input) for one in every])
+    names = [*[None] * len(config.data.labels), *TURNED_KINDS]
+    seen: Counter[str | None] = Counter()
+    for epoch in range(40):
+        for images, targets, _ in read_epoch(batches, epoch):
+            told = [names[index] for index in targets.argmax(axis=1)]
+            gaps = [np.abs(inputs - image).mean(axis=(1, 2, 3)).argmin() for image in images]
+            assert told == [kinds[nearest] for nearest in gaps]
+            seen.update(told)
+    assert seen[None] / seen.total() == pytest.approx(0.3, abs=0.06)
+    assert set(seen) == {None, *TURNED_KINDS}
+
+
+def test_image_batches_turn_nothing_that_is_judged(dataset: Dataset) -> None:
+    config = configure(**{"training.turned_share": 0.7})
+    judged = open_batches(dataset, config, is_augmented=True)
+    plain = open_batches(dataset, configure(), is_augmented=True)
+    assert_equal(read_epoch(judged, 0), read_epoch(plain, 0))
+
+
+def test_load_task_refuses_to_turn_what_has_no_up() -> None:
+    with pytest.raises(TaskConfigInvalid, match="images with an up"):
+        configure(**{"training.turned_share": 0.2, "augmentation.quarter_turns": True})
 
 
 def test_image_batches_leave_out_the_rest_when_batches_are_shared(dataset: Dataset) -> None:

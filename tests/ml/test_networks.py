@@ -118,6 +118,19 @@ def test_residual_is_a_compact_network() -> None:
     assert 1.2e6 < build_network(configure("residual", 64)).count_params() < 1.4e6
 
 
+def test_keep_labels_leaves_the_logits_of_the_labels_as_they_were() -> None:
+    from ml.training.network import build_network, build_unfilled, keep_labels
+
+    config = configure("residual", 64)
+    learning, kept = build_network(config, turns=4), build_unfilled(config)
+    labels = len(config.data.labels)
+    kept.set_weights(keep_labels(learning.get_weights(), labels))
+    images = np.random.default_rng(1).uniform(0, 255, (2, *learning.inputs[0].shape[1:]))
+    logits = learning.predict(images, verbose=0)
+    assert logits.shape == (2, labels + 4)
+    np.testing.assert_allclose(kept.predict(images, verbose=0), logits[:, :labels], atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("backbone", "size", "width", "message"),
     [

@@ -35,10 +35,11 @@ from ml.rejects import (
 )
 from ml.rejects.drawn import DRAWN_KINDS, draw_rejects
 from ml.rejects.files import write_rejects
-from ml.rejects.gathered import OTHER_KINDS, PHOTOGRAPHS, TURNED_KINDS
+from ml.rejects.gathered import OTHER_KINDS, PHOTOGRAPHS
 from ml.rejects.reject import encode_reject
 from ml.runtimes import RuntimeOutputs
 from ml.task_config import TaskConfig, find_task, load_task
+from ml.turns import TURNED_KINDS
 from tests.ml.pictures import draw_case, encode_picture
 
 # A chest radiograph is in scope for the chest task, whichever collection it comes from.

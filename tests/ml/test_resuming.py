@@ -36,6 +36,7 @@ CHOICES: dict[str, Any] = {
     "training.unfreeze_from": 0.5,
     "training.sampling": "balanced",
     "training.average_decay": 0.8,
+    "training.turned_share": 0.3,
     "training.patience": 9,
     "training.precision": "float32",
 }
