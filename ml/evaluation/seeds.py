@@ -1,5 +1,6 @@
 """What trainings of one recipe with other seeds reach on the same images."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,8 @@ def score_runs(
 ) -> dict[str, list[float]]:
     """Each figure with its value for the best network of every run, most probable labels taken.
 
-    Raises CheckpointInvalid for a run without a network.
+    The recall of a label that no example has is left out. Raises CheckpointInvalid for a
+    run without a network.
     """
     found: dict[str, list[float]] = {}
     for run in runs:
@@ -39,5 +41,7 @@ def _score_run(run: Path, examples: Sequence[Example], config: TaskConfig) -> di
     outputs = run_network(keras.saving.load_model(run / BEST, compile=False), examples, config)
     figures = score_plainly(softmax(outputs.logits), outputs.targets, config.data.labels)
     return {
-        name: value for name, value in figures.items() if name in FIGURES or name.startswith(RECALL)
+        name: value
+        for name, value in figures.items()
+        if (name in FIGURES or name.startswith(RECALL)) and not math.isnan(value)
     }

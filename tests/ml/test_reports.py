@@ -14,9 +14,13 @@ from PIL import Image
 
 from ml.bundles import find_task_bundle
 from ml.cli import main
+from ml.commands.options import parse_overrides
+from ml.datasets import load_dataset
 from ml.evaluation.checklist import ReportFacts, fill_checklist
 from ml.evaluation.page import format_percent
 from ml.openings import read_openings
+from ml.task_config import find_task, load_task
+from tests.ml.conftest import TINY
 
 
 def test_fill_checklist_answers_each_item_honestly() -> None:
@@ -141,6 +145,21 @@ def test_evaluate_command_records_each_look_at_the_test_split(
     assert purposes[0] == "an audit"
     assert [purpose.split(":")[0] for purpose in purposes[1:]] == ["seed run seed-8"]
     assert "Left out of this run" in (out / "evaluation.html").read_text()
+
+
+def test_score_runs_leaves_out_the_recall_of_a_label_that_no_example_has(
+    tiny_data: Path, seed_runs: list[Path]
+) -> None:
+    from ml.evaluation.seeds import score_runs
+
+    overrides = parse_overrides(TINY)
+    config = load_task(find_task("chest-xray"), overrides=overrides)
+    examples = load_dataset(tiny_data, config.data).of_split("val")
+    without = [row for row in examples if row.label != "tuberculosis"]
+    missing = {"argmax_recall.tuberculosis"}
+    figures = score_runs(seed_runs, without, config)
+    assert figures.keys() == score_runs(seed_runs, examples, config).keys() - missing
+    assert all(len(values) == len(seed_runs) for values in figures.values())
 
 
 def test_evaluate_command_scores_the_rejects_as_the_export_did(
