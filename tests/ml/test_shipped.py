@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,8 @@ from ml.task_config import TASKS_DIR, find_task, load_task
 
 BUNDLES = find_bundles(BUNDLES_DIR)
 MAX_BYTES = 16_000_000
+FIGURES_PAGE = Path(__file__).parents[2] / "docs" / "models.md"
+FIGURE_ROW = r"^\| (\S+) (\S+) \| (\w+) \| `(\S+)` \| (\S+) "
 TARGETS = {
     "chest-xray": {
         "guangzhou.pneumonia.auc": 0.98,
@@ -176,3 +179,13 @@ def test_released_figures_stay_within_what_the_task_allows(path: Path) -> None:
         rows = list(csv.DictReader(stream))
     given = [row["given"] == row["label"] for row in rows]
     assert manifest.metrics["accuracy"].value == pytest.approx(sum(given) / len(rows))
+
+
+def test_docs_state_the_figures_of_the_shipped_bundles() -> None:
+    rows = re.findall(FIGURE_ROW, FIGURES_PAGE.read_text(), re.MULTILINE)
+    assert {task for task, *_ in rows} == {path.parent.name for path in BUNDLES}
+    for task, version, stage, name, stated in rows:
+        path = find_task_bundle(BUNDLES_DIR, task)
+        manifest = load_bundle(path).manifest
+        assert (manifest.version, manifest.stage) == (version, stage)
+        assert stated == f"{read_figures(path)[name]:.3f}", (task, name)
