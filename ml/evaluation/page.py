@@ -105,7 +105,7 @@ def read_pictures(page: str) -> Pictures:
 
 
 def _as_markup(html: str) -> Markup:
-    """What a template of ours or a chart has made, its texts escaped there."""
+    """What a template of ours or the drawing library has made, the texts escaped there."""
     return Markup(html)  # noqa: S704 - from our own templates and charts alone
 
 
@@ -290,8 +290,7 @@ def _draw_charts(
             [charts.draw_robustness(evaluation.robustness)] if evaluation.robustness else []
         ),
     }
-    # The charts are our own drawings; labels inside them were escaped by the drawing library.
-    return {name: [Markup(one) for one in found] for name, found in drawn.items()}  # noqa: S704
+    return {name: [_as_markup(one) for one in found] for name, found in drawn.items()}
 
 
 def _draw_forest(subgroups: Sequence[Subgroup]) -> list[str]:
