@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from ml.audit.audit import Audit
 from ml.audit.drawings import frequency_size, make_montage, paint_frequency, plot_frequency
@@ -21,7 +20,7 @@ from ml.datasets import SPLITS, Example
 from ml.errors import MLError
 from ml.evaluation.charts import draw
 from ml.evaluation.gallery import encode_picture, shrink_picture
-from ml.evaluation.page import render_template
+from ml.evaluation.page import as_markup, render_template
 from ml.images import read_frames, to_display
 
 PAGE, REPORT, PAIRS, EXCLUDED, FREQUENCY = (
@@ -143,8 +142,7 @@ def _render_page(audit: Audit, montages: dict[str, str]) -> str:
         audit=audit,
         verdict=state_verdict(audit),
         splits=SPLITS,
-        # Our own drawing; the labels inside were escaped by the drawing library.
-        frequency=Markup(frequency),  # noqa: S704
+        frequency=as_markup(frequency),
         crossing=_exhibit(audit.crossing_pairs),
         conflicts=_exhibit(audit.conflicts),
         montages=montages,

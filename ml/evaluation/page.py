@@ -88,7 +88,7 @@ def draw_pictures(evaluation: Evaluation, predictor: Predictor, answers: Answers
     exhibits = make_gallery(predictor, answers, chosen)
     return Pictures(
         charts=_draw_charts(evaluation, manifest, answers),
-        gallery=[_as_markup(render_template("_exhibit.html", one=one)) for one in exhibits],
+        gallery=[as_markup(render_template("_exhibit.html", one=one)) for one in exhibits],
     )
 
 
@@ -97,14 +97,14 @@ def read_pictures(page: str) -> Pictures:
     sections = re.split(r'<h2 id="(\w+)">', page)
     parts = dict(zip(sections[1::2], sections[2::2], strict=True))
     charts = {
-        name: [_as_markup(one) for one in re.findall(DRAWN, parts.get(name, ""), re.DOTALL)]
+        name: [as_markup(one) for one in re.findall(DRAWN, parts.get(name, ""), re.DOTALL)]
         for name in CHARTED
     }
     shown = re.findall(r"<figure>.*?</figure>", parts.get("gallery", ""), re.DOTALL)
-    return Pictures(charts, [_as_markup(one) for one in shown])
+    return Pictures(charts, [as_markup(one) for one in shown])
 
 
-def _as_markup(html: str) -> Markup:
+def as_markup(html: str) -> Markup:
     """What a template of ours or the drawing library has made, the texts escaped there."""
     return Markup(html)  # noqa: S704 - from our own templates and charts alone
 
@@ -290,7 +290,7 @@ def _draw_charts(
             [charts.draw_robustness(evaluation.robustness)] if evaluation.robustness else []
         ),
     }
-    return {name: [_as_markup(one) for one in found] for name, found in drawn.items()}
+    return {name: [as_markup(one) for one in found] for name, found in drawn.items()}
 
 
 def _draw_forest(subgroups: Sequence[Subgroup]) -> list[str]:
