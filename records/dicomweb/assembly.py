@@ -19,11 +19,12 @@ from records.intake.isolation.calls import assemble, list_documents
 from records.intake.isolation.jobs import AssembledFile
 from records.intake.metadata import PIXEL_DATA, Named
 from records.intake.sniff import jpeg_syntax
-from records.intake.storage import Readable, Spooled
+from records.intake.storage import Readable
 from records.outgoing.encoding import encapsulated, pixel_head
 from records.outgoing.stored import UNDEFINED
 from records.sending import CHUNK_BYTES
 from records.services.storing import IncomingObject
+from records.stores import Spooled
 
 LARGEST_METADATA = 32 * 1024 * 1024
 """Of one request: those of some thousand slices."""

@@ -28,7 +28,8 @@ from records.errors import (
     ZipMethod,
     ZipUnsafePath,
 )
-from records.intake.storage import Spooled, spooled
+from records.intake.storage import spooled
+from records.stores import Spooled
 
 ENCRYPTED = 0x1
 METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})

@@ -16,7 +16,8 @@ from pathlib import Path
 from uuid import UUID
 
 from records.errors import UploadBusy
-from records.intake.storage import CHUNK_BYTES, Readable, Spooled, disk_errors, spool_directory
+from records.intake.storage import CHUNK_BYTES, Readable, disk_errors, spool_directory
+from records.stores import Spooled
 from records.stores.local import make_private
 
 PARTIAL = "partial"

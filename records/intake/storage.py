@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,12 @@ from django.core.files import File
 from django.template.defaultfilters import filesizeformat
 
 from records.errors import DiskFull, FileTooLarge, StorageLow
-from records.stores import content_name, image_store
+from records.stores import Spooled, image_store
 from records.stores.local import make_private
-from records.stores.locks import hold_content
+from records.stores.locks import hold_contents
 
 CHUNK_BYTES = 1024 * 1024
+KEPT = ".kept"
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -32,15 +33,6 @@ class Readable(Protocol):
 
     def read(self, size: int = -1, /) -> bytes:
         """Return up to `size` bytes, none at the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spooled:
-    """A temporary file with what was learnt while it was written."""
-
-    path: Path
-    sha256: str
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +115,10 @@ def spooled(source: Readable, *, limit: int) -> Iterator[Spooled]:
 
 
 def keep_file(file: Spooled) -> Path:
-    """Take a temporary file over from `spooled`; returns where it is until its new owner ends it.
-
-    Raises DiskFull.
-    """
-    path = _new_file(file.path.parent)
-    with disk_errors():
-        file.path.replace(path)
+    """Take a temporary file over from `spooled`; returns where it is, until its owner ends it."""
+    # A new name, not a new file: one that is made to be replaced costs the disk more than a write.
+    path = file.path.with_suffix(KEPT)
+    file.path.rename(path)
     return path
 
 
@@ -137,21 +126,19 @@ def open_spooled(file: Spooled) -> File:
     """Open a file on its way in, also where an attempt to file it has put it into the store."""
     if file.path.exists():
         return File(file.path.open("rb"))
-    return image_store().open(content_name(file.sha256), "rb")
+    return image_store().open(file.name, "rb")
 
 
-def publish(file: Spooled) -> str:
-    """Put a temporary file into the store and return its name there.
+def publish(files: Sequence[Spooled]) -> None:
+    """Put temporary files into the store, under the names that they have for it.
 
-    Call it inside the transaction that writes the row which points there: until that ends, nobody
-    removes the file, not even one that lay there before without a row. Raises DiskFull,
+    Call it inside the transaction that writes the rows which point there: until that ends, nobody
+    removes the files, not even those that lay there before without a row. Raises DiskFull,
     StoreUnavailable and ContentMismatch.
     """
-    name = content_name(file.sha256)
-    hold_content(file.sha256)
+    hold_contents(file.sha256 for file in files)
     with disk_errors():
-        image_store().add(file.path, name=name, sha256=file.sha256, size=file.size)
-    return name
+        image_store().add(files)
 
 
 def remove_leftovers(*, older_than: dt.timedelta) -> int:

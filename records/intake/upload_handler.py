@@ -9,7 +9,8 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 
 from records.errors import FileRejected
-from records.intake.storage import Spool, Spooled
+from records.intake.storage import Spool
+from records.stores import Spooled
 
 
 class SpooledUpload(UploadedFile):

@@ -56,6 +56,7 @@ from records.services.verdicts import (
     record_verdicts,
 )
 from records.stored import open_verified
+from records.stores import Spooled
 
 ATTEMPTS = 3
 
@@ -173,6 +174,7 @@ class _Filing:
         self._settled: set[tuple[str, Whose]] = set()
         self._series: dict[str, Series] = {}
         self._instances: list[Instance] = []
+        self._files: list[Spooled] = []
 
     def lock(self, received: ReceivedObject) -> Study:
         """Return the locked study of an object, once it is sure that the object belongs there."""
@@ -211,10 +213,12 @@ class _Filing:
         series = self._series_of(self.lock(received), received.header)
         instance = make_instance(series, received, self._declared)
         self._instances.append(instance)
+        self._files.append(received.file)
         return judge_stored(**common, instance=instance, whose=whose)
 
     def write(self) -> None:
-        """Write the instances, and have their studies count them."""
+        """Store the files, write the instances, and have their studies count them."""
+        publish(self._files)
         Instance.objects.bulk_create(self._instances)
         for study in self._studies.values():
             series = [one.series for one in self._instances if one.series.study_id == study.pk]
@@ -329,7 +333,7 @@ def _as_item(request: RequestFields) -> dict[str, str]:
 
 
 def make_instance(series: Series, received: ReceivedObject, declared: DeclaredFields) -> Instance:
-    """Return the row of an object, not written yet, with its file in the store; raises DiskFull."""
+    """Return the row of an object, not written yet, whose file still has to be published."""
     header, geometry = received.header, received.header.geometry
     center, width = header.window or (None, None)
     return Instance(
@@ -340,7 +344,7 @@ def make_instance(series: Series, received: ReceivedObject, declared: DeclaredFi
         sha256=received.file.sha256,
         source_sha256=received.source.sha256,
         source_format=received.source_format,
-        file=publish(received.file),
+        file=received.file.name,
         size_bytes=received.file.size,
         instance_number=header.instance_number,
         rows=geometry.rows,

@@ -46,6 +46,7 @@ def quarantine_file(
     verdict = record_refusal(
         actor=actor, submission=submission, sent=received.source, refusal=refusal
     )
+    publish([received.file])
     kept, is_new = QuarantinedFile.objects.get_or_create(
         sop_instance_uid=received.header.sop_instance_uid,
         sha256=received.file.sha256,
@@ -57,7 +58,7 @@ def quarantine_file(
             "conflict": conflict,
             "held_sha256": str(refusal.context.get("held_sha256", "")),
             **_description(received),
-            "file": publish(received.file),
+            "file": received.file.name,
         },
     )
     if is_new:

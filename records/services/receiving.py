@@ -30,12 +30,13 @@ from records.intake.isolation.calls import convert, examine, find_wrapping
 from records.intake.isolation.jobs import Examined
 from records.intake.photograph import assign_uids
 from records.intake.sniff import Kind, sniff
-from records.intake.storage import Readable, Spooled, keep_file, spooled
+from records.intake.storage import Readable, keep_file, spooled
 from records.intake.upload_handler import SpooledUpload
 from records.intake.values import clean_text
 from records.models import Submission, SubmissionFile, SubmissionState
 from records.services.filing import file_objects
 from records.services.verdicts import ReceivedObject, Sent, record_refusal
+from records.stores import Spooled
 
 logger = logging.getLogger(__name__)
 

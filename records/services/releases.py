@@ -6,7 +6,7 @@ from accounts.audit import record_event
 from accounts.models import Action, User
 from records.intake.declared import DeclaredFields
 from records.intake.isolation.calls import examine
-from records.intake.storage import spooled
+from records.intake.storage import publish, spooled
 from records.models import (
     ConflictDecision,
     IdentityConflict,
@@ -91,6 +91,7 @@ def _place(study: Study, prepared: PreparedFile) -> Instance:
         declared = DeclaredFields.from_json(prepared.file.submission.declared)
         series = find_or_create_series(study, prepared.content.header, declared)
         instance = make_instance(series, prepared.content, declared)
+        publish([prepared.content.file])
         instance.save(force_insert=True)
         return instance
     instance = prepared.content

@@ -11,7 +11,6 @@ from accounts.models import Action, AuditEvent, Outcome, User
 from records.errors import FileRejected
 from records.intake.header import DicomHeader
 from records.intake.proof import Exclusion
-from records.intake.storage import Spooled
 from records.models import (
     IdentityConflict,
     Instance,
@@ -22,6 +21,7 @@ from records.models import (
     Verdict,
 )
 from records.services.identity import Whose
+from records.stores import Spooled
 
 MESSAGE_LENGTH = 400
 NAME_LENGTH = 255

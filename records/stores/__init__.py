@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -26,11 +26,25 @@ class Listed:
     modified_at: dt.datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """A temporary file with what was learnt while it was written."""
+
+    path: Path
+    sha256: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        """What it is called in the store."""
+        return content_name(self.sha256)
+
+
 class WriteOnceStore(Protocol):
     """What a Django storage has to offer besides its own methods to hold images."""
 
-    def add(self, path: Path, *, name: str, sha256: str, size: int) -> None:
-        """Put the file at `path` under `name`, durably; what is there already is left as it is.
+    def add(self, files: Sequence[Spooled]) -> None:
+        """Put files under their names, durably; what is there already is left as it is.
 
         Raises ContentMismatch when other bytes lie there, and StoreUnavailable.
         """

@@ -3,13 +3,13 @@
 import datetime as dt
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from django.core.files.storage import FileSystemStorage
 
 from records.errors import ContentMismatch
-from records.stores import Listed, content_of
+from records.stores import Listed, Spooled, content_of
 
 DIRECTORY_MODE = 0o700
 
@@ -17,18 +17,25 @@ DIRECTORY_MODE = 0o700
 class LocalStore(FileSystemStorage):
     """A directory on the file system of the spool, so that a rename publishes a file whole."""
 
-    def add(self, path: Path, *, name: str, sha256: str, size: int) -> None:
-        """Flush the file, rename it to `name` and flush the directory. Raises ContentMismatch."""
-        target = Path(self.path(name))
-        if target.exists():
-            _check_same(target, sha256=sha256, size=size)
-            # Whoever put it there may not have come so far yet.
-            flush(target.parent)
-            return
-        make_private(target.parent)
-        flush(path)
-        path.replace(target)
-        flush(target.parent)
+    def add(self, files: Sequence[Spooled]) -> None:
+        """Flush the files, rename them, then flush the directories. Raises ContentMismatch."""
+        top = Path(self.location)
+        make_private(top)
+        changed = {top}
+        for file in files:
+            target = Path(self.path(file.name))
+            # Also where it is there already: whoever put it there may not have come so far yet.
+            changed.update(target.parents[:2])
+            if target.exists():
+                _check_same(target, file)
+                continue
+            for directory in reversed(target.parents[:2]):
+                directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+            flush(file.path)
+            file.path.replace(target)
+        # After all the names and not one by one: the disk is waited for once, not for every file.
+        for directory in sorted(changed):
+            flush(directory)
 
     def walk(self, prefix: str) -> Iterator[Listed]:
         """Yield the files below one of the 256 directories."""
@@ -61,9 +68,9 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
-def _check_same(target: Path, *, sha256: str, size: int) -> None:
-    if target.stat().st_size == size:
+def _check_same(target: Path, file: Spooled) -> None:
+    if target.stat().st_size == file.size:
         with target.open("rb") as stream:
-            if hashlib.file_digest(stream, "sha256").hexdigest() == sha256:
+            if hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256:
                 return
-    raise ContentMismatch(sha256=sha256)
+    raise ContentMismatch(sha256=file.sha256)

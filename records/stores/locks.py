@@ -5,6 +5,8 @@ publishes a file therefore holds a shared lock on its content up to then; a file
 under the exclusive one, and only if no row points to it at that moment.
 """
 
+from collections.abc import Iterable
+
 from django.db import connection
 from django.db.transaction import TransactionManagementError
 
@@ -12,12 +14,16 @@ LOCK_SPACE = 0x53544F52
 """The first of the two numbers of PostgreSQL's advisory locks, which keeps ours apart."""
 
 
-def hold_content(sha256: str) -> None:
-    """Keep the file of this content from being removed; waits while somebody removes it.
+def hold_contents(hashes: Iterable[str]) -> None:
+    """Keep the files of these contents from being removed; waits while somebody removes one.
 
     Raises TransactionManagementError outside a transaction, where it would hold nothing.
     """
-    _ask("SELECT pg_advisory_xact_lock_shared(%s, %s)", sha256)
+    numbers = [_number(sha256) for sha256 in hashes]
+    _ask(
+        "SELECT count(pg_advisory_xact_lock_shared(%s, number)) FROM unnest(%s::int[]) number",
+        numbers,
+    )
 
 
 def own_content(sha256: str) -> bool:
@@ -25,14 +31,17 @@ def own_content(sha256: str) -> bool:
 
     Raises TransactionManagementError outside a transaction.
     """
-    return bool(_ask("SELECT pg_try_advisory_xact_lock(%s, %s)", sha256))
+    return bool(_ask("SELECT pg_try_advisory_xact_lock(%s, %s)", _number(sha256)))
 
 
-def _ask(query: str, sha256: str) -> object:
+def _number(sha256: str) -> int:
+    return int.from_bytes(bytes.fromhex(sha256[:8]), signed=True)
+
+
+def _ask(query: str, content: int | list[int]) -> object:
     if not connection.in_atomic_block:
         raise TransactionManagementError("The lock on a file's content needs a transaction.")
-    number = int.from_bytes(bytes.fromhex(sha256[:8]), signed=True)
     with connection.cursor() as cursor:
-        cursor.execute(query, [LOCK_SPACE, number])
+        cursor.execute(query, [LOCK_SPACE, content])
         row = cursor.fetchone()
     return row[0] if row else None

@@ -3,9 +3,8 @@
 import base64
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from botocore.config import Config
@@ -13,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from storages.backends.s3 import S3Storage
 
 from records.errors import ContentMismatch, StoreUnavailable
-from records.stores import Listed, content_of
+from records.stores import Listed, Spooled, content_of
 
 CHUNK_BYTES = 1024 * 1024
 CONNECT_SECONDS = 5
@@ -46,11 +45,12 @@ class S3Store(S3Storage):
             )
         )
 
-    def add(self, path: Path, *, name: str, sha256: str, size: int) -> None:
-        """Put the file and verify it. Raises ContentMismatch and StoreUnavailable."""
+    def add(self, files: Sequence[Spooled]) -> None:
+        """Put the files and verify each. Raises ContentMismatch and StoreUnavailable."""
         with _service_errors():
-            self._put(path, name, sha256)
-            self._verify(name, sha256=sha256, size=size)
+            for file in files:
+                self._put(file)
+                self._verify(file)
 
     def walk(self, prefix: str) -> Iterator[Listed]:
         """Yield the objects below one of the 256 prefixes, a page at a time."""
@@ -71,19 +71,19 @@ class S3Store(S3Storage):
     def _key(self, name: str) -> str:
         return str(self._normalize_name(name))
 
-    def _put(self, path: Path, name: str, sha256: str) -> None:
+    def _put(self, file: Spooled) -> None:
         for attempt in range(ATTEMPTS):
             try:
-                with path.open("rb") as body:
+                with file.path.open("rb") as body:
                     self._client.put_object(
                         Bucket=self.bucket_name,
-                        Key=self._key(name),
+                        Key=self._key(file.name),
                         Body=body,
                         ContentType="application/dicom",
                         ChecksumAlgorithm="SHA256",
-                        ChecksumSHA256=_checksum(sha256),
+                        ChecksumSHA256=_checksum(file.sha256),
                         IfNoneMatch="*",
-                        **self.get_object_parameters(name),
+                        **self.get_object_parameters(file.name),
                     )
             except ClientError as error:
                 code = error.response["Error"]["Code"]
@@ -95,13 +95,13 @@ class S3Store(S3Storage):
             else:
                 return
 
-    def _verify(self, name: str, *, sha256: str, size: int) -> None:
+    def _verify(self, file: Spooled) -> None:
         held = self._client.head_object(
-            Bucket=self.bucket_name, Key=self._key(name), ChecksumMode="ENABLED"
+            Bucket=self.bucket_name, Key=self._key(file.name), ChecksumMode="ENABLED"
         )
-        stated = held.get("ChecksumSHA256") or _checksum(self._read_back(name))
-        if held["ContentLength"] != size or stated != _checksum(sha256):
-            raise ContentMismatch(sha256=sha256)
+        stated = held.get("ChecksumSHA256") or _checksum(self._read_back(file.name))
+        if held["ContentLength"] != file.size or stated != _checksum(file.sha256):
+            raise ContentMismatch(sha256=file.sha256)
 
     def _read_back(self, name: str) -> str:
         digest = hashlib.sha256()

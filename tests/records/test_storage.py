@@ -47,7 +47,8 @@ def damage(instance: Instance, content: bytes | None) -> None:
 def leave_behind(content: bytes = b"left by a crash") -> str:
     """A file whose row was never committed."""
     with spooled(io.BytesIO(content), limit=1000) as file:
-        return publish(file)
+        publish([file])
+        return file.name
 
 
 def names_in_store() -> set[str]:

@@ -16,7 +16,7 @@ from django.db.transaction import TransactionManagementError
 from records.errors import ContentMismatch, StorageLow
 from records.intake.storage import check_room, publish, spooled
 from records.models import Instance
-from records.stores import content_name, content_of, image_store
+from records.stores import Spooled, content_name, content_of, image_store
 from tests.records.files import make_dicom
 
 CONTENT = b"some bytes of an image"
@@ -28,7 +28,8 @@ pytestmark = pytest.mark.django_db
 
 def keep(content: bytes = CONTENT) -> str:
     with spooled(io.BytesIO(content), limit=1_000_000) as file:
-        return publish(file)
+        publish([file])
+        return file.name
 
 
 @BOTH
@@ -73,7 +74,7 @@ def test_publish_by_many_at_once_keeps_one_copy(store, tmp_path):
         path.write_bytes(CONTENT)
         start.wait()
         try:
-            store.add(path, name=content_name(SHA256), sha256=SHA256, size=len(CONTENT))
+            store.add([Spooled(path, SHA256, len(CONTENT))])
         except Exception as failure:  # noqa: BLE001 - handed to the test
             failures.append(failure)
 

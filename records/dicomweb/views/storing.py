@@ -40,9 +40,10 @@ from records.errors import (
     ParameterInvalid,
     RequestTooLarge,
 )
-from records.intake.storage import Readable, Spooled, spool_directory, spooled
+from records.intake.storage import Readable, spool_directory, spooled
 from records.services import delete_study, resolve_department
 from records.services.storing import IncomingObject, StoreOutcome, store_objects
+from records.stores import Spooled
 
 DEPARTMENT = "department", "X-Department"
 EXPECTED = "expected_instances", "X-Expected-Instances"
