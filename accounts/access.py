@@ -29,7 +29,7 @@ class VerbRequiredMixin(AccessMixin):
         if not request.user.has_verb(self.verb):
             record_refusal(actor=request.user, verb=self.verb, request=request)
             raise PermissionDenied
-        return super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
+        return super().dispatch(request, *args, **kwargs)  # type: ignore[misc]  # a view's, after this in its bases
 
 
 class HasVerb(BasePermission):

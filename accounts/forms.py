@@ -193,7 +193,7 @@ class TokenForm(forms.Form):
         """Offer what the person may do, all of it ticked."""
         super().__init__(*args, **kwargs)
         offered = sorted(verb.value for verb in verbs)
-        self.fields["scopes"].choices = [(verb, verb) for verb in offered]  # type: ignore[attr-defined]
+        self.fields["scopes"].choices = [(verb, verb) for verb in offered]  # type: ignore[attr-defined]  # it has them
         self.fields["scopes"].initial = offered
 
 

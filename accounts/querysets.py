@@ -69,7 +69,7 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.prefetch_related("memberships__department")
 
 
-class UserManager(DjangoUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
+class UserManager(DjangoUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]  # a base made at run time
     """Django's own manager, signing people in whatever the case of their user name."""
 
     use_in_migrations = False  # migrations import no app code

@@ -63,7 +63,7 @@ class WorklistForm(FilterForm):
     def __init__(self, *args: Any, departments: Any, **kwargs: Any) -> None:
         """Offer only the departments that the person may see."""
         super().__init__(*args, **kwargs)
-        self.fields["department"].queryset = departments  # type: ignore[attr-defined]
+        self.fields["department"].queryset = departments  # type: ignore[attr-defined]  # it has some
 
     def clean_state(self) -> tuple[str, ...]:
         """Turn the choice into the states that it stands for; empty means any."""
@@ -80,7 +80,7 @@ class TaskForm(forms.Form):
     def __init__(self, *args: Any, tasks: list[Task], **kwargs: Any) -> None:
         """Offer what no header rules out."""
         super().__init__(*args, **kwargs)
-        self.fields["task"].choices = [  # type: ignore[attr-defined]
+        self.fields["task"].choices = [  # type: ignore[attr-defined]  # it has some
             ("", "Choose what you see"),
             *((task.value, task.label) for task in tasks),
         ]
@@ -111,7 +111,7 @@ class ReviewForm(forms.Form):
         """
         kwargs.setdefault("auto_id", f"id_{classification.pk}_%s")
         super().__init__(*args, **kwargs)
-        self.fields["label"].choices = [  # type: ignore[attr-defined]
+        self.fields["label"].choices = [  # type: ignore[attr-defined]  # it has some
             ("", "Choose your finding"),
             *labels_for_review(classification),
         ]

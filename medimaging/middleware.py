@@ -34,7 +34,7 @@ class RequestContextMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         given = request.headers.get("X-Request-ID", "")
         request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        request.id = request_id  # type: ignore[attr-defined]
+        request.id = request_id  # type: ignore[attr-defined]  # for the pages of errors
         token = logs.request_id.set(request_id)
         try:
             with bind_request_context(

@@ -15,7 +15,7 @@ timeout = 120
 graceful_timeout = 8
 keepalive = 5
 # The heartbeat file must not wait for a disk.
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108 - no file of ours
 # Whoever can reach this socket is our own proxy; settings decide what its headers are worth.
 forwarded_allow_ips = "*" if int(os.environ.get("TRUSTED_PROXIES", "0")) else "127.0.0.1"
 

@@ -67,7 +67,7 @@ def narrow(rows: QuerySet[Any], level: Level, conditions: Conditions) -> QuerySe
             rows = rows.filter(_from(level, key, q))
     if below:
         rows = rows.filter(_exists_below(level, below))
-    answers: QuerySet[Any] = rows.with_answer()  # type: ignore[attr-defined]
+    answers: QuerySet[Any] = rows.with_answer()  # type: ignore[attr-defined]  # of each of our querysets
     return answers
 
 

@@ -47,7 +47,7 @@ class User(AbstractUser):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     first_name = None  # type: ignore[assignment]  # one full name: not every name splits in two
-    last_name = None  # type: ignore[assignment]
+    last_name = None  # type: ignore[assignment]  # as above
     full_name = models.CharField(max_length=150, blank=True)
     email = models.EmailField(blank=True)
     session_generation = models.PositiveIntegerField(default=0, editable=False)

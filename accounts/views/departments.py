@@ -33,7 +33,7 @@ class DepartmentCreateView(VerbRequiredMixin, FormView):
     verb = Verb.ACCOUNT_MANAGE
     form_class = DepartmentForm
     template_name = "accounts/department_form.html"
-    extra_context = {"title": "Add a department"}  # noqa: RUF012
+    extra_context = {"title": "Add a department"}
 
     def form_valid(self, form: DepartmentForm) -> HttpResponse:
         """Create it."""
@@ -52,7 +52,7 @@ class DepartmentEditView(VerbRequiredMixin, FormView):
     verb = Verb.ACCOUNT_MANAGE
     form_class = DepartmentForm
     template_name = "accounts/department_form.html"
-    extra_context = {"title": "Rename a department"}  # noqa: RUF012
+    extra_context = {"title": "Rename a department"}
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Keep the address's id: the row is looked up only after the permission."""

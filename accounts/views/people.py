@@ -44,7 +44,7 @@ class UserInviteView(VerbRequiredMixin, FormView):
     verb = Verb.ACCOUNT_MANAGE
     form_class = InviteForm
     template_name = "accounts/user_form.html"
-    extra_context = {"title": "Invite a person"}  # noqa: RUF012
+    extra_context = {"title": "Invite a person"}
 
     def form_valid(self, form: InviteForm) -> HttpResponse:
         """Open the account and show the link."""

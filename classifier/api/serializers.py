@@ -94,7 +94,7 @@ AGREEMENTS = ("agrees", "disagrees", "unsure", "chosen", "no_header")
 class SeriesRoutingSerializer(serializers.Serializer):
     """What one series, or all together, looks like to the body-part model."""
 
-    label = serializers.CharField(help_text="A label of the body-part model.")  # type: ignore[assignment]
+    label = serializers.CharField(help_text="A label of the body-part model.")  # type: ignore[assignment]  # a field
     task = serializers.CharField(allow_null=True, help_text="The task for that kind of image.")
     probability = serializers.FloatField()
     is_sure = serializers.BooleanField()

@@ -104,7 +104,9 @@ def record_looks(
     `task` is the classification's own, empty while it has none; `chosen` are the ids of the
     series that the image brought to it.
     """
-    series = {look.series_id: _entry(look, task, look.series_id in chosen) for look in looks}
+    series = {
+        look.series_id: _entry(look, task, is_chosen=look.series_id in chosen) for look in looks
+    }
     leading = max(looks, key=lambda look: (look.series_id in chosen, look.frames))
     return {
         **series[leading.series_id],
@@ -116,7 +118,7 @@ def record_looks(
     }
 
 
-def _entry(look: SeriesLook, task: str, is_chosen: bool) -> dict[str, Any]:  # noqa: FBT001
+def _entry(look: SeriesLook, task: str, *, is_chosen: bool) -> dict[str, Any]:
     compared = agree(look.routing, task).code if task else NO_HEADER
     return {
         "label": look.routing.label,

@@ -14,7 +14,7 @@ from ml.errors import RuntimeUnavailable
 
 # OpenVINO reports each import of it to an analytics server, and nothing here may call out of a
 # hospital: finding that module missing, it uses its own silent stand-in.
-sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # None: not to be found
 
 DEVICES = ("auto", "cpu", "gpu")
 DEFAULT_THREADS = 2

@@ -61,7 +61,7 @@ def trace_network(network: Any, *, name: str = "tensorflow-cpu") -> TensorFlowRu
     """Trace a three-output Keras model once, for the fixed batch."""
     signature = [tf.TensorSpec((BATCH, *network.inputs[0].shape[1:]), tf.float32)]
 
-    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]  # TensorFlow's
     def run(images: Any) -> Any:
         return network(images, training=False)
 

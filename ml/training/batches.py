@@ -39,7 +39,7 @@ def count_workers() -> int:
     return min(MAX_WORKERS, len(os.sched_getaffinity(0)))
 
 
-class ImageBatches(keras.utils.PyDataset):  # type: ignore[misc]
+class ImageBatches(keras.utils.PyDataset):
     """(images, one-hot labels, weights) of the examples, shuffled and augmented if asked for.
 
     The random changes depend on the seed, the epoch and the image alone, not on the threads, so a

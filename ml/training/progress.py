@@ -9,7 +9,7 @@ from tqdm import tqdm
 SHOWN = ("loss", "accuracy", "val_loss", "val_balanced_accuracy", "val_macro_auc", "robust_loss")
 
 
-class EpochBar(keras.callbacks.Callback):  # type: ignore[misc]
+class EpochBar(keras.callbacks.Callback):
     """A bar over the steps of one epoch, on standard error and only if that is a terminal."""
 
     def __init__(self, epoch: int, epochs: int, steps: int) -> None:

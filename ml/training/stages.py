@@ -50,7 +50,7 @@ def prepare_stage(network: Any, config: TaskConfig, stage: Stage, *, steps: int)
     network.optimizer.build(network.trainable_variables)
 
 
-class AveragingAdamW(keras.optimizers.AdamW):  # type: ignore[misc]
+class AveragingAdamW(keras.optimizers.AdamW):
     """AdamW whose moving average is read after every epoch and never left in the network."""
 
     def finalize_variable_values(self, var_list: Any) -> None:

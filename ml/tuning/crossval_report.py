@@ -5,6 +5,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -61,20 +62,18 @@ def summarise(
     def score(name: str, rows: Rows) -> dict[str, float]:
         return _score(methods[name], answers.targets, rows, labels)
 
+    def score_gain(name: str, rows: Rows) -> dict[str, float]:
+        return _subtract(score(NETWORK, rows), score(name, rows))
+
     def score_decided(rows: Rows) -> dict[str, float]:
         return _score_given(answers.given, answers.targets, rows, labels)
 
     pooled = {
-        name: bootstrap(lambda rows, name=name: score(name, rows), groups, resamples=resamples)  # type: ignore[misc]
-        for name in methods
+        name: bootstrap(partial(score, name), groups, resamples=resamples) for name in methods
     }
     pooled[DECIDED] = bootstrap(score_decided, groups, resamples=resamples)
     differences = {
-        name: bootstrap(
-            lambda rows, name=name: _subtract(score(NETWORK, rows), score(name, rows)),  # type: ignore[misc]
-            groups,
-            resamples=resamples,
-        )
+        name: bootstrap(partial(score_gain, name), groups, resamples=resamples)
         for name in methods
         if name != NETWORK
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import matplotlib as mpl
 
@@ -12,15 +13,10 @@ import optuna
 from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
-from ml.tuning.space import Value
+from ml.tuning.space import Numbers, Value
 
 DPI = 110
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "0.7"
@@ -97,8 +93,8 @@ def _draw_axis(axes: plt.Axes, column: int, distribution: BaseDistribution) -> N
     if isinstance(distribution, CategoricalDistribution):
         shown: list[Value] = [one for one in distribution.choices if one is not None]
     else:
-        assert isinstance(distribution, FloatDistribution | IntDistribution)  # noqa: S101
-        shown = [distribution.low, distribution.high]
+        numbers = cast(Numbers, distribution)
+        shown = [numbers.low, numbers.high]
     axes.axvline(column, color="0.3", linewidth=1)
     for value in shown:
         text = str(value) if isinstance(value, str | bool) else f"{value:.4g}"
@@ -111,9 +107,9 @@ def _place(value: Value, distribution: BaseDistribution) -> float:
     if isinstance(distribution, CategoricalDistribution):
         last = len(distribution.choices) - 1
         return distribution.choices.index(value) / last if last else 0.5
-    assert isinstance(distribution, FloatDistribution | IntDistribution)  # noqa: S101
-    ends = np.array([distribution.low, float(value), distribution.high], float)
-    low, here, high = np.log(ends) if distribution.log else ends
+    numbers = cast(Numbers, distribution)
+    ends = np.array([numbers.low, float(value), numbers.high], float)
+    low, here, high = np.log(ends) if numbers.log else ends
     return float((here - low) / (high - low))
 
 

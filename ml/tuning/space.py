@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from optuna.distributions import (
     BaseDistribution,
@@ -20,6 +20,7 @@ from ml.task_config import TASKS_DIR, TaskConfig, load_task
 
 Value = str | float | int | bool
 Point = dict[str, Value]
+Numbers = FloatDistribution | IntDistribution
 
 SPACES_DIR = TASKS_DIR / "search"
 # Everything else of a task file doesn't shape the network.
@@ -171,7 +172,7 @@ def check_space(space: Space, path: Path, overrides: Mapping[str, Any]) -> None:
     Raises TaskConfigInvalid for the first value that the task refuses.
     """
     for name, distribution in space.distributions.items():
-        if isinstance(distribution, FloatDistribution | IntDistribution):
+        if isinstance(distribution, Numbers):
             values: list[Any] = [distribution.low, distribution.high]
         else:
             values = _list_values(name, distribution)
@@ -182,12 +183,12 @@ def check_space(space: Space, path: Path, overrides: Mapping[str, Any]) -> None:
 def _list_values(name: str, distribution: BaseDistribution) -> list[Value]:
     if isinstance(distribution, CategoricalDistribution):
         return [value for value in distribution.choices if value is not None]
-    assert isinstance(distribution, FloatDistribution | IntDistribution)  # noqa: S101
-    if distribution.step is None or distribution.log:
+    numbers = cast(Numbers, distribution)
+    if numbers.step is None or numbers.log:
         raise SearchSpaceInvalid(detail=f"{name}: a grid needs choices or a step")
-    count = math.floor((distribution.high - distribution.low) / distribution.step + 1e-9) + 1
+    count = math.floor((numbers.high - numbers.low) / numbers.step + 1e-9) + 1
     # Rounded, because 3 x 0.1 is not 0.3 in binary.
-    return [round(distribution.low + index * distribution.step, 12) for index in range(count)]
+    return [round(numbers.low + index * numbers.step, 12) for index in range(count)]
 
 
 def tidy_point(params: Mapping[str, Any]) -> Point:

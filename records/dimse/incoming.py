@@ -170,7 +170,7 @@ def bind_limits(association: Association, connection: socket.socket) -> None:
         return receive_within(connection, count, patience_s=settings.DICOM_IDLE_SECONDS)
 
     # An attribute, because pynetdicom makes the object that reads before it can be replaced.
-    setattr(association.dul.socket, "recv", receive)  # noqa: B010
+    setattr(association.dul.socket, "recv", receive)  # noqa: B010 - a method to the type checker
 
 
 def excuse_silence(association: Association) -> None:

@@ -11,15 +11,19 @@ from records.names import PersonName
 from records.services import Standing, Whose
 
 
-class KeepApartForm(ReasonForm):
-    """They are two people."""
+class DecisionForm(ReasonForm):
+    """What is one way of resolving a conflict, and needs a reason."""
 
     def decision(self) -> dict[str, Any]:
         """What `resolve_conflict` takes."""
         return {"reason": self.cleaned_data["reason"]}
 
 
-class MergeForm(ReasonForm):
+class KeepApartForm(DecisionForm):
+    """They are two people."""
+
+
+class MergeForm(DecisionForm):
     """They are one person; which name and which birth date are right."""
 
     SIDES = (("held", "As held"), ("sent", "As sent"))
@@ -31,10 +35,10 @@ class MergeForm(ReasonForm):
         """What `resolve_conflict` takes."""
         given = self.cleaned_data
         standing = Standing(name=given["name"], birth_date=given["birth_date"])
-        return {"reason": given["reason"], "standing": standing}
+        return {**super().decision(), "standing": standing}
 
 
-class CorrectForm(ReasonForm):
+class CorrectForm(DecisionForm):
     """Neither: whom the images show in truth."""
 
     patient_id = forms.CharField(label="Patient ID", max_length=64, validators=[holds_text])
@@ -69,10 +73,10 @@ class CorrectForm(ReasonForm):
             birth_date=given["birth_date"],
             sex=given["sex"],
         )
-        return {"reason": given["reason"], "corrected": corrected}
+        return {**super().decision(), "corrected": corrected}
 
 
-RESOLUTION_FORMS: dict[str, type[MergeForm] | type[KeepApartForm] | type[CorrectForm]] = {
+RESOLUTION_FORMS: dict[str, type[DecisionForm]] = {
     Resolution.MERGE.value: MergeForm,
     Resolution.KEEP_APART.value: KeepApartForm,
     Resolution.CORRECT.value: CorrectForm,
@@ -81,7 +85,7 @@ RESOLUTION_FORMS: dict[str, type[MergeForm] | type[KeepApartForm] | type[Correct
 
 def make_resolution_forms(
     conflict: IdentityConflict, *, data: Any = None, chosen: str = ""
-) -> dict[str, forms.Form]:
+) -> dict[str, DecisionForm]:
     """The three decisions as forms, the one that was chosen filled with `data`."""
     initial = {
         "patient_id": conflict.sent["patient_id"],
@@ -90,7 +94,7 @@ def make_resolution_forms(
         "birth_date": conflict.sent_birth_date,
         "sex": conflict.sent["sex"],
     }
-    made: dict[str, forms.Form] = {}
+    made: dict[str, DecisionForm] = {}
     for name, form_class in RESOLUTION_FORMS.items():
         start = initial if form_class is CorrectForm else None
         filled = data if name == chosen else None

@@ -65,7 +65,7 @@ class StudyFilterForm(FilterForm):
     def __init__(self, *args: Any, departments: QuerySet[Department], **kwargs: Any) -> None:
         """Offer the departments that the person may see."""
         super().__init__(*args, **kwargs)
-        self.fields["department"].queryset = departments  # type: ignore[attr-defined]
+        self.fields["department"].queryset = departments  # type: ignore[attr-defined]  # it has one
 
 
 class DeletedStudyFilterForm(FilterForm):

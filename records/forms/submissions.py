@@ -1,6 +1,6 @@
 """What is declared with files as they are sent, and the words offered for it."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.validators import RegexValidator
@@ -98,10 +98,10 @@ class SubmitForm(forms.Form):
         """
         super().__init__(*args, **kwargs)
         offered = list(departments[:2])
-        field = self.fields["department"]
+        field = cast(forms.ModelChoiceField, self.fields["department"])
         field.initial = offered[0] if len(offered) == 1 else last_used
-        field.empty_label = None if field.initial else "Choose a department"  # type: ignore[attr-defined]
-        field.queryset = departments  # type: ignore[attr-defined]
+        field.empty_label = None if field.initial else "Choose a department"
+        field.queryset = departments
 
     def declared(self) -> DeclaredFields:
         """What was entered about the patient and the study."""

@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_VR
@@ -94,13 +95,13 @@ def item_of(dataset: Dataset, tag: BaseTag) -> object:
         return None
 
 
-def vr_of(element: object) -> str:
+def vr_of(element: Any) -> str:
     """An element's value representation, looked up where the file leaves it out; UN for none."""
     vr = getattr(element, "VR", None)
     if vr and vr != "UN":
         return str(vr)
     try:
-        return str(dictionary_VR(element.tag)).split(" or ")[0]  # type: ignore[attr-defined]
+        return str(dictionary_VR(element.tag)).split(" or ")[0]
     except (AttributeError, KeyError):
         return "UN"
 

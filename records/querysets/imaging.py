@@ -89,7 +89,7 @@ class InstanceQuerySet(StoredFileQuerySet["Instance"]):
 _AnyInstance = models.Manager.from_queryset(InstanceQuerySet)
 
 
-class InstanceManager(_AnyInstance):  # type: ignore[type-arg]
+class InstanceManager(_AnyInstance):  # type: ignore[type-arg]  # made at run time, it takes none
     """The instances that belong to their studies: those withheld are left out."""
 
     use_in_migrations = False  # migrations import no app code

@@ -70,7 +70,7 @@ def restore(before: Rows, after: Rows) -> None:
 
 def _give_back(row: Model, values: Values) -> None:
     for name, value in values.items():
-        setattr(row, name, row._meta.get_field(name).to_python(value))  # type: ignore[union-attr]
+        setattr(row, name, row._meta.get_field(name).to_python(value))  # type: ignore[union-attr]  # a column's
     row.save(update_fields=[*values, *DERIVED.get(type(row), ())])
 
 

@@ -1,5 +1,6 @@
 """The queue of identity conflicts, and the page on which a person decides one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -86,7 +87,7 @@ class ConflictView(VerbRequiredMixin, View):
         return get_object_or_404(visible.with_listing(), pk=pk)
 
     def draw(
-        self, conflict: IdentityConflict, forms_: dict[str, forms.Form] | None = None
+        self, conflict: IdentityConflict, forms_: Mapping[str, forms.Form] | None = None
     ) -> HttpResponse:
         """Draw the page, with the forms as they were filled in if one was refused."""
         user = signed_in_user(self.request)
@@ -134,7 +135,7 @@ class ConflictResolveView(ConflictView):
                 actor=signed_in_user(request),
                 conflict=conflict,
                 resolution=resolution,
-                **form.decision(),  # type: ignore[attr-defined]
+                **form.decision(),
             )
         except ConflictResolved as error:
             messages.error(request, f"{error.message} {error.action}")

@@ -37,7 +37,7 @@ class NodeCreateView(VerbRequiredMixin, FormView):
     verb = Verb.NODE_MANAGE
     form_class = NodeForm
     template_name = "records/node_form.html"
-    extra_context = {"title": "Add a DICOM node"}  # noqa: RUF012
+    extra_context = {"title": "Add a DICOM node"}
 
     def form_valid(self, form: NodeForm) -> HttpResponse:
         """Add it."""

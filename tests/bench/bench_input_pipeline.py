@@ -31,7 +31,7 @@ WORKERS = (1, 2)
 CHOICES: dict[str, Any] = {"model.weights": "none", "training.batch_size": 32}
 
 
-class ReadyBatches(keras.utils.PyDataset):  # type: ignore[misc]
+class ReadyBatches(keras.utils.PyDataset):
     """The same batches without any work."""
 
     def __init__(self, batches: Sequence[Batch]) -> None:
@@ -114,5 +114,5 @@ def test_print_rate_of_the_input_pipeline(
             f"{IMAGES / taken:5.0f} images/s, waiting {max(0.0, 1 - ready / taken):4.0%} of a step"
         )
     with capsys.disabled():
-        print("\n" + "\n".join(lines))  # noqa: T201
+        print("\n" + "\n".join(lines))
     assert min(rates.values()) > 0

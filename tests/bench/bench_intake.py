@@ -191,9 +191,7 @@ class Orthanc:
         path = folder / "orthanc.json"
         path.write_text(json.dumps(configuration))
         with (folder / "orthanc.log").open("wb") as log:
-            self.process = subprocess.Popen(  # noqa: S603 - our own arguments
-                [ORTHANC, path], stdout=log, stderr=subprocess.STDOUT
-            )
+            self.process = subprocess.Popen([ORTHANC, path], stdout=log, stderr=subprocess.STDOUT)
         wait_for(self._answers, seconds=60, what="Orthanc")
 
     def processes(self) -> list[psutil.Process]:
@@ -274,7 +272,7 @@ def send_by_stow(url: str, corpus: Corpus, headers: dict[str, str]) -> None:
 def send_by_store(port: int, title: str, corpus: Corpus) -> None:
     """As dcmtk's storescu does it: one association."""
     command = ["storescu", "-aet", "BENCH", "-aec", title, "127.0.0.1", str(port)]
-    subprocess.run([*command, "+sd", corpus.folder], check=True)  # noqa: S603, S607
+    subprocess.run([*command, "+sd", corpus.folder], check=True)
 
 
 def run_door(server: "Ours | Orthanc", door: str, corpus: Corpus) -> Round:

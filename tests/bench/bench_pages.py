@@ -60,7 +60,7 @@ def test_print_server_time_per_page(capsys: pytest.CaptureFixture[str]) -> None:
         times = measure(users[role], address, posted)
         lines.append(f"{name:<22}{statistics.median(times):>10.0f}{max(times):>10.0f}")
     with capsys.disabled():
-        print("\n" + "\n".join(lines))  # noqa: T201 - the table is what this is for
+        print("\n" + "\n".join(lines))
 
 
 def measure(user: User, address: str, posted: dict[str, Any]) -> list[float]:

@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -119,9 +118,10 @@ def test_train_command_refuses_when_the_weights_are_missing(
 def test_augment_display_changes_the_image_the_same_way_for_the_same_seed() -> None:
     config = load_task(find_task("chest-xray")).augmentation
     picture = draw_case("pneumonia", np.random.default_rng(0))
-    draw: Callable[[int], np.ndarray] = lambda seed: augment_display(  # noqa: E731
-        picture, config, np.random.default_rng(seed)
-    )
+
+    def draw(seed: int) -> np.ndarray:
+        return augment_display(picture, config, np.random.default_rng(seed))
+
     np.testing.assert_array_equal(draw(1), draw(1))
     drawn = [draw(seed) for seed in range(30)]
     assert all(one.shape == picture.shape and one.dtype == np.uint8 for one in drawn)

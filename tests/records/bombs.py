@@ -79,7 +79,7 @@ def jpeg_of_another_size() -> bytes:
 
 def padded(content: bytes, megabytes: int) -> bytes:
     """A file with bytes behind it that belong to nothing and can't be packed."""
-    return content + random.Random(1).randbytes(megabytes * MIB)  # noqa: S311 - nothing secret
+    return content + random.Random(1).randbytes(megabytes * MIB)
 
 
 def with_elements(megabytes: int) -> bytes:

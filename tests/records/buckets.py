@@ -41,7 +41,7 @@ def _wait(address: str, process: subprocess.Popen) -> None:
     until = time.monotonic() + PATIENCE_S
     while True:
         try:
-            urllib.request.urlopen(f"{address}/moto-api/", timeout=2).close()  # noqa: S310
+            urllib.request.urlopen(f"{address}/moto-api/", timeout=2).close()
         except OSError:
             if process.poll() is not None or time.monotonic() > until:
                 raise

@@ -124,7 +124,7 @@ class Planter:
     def __init__(self, image: Dataset, seed: int) -> None:
         self.image = image
         self.tokens: dict[str, str] = {}
-        self.random = random.Random(seed)  # noqa: S311 - the same corpus at every call
+        self.random = random.Random(seed)
         charset, self.encoding, self.word = CHARSETS[seed % len(CHARSETS)]
         self.tokens["word"] = self.word
         image.SpecificCharacterSet = charset

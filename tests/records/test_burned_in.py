@@ -23,7 +23,7 @@ def test_find_text_lines_tells_pictures_with_writing_from_their_clean_twins():
         for size in SIZES
     ]
     found = sum(bool(find_text_lines(picture)) for picture in written)
-    print(f"recall {found}/{len(written)}, false {len(false)}/{len(clean)}: {false}")  # noqa: T201
+    print(f"recall {found}/{len(written)}, false {len(false)}/{len(clean)}: {false}")
     assert found / len(written) >= 0.9
     assert len(false) / len(clean) <= 0.2
 

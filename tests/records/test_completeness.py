@@ -205,7 +205,7 @@ def test_upload_without_a_heartbeat_is_given_the_longer_time(technician, departm
 
 @pytest.mark.parametrize("seed", range(8))
 def test_arrivals_of_any_kind_lose_nothing_and_end_in_one_answer(technician, department, seed):
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     contents = [slice_ for count in (4, 3) for slice_ in make_slices(count)]
     arrivals = contents + chance.sample(contents, 3)
     chance.shuffle(arrivals)

@@ -31,7 +31,7 @@ def clean_pictures() -> dict[str, np.ndarray]:
 
 def write_on(picture: np.ndarray, *, seed: int, size: int) -> np.ndarray:
     """The same picture with a line in a corner, in light or dark."""
-    chosen = random.Random(seed)  # noqa: S311 - the same pictures at every call
+    chosen = random.Random(seed)
     font = ImageFont.truetype(FONTS / f"{chosen.choice(FACES)}.ttf", size)
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image)

@@ -90,7 +90,7 @@ class Command(BaseCommand):
 
     def welcome(self, accounts: demo.DemoAccounts, host: str, port: int, seconds: float) -> str:
         """The last thing that is printed: where it is, and how to get in."""
-        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - read, not bound
         lines = ["", f"Ready after {seconds:.0f} s: http://{shown}:{port}/", ""]
         if settings.DICOM_PORT:
             where = f"{settings.DICOM_HOST}, port {settings.DICOM_PORT}"

@@ -22,7 +22,7 @@ class CapabilitiesView(DicomwebView):
         return Response(describe_service())
 
     # PS3.18 8.9: capabilities are asked for with OPTIONS.
-    options = get  # type: ignore[assignment]
+    options = get  # type: ignore[assignment]  # instead of REST framework's own
 
 
 class ConformanceView(LoginRequiredMixin, View):

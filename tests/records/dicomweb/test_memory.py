@@ -2,6 +2,7 @@
 
 import http.client
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -41,8 +42,8 @@ def chunks_of(study_uid: str, series_uid: str) -> Iterator[bytes]:
 def peak_of(server) -> int:
     """The most memory that the worker ever held, as the kernel counted it."""
     (worker,) = psutil.Process(server.process.pid).children()
-    with open(f"/proc/{worker.pid}/status") as status:  # noqa: PTH123
-        line = next(line for line in status if line.startswith("VmHWM"))
+    status = Path(f"/proc/{worker.pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
 
 
@@ -83,6 +84,6 @@ def test_memory_is_bounded_whatever_the_study_s_size(gunicorn, token):
         assert received > INSTANCES * INSTANCE_BYTES
     sent = peak_of(gunicorn)
 
-    print(f"peak {before // MIB} MiB, after store {stored // MIB}, after retrieve {sent // MIB}")  # noqa: T201
+    print(f"peak {before // MIB} MiB, after store {stored // MIB}, after retrieve {sent // MIB}")
     assert stored - before < ALLOWED_GROWTH
     assert sent - stored < 8 * MIB

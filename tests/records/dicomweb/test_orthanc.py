@@ -72,8 +72,8 @@ class Orthanc:
 
     def ask(self, path: str, body: Any = None) -> Any:
         data = body if isinstance(body, bytes) else json.dumps(body).encode() if body else None
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=data)  # noqa: S310
-        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=data)
+        with urllib.request.urlopen(request, timeout=60) as response:
             return json.load(response)
 
 

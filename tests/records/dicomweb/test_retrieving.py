@@ -111,7 +111,7 @@ def decompressed(content: bytes, tmp_path: Path) -> pydicom.Dataset:
         return expected
     require_program("dcmdjpeg", "dcmtk")
     (tmp_path / "compressed.dcm").write_bytes(content)
-    subprocess.run(["dcmdjpeg", "compressed.dcm", "plain.dcm"], cwd=tmp_path, check=True)  # noqa: S607
+    subprocess.run(["dcmdjpeg", "compressed.dcm", "plain.dcm"], cwd=tmp_path, check=True)
     return pydicom.dcmread(tmp_path / "plain.dcm")
 
 
