@@ -1,9 +1,10 @@
 """How fast and how large each engine is, for every bundle: `make bench-inference`.
 
 Prints images/s and resident memory of model.predict, tf.function (the runtime for a GPU), ONNX
-Runtime and OpenVINO (what ships), each in a fresh process, with ratios to what ships; where the
-time of a prediction goes; how much memory twenty thousand predictions cost; and accuracy against
-milliseconds, as accuracy_per_ms.png. Judges nothing.
+Runtime and OpenVINO (what ships), each in fresh processes that take turns, of which the best is
+told, with ratios to what ships; where the time of a prediction goes; how much memory twenty
+thousand predictions cost; and accuracy against milliseconds, as accuracy_per_ms.png. Judges
+nothing.
 """
 
 import argparse
@@ -76,6 +77,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("var/bench"), help="folder to write to")
     parser.add_argument("--bundles", type=Path, default=BUNDLES_DIR)
     parser.add_argument("--seconds", type=float, default=3, help="how long each speed is measured")
+    parser.add_argument("--rounds", type=int, default=3, help="turns that each engine gets")
     parser.add_argument("--predictions", type=int, default=20_000, help="of the memory run")
     parser.add_argument(
         "--tried",
@@ -117,7 +119,7 @@ def report_bundle(
     spec = manifest.input
     title = f"## {manifest.task} {manifest.version}: {spec.size} x {spec.size}, {spec.colour}"
     lines = list(say([title, ""]))
-    found = run_engines(bundle, scratch, options.seconds)
+    found = run_engines(bundle, scratch, seconds=options.seconds, rounds=options.rounds)
     lines += say(compare_engines(found))
     files = list(write_frames(scratch, spec.channels))
     lines += say(report_split(bundle, files, options.seconds))
@@ -133,17 +135,25 @@ def report_bundle(
     return lines, 1000 / found[SHIPPED]["rates"]["1"]
 
 
-def run_engines(bundle: Path, scratch: Path, seconds: float) -> dict[str, dict[str, Any]]:
-    """What every engine did on one bundle, the shipped one last."""
+def run_engines(
+    bundle: Path, scratch: Path, *, seconds: float, rounds: int
+) -> dict[str, dict[str, Any]]:
+    """What every engine did on one bundle, the shipped one last: the best of its turns.
+
+    A machine that others use too may give an engine half a processor in one turn.
+    """
     size, channels = read_spec(str(bundle))
     exported = scratch / f"{bundle.parent.name}-{bundle.name}.onnx"
     run_worker("export-onnx", bundle, exported)
-    return {
-        name: run_worker(name, exported, size, channels, seconds)
-        if name == "onnxruntime"
-        else run_worker(name, bundle, seconds)
-        for name in ENGINES
-    }
+    found: dict[str, dict[str, Any]] = {}
+    for _ in range(rounds):
+        for name in ENGINES:
+            network = (exported, size, channels) if name == "onnxruntime" else (bundle,)
+            turn = run_worker(name, *network, seconds)
+            best = found.setdefault(name, turn)
+            for batch, rate in turn["rates"].items():
+                best["rates"][batch] = max(best["rates"][batch], rate)
+    return found
 
 
 def compare_engines(found: dict[str, dict[str, Any]]) -> list[str]:
