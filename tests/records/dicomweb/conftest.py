@@ -1,24 +1,16 @@
 """A real gunicorn in front of the tests' database, clients, and a small study."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from django.conf import settings
-from django.db import connection
 from django.test import Client
 from pydicom.uid import generate_uid
 
 from accounts.models import User
 from accounts.services import issue_token
-from medimaging import addresses
 from records.models import Instance, Study
-from tests.conftest import DATA_DIR
-from tests.product import ROOT, free_port, wait_for
+from tests.gunicorn import Gunicorn
 from tests.records.dicomweb.messages import small_study_files
 
 
@@ -73,45 +65,6 @@ def token(technician: User) -> str:
     """A token of the technician's."""
     _, value = issue_token(actor=technician, user=technician, name="dicomweb", days=1)
     return value
-
-
-class Gunicorn:
-    """The product's own server settings, on the tests' database."""
-
-    def __init__(self, log: Path) -> None:
-        self.log = log
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        name = connection.settings_dict["NAME"]
-        environment = os.environ | {
-            "DATABASE_URL": addresses.database_url(DATA_DIR, name),
-            "WEB_BIND": f"127.0.0.1:{self.port}",
-            "WEB_CONCURRENCY": "1",
-            "SECRET_KEY": settings.SECRET_KEY,
-        }
-        with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", "medimaging/web_server.py"]
-                + ["medimaging.wsgi"],
-                cwd=ROOT,
-                env=environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        wait_for(self._listens, seconds=60, what=f"gunicorn, see {self.log}")
-
-    def _listens(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, self.log.read_text()
-        return "Booting worker" in self.log.read_text()
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(timeout=30)
 
 
 @pytest.fixture(scope="session")
