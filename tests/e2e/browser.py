@@ -21,6 +21,9 @@ QUIET = [
 ]
 RESULT_MS = 60_000
 
+# What comes at all comes within this, also on a machine that does much else.
+expect.set_options(timeout=20_000)
+
 
 @contextmanager
 def chromium(**options: object) -> Iterator[BrowserContext]:
