@@ -1,5 +1,6 @@
 """The typed form of a task file (`ml/tasks/<task>.toml`): every choice that training makes."""
 
+import dataclasses
 import hashlib
 import json
 import tomllib
@@ -217,8 +218,8 @@ class TaskConfig:
     """One task, whole.
 
     `stage` is the highest that a bundle can have: one whose figures stay below the `gate` (least
-    value by metric) is `research` whatever stands here. `digest` is the SHA-256 of the choices
-    that shape the network.
+    value by metric) is `research` whatever stands here. `choices` are those that shape the network,
+    as the task file writes them, in JSON; `digest` is their SHA-256.
     """
 
     task: str
@@ -234,7 +235,19 @@ class TaskConfig:
     scope: ScopeConfig
     gate: dict[str, float]
     card: CardConfig
-    digest: str
+    choices: str
+
+    @property
+    def digest(self) -> str:
+        """Which network it is that a training makes; another seed is another network."""
+        return hashlib.sha256(self.choices.encode()).hexdigest()
+
+    def with_seed(self, seed: int) -> "TaskConfig":
+        """The same choices with another seed, exactly as if the task file named it."""
+        choices = json.loads(self.choices)
+        choices["training"]["seed"] = seed
+        training = dataclasses.replace(self.training, seed=seed)
+        return dataclasses.replace(self, training=training, choices=_write_choices(choices))
 
 
 def find_task(task: str) -> Path:
@@ -259,13 +272,17 @@ def load_task(path: Path, *, overrides: Mapping[str, Any] | None = None) -> Task
     if isinstance(choices["training"], dict):
         kept = {name: value for name, value in choices["training"].items() if name != REPEATS}
         choices["training"] = kept
-    table["digest"] = hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()
+    table["choices"] = _write_choices(choices)
     try:
         config = build_typed(TaskConfig, table)
         _check(config)
     except (TypeError, ValueError) as error:
         raise TaskConfigInvalid(path=path, detail=error) from error
     return config
+
+
+def _write_choices(choices: Mapping[str, Any]) -> str:
+    return json.dumps(choices, sort_keys=True)
 
 
 def _check(config: TaskConfig) -> None:

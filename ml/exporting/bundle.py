@@ -54,6 +54,7 @@ from ml.task_config import TaskConfig
 from ml.training.backbones import find_backbone
 from ml.training.curves import plot_curves
 from ml.training.loop import BEST, HISTORY, SOUP, read_state
+from ml.training.recipe import check_run
 
 CURVES = "curves.png"
 CURVES_TABLE = "curves.csv"
@@ -92,9 +93,9 @@ def export_bundle(
     Calibration, thresholds and limits come from the validation split; the test split is only
     scored, after everything is fixed, and that look is recorded. The stage is `research` when
     the figures stay below the task's gate. `purpose` says why a version is looked at again. Raises
-    BundleInvalid when that version exists already, SplitOpened when it was looked at and no purpose
-    is given, BackboneNotExportable, TaskConfigInvalid for a gate of unknown figures, and
-    ParityFailed; nothing is left behind then.
+    BundleInvalid when that version exists already, RunMismatch for a run of another recipe or other
+    rows, SplitOpened when the version was looked at and no purpose is given, BackboneNotExportable,
+    TaskConfigInvalid for a gate of unknown figures, and ParityFailed; nothing is left behind then.
     """
     target = root / config.task / config.version
     if target.exists() and not replace:
@@ -103,6 +104,10 @@ def export_bundle(
         raise BackboneNotExportable(backbone=config.model.backbone)
     check_gate(config, find_record(target.parent, config.digest))
     check_reopening(target, purpose)
+    repeats = config.training.seeds
+    check_run(config, dataset, run, seeds=repeats if (run / SOUP).exists() else ())
+    for other in comparisons.seed_runs:
+        check_run(config, dataset, other, seeds=repeats)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root) as scratch:
         draft = Path(scratch) / config.version

@@ -3,23 +3,21 @@
 import dataclasses
 import json
 import math
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import CheckpointInvalid
+from ml.training.files import AtomicFile
 
 LATEST = "latest.npz"
 STATE = "state.json"
-# Added to a file's name while it is being written.
-PART = ".part"
 NETWORK, OPTIMIZER, HISTORY = "network", "optimizer", "history"
 
 Row = dict[str, float]
@@ -101,26 +99,6 @@ def read_state(run: Path) -> RunState:
     """Where the run in that folder stands; a new run stands at its beginning."""
     path = run / STATE
     return RunState(**json.loads(path.read_text())) if path.exists() else RunState()
-
-
-class AtomicFile:
-    """A file that appears under its name only once it is complete, whatever stops the process."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.part = path.with_name(path.name + PART)
-
-    def __enter__(self) -> BinaryIO:
-        self._stream = self.part.open("wb")
-        return self._stream
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._stream.flush()
-            os.fsync(self._stream.fileno())
-        self._stream.close()
-        if kind is None:
-            self.part.replace(self.path)
 
 
 def _assign(variables: Sequence[Any], values: Sequence[NDArray[Any]], run: Path) -> None:

@@ -16,9 +16,7 @@ from ml.task_config import TaskConfig
 from ml.training.batches import ImageBatches
 from ml.training.checkpoints import (
     LATEST,
-    PART,
     STATE,
-    AtomicFile,
     Row,
     RunState,
     read_checkpoint,
@@ -27,6 +25,7 @@ from ml.training.checkpoints import (
 )
 from ml.training.curves import plot_curves
 from ml.training.devices import choose_precision, find_accelerators, share_batches
+from ml.training.files import PART, AtomicFile
 from ml.training.network import build_network, build_unfilled, keep_labels
 from ml.training.progress import EpochBar, write_epoch
 from ml.training.recipe import claim_run

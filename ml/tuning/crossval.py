@@ -21,7 +21,7 @@ from ml.task_config import TaskConfig
 from ml.training.loop import BEST
 from ml.training.outputs import Outputs, run_network
 from ml.training.recipe import digest_rows
-from ml.tuning.fitting import fit_network, with_seed, write_json
+from ml.tuning.fitting import fit_network, write_json
 from ml.tuning.folds import Fold, make_folds
 from ml.tuning.space import Point
 
@@ -100,7 +100,7 @@ def run_folds(
         )
         recipe, overrides = choose(fold, place)
         for seed in seeds:
-            answers.append(_answer_fold(with_seed(recipe, seed), fold, place, overrides))
+            answers.append(_answer_fold(recipe.with_seed(seed), fold, place, overrides))
             if on_fold:
                 on_fold()
     return _collect(config, dataset, folds, tuple(seeds), answers, baselines)

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import hashlib
 import json
 import math
 import os
@@ -102,15 +101,6 @@ def read_history(run: Path) -> list[dict[str, float]]:
         return [
             {name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)
         ]
-
-
-def with_seed(config: TaskConfig, seed: int) -> TaskConfig:
-    """The task with another training seed, and a digest of its own."""
-    if seed == config.training.seed:
-        return config
-    digest = hashlib.sha256(f"{config.digest}:seed={seed}".encode()).hexdigest()
-    training = dataclasses.replace(config.training, seed=seed)
-    return dataclasses.replace(config, training=training, digest=digest)
 
 
 def list_seeds(config: TaskConfig, count: int | None = None) -> list[int]:

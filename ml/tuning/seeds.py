@@ -13,7 +13,6 @@ from ml.tuning.fitting import (
     Trainer,
     fit_network,
     train_and_release,
-    with_seed,
     without_test,
     write_json,
 )
@@ -49,7 +48,7 @@ def run_seeds(
     runs = {seed: folder / f"seed-{seed}" for seed in seeds}
     fits: dict[int, Fit] = {}
     for seed, run in runs.items():
-        fits[seed] = fit_network(with_seed(config, seed), usable, run, train=train)
+        fits[seed] = fit_network(config.with_seed(seed), usable, run, train=train)
         if on_seed:
             on_seed()
     found = SeedRuns(runs, fits, *_spread(list(fits.values())))

@@ -22,6 +22,7 @@ from ml.evaluation.metrics import score_labels
 from ml.task_config import TaskConfig
 from ml.training.loop import BEST, HISTORY, SOUP, STATE
 from ml.training.outputs import run_network
+from ml.training.recipe import RECIPE, check_run
 from ml.tuning.fitting import write_json
 
 KINDS = ("greedy", "uniform")
@@ -58,12 +59,14 @@ def make_soup(
     `uniform` averages all of them. `greedy` goes from the best to the worst on validation and keeps
     each that doesn't raise the log loss of the average so far; it is never worse than the best
     run there. Every weight is averaged, batch norms' statistics too. Raises SoupInvalid for under
-    two runs or different networks, RunMismatch when `target` exists.
+    two runs or different networks, RunMismatch when `target` exists and for runs of another recipe.
     """
     if target.exists():
         raise RunMismatch(path=target, detail="it exists already")
     validation = dataset.of_split("val")
     network, weights = _load_networks(runs)
+    for run in runs:
+        check_run(config, dataset, run, seeds=config.training.seeds)
     offered, order = _judge(config, network, runs, weights, validation)
     taken = order
     if kind == "greedy":
@@ -156,9 +159,9 @@ def _score(config: TaskConfig, network: Any, validation: Sequence[Example]) -> t
 
 
 def _write(network: Any, first: Path, target: Path, soup: Soup) -> None:
-    """A run folder: the network, the curves and state of the best member, and the record."""
+    """A run folder: the network, what the best member has besides, and the record."""
     target.mkdir(parents=True)
     network.save(target / BEST)
-    for name in (STATE, HISTORY):
+    for name in (RECIPE, STATE, HISTORY):
         shutil.copyfile(first / name, target / name)
     write_json(target / SOUP, soup)

@@ -24,7 +24,6 @@ from ml.tuning.fitting import (
     list_seeds,
     read_history,
     train_and_release,
-    with_seed,
     without_test,
 )
 from ml.tuning.folds import make_search_folds
@@ -126,7 +125,7 @@ def run_trial(
         run = folder / part.name
         follower.begin(read_history(run))
         fit = fit_network(
-            with_seed(config, part.seed),
+            config.with_seed(part.seed),
             part.dataset,
             run,
             on_epoch=follower.on_epoch,

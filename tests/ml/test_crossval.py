@@ -20,6 +20,7 @@ from ml.evaluation.scoring import decide_labels
 from ml.openings import read_openings
 from ml.task_config import TaskConfig, find_task, load_task
 from ml.training.network import build_network
+from ml.training.recipe import claim_run
 from ml.tuning.crossval import Answers
 from ml.tuning.crossval_report import summarise
 from ml.tuning.folds import assign_folds, count_groups, find_weaknesses, make_folds
@@ -185,24 +186,26 @@ def test_crossval_command_tunes_inside_folds_and_trains_nothing_twice(
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two runs that differ a little, as two seeds do, and one that went wrong."""
     folder = tmp_path_factory.mktemp("runs")
     keras.utils.set_random_seed(3)
-    network = build_network(load_task(CHEST, overrides=parse_overrides(RESIDUAL)))
+    config = load_task(CHEST, overrides=parse_overrides(RESIDUAL))
+    network = build_network(config)
     start, rng = network.get_weights(), np.random.default_rng(1)
     paths = [folder / name for name in ("first", "second", "broken")]
-    for path, noise in zip(paths, (0.0, 0.01, 0.0), strict=True):
+    seeds = config.training.seeds
+    for path, noise, seed in zip(paths, (0.0, 0.01, 0.0), seeds, strict=True):
         changed = [one + noise * rng.normal(size=one.shape) * one.std() for one in start]
         if path.name == "broken":
             changed[-1] = np.array([80.0, -80.0, 0.0])
         network.set_weights(changed)
-        save_run(network, path)
+        save_run(network, config.with_seed(seed), data, path)
     return paths
 
 
-def save_run(network: Any, path: Path) -> None:
-    path.mkdir()
+def save_run(network: Any, config: TaskConfig, data: Path, path: Path) -> None:
+    claim_run(config, load_dataset(data, config.data), path)
     network.save(path / "best.keras")
     (path / "state.json").write_text('{"epoch": 1, "best_epoch": 1, "best_score": -1.0}')
     columns = "epoch,loss,accuracy,val_loss,val_accuracy"
@@ -251,7 +254,7 @@ def test_make_soup_refuses_when_the_runs_do_not_go_together(
     wider = load_task(CHEST, overrides=parse_overrides((*RESIDUAL, "model.width=0.2")))
     config = load_task(CHEST, overrides=parse_overrides(RESIDUAL))
     dataset = load_dataset(data, config.data)
-    save_run(build_network(wider), tmp_path / "wider")
+    save_run(build_network(wider), wider, data, tmp_path / "wider")
     shutil.copytree(runs[0], tmp_path / "taken")
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -260,4 +263,7 @@ def test_make_soup_refuses_when_the_runs_do_not_go_together(
             make_soup(config, dataset, members, tmp_path / "soup", kind="greedy")
     with pytest.raises(RunMismatch):
         make_soup(config, dataset, runs[:2], tmp_path / "taken", kind="greedy")
+    longer = load_task(CHEST, overrides=parse_overrides((*RESIDUAL, "training.epochs=2")))
+    with pytest.raises(RunMismatch, match="config"):
+        make_soup(longer, dataset, runs[:2], tmp_path / "soup", kind="greedy")
     assert not (tmp_path / "soup").exists()

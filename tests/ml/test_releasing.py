@@ -119,6 +119,26 @@ def test_export_refuses_what_can_never_be_a_bundle_before_it_opens_the_test_spli
     assert not list(tmp_path.rglob("*"))
 
 
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [("training.seed=8", "config"), ('data.mapping={normal="pneumonia"}', "rows")],
+)
+def test_export_refuses_a_run_that_is_not_what_the_task_file_describes(
+    tiny_run: Path,
+    tiny_data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    override: str,
+    named: str,
+) -> None:
+    places = ["--data", str(tiny_data), "--run", str(tiny_run / "run"), "--out", str(tmp_path)]
+    assert main(["export", "chest-xray", *places, *EXPORT, "--set", override]) == 2
+    found = capsys.readouterr().err
+    assert "run_mismatch" in found
+    assert named in found
+    assert not list(tmp_path.rglob("*"))
+
+
 @pytest.mark.parametrize(("minimum", "stage"), [(0.0, "released"), (1.01, "research")])
 def test_export_gives_the_stage_that_the_gate_allows(
     tiny_run: Path,

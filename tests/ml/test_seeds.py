@@ -10,7 +10,7 @@ from ml.cli import main
 from ml.datasets import Dataset
 from ml.errors import RunMismatch, TaskConfigInvalid
 from ml.task_config import TASKS_DIR, TaskConfig, find_task, load_task
-from ml.tuning.fitting import list_seeds, with_seed
+from ml.tuning.fitting import list_seeds
 from ml.tuning.seeds import SeedRuns, run_seeds
 from tests.ml.pictures import write_dataset
 from tests.ml.searches import OVERRIDES, follow_curve, make_rows
@@ -38,8 +38,18 @@ def test_run_seeds_gives_mean_and_spread_and_trains_nothing_twice(
     values = [found.fits[seed].figures["robust_loss"] for seed in (7, 8, 12)]
     assert found.mean["robust_loss"] == pytest.approx(np.mean(values))
     assert found.sd["robust_loss"] == pytest.approx(np.std(values, ddof=1))
-    with pytest.raises(RunMismatch):
-        run_seeds(with_seed(config, 9), dataset, tmp_path / "runs", [8], train=train)
+    other = load_task(CHEST, overrides={**OVERRIDES, "training.label_smoothing": 0.2})
+    with pytest.raises(RunMismatch, match="config"):
+        run_seeds(other, dataset, tmp_path / "runs", [8], train=train)
+
+
+@pytest.mark.parametrize("seed", [7, 8, 2**32])
+def test_with_seed_is_what_the_task_file_would_be_with_that_seed(seed: int) -> None:
+    overrides = {"training.seed": seed, "training.seeds": [seed]}
+    named = load_task(find_task("chest-xray"), overrides=overrides)
+    changed = load_task(find_task("chest-xray")).with_seed(seed)
+    assert changed.digest == named.digest
+    assert changed.training.seed == seed
 
 
 @pytest.mark.parametrize("path", sorted(TASKS_DIR.glob("*.toml")), ids=lambda path: path.stem)
