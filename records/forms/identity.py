@@ -12,7 +12,7 @@ from records.services import Standing, Whose
 
 
 class DecisionForm(ReasonForm):
-    """What is one way of resolving a conflict, and needs a reason."""
+    """One way of resolving a conflict, which needs a reason."""
 
     def decision(self) -> dict[str, Any]:
         """What `resolve_conflict` takes."""
