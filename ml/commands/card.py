@@ -22,7 +22,7 @@ EPILOG = """\
 examples:
   python -m ml card ml/bundles/lung-ct/1.0.1
   python -m ml card ml/bundles/*/*/ --data ../shared/data          bundles without population.json
-  python -m ml card ml/bundles/retina/1.0.0 --data ../shared/data --baselines \\
+  python -m ml card ml/bundles/retina/1.1.0 --data ../shared/data --baselines \\
       --weights ../shared/weights/mobilenet_v2_1.0_224_notop.weights.h5 \\
       --purpose "baselines beside every figure"
 """

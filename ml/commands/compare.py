@@ -20,8 +20,8 @@ SUMMARY = "set two bundles' answers side by side, with paired tests"
 
 EPILOG = """\
 examples:
-  python -m ml compare ml/bundles/retina/1.0.0 var/out/retina/1.1.0 --data ../shared/data
-  python -m ml compare ml/bundles/retina/1.0.0 var/out/retina/1.1.0 --data ../shared/data \\
+  python -m ml compare ml/bundles/retina/1.1.0 var/out/retina/1.2.0 --data ../shared/data
+  python -m ml compare ml/bundles/retina/1.1.0 var/out/retina/1.2.0 --data ../shared/data \\
       --split test --purpose "which of the two ships was decided on validation"
   python -m ml compare var/evaluations/a/predictions.csv var/evaluations/b/predictions.csv
 """

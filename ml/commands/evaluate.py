@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 SUMMARY = "score a bundle on a split and write its report"
 EPILOG = """\
 examples:
-  python -m ml evaluate --bundle ml/bundles/retina/1.0.0 --data ../shared/data --split val
-  python -m ml evaluate --bundle ml/bundles/retina/1.0.0 --data ../shared/data \\
+  python -m ml evaluate --bundle ml/bundles/retina/1.1.0 --data ../shared/data --split val
+  python -m ml evaluate --bundle ml/bundles/retina/1.1.0 --data ../shared/data \\
       --weights ../shared/weights/mobilenet_v2_1.0_224_notop.weights.h5 \\
       --purpose "the same figures again"
-  python -m ml evaluate --bundle ml/bundles/retina/1.0.0 --data ours/ --no-rejects \\
+  python -m ml evaluate --bundle ml/bundles/retina/1.1.0 --data ours/ --no-rejects \\
       --purpose "our own photographs, before it is used"
 """
 
