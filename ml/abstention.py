@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ml.images import Frame, to_display
+from ml.levels import count_percentiles
 from ml.manifest import Manifest
 from ml.task_config import ScopeConfig
 
@@ -14,6 +15,7 @@ DAYS_PER_YEAR = 365.25
 AGE_UNITS = {"D": 1 / DAYS_PER_YEAR, "W": 7 / DAYS_PER_YEAR, "M": 1 / 12, "Y": 1.0}
 # Of 3,900 images of all tasks none spans fewer than 30 grey levels (first to last hundredth), and
 # in none neighbours correlate less than 0.12, those of 64 pixels included.
+RANGE_PERCENTILES = (1, 99)
 MIN_RANGE = 12
 MIN_NEIGHBOUR_CORRELATION = 0.05
 # Pixels on a side that are looked at: every so many of a larger image.
@@ -66,13 +68,13 @@ def _check_content(frame: Frame) -> Abstention | None:
     """Whether anything is shown at all: neither a flat field nor noise is an image."""
     step = max(1, min(frame.rows, frame.columns) // LOOKED_AT)
     shown = to_display(dataclasses.replace(frame, pixels=frame.pixels[::step, ::step]))
-    # The grey of a colour image is the mean of its channels.
+    # The grey of a colour image is the sum of its channels.
     planes = [shown] if shown.ndim == 2 else [shown[..., channel] for channel in range(3)]
-    levels = np.add.reduce([plane.astype(np.float32) for plane in planes]) / len(planes)
-    low, high = np.percentile(levels, (1, 99))
-    if high - low < MIN_RANGE:
+    levels = np.add.reduce(planes, dtype=np.uint16)
+    low, high = count_percentiles(levels, RANGE_PERCENTILES)
+    if high - low < MIN_RANGE * len(planes):
         return Abstention("constant_image", "This image is nearly blank.")
-    centred = levels - levels.mean()
+    centred = levels - levels.mean(dtype=np.float32)
     products = (centred[:, 1:] * centred[:, :-1]).mean() + (centred[1:] * centred[:-1]).mean()
     if products / 2 < MIN_NEIGHBOUR_CORRELATION * np.square(centred).mean():
         return Abstention("unlike_training", "This image is nothing but noise.")

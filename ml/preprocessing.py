@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml.images import Frame, read_frames, to_display
+from ml.levels import count_percentiles
 from ml.task_config import InputConfig
 
 # Stored in every bundle. A change of anything below needs a new number here, and new bundles.
@@ -61,7 +62,7 @@ def prepare_display(shown: NDArray[np.uint8], spec: InputConfig) -> NDArray[np.f
 
 def _stretch(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Spread the levels so that all but a hundredth at each end fill 0..255; those are clipped."""
-    low, high = np.percentile(levels, STRETCH_PERCENTILES)
+    low, high = count_percentiles(levels, STRETCH_PERCENTILES)
     # Nearly blank images would become nothing but noise.
     scale = 255 / max(high - low, MIN_STRETCHED_RANGE)
     return np.asarray(np.clip((levels.astype(np.float32) - low) * scale, 0, 255), np.float32)
