@@ -2,9 +2,9 @@
 
 Prints images/s and resident memory of model.predict, tf.function (the runtime for a GPU), ONNX
 Runtime and OpenVINO (what ships), each in fresh processes that take turns, of which the best is
-told, with ratios to what ships; where the time of a prediction goes; how much memory twenty
-thousand predictions cost; and accuracy against milliseconds, as accuracy_per_ms.png. Judges
-nothing.
+told, with ratios to what ships; where the time of a prediction goes; what twenty thousand
+predictions cost in memory; and accuracy against milliseconds, of the backbones and of what ships,
+as accuracy_per_ms.png. Judges nothing.
 """
 
 import argparse
@@ -33,16 +33,33 @@ ROOT = Path(__file__).parents[2]
 # Frames that a bundle meets: like its training images, and like a modality's.
 SMALL_SIDE, LARGE_SIDE = 256, 1024
 DEFAULT_SIZE = 160
+# What one recipe made of several backbones: docs/models.md tells how these came about.
+TRIED = Path(__file__).with_name("backbones.csv")
 
 
 @dataclass(frozen=True)
 class Point:
-    """A dot of the chart: a network's name, milliseconds an image, and its accuracy."""
+    """A dot of a chart: a network's name, milliseconds an image, and its balanced accuracy."""
 
     name: str
     milliseconds: float
     accuracy: float
-    is_shipped: bool
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A backbone to be timed: width, pixels, first weights, and what it reached if it was tried."""
+
+    backbone: str
+    width: float = 1.0
+    size: int = DEFAULT_SIZE
+    weights: str = ""
+    accuracy: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The backbone, and its width if it isn't the usual one."""
+        return self.backbone if self.width == 1 else f"{self.backbone} {self.width:g}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out.mkdir(parents=True, exist_ok=True)
     bundles = find_bundles(options.bundles)
     lines = ["# Inference", "", f"{THREADS} threads, {describe_processor()}", ""]
-    points: list[Point] = []
+    shipped: list[Point] = []
     with tempfile.TemporaryDirectory() as scratch:
         for bundle in bundles:
             manifest, _ = read_manifest(bundle)
@@ -60,12 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             lines += told
             accuracy = manifest.metrics["balanced_accuracy"].value
             name = f"{manifest.task} {manifest.version}"
-            points.append(Point(name, milliseconds, accuracy, is_shipped=True))
-    points += read_tried(options.tried, options.seconds)
-    if not options.skip_backbones:
-        lines += say(report_backbones(options))
-    plot_accuracy(points, out / "accuracy_per_ms.png")
-    lines += say(report_points(points))
+            shipped.append(Point(name, milliseconds, accuracy))
+        lines += say(report_memory(bundles, Path(scratch), options.predictions))
+    told, backbones = report_backbones(options)
+    lines += [*told, *say(report_points(shipped))]
+    plot_accuracy(backbones, shipped, out / "accuracy_per_ms.png")
     (out / "inference.md").write_text("\n".join(lines) + "\n")
     say([f"written: {out / 'inference.md'}, {out / 'accuracy_per_ms.png'}"])
     return 0
@@ -79,13 +95,8 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3, help="how long each speed is measured")
     parser.add_argument("--rounds", type=int, default=3, help="turns that each engine gets")
     parser.add_argument("--predictions", type=int, default=20_000, help="of the memory run")
-    parser.add_argument(
-        "--tried",
-        type=Path,
-        help="CSV of networks that were tried and don't ship: backbone, accuracy, weights, and "
-        "if need be size and width",
-    )
-    parser.add_argument("--skip-backbones", action="store_true", help="time no random network")
+    parser.add_argument("--tried", type=Path, default=TRIED, help="CSV of backbones and accuracies")
+    parser.add_argument("--skip-backbones", action="store_true", help="time no backbone")
     return parser.parse_args(arguments)
 
 
@@ -123,16 +134,21 @@ def report_bundle(
     lines += say(compare_engines(found))
     files = list(write_frames(scratch, spec.channels))
     lines += say(report_split(bundle, files, options.seconds))
-    growth = run_worker("memory", files[0][1], options.predictions, bundle)
-    lines += say(
-        [
-            f"{options.predictions} predictions in one process: {growth['growth_mb']:+.1f} MB "
-            f"(at most {growth['highest_mb']:+.1f} MB on the way) over {growth['start_mb']:.0f} "
-            f"MB, {growth['rate']:.0f} images/s.",
-            "",
-        ]
-    )
     return lines, 1000 / found[SHIPPED]["rates"]["1"]
+
+
+def report_memory(bundles: Sequence[Path], scratch: Path, predictions: int) -> list[str]:
+    """What many predictions cost a process that holds every bundle, as a worker does."""
+    ((_, file), *_) = write_frames(scratch, 1)
+    growth = run_worker("memory", file, predictions, *bundles)
+    return [
+        "## Memory",
+        "",
+        f"{predictions} predictions in one process, all bundles taking turns: "
+        f"{growth['growth_mb']:+.1f} MB (at most {growth['highest_mb']:+.1f} MB on the way) over "
+        f"{growth['start_mb']:.0f} MB, {growth['rate']:.0f} images/s.",
+        "",
+    ]
 
 
 def run_engines(
@@ -210,84 +226,90 @@ def report_split(bundle: Path, files: Sequence[tuple[str, Path]], seconds: float
     return [*lines, ""]
 
 
-def read_tried(table: Path | None, seconds: float) -> list[Point]:
-    """Networks that were trained and don't ship, timed with random weights."""
-    if table is None:
-        return []
-    points = []
+def read_tried(table: Path) -> list[Tried]:
+    """The backbones that were trained alike."""
     with table.open(newline="") as stream:
-        for row in csv.DictReader(stream):
-            size, width = row.get("size") or DEFAULT_SIZE, row.get("width") or 1.0
-            found = run_worker("backbone", row["backbone"], size, width, seconds)
-            name = f"{row['backbone']} {row['weights']}".strip()
-            points.append(
-                Point(name, 1000 / found["rate"], float(row["accuracy"]), is_shipped=False)
+        return [
+            Tried(
+                backbone=row["backbone"],
+                width=float(row["width"]),
+                size=int(row["size"]),
+                weights=row["weights"],
+                accuracy=float(row["accuracy"]),
             )
-    return points
+            for row in csv.DictReader(stream)
+        ]
 
 
-def report_backbones(options: argparse.Namespace) -> list[str]:
-    """Speed of each registered backbone with random weights."""
-    lines = [
-        f"## Backbones at {DEFAULT_SIZE} pixels or the nearest they take, random weights",
-        "",
-        "| backbone | pixels | million parameters | ms | images/s |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for name in run_worker("backbones")["names"]:
-        found = run_worker("backbone", name, DEFAULT_SIZE, 1.0, options.seconds)
-        speed = f"{1000 / found['rate']:.1f} | {found['rate']:.0f}"
-        lines.append(f"| {name} | {found['size']} | {found['parameters'] / 1e6:.1f} | {speed} |")
-    return [*lines, ""]
+def report_backbones(options: argparse.Namespace) -> tuple[list[str], list[Point]]:
+    """Speed of each registered backbone, which weights don't change, and accuracy where known."""
+    if options.skip_backbones:
+        return [], []
+    tried = read_tried(options.tried)
+    known = {one.backbone for one in tried}
+    others = [Tried(name) for name in run_worker("backbones")["names"] if name not in known]
+    lines = list(
+        say(
+            [
+                "## Backbones",
+                "",
+                "| backbone | pixels | million parameters | ms | images/s | first weights "
+                "| balanced accuracy | accuracy per ms |",
+                "|" + " --- |" * 8,
+            ]
+        )
+    )
+    points = []
+    for one in (*tried, *others):
+        found = run_worker("backbone", one.backbone, one.size, one.width, options.seconds)
+        cost = 1000 / found["rate"]
+        reached = "– | –"
+        if one.accuracy is not None:
+            reached = f"{one.accuracy:.3f} | {one.accuracy / cost:.3f}"
+            points.append(Point(one.name, cost, one.accuracy))
+        row = (
+            f"{found['size']} | {found['parameters'] / 1e6:.1f} | {cost:.1f} | {found['rate']:.0f}"
+        )
+        lines += say([f"| {one.name} | {row} | {one.weights or '–'} | {reached} |"])
+    return [*lines, *say([""])], points
 
 
 def report_points(points: Sequence[Point]) -> list[str]:
-    """Accuracy per millisecond as a table."""
+    """What ships, each on its own test split: accuracy per millisecond as a table."""
     lines = [
-        "## Accuracy per millisecond",
+        "## Accuracy per millisecond, as shipped",
         "",
-        "| network | ms | balanced accuracy | accuracy per ms | ships |",
-        "| --- | --- | --- | --- | --- |",
+        "| network | ms | balanced accuracy | accuracy per ms |",
+        "| --- | --- | --- | --- |",
     ]
     for point in sorted(points, key=lambda point: point.milliseconds):
-        ships = "yes" if point.is_shipped else "no"
         share = point.accuracy / point.milliseconds
-        lines.append(
-            f"| {point.name} | {point.milliseconds:.1f} | {point.accuracy:.3f} | {share:.3f} "
-            f"| {ships} |"
-        )
+        figures = f"{point.milliseconds:.1f} | {point.accuracy:.3f} | {share:.3f}"
+        lines.append(f"| {point.name} | {figures} |")
     return [*lines, ""]
 
 
-def plot_accuracy(points: Sequence[Point], path: Path) -> None:
-    """Balanced accuracy against milliseconds an image, one dot for each network."""
+def plot_accuracy(backbones: Sequence[Point], shipped: Sequence[Point], path: Path) -> None:
+    """Balanced accuracy against milliseconds an image: backbones on one task, and what ships."""
     from matplotlib import pyplot as plt
 
     from ml.evaluation.plots import COLOURS, DPI
 
-    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
-    for is_shipped, colour, label in (
-        (True, COLOURS[0], "ships"),
-        (False, COLOURS[1], "tried, doesn't ship"),
-    ):
-        chosen = [point for point in points if point.is_shipped == is_shipped]
-        if chosen:
-            times = [point.milliseconds for point in chosen]
-            axes.scatter(times, [point.accuracy for point in chosen], color=colour, label=label)
-        for point in chosen:
-            axes.annotate(
-                point.name,
-                (point.milliseconds, point.accuracy),
-                xytext=(6, 4),
-                textcoords="offset points",
-                fontsize=8,
-            )
-    axes.set(xlabel="ms for one image", ylabel="balanced accuracy on its test split")
-    axes.margins(x=0.35, y=0.2)
-    axes.grid(color="0.9")
-    axes.set_axisbelow(True)
-    if points:
-        axes.legend(loc="best")
+    charts = (
+        (backbones, COLOURS[1], "Backbones: one recipe, retina's validation images"),
+        (shipped, COLOURS[0], "As shipped: each on its own test images"),
+    )
+    figure, panels = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained", squeeze=False)
+    for axes, (points, colour, title) in zip(panels[0], charts, strict=True):
+        times = [point.milliseconds for point in points]
+        axes.scatter(times, [point.accuracy for point in points], color=colour)
+        for point in points:
+            place = (point.milliseconds, point.accuracy)
+            axes.annotate(point.name, place, xytext=(6, 4), textcoords="offset points", fontsize=8)
+        axes.set(xlabel="ms for one image", ylabel="balanced accuracy", title=title)
+        axes.margins(x=0.35, y=0.2)
+        axes.grid(color="0.9")
+        axes.set_axisbelow(True)
     figure.savefig(path, dpi=DPI, metadata={"Software": None})
     plt.close(figure)
 
