@@ -121,6 +121,8 @@ def read_header(content: bytes, limits: ContentLimits) -> DicomHeader:
         syntax = UID(read_text(meta, "TransferSyntaxUID"))
         if not syntax:
             raise DicomUnreadable(detail="it doesn't say how it is encoded (no transfer syntax)")
+        if not syntax.is_valid:
+            raise DicomUnreadable(detail="what it says of its encoding (transfer syntax) is no UID")
         if _is_directory(meta):
             raise Dicomdir
         if syntax == DeflatedExplicitVRLittleEndian:

@@ -9,11 +9,12 @@ from typing import Any
 from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
+from pydicom.dataset import FileMetaDataset
 from pydicom.filereader import _read_file_meta_info, read_dataset, read_preamble
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from records.intake.values import PARSE_ERRORS
+from records.intake.values import PARSE_ERRORS, read_text
 
 # Longer values than this are left in the file until somebody asks for them.
 LONGEST_VALUE = 64 * 1024
@@ -64,7 +65,7 @@ class StoredObject:
     @property
     def syntax(self) -> UID:
         """How `content` is encoded."""
-        return UID(self.dataset.file_meta.TransferSyntaxUID)
+        return _read_syntax(self.dataset.file_meta)
 
     def load(self, tag: BaseTag) -> None:
         """Read one long value of the header into the data set."""
@@ -130,7 +131,12 @@ def _syntax_of(content: bytes) -> UID:
     stream = io.BytesIO(content)
     read_preamble(stream, force=False)
     # What pydicom does for a path; it offers nothing public for a stream.
-    return UID(_read_file_meta_info(stream).TransferSyntaxUID)
+    return _read_syntax(_read_file_meta_info(stream))
+
+
+def _read_syntax(meta: FileMetaDataset) -> UID:
+    """As intake reads it: a damaged one may come in several values, and names nothing known."""
+    return UID(read_text(meta, "TransferSyntaxUID"))
 
 
 def _encoding_of(dataset: Dataset) -> tuple[bool, bool]:

@@ -35,10 +35,31 @@ def odd_offset() -> bytes:
     return put_before_patient(struct.pack("<HH2sH", 0x0008, 0x0201, b"UL", 5) + b"+0100")
 
 
+def two_syntaxes() -> bytes:
+    """A transfer syntax that a backslash makes two."""
+    return make_dicom().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008\\1.2.1\0")
+
+
+def syntax_of_a_hundred_characters() -> bytes:
+    """A transfer syntax longer than any UID, in meta information that is whole otherwise."""
+    syntax = b"1.2.840.10008.1.2.1" + b".1" * 40 + b"\0"
+    whole = make_dicom().replace(
+        b"UI\x14\x001.2.840.10008.1.2.1\0", b"UI" + struct.pack("<H", len(syntax)) + syntax
+    )
+    (length,) = struct.unpack_from("<I", whole, 140)
+    return whole[:140] + struct.pack("<I", length + len(syntax) - 20) + whole[144:]
+
+
 @pytest.mark.parametrize(
     ("make", "code"),
-    [(cut_item, "dicom_unreadable"), (odd_number, "dicom_unreadable"), (odd_offset, "stored")],
-    ids=["cut item", "number of three bytes", "value of no use"],
+    [
+        (cut_item, "dicom_unreadable"),
+        (odd_number, "dicom_unreadable"),
+        (odd_offset, "stored"),
+        (two_syntaxes, "dicom_unreadable"),
+        (syntax_of_a_hundred_characters, "dicom_unreadable"),
+    ],
+    ids=["cut item", "number of three bytes", "value of no use", "two syntaxes", "long syntax"],
 )
 def test_file_gets_a_verdict_when_its_header_is_broken(send_one, make, code):
     found = send_one(make())
