@@ -26,6 +26,7 @@ from records.intake.structure import PIXEL_DATA_TAGS, Geometry, check_structure
 from records.intake.texts import Texts
 from records.intake.values import (
     PARSE_ERRORS,
+    read_code,
     read_date,
     read_floats,
     read_integer,
@@ -196,15 +197,15 @@ def _as_header(
         study_time=read_time(dataset, "StudyTime"),
         utc_offset=_utc_offset(dataset),
         series_number=read_integer(dataset, "SeriesNumber"),
-        modality=read_text(dataset, "Modality", limit=16).upper(),
+        modality=read_code(dataset, "Modality", limit=16),
         body_part=_body_part(dataset),
         series_description=texts.read("SeriesDescription", limit=64),
-        laterality=read_text(dataset, "Laterality", limit=16).upper(),
+        laterality=read_code(dataset, "Laterality", limit=16),
         performed_procedure_step_start_date=read_date(dataset, "PerformedProcedureStepStartDate"),
         performed_procedure_step_start_time=read_time(dataset, "PerformedProcedureStepStartTime"),
         request_attributes=_requests(texts),
         instance_number=read_integer(dataset, "InstanceNumber"),
-        view_position=read_text(dataset, "ViewPosition", limit=16).upper(),
+        view_position=read_code(dataset, "ViewPosition", limit=16),
         photometric_interpretation=read_text(dataset, "PhotometricInterpretation", limit=16),
         slice_position=_slice_position(dataset),
         window=_window(dataset),
@@ -236,14 +237,14 @@ def _patient(dataset: Dataset, texts: Texts) -> PatientFields:
     if len(patient_id) > ID_LENGTH or len(issuer) > ID_LENGTH:
         # Cut short, it could be somebody else's.
         raise DicomUnreadable(detail=f"its Patient ID is longer than {ID_LENGTH} characters")
-    sex = read_text(dataset, "PatientSex", limit=16).upper()
+    sex = read_code(dataset, "PatientSex", limit=16)
     return PatientFields(
         patient_id=patient_id,
         issuer=issuer,
         name=texts.read_name("PatientName"),
         birth_date=read_date(dataset, "PatientBirthDate"),
         sex=sex if sex in ("F", "M", "O") else "",
-        age=read_text(dataset, "PatientAge", limit=4).upper(),
+        age=read_code(dataset, "PatientAge", limit=4),
     )
 
 
@@ -279,11 +280,11 @@ def _body_part(dataset: Dataset) -> str:
     DICOM PS3.3 C.8.12.1 and A.41: visible light and eye images carry Anatomic Region Sequence
     (0008,2218) in its place.
     """
-    part = read_text(dataset, "BodyPartExamined", limit=64)
+    part = read_code(dataset, "BodyPartExamined", limit=64)
     regions = read_value(dataset, "AnatomicRegionSequence")
     if not part and isinstance(regions, Sequence) and len(regions):
-        part = read_text(regions[0], "CodeMeaning", limit=64)
-    return part.upper()
+        part = read_code(regions[0], "CodeMeaning", limit=64)
+    return part
 
 
 def _slice_position(dataset: Dataset) -> float | None:

@@ -53,6 +53,11 @@ def read_text(dataset: Dataset, keyword: str, *, limit: int | None = None) -> st
     return clean_text(read_value(dataset, keyword), limit=limit)
 
 
+def read_code(dataset: Dataset, keyword: str, *, limit: int) -> str:
+    """Return a code string in capitals; cut after that, because some letters become two."""
+    return read_text(dataset, keyword).upper()[:limit].strip()
+
+
 def clean_text(value: object, *, limit: int | None = None) -> str:
     """Turn any value into text that PostgreSQL can hold: no control characters, no halves."""
     if value is None:

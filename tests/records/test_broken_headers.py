@@ -65,3 +65,22 @@ def test_file_gets_a_verdict_when_its_header_is_broken(send_one, make, code):
     found = send_one(make())
 
     assert found.code == code
+
+
+@pytest.mark.parametrize(
+    ("keyword", "letters"),
+    [
+        ("Modality", 16),
+        ("BodyPartExamined", 64),
+        ("Laterality", 16),
+        ("ViewPosition", 16),
+        ("PatientAge", 4),
+    ],
+)
+def test_code_fits_its_column_when_its_capitals_are_longer(send_one, keyword, letters):
+    """The capital of ß is SS."""
+    content = make_dicom(**{keyword: "X" * letters}, SpecificCharacterSet="ISO_IR 100")
+
+    found = send_one(content.replace(b"X" * letters, b"\xdf" * letters))
+
+    assert found.code == "stored"
