@@ -10,6 +10,7 @@ from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
+from pydicom.errors import InvalidDicomError
 from pydicom.filereader import _read_file_meta_info, read_dataset, read_preamble
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
@@ -136,7 +137,9 @@ def _syntax_of(content: bytes) -> UID:
 
 def _read_syntax(meta: FileMetaDataset) -> UID:
     """As intake reads it: a damaged one may come in several values, and names nothing known."""
-    return UID(read_text(meta, "TransferSyntaxUID"))
+    if syntax := UID(read_text(meta, "TransferSyntaxUID")):
+        return syntax
+    raise InvalidDicomError("it has no transfer syntax")
 
 
 def _encoding_of(dataset: Dataset) -> tuple[bool, bool]:
