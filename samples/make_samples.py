@@ -25,14 +25,14 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medimaging.settings")
 django.setup()
 
-from pydicom import Dataset, dcmread  # noqa: E402
-from pydicom.data import get_testdata_file  # noqa: E402
-from pydicom.uid import generate_uid  # noqa: E402
+from pydicom import Dataset, dcmread
+from pydicom.data import get_testdata_file
+from pydicom.uid import generate_uid
 
-from records.intake.declared import DeclaredFields  # noqa: E402
-from records.intake.photograph import as_dicom, assign_uids  # noqa: E402
-from records.intake.sniff import Kind  # noqa: E402
-from samples.drawn import draw_fundus, draw_skin  # noqa: E402
+from records.intake.declared import DeclaredFields
+from records.intake.photograph import as_dicom, assign_uids
+from records.intake.sniff import Kind
+from samples.drawn import draw_fundus, draw_skin
 
 STUDY_DATE = dt.date(2026, 1, 12)
 GUANGZHOU = "Kermany et al. 2018, doi:10.17632/rscbjbr9sj"
