@@ -6,7 +6,7 @@ from pathlib import Path
 
 import environ
 
-from medimaging import addresses, image_store, logs
+from medimaging import addresses, api_document, image_store, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -218,38 +218,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "medimaging.problems.problem_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Medical image classification API",
-    "DESCRIPTION": (
-        "Submit imaging studies, follow their classification, read and review results. "
-        "Decision support: a person decides. Errors are RFC 9457 problem documents with a "
-        "stable `code` and an `action` that says what to do."
-    ),
-    "VERSION": "1",
-    "OAS_VERSION": "3.1.0",
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    # Four are fields called `state`, three are called `task`.
-    "ENUM_NAME_OVERRIDES": {
-        "ClassificationState": "classifier.models.ClassificationState",
-        "StudyState": "records.models.StudyState",
-        "SubmissionState": "records.models.SubmissionState",
-        "ConflictState": "records.models.ConflictState",
-        "ConflictSide": "records.api.identity_serializers.SIDES",
-        "QuarantineState": "records.models.QuarantineState",
-        "QuarantineReason": "records.models.QuarantineReason",
-        "ReasonEnum": "classifier.models.OverrideReason",
-        "ExportState": "records.models.ExportState",
-        "ModelTask": "classifier.models.Task",
-        "ClassificationTask": "classifier.models.CLASSIFICATION_TASKS",
-        "StudyTask": "classifier.models.STUDY_TASKS",
-    },
-}
+SPECTACULAR_SETTINGS = api_document.SETTINGS
 
 # Work in the background
 
@@ -292,43 +261,24 @@ CELERY_BEAT_SCHEDULE_FILENAME = env.str(
 )
 # How often somebody looks for work whose worker or sender is gone.
 SWEEP_SECONDS = env.int("TASK_SWEEP_SECONDS", default=15)
-CELERY_BEAT_SCHEDULE = {
-    "sweep-classifications": {
-        "task": "classifier.tasks.sweep_classifications",
-        "schedule": SWEEP_SECONDS,
-        "options": {"queue": "housekeeping", "expires": SWEEP_SECONDS},
-    },
-    "complete-idle-studies": {
-        "task": "records.tasks.complete_idle_studies",
-        "schedule": SWEEP_SECONDS,
-        "options": {"queue": "housekeeping", "expires": SWEEP_SECONDS},
-    },
-    "sweep-exports": {
-        "task": "records.tasks.sweep_exports",
-        "schedule": 4 * SWEEP_SECONDS,
-        "options": {"queue": "housekeeping", "expires": 4 * SWEEP_SECONDS},
-    },
-    "sweep-submissions": {
-        "task": "records.tasks.sweep_submissions",
-        "schedule": 4 * SWEEP_SECONDS,
-        "options": {"queue": "housekeeping", "expires": 4 * SWEEP_SECONDS},
-    },
-    "scrub-storage": {
-        "task": "records.tasks.scrub_storage",
-        "schedule": 60,
-        "options": {"queue": "housekeeping", "expires": 60},
-    },
+HOUSEKEEPING = {
+    "classifier.tasks.sweep_classifications": SWEEP_SECONDS,
+    "records.tasks.complete_idle_studies": SWEEP_SECONDS,
+    "records.tasks.sweep_exports": 4 * SWEEP_SECONDS,
+    "records.tasks.sweep_submissions": 4 * SWEEP_SECONDS,
+    "records.tasks.scrub_storage": 60,
     # A 256th of the store each time, so all of it in less than a day.
-    "sweep-storage": {
-        "task": "records.tasks.sweep_storage",
-        "schedule": 300,
-        "options": {"queue": "housekeeping", "expires": 300},
-    },
-    "apply-retention": {
-        "task": "records.tasks.apply_retention",
-        "schedule": 3600,
-        "options": {"queue": "housekeeping", "expires": 3600},
-    },
+    "records.tasks.sweep_storage": 300,
+    "records.tasks.apply_retention": 3600,
+}
+CELERY_BEAT_SCHEDULE = {
+    task.rpartition(".")[2].replace("_", "-"): {
+        "task": task,
+        "schedule": seconds,
+        # A round that still waits when the next is due is dropped.
+        "options": {"queue": "housekeeping", "expires": seconds},
+    }
+    for task, seconds in HOUSEKEEPING.items()
 }
 
 # Classification

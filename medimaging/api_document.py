@@ -1,0 +1,36 @@
+"""How drf-spectacular describes the API in `/api/schema/` and docs/openapi.yaml."""
+
+from typing import Any
+
+SETTINGS: dict[str, Any] = {
+    "TITLE": "Medical image classification API",
+    "DESCRIPTION": (
+        "Submit imaging studies, follow their classification, read and review results. "
+        "Decision support: a person decides. Errors are RFC 9457 problem documents with a "
+        "stable `code` and an `action` that says what to do."
+    ),
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    # Four are fields called `state`, three are called `task`.
+    "ENUM_NAME_OVERRIDES": {
+        "ClassificationState": "classifier.models.ClassificationState",
+        "StudyState": "records.models.StudyState",
+        "SubmissionState": "records.models.SubmissionState",
+        "ConflictState": "records.models.ConflictState",
+        "ConflictSide": "records.api.identity_serializers.SIDES",
+        "QuarantineState": "records.models.QuarantineState",
+        "QuarantineReason": "records.models.QuarantineReason",
+        "ReasonEnum": "classifier.models.OverrideReason",
+        "ExportState": "records.models.ExportState",
+        "ModelTask": "classifier.models.Task",
+        "ClassificationTask": "classifier.models.CLASSIFICATION_TASKS",
+        "StudyTask": "classifier.models.STUDY_TASKS",
+    },
+}
