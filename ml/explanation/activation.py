@@ -22,7 +22,8 @@ def measure_support(maps: Floats, kernel: Floats) -> Floats:
 
     Their mean over the places, plus the head's bias, is the logit.
     """
-    return np.asarray(np.einsum("hwc,ck->khw", maps, kernel), np.float32)
+    support: Floats = maps.reshape(-1, maps.shape[-1]) @ kernel
+    return np.ascontiguousarray(support.T).reshape(-1, *maps.shape[:2])
 
 
 def scale_maps(support: Floats) -> Floats:

@@ -62,7 +62,8 @@ class Frame:
     @property
     def is_constant(self) -> bool:
         """Whether every pixel is the same: nothing was exposed, or a decoder gave zeros."""
-        return bool(self.pixels.min() == self.pixels.max())
+        few = self.pixels[::SAMPLED, ::SAMPLED]
+        return bool(few.min() == few.max() and self.pixels.min() == self.pixels.max())
 
 
 def as_grey(colours: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
