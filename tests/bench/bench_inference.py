@@ -1,10 +1,10 @@
 """How fast and how large each engine is, for every bundle: `make bench-inference`.
 
-Prints images/s and resident memory of model.predict, tf.function (the runtime for a GPU), ONNX
-Runtime and OpenVINO (what ships), each in fresh processes that take turns, of which the best is
-told, with ratios to what ships; where the time of a prediction goes; what twenty thousand
-predictions cost in memory; and accuracy against milliseconds, of the backbones and of what ships,
-as accuracy_per_ms.png. Judges nothing.
+Prints images/s and resident memory of model.predict, tf.function, ONNX Runtime and OpenVINO (what
+ships), each in fresh processes that take turns, of which the best is told, with ratios to what
+ships; where the time of a prediction goes; what twenty thousand predictions cost in memory; and
+accuracy against milliseconds, of the backbones and of what ships, as accuracy_per_ms.png. Judges
+nothing.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             manifest, _ = read_manifest(bundle)
             told, milliseconds = report_bundle(bundle, manifest, Path(scratch), options)
             lines += told
-            accuracy = manifest.metrics["balanced_accuracy"].value
+            accuracy = manifest.metrics["argmax_balanced_accuracy"].value
             name = f"{manifest.task} {manifest.version}"
             shipped.append(Point(name, milliseconds, accuracy))
         lines += say(report_memory(bundles, Path(scratch), options.predictions))
@@ -275,7 +275,7 @@ def report_backbones(options: argparse.Namespace) -> tuple[list[str], list[Point
 
 
 def report_points(points: Sequence[Point]) -> list[str]:
-    """What ships, each on its own test split: accuracy per millisecond as a table."""
+    """What ships, each on its own test split by the most probable label, as a table."""
     lines = [
         "## Accuracy per millisecond, as shipped",
         "",
