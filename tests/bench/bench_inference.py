@@ -303,9 +303,11 @@ def plot_accuracy(backbones: Sequence[Point], shipped: Sequence[Point], path: Pa
     for axes, (points, colour, title) in zip(panels[0], charts, strict=True):
         times = [point.milliseconds for point in points]
         axes.scatter(times, [point.accuracy for point in points], color=colour)
-        for point in points:
-            place = (point.milliseconds, point.accuracy)
-            axes.annotate(point.name, place, xytext=(6, 4), textcoords="offset points", fontsize=8)
+        for rank, point in enumerate(sorted(points, key=lambda point: -point.accuracy)):
+            # Names of neighbours stand one below and one above, so that they don't meet.
+            shift, place = (6 if rank % 2 else -13), (point.milliseconds, point.accuracy)
+            near = {"xytext": (0, shift), "textcoords": "offset points", "ha": "center"}
+            axes.annotate(point.name, place, fontsize=8, **near)
         axes.set(xlabel="ms for one image", ylabel="balanced accuracy", title=title)
         axes.margins(x=0.35, y=0.2)
         axes.grid(color="0.9")
