@@ -45,6 +45,20 @@ def test_to_display_gives_the_golden_levels_when_the_window_is_linear() -> None:
     assert show(content).tolist() == [[0, 20, 144, 226, 255, 255]]
 
 
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+def test_to_display_gives_equal_levels_when_it_takes_few_rows_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    values = np.random.default_rng(3).integers(0, 4096, (37, 50)).astype(np.uint16)
+    window = {"WindowCenter": 1800, "WindowWidth": 3001, "VOILUTFunction": function}
+    content = make_dicom(values, BitsStored=12, **window)
+    whole = show(content)
+    for pixels in (1, 50, 333):
+        monkeypatch.setattr("ml.images.display.BLOCK_PIXELS", pixels)
+        np.testing.assert_array_equal(show(content), whole)
+    assert len(np.unique(whole)) > 200
+
+
 def test_to_display_differs_by_function_as_the_standard_says() -> None:
     stored = np.array([[2046, 2047, 2048, 2049]], np.uint16)
     levels = {

@@ -142,6 +142,13 @@ def test_read_frames_flags_a_blank_image_when_every_pixel_is_the_same() -> None:
     assert not read_frames(make_dicom(GREY))[0].is_constant
 
 
+def test_read_frames_flags_no_image_when_a_single_pixel_differs() -> None:
+    for place in ((0, 0), (1, 0), (17, 31), (39, 39)):
+        pixels = np.full((40, 40), 7, np.uint16)
+        pixels[place] = 8
+        assert not read_frames(make_dicom(pixels))[0].is_constant
+
+
 def test_encode_png_gives_back_the_same_picture() -> None:
     with Image.open(io.BytesIO(encode_png(GREY))) as image:
         np.testing.assert_array_equal(np.asarray(image), GREY)
