@@ -40,8 +40,6 @@ FILES_PER_REQUEST = 50
 INSTANCES_PER_STOW = 50
 SENDERS = 4
 MEGABYTE = 1024 * 1024
-# So many times as long as it takes to look at the memory nobody looks at it.
-LOOKING = 30
 ORTHANC = Path("/usr/sbin/Orthanc")
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 DOORS = ("REST", "STOW-RS", "C-STORE")
@@ -110,9 +108,7 @@ class Peak:
         self._thread.join()
 
     def _watch(self) -> None:
-        pause = 0.0
-        while not self._ended.wait(pause):
-            started = time.perf_counter()
+        while not self._ended.wait(0.5):
             held = 0
             for process in self._find():
                 try:
@@ -120,8 +116,6 @@ class Peak:
                 except psutil.Error:
                     continue
             self.megabytes = max(self.megabytes, held / MEGABYTE)
-            # Counting the pages of many processes would slow down what is measured.
-            pause = max(0.5, LOOKING * (time.perf_counter() - started))
 
 
 class Ours:

@@ -91,9 +91,9 @@ def keras_predict(bundle: str, seconds: str) -> dict[str, Any]:
     """`model.predict`, as every tutorial does it."""
 
     def open_engine() -> Callable[[Any], Any]:
-        import keras
+        from ml.explanation.gradients import load_network
 
-        network = keras.saving.load_model(Path(bundle) / "model.keras", compile=False)
+        network = load_network(Path(bundle) / "model.keras")
         return lambda images: network.predict(images, verbose=0)
 
     return measure(open_engine, *read_spec(bundle), seconds)
@@ -103,11 +103,12 @@ def tensorflow_function(bundle: str, seconds: str) -> dict[str, Any]:
     """`tf.function`, traced for each batch size; the runtime for a GPU pads to batches of 16."""
 
     def open_engine() -> Callable[[Any], Any]:
-        import keras
         import tensorflow as tf
 
-        network = keras.saving.load_model(Path(bundle) / "model.keras", compile=False)
-        traced = tf.function(lambda images: network(images, training=False), reduce_retracing=False)
+        from ml.explanation.gradients import load_network
+
+        network = load_network(Path(bundle) / "model.keras")
+        traced = tf.function(lambda images: network(images, training=False))
         return lambda images: [output.numpy() for output in tf.nest.flatten(traced(images))]
 
     return measure(open_engine, *read_spec(bundle), seconds)
@@ -142,9 +143,9 @@ def onnx_runtime(path: str, size: str, channels: str, seconds: str) -> dict[str,
 
 def export_onnx(bundle: str, path: str) -> dict[str, Any]:
     """Write the bundle's Keras model as ONNX."""
-    import keras
+    from ml.explanation.gradients import load_network
 
-    network = keras.saving.load_model(Path(bundle) / "model.keras", compile=False)
+    network = load_network(Path(bundle) / "model.keras")
     network(np.zeros((1, *network.inputs[0].shape[1:]), np.float32))
     network.export(path, format="onnx", verbose=False)
     return {"megabytes": Path(path).stat().st_size / MEGABYTE}
