@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import models
+from django.utils.crypto import salted_hmac
 
 from accounts.models import Action, AuditEvent, Outcome, User
 from accounts.models.audit import ActorKind
@@ -27,12 +28,16 @@ class RequestContext:
     """Where a request came from; empty for work that nobody asked for.
 
     `peer` names the system that asks where no person does, a DICOM node for instance.
+    `responsible` is the person behind the actor, where that is somebody else.
     """
 
     source_address: str | None = None
     request_id: str = ""
+    user_agent: str = ""
     token_id: UUID | None = None
+    session_id: str = ""
     peer: str = ""
+    responsible: User | None = None
 
 
 _context: ContextVar[RequestContext] = ContextVar("audit_request_context")
@@ -45,10 +50,19 @@ def current_context() -> RequestContext:
 
 @contextmanager
 def bind_request_context(
-    *, source_address: str | None, request_id: str, peer: str = ""
+    *,
+    source_address: str | None,
+    request_id: str,
+    user_agent: str = "",
+    peer: str = "",
+    responsible: User | None = None,
 ) -> Iterator[None]:
-    """Stamp every event recorded inside with the request's address and id, and who asks."""
-    token = _context.set(RequestContext(source_address, request_id, peer=peer))
+    """Stamp every event recorded inside with where the request came from, and who asks."""
+    token = _context.set(
+        RequestContext(
+            source_address, request_id, user_agent[:200], peer=peer, responsible=responsible
+        )
+    )
     try:
         yield
     finally:
@@ -58,6 +72,21 @@ def bind_request_context(
 def bind_token(token_id: UUID) -> None:
     """Note that the request in hand was opened by an API token."""
     _context.set(replace(current_context(), token_id=token_id))
+
+
+def bind_session(session_key: str | None, *, responsible: User | None = None) -> None:
+    """Note the session of the request in hand, by a hash of its key that opens nothing.
+
+    `responsible` is who stands behind this session, where that isn't its owner.
+    """
+    session_id = _session_id(session_key) if session_key else ""
+    context = replace(current_context(), session_id=session_id, responsible=responsible)
+    _context.set(context)
+
+
+def _session_id(session_key: str) -> str:
+    digest = salted_hmac("accounts.audit.session", session_key, algorithm="sha256")
+    return digest.hexdigest()[:32]
 
 
 def record_event(
@@ -84,13 +113,13 @@ def record_event(
         outcome=outcome,
         details=details,
     )
-    event.save(force_insert=True)
+    AuditEvent.objects.append([event])
     return event
 
 
 def record_events(events: Iterable[AuditEvent]) -> None:
     """Append events that were prepared, inside the caller's transaction."""
-    AuditEvent.objects.bulk_create(events)
+    AuditEvent.objects.append(events)
 
 
 def prepare_event(
@@ -120,7 +149,11 @@ def prepare_event(
         actor_id=actor.pk if actor else None,
         actor_name=_actor_name(actor, kind, context),
         token_id=context.token_id,
+        session_id=context.session_id,
+        responsible_id=context.responsible.pk if context.responsible else None,
+        responsible_name=str(context.responsible or ""),
         source_address=context.source_address,
+        user_agent=context.user_agent,
         request_id=context.request_id,
         target_type=(target._meta.model_name or "") if target is not None else "",
         target_id=str(target.pk) if target is not None else target_id[:200],

@@ -98,6 +98,6 @@ def describe_event(event: "AuditEvent") -> str:
     """
     sentence = SENTENCES.get(event.action)
     if sentence is None:
-        return f"{event.actor_name}: {event.get_action_display()}"
+        return f"{event.actor_name}: {event.action_words}"
     words = {**event.details, "actor": event.actor_name, "target": event.target_id}
     return _Words().format(sentence, **words)

@@ -10,7 +10,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from accounts.audit import bind_request_context
+from accounts.audit import bind_request_context, bind_session
 from medimaging import logs
 
 Responder = Callable[[HttpRequest], HttpResponseBase]
@@ -38,7 +38,9 @@ class RequestContextMiddleware:
         token = logs.request_id.set(request_id)
         try:
             with bind_request_context(
-                source_address=client_address(request), request_id=request_id
+                source_address=client_address(request),
+                request_id=request_id,
+                user_agent=request.headers.get("User-Agent", ""),
             ):
                 response = self.get_response(request)
         finally:
@@ -86,6 +88,18 @@ class IdleSessionMiddleware(SessionMiddleware):
         if is_passive and not request.session.modified:
             return response
         return super().process_response(request, response)
+
+
+class AuditSessionMiddleware:
+    """Stamp audit events with the session in use; comes after whoever opens it."""
+
+    def __init__(self, get_response: Responder) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.user.is_authenticated:
+            bind_session(request.session.session_key)
+        return self.get_response(request)
 
 
 class NoStoreMiddleware:

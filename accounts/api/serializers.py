@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from accounts.models import ApiToken, AuditEvent, Department, User
+from accounts.models import Action, ApiToken, AuditEvent, Department, User
 from accounts.roles import Verb
 from accounts.services.tokens import MAX_DAYS
 
@@ -95,6 +95,7 @@ class IssuedTokenSerializer(ApiTokenSerializer):
 class AuditEventSerializer(serializers.ModelSerializer[AuditEvent]):
     """One thing that somebody did or saw."""
 
+    action = serializers.ChoiceField(choices=Action.choices, read_only=True)
     sentence = serializers.CharField(read_only=True, help_text="The event in words.")
 
     class Meta:
@@ -109,7 +110,11 @@ class AuditEventSerializer(serializers.ModelSerializer[AuditEvent]):
             "actor_id",
             "actor_name",
             "token_id",
+            "session_id",
+            "responsible_id",
+            "responsible_name",
             "source_address",
+            "user_agent",
             "request_id",
             "target_type",
             "target_id",

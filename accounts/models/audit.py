@@ -2,6 +2,8 @@
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.utils import timezone
 
@@ -106,25 +108,33 @@ class AuditEvent(models.Model):
     """One thing that somebody did or saw. A database trigger refuses any change or deletion.
 
     Plain ids and no foreign keys: an event outlives what it speaks of. The actor's
-    name is kept as text; a patient's name never is.
+    name is kept as text; a patient's name never is. `session_id` tells sessions apart and opens
+    none. Where somebody else stands behind what the actor did (an administrator whose link was
+    used, for instance), `responsible_id` and `responsible_name` say who. `searched` holds keyed
+    hashes of what was searched for, so that one can ask who searched for this, and not for what.
     """
 
     id = models.BigAutoField(primary_key=True)
     event_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     occurred_at = models.DateTimeField(default=timezone.now, editable=False)
-    action = models.CharField(max_length=40, choices=Action.choices)
+    action = models.CharField(max_length=40)
     outcome = models.PositiveSmallIntegerField(choices=Outcome.choices, default=Outcome.SUCCESS)
     actor_kind = models.CharField(max_length=10, choices=ActorKind.choices)
     actor_id = models.UUIDField(null=True)
     actor_name = models.CharField(max_length=150)
     token_id = models.UUIDField(null=True)
+    session_id = models.CharField(max_length=32, blank=True, db_default="")
+    responsible_id = models.UUIDField(null=True)
+    responsible_name = models.CharField(max_length=150, blank=True, db_default="")
     source_address = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField(max_length=200, blank=True, db_default="")
     request_id = models.CharField(max_length=64, blank=True)
     target_type = models.CharField(max_length=40, blank=True)
     target_id = models.CharField(max_length=200, blank=True)
     study_id = models.UUIDField(null=True)
     patient_id = models.UUIDField(null=True)
     department_id = models.UUIDField(null=True)
+    searched = ArrayField(models.CharField(max_length=32), default=list, db_default=[])
     details = models.JSONField(default=dict)
 
     objects = AuditEventQuerySet.as_manager()
@@ -142,11 +152,21 @@ class AuditEvent(models.Model):
             models.Index(
                 fields=("target_id", "action", "-occurred_at"), name="audit_target_action"
             ),
+            GinIndex(
+                fields=("searched",),
+                condition=~models.Q(searched=[]),
+                name="audit_searched",
+            ),
         )
 
     def __str__(self) -> str:
         """Return when, who and what."""
         return f"{self.occurred_at:%Y-%m-%d %H:%M:%S} {self.actor_name} {self.action}"
+
+    @property
+    def action_words(self) -> str:
+        """What kind of event it is, in words; an action of another release stands as it is."""
+        return str(Action(self.action).label) if self.action in Action.values else self.action
 
     @property
     def sentence(self) -> str:
