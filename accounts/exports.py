@@ -28,6 +28,7 @@ COLUMNS = (
     "patient_id",
     "department_id",
     "details",
+    "database_user",
 )
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 BYTE_ORDER_MARK = "\ufeff"

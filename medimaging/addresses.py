@@ -11,7 +11,11 @@ import tempfile
 from pathlib import Path
 
 DATABASE = "medimaging"
-DATABASE_USER = "postgres"
+SUPERUSER = "postgres"
+"""Makes the roles below, and nothing else uses it."""
+OWNER = "medimaging_owner"
+APP = "medimaging_app"
+AUDITOR = "medimaging_auditor"
 # The kernel takes 107 bytes; PostgreSQL adds a file name of its own to the directory.
 LONGEST_RUN_DIR = 107 - len("/postgres/.s.PGSQL.5432.lock")
 
@@ -30,9 +34,9 @@ def postgres_socket_dir(data_dir: Path) -> Path:
     return run_dir(data_dir) / "postgres"
 
 
-def database_url(data_dir: Path, database: str = DATABASE) -> str:
-    """Return the DATABASE_URL of the embedded PostgreSQL."""
-    return f"postgres://{DATABASE_USER}@/{database}?host={postgres_socket_dir(data_dir)}"
+def database_url(data_dir: Path, database: str = DATABASE, *, role: str = APP) -> str:
+    """Return the address of the embedded PostgreSQL for one of its roles."""
+    return f"postgres://{role}@/{database}?host={postgres_socket_dir(data_dir)}"
 
 
 def redis_socket(data_dir: Path) -> Path:

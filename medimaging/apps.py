@@ -1,6 +1,9 @@
 """The wiring as a Django app, for its commands, checks, templates and static sources."""
 
-from django.apps import AppConfig
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.db.models.signals import post_migrate
 
 
 class MedimagingConfig(AppConfig):
@@ -9,3 +12,12 @@ class MedimagingConfig(AppConfig):
 
     def ready(self) -> None:
         from medimaging import checks  # noqa: F401  (registers the system checks)
+
+        # Once per run, when all tables are there: Django tells only apps that have models.
+        post_migrate.connect(_grant_privileges, sender=apps.get_app_config("accounts"))
+
+
+def _grant_privileges(*, using: str, **kwargs: Any) -> None:
+    from medimaging.database_roles import grant_privileges
+
+    grant_privileges(using=using)

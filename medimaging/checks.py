@@ -8,6 +8,9 @@ from typing import Any
 from django.apps.config import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError
+
+from medimaging.database_roles import find_faults
 
 
 @register(Tags.files)
@@ -50,6 +53,28 @@ def check_transport(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
             hint="Serve over https and set BEHIND_TLS=true.",
             id="medimaging.W001",
         )
+    ]
+
+
+@register(Tags.security, deploy=True)
+def check_database_role(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """A role that owns the tables could rewrite the audit trail, and a superuser run programs.
+
+    Asked of the database itself; one that can't be reached is somebody else's finding.
+    """
+    try:
+        faults = find_faults()
+    except DatabaseError:
+        return []
+    return [
+        Error(
+            f"The database role of the application has too many rights: {fault}.",
+            hint="Run `manage.py prepare_database` once, and set DATABASE_OWNER_URL for `migrate`.",
+            id="medimaging.E004",
+        )
+        for fault in faults
     ]
 
 

@@ -100,6 +100,10 @@ USE_TZ = True
 # Truth: PostgreSQL. Doorbell and shared counters: Redis.
 
 DATABASE_URL = env.str("DATABASE_URL", default="") or addresses.database_url(DATA_DIR)
+# Who owns the tables: `migrate` alone needs it, and where it isn't named they are the app's own.
+DATABASE_OWNER_URL = env.str("DATABASE_OWNER_URL", default="")
+if not (DATABASE_OWNER_URL or env.str("DATABASE_URL", default="")):
+    DATABASE_OWNER_URL = addresses.database_url(DATA_DIR, role=addresses.OWNER)
 REDIS_URL = env.str("REDIS_URL", default="") or addresses.redis_url(DATA_DIR)
 
 DATABASES = {"default": env.db_url_config(DATABASE_URL)}
@@ -107,7 +111,14 @@ DATABASES["default"].update(
     CONN_MAX_AGE=env.int("CONN_MAX_AGE", default=60),
     CONN_HEALTH_CHECKS=True,
 )
-DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+if DATABASE_OWNER_URL:
+    DATABASES["owner"] = env.db_url_config(DATABASE_OWNER_URL)
+for database in DATABASES.values():
+    database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+# Who may read the audit trail by SQL and nothing else, if there is such a role.
+DATABASE_AUDITOR_URL = env.str("DATABASE_AUDITOR_URL", default="")
+if not (DATABASE_AUDITOR_URL or env.str("DATABASE_URL", default="")):
+    DATABASE_AUDITOR_URL = addresses.database_url(DATA_DIR, role=addresses.AUDITOR)
 
 CACHES = {
     "default": {

@@ -1,5 +1,6 @@
 """Every test runs on a real PostgreSQL and Redis, in a directory of its own, off the network."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -14,12 +15,15 @@ import pytest
 from medimaging import addresses
 
 DATA_DIR = Path(tempfile.mkdtemp(prefix="medimaging-tests-"))
+TEST_DATABASE = "test_medimaging"
 
 # Before Django reads its settings. What a developer has exported must not reach the tests.
 os.environ.update(
     DJANGO_SETTINGS_MODULE="medimaging.settings",
     MEDIMAGING_DATA_DIR=str(DATA_DIR),
-    DATABASE_URL=addresses.database_url(DATA_DIR),
+    DATABASE_URL=addresses.database_url(DATA_DIR, TEST_DATABASE),
+    DATABASE_OWNER_URL=addresses.database_url(DATA_DIR, TEST_DATABASE, role=addresses.OWNER),
+    DATABASE_AUDITOR_URL=addresses.database_url(DATA_DIR, TEST_DATABASE, role=addresses.AUDITOR),
     REDIS_URL=addresses.redis_url(DATA_DIR),
     SECRET_KEY="a-key-for-tests-that-signs-nothing-of-value-0123456789",
     DEBUG="false",
@@ -66,24 +70,57 @@ def embedded_services() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(embedded_services: None) -> None:
-    """Have pytest-django make its database only once there is a server for it."""
+def django_db_setup(
+    embedded_services: None, django_test_environment: None, django_db_blocker: Any
+) -> Iterator[None]:
+    """The database as production has it: migrated by its owner, used by the app's own role."""
+    from django.core.management import call_command
+    from django.db import connections
 
+    from medimaging.quickstart.services import EmbeddedPostgres
 
-@pytest.fixture(autouse=True, scope="session")
-def _tables_can_be_emptied() -> Iterator[None]:
-    """Lift the append-only triggers where pytest-django empties tables after a real commit."""
-    from django.db.backends.postgresql.operations import DatabaseOperations
-
-    statements = DatabaseOperations.sql_flush
-
-    def sql_flush(self: DatabaseOperations, *args: Any, **kwargs: Any) -> list[str]:
-        lift = "SET LOCAL session_replication_role = replica"
-        return [lift, *statements(self, *args, **kwargs)]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DatabaseOperations, "sql_flush", sql_flush)
+    EmbeddedPostgres(DATA_DIR).prepare_database(TEST_DATABASE)
+    with as_superuser(TEST_DATABASE) as cursor:
+        cursor.execute(DATE_BACK)
+    with django_db_blocker.unblock(), pytest.MonkeyPatch.context() as patch:
+        call_command("migrate", interactive=False, verbosity=0)
+        connections["owner"].close()
+        patch.setattr("django.core.management.commands.flush.Command.handle", empty_tables)
         yield
+        connections.close_all()
+
+
+DATE_BACK = """
+CREATE FUNCTION date_event_back(event bigint, moment timestamptz) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET session_replication_role = 'replica' AS
+    'BEGIN UPDATE accounts_auditevent SET occurred_at = moment WHERE id = event; END'
+"""
+"""What no role of the product can do, so that tests need not wait for events to grow old."""
+
+
+@contextlib.contextmanager
+def as_superuser(database: str = TEST_DATABASE) -> Iterator[Any]:
+    """A cursor of the role that the product itself never uses, in a transaction of its own."""
+    from medimaging.quickstart.services import EmbeddedPostgres
+
+    with (
+        contextlib.closing(EmbeddedPostgres(DATA_DIR).connect(database)) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        yield cursor
+
+
+def empty_tables(*args: Any, **options: Any) -> None:
+    """Empty every table after a test that committed: the app itself may not."""
+    with as_superuser() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(
+            "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class WHERE relkind = 'r' "
+            "AND relnamespace = 'public'::regnamespace AND relname NOT IN "
+            "('django_migrations', 'django_content_type', 'auth_permission')"
+        )
+        cursor.execute(f"TRUNCATE {cursor.fetchone()[0]}")
 
 
 @pytest.fixture(autouse=True)

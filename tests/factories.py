@@ -1,13 +1,15 @@
 """Rows for tests, made directly: what stands before the use case that a test is about."""
 
+import datetime as dt
 import hashlib
 import itertools
 from typing import Any
 
 from django.core.files.base import ContentFile
+from django.db import connection
 from pydicom.uid import generate_uid
 
-from accounts.models import Department, Membership, User
+from accounts.models import AuditEvent, Department, Membership, User
 from accounts.roles import DEPARTMENT_ROLES, Role
 from classifier.models import Deployment, ModelVersion
 from records.models import (
@@ -48,6 +50,14 @@ def make_user(*roles: Role, department: Department | None = None, **fields: Any)
         where = (department or make_department()) if role in DEPARTMENT_ROLES else None
         Membership.objects.create(user=user, role=role, department=where)
     return user
+
+
+def date_back(event: AuditEvent, moment: dt.datetime) -> AuditEvent:
+    """The event as if it had been recorded then; only the tests' own database can do that."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT date_event_back(%s, %s)", [event.pk, moment])
+    event.occurred_at = moment
+    return event
 
 
 def make_patient(**fields: Any) -> Patient:

@@ -28,6 +28,7 @@ class Gunicorn:
         name = connection.settings_dict["NAME"]
         environment = os.environ | {
             "DATABASE_URL": addresses.database_url(DATA_DIR, name),
+            "DATABASE_OWNER_URL": "",
             "WEB_BIND": f"127.0.0.1:{self.port}",
             "WEB_CONCURRENCY": "1",
             "SECRET_KEY": settings.SECRET_KEY,

@@ -20,7 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120
 Found = TypeVar("Found")
 
-SETTINGS_OF_THE_TESTS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "MEDIMAGING_DATA_DIR", "DEBUG")
+SETTINGS_OF_THE_TESTS = (
+    *("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_AUDITOR_URL", "REDIS_URL", "SECRET_KEY"),
+    *("MEDIMAGING_DATA_DIR", "DEBUG"),
+)
 
 
 def wait_for(look: Callable[[], Found], *, seconds: float, what: str) -> Found:

@@ -122,5 +122,6 @@ class AuditEventSerializer(serializers.ModelSerializer[AuditEvent]):
             "patient_id",
             "department_id",
             "details",
+            "database_user",
         )
         read_only_fields = fields

@@ -105,13 +105,14 @@ class ActorKind(models.TextChoices):
 
 
 class AuditEvent(models.Model):
-    """One thing that somebody did or saw. A database trigger refuses any change or deletion.
+    """One thing that somebody did or saw. The database refuses any change or deletion.
 
     Plain ids and no foreign keys: an event outlives what it speaks of. The actor's
     name is kept as text; a patient's name never is. `session_id` tells sessions apart and opens
     none. Where somebody else stands behind what the actor did (an administrator whose link was
     used, for instance), `responsible_id` and `responsible_name` say who. `searched` holds keyed
     hashes of what was searched for, so that one can ask who searched for this, and not for what.
+    The database sets `id`, `occurred_at` and `database_user` when an event is appended.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -123,11 +124,11 @@ class AuditEvent(models.Model):
     actor_id = models.UUIDField(null=True)
     actor_name = models.CharField(max_length=150)
     token_id = models.UUIDField(null=True)
-    session_id = models.CharField(max_length=32, blank=True, db_default="")
+    session_id = models.CharField(max_length=32, blank=True, default="", db_default="")
     responsible_id = models.UUIDField(null=True)
-    responsible_name = models.CharField(max_length=150, blank=True, db_default="")
+    responsible_name = models.CharField(max_length=150, blank=True, default="", db_default="")
     source_address = models.GenericIPAddressField(null=True)
-    user_agent = models.CharField(max_length=200, blank=True, db_default="")
+    user_agent = models.CharField(max_length=200, blank=True, default="", db_default="")
     request_id = models.CharField(max_length=64, blank=True)
     target_type = models.CharField(max_length=40, blank=True)
     target_id = models.CharField(max_length=200, blank=True)
@@ -136,6 +137,9 @@ class AuditEvent(models.Model):
     department_id = models.UUIDField(null=True)
     searched = ArrayField(models.CharField(max_length=32), default=list, db_default=[])
     details = models.JSONField(default=dict)
+    database_user = models.CharField(
+        max_length=63, blank=True, default="", db_default="", editable=False
+    )
 
     objects = AuditEventQuerySet.as_manager()
 

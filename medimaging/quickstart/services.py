@@ -23,6 +23,7 @@ import redis
 from psycopg2 import sql
 
 from medimaging import addresses
+from medimaging.database_roles import DatabaseRole, prepare_roles
 from medimaging.quickstart.errors import ServiceNotStarted
 from medimaging.quickstart.programs import Program, end_leftovers, identity
 
@@ -108,7 +109,7 @@ class EmbeddedPostgres:
         unfinished.mkdir(parents=True, mode=0o700)
         self._hand_over(unfinished)
         command = [str(self.binaries / "initdb"), "-D", str(unfinished)]
-        command += ["-U", addresses.DATABASE_USER]
+        command += ["-U", addresses.SUPERUSER]
         command += ["--auth-local=trust", "--auth-host=reject", "--encoding=UTF8"]
         command += ["--locale-provider=builtin", "--locale=C.UTF-8"]
         command += [] if self.is_durable else ["--no-sync"]
@@ -136,20 +137,34 @@ class EmbeddedPostgres:
                 place.chmod(mode | stat.S_IXOTH)
 
     def wait(self) -> None:
-        """Return when the server answers, with the product's database in it."""
-        connection = _until_ready("PostgreSQL", self._connect)
-        connection.autocommit = True
-        with contextlib.closing(connection), connection.cursor() as cursor:
-            name = addresses.DATABASE
-            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
-            if cursor.fetchone() is None:
-                cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        """Return when the server answers, with the product's database and its roles in it."""
+        _until_ready("PostgreSQL", self._try_to_connect).close()
+        self.prepare_database(addresses.DATABASE)
 
-    def _connect(self) -> psycopg2.extensions.connection | None:
-        with contextlib.suppress(psycopg2.OperationalError):
-            return psycopg2.connect(
-                host=str(self.socket_dir), user=addresses.DATABASE_USER, dbname="postgres"
+    def prepare_database(self, name: str) -> None:
+        """Make a database, unless it is there, and make or correct the roles that use it."""
+        with contextlib.closing(self.connect("postgres")) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+                if cursor.fetchone() is None:
+                    cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        with contextlib.closing(self.connect(name)) as connection:
+            prepare_roles(
+                connection,
+                owner=DatabaseRole(addresses.OWNER),
+                app=DatabaseRole(addresses.APP),
+                auditor=DatabaseRole(addresses.AUDITOR),
             )
+
+    def connect(self, database: str) -> psycopg2.extensions.connection:
+        """Connect as the superuser, who makes roles and does nothing else."""
+        host, user = str(self.socket_dir), addresses.SUPERUSER
+        return psycopg2.connect(host=host, user=user, dbname=database)
+
+    def _try_to_connect(self) -> psycopg2.extensions.connection | None:
+        with contextlib.suppress(psycopg2.OperationalError):
+            return self.connect("postgres")
         return None
 
 

@@ -33,8 +33,9 @@ def fold_words(text):
 def fill_search_names(apps, schema_editor):
     """Fold the names that are held already."""
     Patient = apps.get_model("records", "Patient")
-    for patient in Patient.objects.exclude(name="").only("pk", "name").iterator(chunk_size=2000):
-        Patient.objects.filter(pk=patient.pk).update(search_name=fold_words(patient.name))
+    patients = Patient.objects.using(schema_editor.connection.alias)
+    for patient in patients.exclude(name="").only("pk", "name").iterator(chunk_size=2000):
+        patients.filter(pk=patient.pk).update(search_name=fold_words(patient.name))
 
 
 class Migration(migrations.Migration):

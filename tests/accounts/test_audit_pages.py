@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import io
 import uuid
+from types import SimpleNamespace
 
 import pytest
 from django.db import connection
@@ -38,14 +39,13 @@ def trail(administrator, technician):
             target_id="mallory",
             outcome=Outcome.MINOR_FAILURE,
         ),
-        "study": AuditEvent.objects.create(
-            action=Action.STUDY_VIEWED,
-            actor_kind="user",
-            actor_id=technician.pk,
-            actor_name="Tina Technician",
-            study_id=STUDY,
-            patient_id=PATIENT,
-            occurred_at=old,
+        "study": factories.date_back(
+            record_event(
+                action=Action.STUDY_VIEWED,
+                actor=technician,
+                study=SimpleNamespace(id=STUDY, patient_id=PATIENT, department_id=None),
+            ),
+            old,
         ),
         "invited": record_event(action=Action.USER_INVITED, actor=administrator),
     }

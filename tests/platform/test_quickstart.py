@@ -25,6 +25,7 @@ from accounts.roles import Role
 from medimaging.quickstart import demo, stack
 from medimaging.quickstart.errors import AddressUnusable, AlreadyRunning, PortTaken
 from records.models import Origin, Study, Submission
+from tests.product import SETTINGS_OF_THE_TESTS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -141,8 +142,7 @@ class Quickstart:
     def __init__(self, data_dir: Path, *, output: str) -> None:
         self.port = free_port()
         self.output = data_dir.parent / output
-        dropped = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")
-        kept = {name: value for name, value in os.environ.items() if name not in dropped}
+        kept = {k: v for k, v in os.environ.items() if k not in SETTINGS_OF_THE_TESTS}
         kept |= {"MEDIMAGING_DATA_DIR": str(data_dir), "LOG_LEVEL": "INFO"}
         command = [sys.executable, "manage.py", "quickstart", "--port", str(self.port)]
         with self.output.open("w") as output:

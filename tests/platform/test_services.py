@@ -42,7 +42,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def query(data_dir: Path, statement: str):
     connection = psycopg2.connect(
         host=str(addresses.postgres_socket_dir(data_dir)),
-        user=addresses.DATABASE_USER,
+        user=addresses.SUPERUSER,
         dbname=addresses.DATABASE,
     )
     with contextlib.closing(connection), connection, connection.cursor() as cursor:

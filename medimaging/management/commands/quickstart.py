@@ -79,6 +79,8 @@ class Command(BaseCommand):
             "SECRET_KEY": settings.SECRET_KEY,
             "MEDIMAGING_DATA_DIR": str(settings.DATA_DIR),
             "DATABASE_URL": settings.DATABASE_URL,
+            # They migrate nothing.
+            "DATABASE_OWNER_URL": "",
             "REDIS_URL": settings.REDIS_URL,
             "ALLOWED_HOSTS": ",".join(dict.fromkeys(hosts)),
             "DEMO_ACCOUNTS": demo.describe_accounts(),

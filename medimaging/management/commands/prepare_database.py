@@ -1,0 +1,40 @@
+"""`manage.py prepare_database`: make the roles of the database, once or again."""
+
+import contextlib
+import os
+from typing import Any
+
+import psycopg2
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from medimaging.database_roles import DatabaseRole, prepare_roles
+
+MISSING = "Set DATABASE_ADMIN_URL, DATABASE_OWNER_URL and DATABASE_URL: three roles, one database."
+
+
+class Command(BaseCommand):
+    """Works as the superuser that DATABASE_ADMIN_URL names, which nothing else needs."""
+
+    help = "Make the roles that own, use and audit the database, and hand its tables to the owner."
+    requires_system_checks = ()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        admin = os.environ.get("DATABASE_ADMIN_URL", "")
+        owner, app, auditor = (
+            DatabaseRole.of(url)
+            for url in (
+                settings.DATABASE_OWNER_URL,
+                settings.DATABASE_URL,
+                settings.DATABASE_AUDITOR_URL,
+            )
+        )
+        if not admin or owner is None or app is None or owner.name == app.name:
+            raise CommandError(MISSING)
+        try:
+            with contextlib.closing(psycopg2.connect(admin)) as connection:
+                prepare_roles(connection, owner=owner, app=app, auditor=auditor)
+        except psycopg2.Error as error:
+            raise CommandError(f"The roles could not be made: {error}") from error
+        names = ", ".join(role.name for role in (owner, app, auditor) if role)
+        self.stdout.write(f"The database has the roles {names}.")
