@@ -131,5 +131,5 @@ def test_database_refuses_to_alter_an_answer(answered, change):
 
 
 def test_database_refuses_to_delete_a_classification(queued):
-    with pytest.raises(DatabaseError, match="append-only"):
+    with pytest.raises(DatabaseError, match="permission denied"):
         Classification.objects.filter(pk=queued.pk).delete()
