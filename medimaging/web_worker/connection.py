@@ -1,5 +1,6 @@
 """One client's connection: what came of its next request, and how long it may go on as it is."""
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
@@ -24,7 +25,7 @@ class State(Enum):
     LEAVING = "its client, to hang up"
 
 
-class Connection(TConn):  # type: ignore[misc]  # gunicorn ships no types
+class Connection(TConn):
     """A connection as gunicorn's `handle` wants it, on a socket that never blocks."""
 
     def __init__(self, cfg: Config, channel: Channel, client: Any, server: Any) -> None:
@@ -37,14 +38,20 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn ships no types
         self.watched = 0
         self.begun = self.deadline = 0.0
         self.buffer = bytearray()
-        self.discarded = self.handed_over = 0
+        self.discarded = self.handed_over = self.sent = 0
         self.head: Head | None = None
-        self.keeps = self.is_streaming = False
+        self.parser: Iterator[Any] = iter(())
+        self.keeps = self.is_streaming = self.has_been_served = False
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing of a next request has come."""
         return self.state is State.READING and self.head is None and not self.buffer
+
+    @property
+    def is_missed_least(self) -> bool:
+        """Whether it can end without anybody's noticing: between requests, or after the last."""
+        return self.state is State.LEAVING or (self.is_idle and self.has_been_served)
 
     @property
     def can_be_cut_short(self) -> bool:
@@ -118,4 +125,5 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn ships no types
             ahead = self.head.parser.unreader.take_buffered()
             self.buffer[:0] = ahead + self.channel.incoming
         self.channel.incoming = bytearray()
-        self.head, self.parser, self.is_streaming = None, None, False
+        self.head, self.is_streaming = None, False
+        self.has_been_served = True

@@ -38,7 +38,7 @@ class Lane(Enum):
     STREAM = "one of the threads that move files"
 
 
-class Request(GunicornRequest):  # type: ignore[misc]  # gunicorn ships no types
+class Request(GunicornRequest):
     """A request without a declared length has no body, as RFC 9112 (6.3) has it."""
 
     def set_body_reader(self) -> None:
@@ -48,7 +48,7 @@ class Request(GunicornRequest):  # type: ignore[misc]  # gunicorn ships no types
             self.body = Body(LengthReader(self.unreader, 0))
 
 
-class Parser(RequestParser):  # type: ignore[misc]  # gunicorn ships no types
+class Parser(RequestParser):
     """gunicorn's own reading of a request, so that there is only one."""
 
     mesg_class = Request

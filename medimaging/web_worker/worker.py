@@ -47,7 +47,7 @@ HEALTHY = (
 HEALTHY_BODY = b'{"status": "ok"}'
 
 
-class BoundedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
+class BoundedWorker(ThreadWorker):
     """Reads heads and small bodies in its main loop, sends what slow readers leave from there.
 
     A thread is given to requests that are whole, or to as many that move files as are allowed.
@@ -76,7 +76,7 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no ty
     # Coming and going
 
     def accept(self, listener: socket.socket) -> None:
-        """Take a connection in, for the one that has waited longest where there are too many."""
+        """Take a connection in, for the oldest where there are too many."""
         try:
             sock, client = listener.accept()
         except OSError as error:
@@ -100,7 +100,7 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no ty
             self._know_client(conn, forwarded="")
 
     def _make_room(self, client: str | None = None) -> bool:
-        """End the connection, of one client where one is named, that does least for longest."""
+        """End the oldest connection, of one client where one is named; first one that rests."""
         candidates = [
             conn
             for conn in self.connections
@@ -108,7 +108,7 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no ty
         ]
         if not candidates:
             return False
-        self._drop(next((conn for conn in candidates if conn.is_idle), candidates[0]))
+        self._drop(next((conn for conn in candidates if conn.is_missed_least), candidates[0]))
         return True
 
     def _know_client(self, conn: Connection, *, forwarded: str) -> bool:
@@ -157,6 +157,11 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no ty
         self.connections[conn] = None
         conn.state, conn.begun = state, time.monotonic()
         conn.deadline = conn.begun + seconds
+
+    def _go_on(self, conn: Connection, *, moved: int) -> None:
+        """Let a body or an answer go on for as long as so many bytes are worth, unless silent."""
+        too_slow = conn.begun + BODY_SECONDS + moved / BODY_BYTES_PER_SECOND
+        conn.deadline = min(too_slow, time.monotonic() + settings.INTAKE_SILENCE_SECONDS)
 
     def _watch(self, conn: Connection, events: int) -> None:
         """Have the main loop look at the connection for these events, or for none."""
@@ -253,9 +258,7 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no ty
             self.admission.wait(conn, conn.head.lane)
             self._start_waiting()
         else:
-            earned = BODY_SECONDS + len(conn.buffer) / BODY_BYTES_PER_SECOND
-            silent = time.monotonic() + settings.INTAKE_SILENCE_SECONDS
-            conn.deadline = min(conn.begun + earned, silent)
+            self._go_on(conn, moved=len(conn.buffer))
 
     def _admit(self, conn: Connection) -> bool:
         """Judge a head that has just come: False where the request goes no further."""
@@ -328,20 +331,19 @@ class BoundedWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no ty
         if conn.channel.fileno() < 0:
             self._drop(conn)
             return
-        seconds = BODY_SECONDS + len(conn.channel.outgoing) / BODY_BYTES_PER_SECOND
-        self._begin(conn, State.SENDING, seconds=seconds)
+        self._begin(conn, State.SENDING, seconds=BODY_SECONDS)
         self._on_writable(conn)
 
     def _on_writable(self, conn: Connection) -> None:
         """Send on; once all is sent, wait for the next request or leave."""
         before = len(conn.channel.outgoing)
         conn.channel.flush()
+        conn.sent += before - len(conn.channel.outgoing)
         if conn.channel.outgoing:
-            if len(conn.channel.outgoing) < before:
-                silent = time.monotonic() + settings.INTAKE_SILENCE_SECONDS
-                conn.deadline = min(conn.deadline, silent)
+            self._go_on(conn, moved=conn.sent)
             self._watch(conn, WRITE)
             return
+        conn.sent = 0
         if settings.TRUSTED_PROXIES:
             self._forget_client(conn)
         if not conn.keeps:

@@ -18,7 +18,7 @@ from accounts.roles import Role
 from accounts.services import issue_token
 from medimaging.client_addresses import find_client, network_of
 from medimaging.web_worker.incoming import GIVES_FILES
-from records.models import Instance
+from records.models import Instance, Study
 from tests.factories import make_user
 from tests.gunicorn import Gunicorn
 from tests.product import free_port, wait_for
@@ -216,6 +216,7 @@ def test_a_form_in_chunks_is_refused_by_its_head(server: Gunicorn) -> None:
         (SIGN_IN.encode() + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         (SIGN_IN.encode() + b"Content-Length: -3\r\n\r\n", 400),
     ],
+    ids=["bare-lf", "nonsense", "empty", "endless", "two-lengths", "negative"],
 )
 def test_what_is_no_request_is_refused_at_once(server: Gunicorn, sent: bytes, status: int) -> None:
     with talking_to(server) as connection:
@@ -230,7 +231,9 @@ def test_a_body_without_a_length_is_none(server: Gunicorn) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("said", [b"GET / HT", f"{SIGN_IN}Content-Length: 9\r\n\r\na".encode()])
+@pytest.mark.parametrize(
+    "said", [b"GET / HT", f"{SIGN_IN}Content-Length: 9\r\n\r\na".encode()], ids=["head", "body"]
+)
 def test_half_a_request_is_told_that_it_took_too_long(start: Callable, said: bytes) -> None:
     with talking_to(start()) as connection:
         connection.sendall(said)
@@ -310,7 +313,7 @@ def test_clients_behind_our_proxy_are_told_apart(start: Callable, token: str) ->
 
 
 @pytest.mark.parametrize("limit", ["WEB_CONNECTIONS", "WEB_CONNECTIONS_PER_CLIENT"])
-def test_one_connection_too_many_ends_the_one_idle_longest(start: Callable, limit: str) -> None:
+def test_one_connection_too_many_ends_the_oldest(start: Callable, limit: str) -> None:
     server = start(**{limit: "20"})
     held = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(60)]
     try:
@@ -340,6 +343,36 @@ def test_a_slow_reader_holds_no_thread(start: Callable) -> None:
         length = int(received.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
         while len(received) < length:
             received += reader.recv(MIB)
+
+
+@pytest.mark.slow
+def test_who_reads_a_file_too_slowly_is_hung_up_on(start: Callable, token: str) -> None:
+    server = start(WEB_THREADS="1", WEB_FILE_THREADS="1", INTAKE_SILENCE_SECONDS="2")
+    body = body_of(make_dicom(Rows=4096, Columns=2048, PixelData=bytes(16 * MIB)))
+    head = f"{STOW}Authorization: Token {token}\r\nContent-Length: {len(body)}\r\n\r\n"
+    with talking_to(server) as sender:
+        sender.sendall(head.encode() + body)
+        assert sender.recv(1000).startswith(b"HTTP/1.1 200")
+    instance = Instance.objects.get()
+
+    for path in (
+        f"/dicomweb/studies/{Study.objects.get().study_instance_uid}",
+        f"/api/v1/instances/{instance.pk}/file/",
+    ):
+        with socket.socket() as reader:
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            reader.connect(("127.0.0.1", server.port))
+            asked = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Token {token}\r\n"
+            reader.sendall(f"{asked}\r\n".encode())
+            time.sleep(0.5)
+            assert answers(server, seconds=3) == 200
+            time.sleep(4)
+            reader.settimeout(10)
+            received = b""
+            while data := reader.recv(MIB):
+                received += data
+            assert received.startswith(b"HTTP/1.1 200")
+            assert len(received) < 16 * MIB
 
 
 def test_a_server_that_stops_finishes_what_it_has_begun(start: Callable) -> None:
