@@ -41,6 +41,8 @@ class Lane(Enum):
 class Request(GunicornRequest):
     """A request without a declared length has no body, as RFC 9112 (6.3) has it."""
 
+    body: Any
+
     def set_body_reader(self) -> None:
         """Read as much as is declared, never until the connection ends."""
         super().set_body_reader()
