@@ -1,6 +1,5 @@
 """What happens around every request: its id, the audit context, browser policy, idle sessions."""
 
-import ipaddress
 import re
 import uuid
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from django.http.response import HttpResponseBase
 
 from accounts.audit import bind_request_context, bind_session
 from medimaging import logs
+from medimaging.client_addresses import find_client
 
 Responder = Callable[[HttpRequest], HttpResponseBase]
 
@@ -51,20 +51,10 @@ class RequestContextMiddleware:
 
 def client_address(request: HttpRequest) -> str | None:
     """Return the client's address, counting back over the proxies that we run ourselves."""
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",")]
-    trusted = settings.TRUSTED_PROXIES
-    if trusted and len(hops) >= trusted and _is_address(hops[-trusted]):
-        return hops[-trusted]
     # Empty where the server listens on a Unix socket.
-    return request.META.get("REMOTE_ADDR") or None
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+    peer = request.META.get("REMOTE_ADDR", "")
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    return find_client(forwarded=forwarded, peer=peer, proxies=settings.TRUSTED_PROXIES) or None
 
 
 class ContentSecurityPolicyMiddleware:

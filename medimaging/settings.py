@@ -214,6 +214,16 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
+# What one client can hold of the web server (`medimaging/web_worker/`)
+
+# The largest body where no files are taken.
+WEB_BODY_BYTES = env.int("WEB_BODY_KIB", default=1024) * 1024
+# Files on their way, in or out, at once in each process, and those of one client's among them.
+# A client is an IPv4 address, or the /64 of an IPv6 one.
+WEB_FILE_THREADS = env.int("WEB_FILE_THREADS", default=12)
+WEB_FILES_PER_CLIENT = env.int("WEB_FILES_PER_CLIENT", default=8)
+WEB_CONNECTIONS_PER_CLIENT = env.int("WEB_CONNECTIONS_PER_CLIENT", default=100)
+
 # API
 
 REST_FRAMEWORK = {
@@ -333,7 +343,7 @@ LOGGING = logs.log_settings(
 # Intake: what is accepted from outside. Everything is checked before anything is allocated.
 
 INTAKE_MAX_FILE_BYTES = env.int("INTAKE_MAX_FILE_MIB", default=1024) * 1024 * 1024
-# How long a connection may say nothing in the middle of a file.
+# How long a connection may say nothing in the middle of a file, or read nothing of one.
 INTAKE_SILENCE_SECONDS = env.int("INTAKE_SILENCE_SECONDS", default=30)
 INTAKE_MAX_FILES = env.int("INTAKE_MAX_FILES", default=5000)
 # As many as the image library decodes: one frame, and all frames of an image together.

@@ -1,16 +1,20 @@
 """Settings of gunicorn, for the quickstart and for containers alike."""
 
 import os
+from typing import Any
 
 from medimaging.logs import log_settings
 
-bind = os.environ.get("WEB_BIND", "127.0.0.1:8000")
-worker_class = "gthread"
+bind = os.environ.get("WEB_BIND", "127.0.0.1:8000").split(",")
+worker_class = "medimaging.web_worker.worker.BoundedWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+# Beside them come those that move files, and wait for their clients meanwhile.
 threads = int(os.environ.get("WEB_THREADS", "4"))
+worker_connections = int(os.environ.get("WEB_CONNECTIONS", "512"))
+# The worker reads heads by it too, and needs it not to read further.
+http_parser = "python"
 # Load once, then fork: the workers share what doesn't change.
 preload_app = True
-# An upload of a large series over a slow line keeps its thread, never its worker.
 timeout = 120
 graceful_timeout = 8
 keepalive = 5
@@ -23,11 +27,16 @@ forwarded_allow_ips = "*" if int(os.environ.get("TRUSTED_PROXIES", "0")) else "1
 control_socket_disable = True
 
 
-def post_worker_init(worker: object) -> None:
-    """Have the decoders load while nobody waits yet: their processes come from this worker."""
+def post_worker_init(worker: Any) -> None:
+    """Have the decoders load while nobody waits yet: their processes come from this worker.
+
+    What it refuses with is made of templates, which came with the application.
+    """
+    from medimaging.web_worker.refusals import Refusals
     from records.intake.isolation.calls import pool
 
     pool.start()
+    worker.refusals = Refusals()
 
 
 accesslog = "-"

@@ -4,7 +4,6 @@ import io
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -202,12 +201,5 @@ def _take_first(request: Request, user: User, upload: Upload, **options: Any) ->
 
 
 def _body(request: Request) -> Any:
-    """The request's bytes as they come, from a connection that may not fall silent for ever.
-
-    A sender whose network is gone says nothing and never hangs up; it must not keep others,
-    or its own next attempt, from the file.
-    """
-    connection = request.META.get("gunicorn.socket")
-    if connection is not None:
-        connection.settimeout(settings.INTAKE_SILENCE_SECONDS)
+    """The request's bytes as they come; the web server ends them when the sender falls silent."""
     return request.stream or io.BytesIO()
