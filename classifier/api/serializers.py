@@ -235,7 +235,11 @@ class ClassificationDetailSerializer(ClassificationSerializer):
 
 
 class ModelVersionSerializer(serializers.ModelSerializer):
-    """A trained network. `is_live` tells whether it answers its task now."""
+    """A trained network. `is_live` tells whether it answers its task now.
+
+    `signed_by` is the id of the key that signed it; empty, the site trusts no signer, and the
+    version can't be put into use.
+    """
 
     is_live = serializers.SerializerMethodField()
 
@@ -249,6 +253,7 @@ class ModelVersionSerializer(serializers.ModelSerializer):
             "version",
             "digest",
             "stage",
+            "signed_by",
             "is_live",
             "registered_at",
             "manifest",

@@ -1,6 +1,9 @@
 """What most tests of the workflow start from."""
 
+from pathlib import Path
+
 import pytest
+from pytest_django.fixtures import SettingsWrapper
 
 from accounts.models import Department, User
 from accounts.roles import Role
@@ -9,6 +12,13 @@ from classifier.services import runs
 from classifier.services.requests import request_classifications
 from records.models import Study
 from tests import factories
+from tests.classifier.bundles import TEST_KEY
+
+
+@pytest.fixture(autouse=True)
+def _trusts_the_key_of_the_tests(settings: SettingsWrapper, tmp_path: Path) -> None:
+    settings.BUNDLE_TRUSTED_KEYS = [tmp_path / "test-key.pem"]
+    (tmp_path / "test-key.pem").write_bytes(TEST_KEY.public_pem)
 
 
 @pytest.fixture
