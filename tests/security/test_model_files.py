@@ -50,12 +50,7 @@ def lambda_layer(config):
     """A layer that holds Python bytecode, as `keras.layers.Lambda` is saved."""
     import keras
 
-    keras.config.enable_unsafe_deserialization()
-    try:
-        layer = keras.layers.Lambda(lambda x: x)
-        saved = keras.saving.serialize_keras_object(layer)
-    finally:
-        keras.config.disable_unsafe_deserialization()
+    saved = keras.saving.serialize_keras_object(keras.layers.Lambda(lambda x: x))
     saved["inbound_nodes"] = []
     config["config"]["layers"].append(saved | {"name": "lambda"})
 
@@ -76,11 +71,19 @@ def unsafe_switch(config):
             "class_name": "function",
             "config": "enable_unsafe_deserialization",
             "registered_name": "function",
+            "name": "switch",
+            "inbound_nodes": [],
         },
     )
 
 
-@pytest.mark.parametrize("change", [lambda_layer, function_of_another_module, unsafe_switch])
+def no_name(config):
+    del config["config"]["layers"][1]["name"]
+
+
+@pytest.mark.parametrize(
+    "change", [lambda_layer, function_of_another_module, unsafe_switch, no_name]
+)
 def test_keras_file_runs_no_code_of_its_own(shipped, marker, change):
     from ml.runtimes.tensorflow import open_tensorflow
 
