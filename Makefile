@@ -27,7 +27,7 @@ help:
 	@echo "make run        start everything on http://$(HOST):$(PORT) (PORT=, HOST=)"
 	@echo "make backbones  fetch the first weights that training starts from"
 	@echo "make test       every check and test"
-	@echo "make lint       style, import rules, templates, migrations, OpenAPI document"
+	@echo "make lint       style, import rules, bandit, templates, migrations, OpenAPI document"
 	@echo "make types      mypy"
 	@echo "make fmt        format sources and templates"
 	@echo "make openapi    write docs/openapi.yaml anew"

@@ -1,8 +1,11 @@
 """Opens the trained models that ship as folders, refusing any that was changed after export."""
 
 import hashlib
+import shutil
 import stat
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +87,22 @@ def load_bundle(path: Path | str, *, trusted_keys: Iterable[TrustedKey] | None =
         digest=hashlib.sha256(content).hexdigest(),
         signed_by=find_signer(folder, content, keys),
     )
+
+
+@contextmanager
+def private_copy(path: Path | str) -> Iterator[Path]:
+    """A copy of a bundle where nobody else writes: what is checked there is what is opened there.
+
+    Raises BundleInvalid and BundleTampered; the copy itself has still to be loaded.
+    """
+    folder = Path(path)
+    _list_plain_files(folder)
+    with tempfile.TemporaryDirectory(prefix="bundle-") as place:
+        try:
+            copy = shutil.copytree(folder, Path(place) / folder.name, symlinks=True)
+        except OSError as error:
+            raise BundleInvalid(path=folder, detail=f"it can't be copied: {error}") from error
+        yield copy
 
 
 def _list_plain_files(folder: Path) -> set[str]:

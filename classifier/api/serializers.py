@@ -17,7 +17,10 @@ from classifier.models import (
 )
 
 DECISION_SUPPORT = "Decision support. A person decides."
-STAGE_HELP = "`research`: below its release gate, not for use in a decision. Null without a model."
+STAGE_HELP = (
+    "`research`: below its release gate or signed by nobody whom the site trusts, not for use in "
+    "a decision. Null without a model."
+)
 
 
 class ReviewSerializer(serializers.ModelSerializer):

@@ -14,7 +14,7 @@ from classifier.errors import (
     TrustedKeysInvalid,
 )
 from classifier.models import Deployment, ModelVersion, Task
-from ml.bundles import MODEL_CARD, find_bundles, load_bundle
+from ml.bundles import MODEL_CARD, find_bundles, load_bundle, private_copy
 from ml.errors import BundleTampered, MLError
 from ml.predictor import Predictor, open_bundle
 from ml.signing import TrustedKey, load_trusted_keys
@@ -117,10 +117,14 @@ def live_router() -> Router | None:
 
 @lru_cache(maxsize=8)
 def _open_predictor(path: str, digest: str, device: str, keys: tuple[TrustedKey, ...]) -> Predictor:
-    """One open network per bundle and process; the digest keys it, so that a new one is read."""
-    bundle = load_bundle(path, trusted_keys=keys)
-    if bundle.digest != digest:
-        raise BundleTampered(path=bundle.path, detail="it is not the one that was registered")
-    if not bundle.signed_by:
-        raise BundleUntrusted(version=f"{bundle.task} {bundle.version}")
-    return open_bundle(bundle, device=device)
+    """One open network per bundle and process; the digest keys it, so that a new one is read.
+
+    What is opened are the very bytes that were checked, whoever changes the folder meanwhile.
+    """
+    with private_copy(path) as copy:
+        bundle = load_bundle(copy, trusted_keys=keys)
+        if bundle.digest != digest:
+            raise BundleTampered(path=path, detail="it is not the one that was registered")
+        if not bundle.signed_by:
+            raise BundleUntrusted(version=f"{bundle.task} {bundle.version}")
+        return open_bundle(bundle, device=device)

@@ -1,9 +1,6 @@
 """What most tests of the workflow start from."""
 
-from pathlib import Path
-
 import pytest
-from pytest_django.fixtures import SettingsWrapper
 
 from accounts.models import Department, User
 from accounts.roles import Role
@@ -16,7 +13,7 @@ from tests.classifier.bundles import TEST_KEY
 
 
 @pytest.fixture(autouse=True)
-def _trusts_the_key_of_the_tests(settings: SettingsWrapper, tmp_path: Path) -> None:
+def _trusts_the_key_of_the_tests(settings, tmp_path) -> None:
     settings.BUNDLE_TRUSTED_KEYS = [tmp_path / "test-key.pem"]
     (tmp_path / "test-key.pem").write_bytes(TEST_KEY.public_pem)
 

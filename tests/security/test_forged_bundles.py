@@ -19,7 +19,7 @@ from classifier.services.requests import request_classifications
 from classifier.services.versions import deploy_version, register_bundles
 from records.models import Instance
 from tests import factories
-from tests.classifier.bundles import TEST_KEY, Key, copy_chest, reseal
+from tests.classifier.bundles import TEST_KEY, Key, copy_chest, make_router, reseal
 
 CHEST = next(Path("samples").glob("chest-pneumonia*/*.dcm"))
 UNSIGNED = "not signed by a key that this site trusts"
@@ -271,6 +271,37 @@ def test_bundle_replaced_after_registration_is_not_opened(
     row = classified(department)
     assert (row.state, row.failure_code) == ("failed", "bundle_unavailable")
     assert not opened_networks
+
+
+def test_bundle_replaced_between_check_and_opening_is_not_what_is_opened(
+    department, root, shipped, monkeypatch
+):
+    register(root)
+    open_bundle = opened.open_bundle
+
+    def replace_and_open(bundle, **options):
+        (shipped / "network.bin").write_bytes(b"fake")
+        return open_bundle(bundle, **options)
+
+    monkeypatch.setattr(opened, "open_bundle", replace_and_open)
+    opened._open_predictor.cache_clear()
+    row = classified(department)
+    assert (shipped / "network.bin").read_bytes() == b"fake"
+    assert (row.failure_code, row.state) == ("", "awaiting_review")
+
+
+def test_router_without_a_trusted_signature_fails_what_it_would_have_checked(
+    department, root, shipped, site_key
+):
+    register(root)
+    router = shutil.copytree(shipped, root / "body-part" / shipped.name)
+    make_router(router)
+    (router / "manifest.sig").unlink()
+    register(root)
+    version = ModelVersion.objects.get(task="body-part")
+    Deployment.objects.create(task="body-part", model_version=version)
+    row = classified(department)
+    assert (row.state, row.failure_code) == ("failed", "bundle_untrusted")
 
 
 def test_signing_later_lifts_an_unsigned_bundle_with_one_event(db, root, forged, site_key):
