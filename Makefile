@@ -8,6 +8,8 @@ PORT ?= 8000
 HOST ?= 127.0.0.1
 MINUTES ?= 10
 SALT ?= 0
+ADVISORIES ?=
+AUDIT := var/audit/venv
 
 # pip's own configuration says where packages come from.
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
@@ -18,18 +20,19 @@ LOCK := $(BIN)/uv pip compile --python-version 3.11 --python-platform x86_64-man
 SOURCES := accounts classifier medimaging ml records
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test backbones run test lint types fmt openapi lock bench \
+.PHONY: help install install-test backbones run test lint types fmt openapi lock audit bench \
 	bench-inference bench-intake fuzz clean
 
 help:
 	@echo "make run        start everything on http://$(HOST):$(PORT) (PORT=, HOST=)"
 	@echo "make backbones  fetch the first weights that training starts from"
 	@echo "make test       every check and test"
-	@echo "make lint       style, import rules, templates, migrations, OpenAPI document"
+	@echo "make lint       style, import rules, bandit, templates, migrations, OpenAPI document"
 	@echo "make types      mypy"
 	@echo "make fmt        format sources and templates"
 	@echo "make openapi    write docs/openapi.yaml anew"
 	@echo "make lock       resolve requirements/*.in into requirements/*.txt"
+	@echo "make audit      scan a running product, and hold what is installed against ADVISORIES=file"
 	@echo "make bench      measure pages and training's input"
 	@echo "make bench-inference  measure the engines side by side, for every model"
 	@echo "make bench-intake     measure intake by every door, beside Orthanc"
@@ -65,6 +68,8 @@ lint: install-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --severity-level medium \
+		--recursive $(SOURCES) samples manage.py
 	$(BIN)/djlint --lint --quiet templates medimaging/templates
 	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	SECRET_KEY=$$(head -c 40 /dev/urandom | base64 -w 0) BEHIND_TLS=true \
@@ -85,9 +90,19 @@ openapi: install-test
 
 # In this order: each set is resolved against the ones before it.
 lock: install-test
-	for set in base train test gpu backbones; do \
+	for set in base train test gpu backbones audit; do \
 		$(LOCK) requirements/$$set.in --output-file requirements/$$set.txt || exit 1; \
 	done
+
+# The scanner lives apart: it pins other releases, and two of its packages come as sources only.
+$(AUDIT)/.installed: requirements/audit.txt
+	@test -x $(AUDIT)/bin/python || $(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/pip --disable-pip-version-check --quiet install --require-hashes -r requirements/audit.txt
+	@touch $@
+
+audit: install-test $(AUDIT)/.installed
+	$(BIN)/python manage.py check_dependencies $(if $(ADVISORIES),--advisories $(ADVISORIES))
+	$(BIN)/python -m tests.scan.scan_pages --wapiti $(AUDIT)/bin/wapiti --out var/audit
 
 bench: install-test
 	$(BIN)/pytest tests/bench -m bench -q -s

@@ -76,6 +76,7 @@ SENTENCES = {
     "classification.viewed": "{actor} looked at a classification",
     "review.created": "{actor} recorded a review",
     "model.registered": "{actor} registered a model",
+    "model.signature_changed": "The signature of a model changed",
     "model.deployed": "{actor} deployed a model",
 }
 

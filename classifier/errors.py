@@ -102,6 +102,27 @@ class BundleRefused(KnownError):
     action = "Restore it from its source. Until then studies of its task fail with that reason."
 
 
+class BundleUntrusted(KnownError):
+    """Nobody whom this site trusts answers for the bundle, so it may answer for no image."""
+
+    code = "bundle_untrusted"
+    message = "{version} is not signed by a key that this site trusts."
+    action = (
+        "Ask the operator to have it signed, or to trust its signer's key, "
+        "and to register it again. Until then studies of its task fail with that reason."
+    )
+    status = 409
+
+
+class TrustedKeysInvalid(KnownError):
+    """The keys that the site says it trusts can't be read, so no signature can be judged."""
+
+    code = "trusted_keys_invalid"
+    message = "The keys that bundles must be signed by can't be read: {reason}"
+    action = "Correct BUNDLE_TRUSTED_KEYS: it names PEM files of public Ed25519 keys, or folders."
+    status = 503
+
+
 class InferenceFailed(KnownError):
     """The images could not be turned into an answer, for a reason the ml library names."""
 

@@ -18,6 +18,8 @@ if (BASE_DIR / ".env").exists():
 
 DATA_DIR = Path(env.str("MEDIMAGING_DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
 BUNDLE_DIR = Path(env.str("BUNDLE_DIR", default=str(BASE_DIR / "ml" / "bundles"))).absolute()
+# Public keys, or folders of them, that sign bundles here beside the product's own.
+BUNDLE_TRUSTED_KEYS = [Path(key).absolute() for key in env.list("BUNDLE_TRUSTED_KEYS", default=[])]
 SAMPLES_DIR = BASE_DIR / "samples"
 
 # Deployment

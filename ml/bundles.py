@@ -1,12 +1,18 @@
 """Opens the trained models that ship as folders, refusing any that was changed after export."""
 
 import hashlib
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ml.errors import BundleInvalid, BundleTampered
-from ml.manifest import MANIFEST, Manifest, read_manifest
+from ml.manifest import MANIFEST, RESEARCH, Manifest, read_manifest
 from ml.preprocessing import PREPROCESSING_VERSION
+from ml.signing import SIGNATURE, TrustedKey, find_signer, product_keys
 
 KERAS_MODEL = "model.keras"
 OPENVINO_MODEL = "network.xml"
@@ -15,16 +21,22 @@ HEAD = "head.npz"
 EMBEDDINGS = "embeddings.npz"
 CANARY = "canary.npz"
 MODEL_CARD = "model_card.md"
+MAX_BYTES = 1 << 30
+"""Largest bundle that is read; those that ship have 16 MB at most."""
 REQUIRED = (KERAS_MODEL, OPENVINO_MODEL, OPENVINO_WEIGHTS, HEAD, EMBEDDINGS, CANARY, MODEL_CARD)
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A verified bundle. `digest`, the SHA-256 of its manifest, names it and all its files."""
+    """A verified bundle. `digest`, the SHA-256 of its manifest, names it and all its files.
+
+    `signed_by` is the id of the trusted key that signed it, empty when none did.
+    """
 
     path: Path
     manifest: Manifest
     digest: str
+    signed_by: str = ""
 
     @property
     def task(self) -> str:
@@ -41,14 +53,22 @@ class Bundle:
         """Labels in the order of the network's outputs."""
         return self.manifest.labels
 
+    @property
+    def stage(self) -> str:
+        """What its manifest says where a trusted key signed that; without, it is research."""
+        return self.manifest.stage if self.signed_by else RESEARCH
 
-def load_bundle(path: Path | str) -> Bundle:
-    """Read a bundle and check the SHA-256 of each of its files.
 
-    Raises BundleInvalid (no valid manifest, a missing file, another preprocessing version) and
-    BundleTampered (a file differs, or one was added).
+def load_bundle(path: Path | str, *, trusted_keys: Iterable[TrustedKey] | None = None) -> Bundle:
+    """Read a bundle, check the SHA-256 of each of its files, and whether a trusted key signed it.
+
+    Without `trusted_keys` those of the product are. Raises BundleInvalid (no valid manifest or
+    signature file, a missing file, another preprocessing version, far too large) and
+    BundleTampered (a file differs, one was added, one is no plain file, a trusted key's signature
+    is not over this manifest).
     """
     folder = Path(path)
+    names = _list_plain_files(folder)
     manifest, content = read_manifest(folder)
     if absent := [name for name in REQUIRED if name not in manifest.files]:
         raise BundleInvalid(path=folder, detail=f"the manifest names no {absent[0]}")
@@ -58,10 +78,45 @@ def load_bundle(path: Path | str) -> Bundle:
     for name, expected in manifest.files.items():
         if hash_file(folder / name) != expected:
             raise BundleTampered(path=folder, detail=f"{name} differs")
-    strangers = {entry.name for entry in folder.iterdir()} - set(manifest.files) - {MANIFEST}
-    if strangers:
+    if strangers := names - set(manifest.files) - {MANIFEST, SIGNATURE}:
         raise BundleTampered(path=folder, detail=f"{min(strangers)} was added")
-    return Bundle(path=folder, manifest=manifest, digest=hashlib.sha256(content).hexdigest())
+    keys = product_keys() if trusted_keys is None else trusted_keys
+    return Bundle(
+        path=folder,
+        manifest=manifest,
+        digest=hashlib.sha256(content).hexdigest(),
+        signed_by=find_signer(folder, content, keys),
+    )
+
+
+@contextmanager
+def private_copy(path: Path | str) -> Iterator[Path]:
+    """A copy of a bundle where nobody else writes: what is checked there is what is opened there.
+
+    Raises BundleInvalid and BundleTampered; the copy itself has still to be loaded.
+    """
+    folder = Path(path)
+    _list_plain_files(folder)
+    with tempfile.TemporaryDirectory(prefix="bundle-") as place:
+        try:
+            copy = shutil.copytree(folder, Path(place) / folder.name, symlinks=True)
+        except OSError as error:
+            raise BundleInvalid(path=folder, detail=f"it can't be copied: {error}") from error
+        yield copy
+
+
+def _list_plain_files(folder: Path) -> set[str]:
+    """Names in the folder, before any is opened: a link leads elsewhere, a pipe never ends."""
+    try:
+        found = {entry.name: entry.lstat() for entry in folder.iterdir()}
+    except OSError as error:
+        raise BundleInvalid(path=folder, detail=error.strerror) from error
+    for name, status in found.items():
+        if not stat.S_ISREG(status.st_mode):
+            raise BundleTampered(path=folder, detail=f"{name} is no plain file")
+    if sum(status.st_size for status in found.values()) > MAX_BYTES:
+        raise BundleInvalid(path=folder, detail=f"it has more than {MAX_BYTES} bytes")
+    return set(found)
 
 
 def hash_file(path: Path) -> str:

@@ -13,12 +13,15 @@ from ml.commands import (
     evaluate,
     explain,
     export,
+    keygen,
     predict,
     rejects,
     seeds,
+    sign,
     soup,
     train,
     tune,
+    verify,
 )
 from ml.errors import MLError
 
@@ -36,6 +39,9 @@ COMMANDS = (
     seeds,
     soup,
     rejects,
+    keygen,
+    sign,
+    verify,
 )
 
 

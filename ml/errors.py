@@ -97,6 +97,14 @@ class BundleTampered(MLError):
     action = "Do not use it. Restore the bundle and find out who changed it."
 
 
+class SigningKeyInvalid(MLError):
+    """A key that should sign bundles, or be trusted to, can't be read or is of another kind."""
+
+    code = "signing_key_invalid"
+    message = "The key {path} can't be used: {detail}."
+    action = "Name a PEM file with an Ed25519 key; `python -m ml keygen` makes a pair."
+
+
 class RuntimeUnavailable(MLError):
     """The engine asked for is not installed or has no device."""
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from ml.typed_tables import build_typed
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
+RELEASED, RESEARCH = "released", "research"
+PLAIN_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,39}")
+"""What a task and a version may be called: they name folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +129,11 @@ def read_manifest(bundle: Path) -> tuple[Manifest, bytes]:
     """The manifest of a bundle and the bytes it was read from; raises BundleInvalid."""
     try:
         content = (bundle / MANIFEST).read_bytes()
-        manifest = build_typed(Manifest, json.loads(content))
+        manifest = build_typed(Manifest, _parse(content))
         _check(manifest)
     except OSError as error:
         raise BundleInvalid(path=bundle, detail=f"{MANIFEST}: {error.strerror}") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise BundleInvalid(path=bundle, detail=f"{MANIFEST}: {error}") from error
     return manifest, content
 
@@ -144,9 +148,34 @@ def _refuse(value: Any) -> Any:
     raise TypeError(f"{value!r} can't be written to a manifest")
 
 
+def _parse(content: bytes) -> Any:
+    """JSON that every reader takes for the same: no name twice, no NaN, no half characters."""
+    table = json.loads(content, object_pairs_hook=_take_once, parse_constant=_refuse_constant)
+    text = json.dumps(table, ensure_ascii=False)
+    text.encode()
+    if "\\u0000" in text:
+        raise ValueError("it holds a NUL character")
+    return table
+
+
+def _take_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("an entry stands twice")
+    return table
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
+
+
 def _check(manifest: Manifest) -> None:
     rules = {
         f"schema {manifest.schema} is not {SCHEMA}": manifest.schema == SCHEMA,
+        "task and version must be plain names": all(
+            PLAIN_NAME.fullmatch(name) for name in (manifest.task, manifest.version)
+        ),
+        f"the stage is not {RELEASED} or {RESEARCH}": manifest.stage in (RELEASED, RESEARCH),
         "the normal label is not a label": manifest.normal_label in manifest.labels,
         "every label needs a code": set(manifest.codes) == set(manifest.labels),
         "thresholds must be of labels": set(manifest.operating.thresholds) <= set(manifest.labels),

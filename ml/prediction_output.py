@@ -103,7 +103,7 @@ def _describe_study(
 def _describe_model(predictor: Predictor) -> dict[str, Any]:
     bundle = predictor.bundle
     return {
-        "stage": bundle.manifest.stage,
+        "stage": bundle.stage,
         "model_version": bundle.version,
         "model_digest": bundle.digest,
         "engine": predictor.runtime.name,

@@ -108,7 +108,16 @@ def open_predictor(
 
     Raises BundleInvalid, BundleTampered, RuntimeUnavailable, CanaryMismatch.
     """
-    bundle = load_bundle(path)
+    return open_bundle(load_bundle(path), device=device, threads=threads)
+
+
+def open_bundle(
+    bundle: Bundle, *, device: str = "auto", threads: int = DEFAULT_THREADS
+) -> Predictor:
+    """Open a verified bundle's engine, and check that it gives the recorded scores.
+
+    Raises RuntimeUnavailable, CanaryMismatch.
+    """
     runtime = open_runtime(bundle, device=device, threads=threads)
     check_canary(bundle, runtime)
     return Predictor(bundle, runtime)

@@ -12,6 +12,7 @@ from pydicom.uid import generate_uid
 from accounts.models import AuditEvent, Department, Membership, User
 from accounts.roles import DEPARTMENT_ROLES, Role
 from classifier.models import Deployment, ModelVersion
+from ml.signing import product_keys
 from records.models import (
     DicomNode,
     IdentityConflict,
@@ -182,6 +183,7 @@ def make_model_version(
         version=f"1.{number}.0",
         digest=hashlib.sha256(str(number).encode()).hexdigest(),
         stage=stage,
+        signed_by=product_keys()[0].id,
         manifest=MANIFEST,
     )
     if is_live:

@@ -83,6 +83,7 @@ class Action(models.TextChoices):
     CLASSIFICATION_VIEWED = "classification.viewed", "Classification viewed"
     REVIEW_CREATED = "review.created", "Review recorded"
     MODEL_REGISTERED = "model.registered", "Model registered"
+    MODEL_SIGNATURE_CHANGED = "model.signature_changed", "Signature of a model changed"
     MODEL_DEPLOYED = "model.deployed", "Model deployed"
 
 

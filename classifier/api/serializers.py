@@ -17,7 +17,10 @@ from classifier.models import (
 )
 
 DECISION_SUPPORT = "Decision support. A person decides."
-STAGE_HELP = "`research`: below its release gate, not for use in a decision. Null without a model."
+STAGE_HELP = (
+    "`research`: below its release gate or signed by nobody whom the site trusts, not for use in "
+    "a decision. Null without a model."
+)
 
 
 class ReviewSerializer(serializers.ModelSerializer):
@@ -235,7 +238,11 @@ class ClassificationDetailSerializer(ClassificationSerializer):
 
 
 class ModelVersionSerializer(serializers.ModelSerializer):
-    """A trained network. `is_live` tells whether it answers its task now."""
+    """A trained network. `is_live` tells whether it answers its task now.
+
+    `signed_by` is the id of the key that signed it; empty, the site trusts no signer, and the
+    version can't be put into use.
+    """
 
     is_live = serializers.SerializerMethodField()
 
@@ -249,6 +256,7 @@ class ModelVersionSerializer(serializers.ModelSerializer):
             "version",
             "digest",
             "stage",
+            "signed_by",
             "is_live",
             "registered_at",
             "manifest",

@@ -5,7 +5,12 @@ inference engine.
 """
 
 from classifier.inference.answers import answer_for, route_study
-from classifier.inference.bundles import BundleDescription, describe_bundle, find_bundle_paths
+from classifier.inference.bundles import (
+    BundleDescription,
+    describe_bundle,
+    find_bundle_paths,
+    is_trusted,
+)
 from classifier.inference.overlays import draw_overlay
 
 __all__ = [
@@ -14,5 +19,6 @@ __all__ = [
     "describe_bundle",
     "draw_overlay",
     "find_bundle_paths",
+    "is_trusted",
     "route_study",
 ]

@@ -27,7 +27,7 @@ of them an image is for, and never has a classification of its own."""
 
 
 class Stage(models.TextChoices):
-    """Whether a bundle passed its release gate."""
+    """Whether a bundle passed its release gate, by the word of a signer that is trusted."""
 
     RELEASED = "released", "Released"
     RESEARCH = "research", "Research"
@@ -36,12 +36,18 @@ class Stage(models.TextChoices):
 RESEARCH_SENTENCE = "Research model: below its release gate. Not for use in a decision."
 """Stands beside every result of a research bundle, wherever it is shown."""
 
+UNTRUSTED_SENTENCE = (
+    "Research model: not signed by a key that this site trusts. Not for use in a decision."
+)
+"""Instead of it, where nobody answers for what the bundle says of itself."""
+
 
 class ModelVersion(models.Model):
     """One trained network, known by the digest of its bundle's manifest.
 
     The manifest is kept here whole, so that what a result was made with can be read
-    for as long as the result.
+    for as long as the result. `signed_by` is the id of the trusted key that signed the bundle
+    when it was last registered; without one the stage is research, whatever the manifest says.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -49,6 +55,7 @@ class ModelVersion(models.Model):
     version = models.CharField(max_length=40)
     digest = models.CharField(max_length=64, unique=True)
     stage = models.CharField(max_length=10, choices=Stage.choices)
+    signed_by = models.CharField(max_length=16, blank=True, default="", db_default="")
     manifest = models.JSONField()
     model_card = models.TextField(blank=True)
     registered_at = models.DateTimeField(default=timezone.now)
@@ -66,13 +73,15 @@ class ModelVersion(models.Model):
 
     @property
     def is_research(self) -> bool:
-        """Tell whether it is below its release gate."""
+        """Tell whether it is below its release gate, or nobody trusted says that it isn't."""
         return self.stage == Stage.RESEARCH
 
     @property
     def stage_sentence(self) -> str:
         """What has to be said of its results; nothing of a released one's."""
-        return RESEARCH_SENTENCE if self.is_research else ""
+        if not self.is_research:
+            return ""
+        return RESEARCH_SENTENCE if self.signed_by else UNTRUSTED_SENTENCE
 
     @property
     def is_router(self) -> bool:

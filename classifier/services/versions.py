@@ -6,8 +6,13 @@ from django.db import transaction
 
 from accounts.audit import record_event
 from accounts.models import Action, User
-from classifier.errors import BundleRefused, VersionNotDeployable
-from classifier.inference import BundleDescription, describe_bundle, find_bundle_paths
+from classifier.errors import BundleRefused, BundleUntrusted, VersionNotDeployable
+from classifier.inference import (
+    BundleDescription,
+    describe_bundle,
+    find_bundle_paths,
+    is_trusted,
+)
 from classifier.models import Deployment, ModelVersion
 
 
@@ -16,8 +21,8 @@ def register_bundles(
 ) -> tuple[list[ModelVersion], list[BundleRefused]]:
     """Register every sound bundle under `root` that is not known yet, and name the others.
 
-    With `deploy`, the newest of a task that never had a version in use is put into use. One
-    damaged bundle does not keep the others from working.
+    With `deploy`, the newest trusted one of a task that never had a version in use is put into
+    use. One damaged bundle does not keep the others from working. Raises TrustedKeysInvalid.
     """
     versions, refusals = [], []
     for path in find_bundle_paths(root):
@@ -27,14 +32,20 @@ def register_bundles(
             refusals.append(refusal)
     if deploy:
         for version in reversed(versions):
-            if not Deployment.objects.filter(task=version.task).exists():
+            is_first = not Deployment.objects.filter(task=version.task).exists()
+            if is_first and is_trusted(version):
                 deploy_version(actor=actor, version=version)
     return versions, refusals
 
 
 @transaction.atomic
 def deploy_version(*, actor: User | None, version: ModelVersion) -> Deployment:
-    """Let `version` answer its task from now on. Raises VersionNotDeployable."""
+    """Let `version` answer its task from now on.
+
+    Raises BundleUntrusted, TrustedKeysInvalid and VersionNotDeployable.
+    """
+    if not is_trusted(version):
+        raise BundleUntrusted(version=str(version))
     current = Deployment.objects.live_version(version.task)
     if current == version:
         raise VersionNotDeployable(version=str(version))
@@ -76,6 +87,7 @@ def _register(*, actor: User | None, description: BundleDescription) -> ModelVer
             "task": description.task,
             "version": description.version,
             "stage": description.stage,
+            "signed_by": description.signed_by,
             "manifest": description.manifest,
             "model_card": description.model_card,
         },
@@ -85,6 +97,32 @@ def _register(*, actor: User | None, description: BundleDescription) -> ModelVer
             action=Action.MODEL_REGISTERED,
             actor=actor,
             target=version,
-            details={"task": version.task, "version": version.version, "digest": version.digest},
+            details=_describe(version),
         )
+        return version
+    return _renew_signature(actor=actor, version=version, description=description)
+
+
+def _renew_signature(
+    *, actor: User | None, version: ModelVersion, description: BundleDescription
+) -> ModelVersion:
+    """Note a signature that came or went since: the digest is the same with it and without."""
+    version = ModelVersion.objects.select_for_update().get(pk=version.pk)
+    found = {"stage": description.stage, "signed_by": description.signed_by}
+    before = {name: getattr(version, name) for name in found}
+    if found == before:
+        return version
+    version.stage, version.signed_by = description.stage, description.signed_by
+    version.save(update_fields=list(found))
+    record_event(
+        action=Action.MODEL_SIGNATURE_CHANGED,
+        actor=actor,
+        target=version,
+        details={**_describe(version), "before": before},
+    )
     return version
+
+
+def _describe(version: ModelVersion) -> dict[str, str]:
+    names = ("task", "version", "digest", "stage", "signed_by")
+    return {name: getattr(version, name) for name in names}

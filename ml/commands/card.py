@@ -61,6 +61,7 @@ def _render(path: Path, options: argparse.Namespace) -> None:
     from ml.datasets import load_dataset
     from ml.exporting.rendering import add_baselines, render_again
     from ml.manifest import read_manifest
+    from ml.signing import SIGNATURE
     from ml.task_config import find_task, load_task
 
     manifest, _ = read_manifest(path)
@@ -80,3 +81,5 @@ def _render(path: Path, options: argparse.Namespace) -> None:
     sys.stdout.write(f"{name}: {bundle.manifest.stage}, {bundle.digest[:16]}\n")
     for line in missed:
         sys.stdout.write(f"  below its gate: {line}\n")
+    if not (path / SIGNATURE).exists():
+        sys.stdout.write("  not signed: python -m ml sign --key KEY BUNDLE\n")

@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from ml.errors import TaskConfigInvalid
 from ml.evaluation.crossval_record import PREFIX, CrossvalRecord
 from ml.evaluation.scoring import name_figures
-from ml.manifest import GateResult, Metric
+from ml.manifest import RESEARCH, GateResult, Metric
 from ml.rejects import RejectScore
 from ml.task_config import TaskConfig
 
 # Shares of the images of other kinds that are refused, and of the test split that is not.
 REFUSED, ANSWERED = "rejects.refused", "rejects.in_scope_answered"
-RELEASED, RESEARCH = "released", "research"
 
 
 def list_figures(

@@ -20,6 +20,7 @@ from ml.exporting.model_card import render_card
 from ml.exporting.release import check_gate, choose_stage, judge_gate, list_figures
 from ml.manifest import MANIFEST, Manifest, read_manifest, write_manifest
 from ml.openings import record_opening
+from ml.signing import SIGNATURE
 from ml.task_config import TaskConfig
 
 # What a card is rendered into; every other file of a bundle stays as it was sealed.
@@ -63,10 +64,18 @@ def render_texts(
 
 
 def seal(manifest: Manifest, folder: Path) -> None:
-    """Write the manifest with the hash of every file that is there now."""
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name != MANIFEST)
+    """Write the manifest with the hash of every file that is there now.
+
+    A signature over another manifest than this one is removed.
+    """
+    path = folder / MANIFEST
+    before = path.read_bytes() if path.exists() else b""
+    own = {MANIFEST, SIGNATURE}
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name not in own)
     files = {name: hash_file(folder / name) for name in names}
     write_manifest(dataclasses.replace(manifest, files=files), folder)
+    if path.read_bytes() != before:
+        (folder / SIGNATURE).unlink(missing_ok=True)
 
 
 def render_again(path: Path, config: TaskConfig, dataset: Dataset | None = None) -> Bundle:

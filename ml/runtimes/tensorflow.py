@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from typing import Any
+from zipfile import BadZipFile
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -16,6 +17,8 @@ from ml.errors import RuntimeUnavailable
 from ml.runtimes import Floats, RuntimeOutputs
 
 BATCH = 16
+UNREADABLE = (OSError, TypeError, ValueError, LookupError, AttributeError, ImportError, BadZipFile)
+"""What Keras raises over a file that isn't a network, or wants more than its safe mode allows."""
 
 
 def count_gpus() -> int:
@@ -52,7 +55,7 @@ def open_tensorflow(bundle: Bundle, *, needs_gpu: bool) -> TensorFlowRuntime:
         raise RuntimeUnavailable(runtime="tensorflow", detail="it sees no GPU")
     try:
         network = keras.saving.load_model(bundle.path / KERAS_MODEL, compile=False, safe_mode=True)
-    except (OSError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise RuntimeUnavailable(runtime="tensorflow", detail=error) from error
     return trace_network(network, name="tensorflow-gpu" if gpus else "tensorflow-cpu")
 

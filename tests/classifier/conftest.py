@@ -9,6 +9,13 @@ from classifier.services import runs
 from classifier.services.requests import request_classifications
 from records.models import Study
 from tests import factories
+from tests.classifier.bundles import TEST_KEY
+
+
+@pytest.fixture(autouse=True)
+def _trusts_the_key_of_the_tests(settings, tmp_path) -> None:
+    settings.BUNDLE_TRUSTED_KEYS = [tmp_path / "test-key.pem"]
+    (tmp_path / "test-key.pem").write_bytes(TEST_KEY.public_pem)
 
 
 @pytest.fixture

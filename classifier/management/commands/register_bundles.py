@@ -7,7 +7,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from classifier.errors import TrustedKeysInvalid
 from classifier.services.versions import register_bundles
+
+UNSIGNED = "not signed by a key that this site trusts: it can't be put into use"
 
 
 class Command(BaseCommand):
@@ -25,10 +28,14 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, deploy: bool, **__: Any) -> None:
         """Register and report."""
-        versions, refusals = register_bundles(
-            actor=None, root=Path(settings.BUNDLE_DIR), deploy=deploy
-        )
+        try:
+            versions, refusals = register_bundles(
+                actor=None, root=Path(settings.BUNDLE_DIR), deploy=deploy
+            )
+        except TrustedKeysInvalid as error:
+            raise CommandError(f"{error.message} {error.action}") from error
         for version in versions:
-            self.stdout.write(f"{version} ({version.stage}) {version.digest[:12]}")
+            signer = f"signed by {version.signed_by}" if version.signed_by else UNSIGNED
+            self.stdout.write(f"{version} ({version.stage}) {version.digest[:12]} {signer}")
         if refusals:
             raise CommandError("\n".join(f"{one.message} {one.action}" for one in refusals))
