@@ -71,8 +71,9 @@ class ConflictSerializer(serializers.ModelSerializer[IdentityConflict]):
 
     @extend_schema_field(IdentitySerializer)
     def get_sent(self, conflict: IdentityConflict) -> dict[str, Any]:
-        """Whom the files named."""
-        return {**conflict.sent, "birth_date": conflict.sent["birth_date"] or None}
+        """Whom the files named, or whom another department's record names now."""
+        said = {name: conflict.sent[name] for name in IdentitySerializer().fields}
+        return {**said, "birth_date": said["birth_date"] or None}
 
 
 class ConflictDetailSerializer(ConflictSerializer):
