@@ -9,7 +9,7 @@ from accounts.audit import record_event
 from accounts.models import Action, User
 from records.models import ConflictKind, IdentityConflict, Patient, Study
 from records.services.changes import Changes
-from records.services.identity import Whose, differing_fields, speaks_for
+from records.services.identity import differing_fields, speaks_for, whose_of
 from records.services.trail import Identity, IdentityChange
 
 
@@ -29,12 +29,13 @@ def own_record(patient: Patient, *, department_id: uuid.UUID, changes: Changes) 
     return patient
 
 
-def tell_other_departments(*, actor: User | None, study: Study, whose: Whose) -> None:
+def tell_other_departments(*, actor: User | None, study: Study) -> None:
     """Tell those who hold a new study's patient ID, unless name or birth date speak for one person.
 
     They learn which department uses the ID, and nothing of its patient. Nothing is told to the
     sender. The caller holds the transaction.
     """
+    whose = whose_of(study.patient)
     for held in Patient.objects.elsewhere(
         mrn=whose.patient_id, issuer=whose.issuer, department_id=study.department_id
     ):

@@ -263,8 +263,8 @@ def _create_study(
     new.department, new.priority = submission.department, submission.priority
     new.created_by = actor
     Study.objects.bulk_create([new], ignore_conflicts=True)
-    if whose.patient_id:
-        tell_other_departments(actor=actor, study=new, whose=whose)
+    if whose.patient_id and placement.contradicted is None:
+        tell_other_departments(actor=actor, study=new)
     return placement
 
 
