@@ -7,6 +7,7 @@ from django.db.models import Min, QuerySet
 
 from accounts.audit import record_event
 from accounts.models import Action, User
+from records.errors import HeldSideOutOfSight
 from records.models import ConflictKind, IdentityConflict, Patient, Study
 from records.services.changes import Changes
 from records.services.identity import differing_fields, speaks_for, whose_of
@@ -16,13 +17,18 @@ from records.services.trail import Identity, IdentityChange
 def own_record(patient: Patient, *, department_id: uuid.UUID, changes: Changes) -> Patient:
     """Return the record that a department may change: one with no other department's studies.
 
-    A record that several share is divided: each keeps what it said, under its own studies. The
-    caller holds the transaction.
+    A record that several share is divided: each keeps what it said, under its own studies. Raises
+    HeldSideOutOfSight where another department did so in the meantime. The caller holds the
+    transaction, and has locked the study in hand.
     """
-    others = Study.objects.filter(patient=patient).exclude(department=department_id)
+    studies = Study.objects.filter(patient=patient)
+    others = studies.exclude(department=department_id)
     if not others.exists():
         return patient
+    patient = Patient.objects.select_for_update().get(pk=patient.pk)
     if patient.department_id != department_id:
+        if not studies.filter(department=department_id).exists():
+            raise HeldSideOutOfSight
         return _divide(patient, department_id, changes)
     for other in set(others.values_list("department", flat=True)):
         _divide(patient, other, changes)
@@ -69,7 +75,10 @@ def propose_changes(*, actor: User, changes: list[IdentityChange]) -> None:
 
 
 def _divide(patient: Patient, department_id: uuid.UUID, changes: Changes) -> Patient:
-    """Give a department's studies a copy of the record that they share with others."""
+    """Give a department a copy of the record that it shares with others, for all that is its own.
+
+    That is its studies, its conflicts, and the spellings that it has merged into the record.
+    """
     copy = Patient(department_id=department_id)
     for field in ("mrn", "issuer", "qualifier", "birth_date", "sex", "is_identified"):
         setattr(copy, field, getattr(patient, field))
@@ -82,6 +91,12 @@ def _divide(patient: Patient, department_id: uuid.UUID, changes: Changes) -> Pat
     studies = Study.objects.select_for_update(no_key=True).filter(patient=patient)
     for study in studies.filter(department=department_id).order_by("pk"):
         changes.set(study, patient_id=copy.pk)
+    for conflict in IdentityConflict.objects.filter(
+        held_patient=patient, department=department_id
+    ).order_by("pk"):
+        changes.set(conflict, held_patient_id=copy.pk)
+    for alias in patient.aliases.filter(department=department_id).order_by("pk"):
+        changes.set(alias, merged_into_id=copy.pk)
     return copy
 
 

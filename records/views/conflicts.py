@@ -33,7 +33,6 @@ from records.services import resolve_conflict, reverse_resolution
 from records.views.images import PRIVATE
 from records.views.lists import RecordedListView
 
-OUT_OF_SIGHT = "Held by another department"
 WORDS_OF = {
     Resolution.MERGE: "Decided: the same person.",
     Resolution.KEEP_APART: "Decided: another person.",

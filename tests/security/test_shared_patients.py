@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.urls import reverse
 
@@ -204,6 +205,45 @@ def test_a_shared_record_changes_for_whom_a_person_of_each_department_agreed(
     assert client.get("/api/v1/conflicts/?state=open").json()["results"] == []
 
 
+def test_a_divided_record_is_whole_again_when_the_decision_is_taken_back(
+    dermatology, theirs, shared
+):
+    own = Study.objects.filter(department=dermatology).get()
+    contradict_and_merge(theirs, dermatology)
+    own.refresh_from_db()
+    assert own.patient != shared
+    conflict = IdentityConflict.objects.get(department=dermatology)
+    assert conflict.held_patient == own.patient
+
+    signed_in(theirs).post(f"/api/v1/conflicts/{conflict.pk}/reverse/")
+
+    own.refresh_from_db()
+    conflict.refresh_from_db()
+    assert own.patient == conflict.held_patient == shared
+    assert not Patient.objects.filter(name="New^Name", qualifier="").exists()
+
+
+def test_either_department_can_go_on_deciding_after_a_record_was_divided(
+    radiology, dermatology, ours, theirs, shared
+):
+    verdict = send(theirs, dermatology, dicom(PatientName="Late^Name"))
+    waiting = IdentityConflict.objects.get(study=verdict.study)
+    assert contradict_and_merge(ours, radiology).status_code == 200
+
+    answer = signed_in(theirs).post(
+        f"/api/v1/conflicts/{waiting.pk}/resolve/",
+        {"resolution": "merge", "reason": "Married", "name": "sent"},
+        content_type="application/json",
+    )
+
+    assert answer.status_code == 200
+    names = {
+        department: set(department.studies.values_list("patient__name", flat=True))
+        for department in (radiology, dermatology)
+    }
+    assert names == {radiology: {"New^Name"}, dermatology: {"Late^Name"}}
+
+
 def test_a_proposed_change_can_be_declined(radiology, dermatology, ours, theirs, shared):
     contradict_and_merge(theirs, dermatology)
     client = signed_in(ours)
@@ -324,6 +364,23 @@ def test_sealed_values_open_with_no_other_key(ours, radiology, erika, settings):
     settings.AUDIT_SEAL_KEYS = ["another-key"]
 
     assert open_values(sealed) is None
+
+
+def test_sealed_values_are_opened_by_command_and_the_look_is_recorded(
+    ours, radiology, erika, capsys
+):
+    contradict_and_merge(ours, radiology)
+    event = AuditEvent.objects.filter(action="patient.corrected")[0]
+
+    call_command("open_event", str(event.event_id), reason="Complaint 7")
+
+    assert "Muster^Erika" in capsys.readouterr().out
+    look = AuditEvent.objects.get(action="audit.unsealed")
+    assert look.target_id == str(event.pk)
+    assert look.details == {"reason": "Complaint 7"}
+    for wrong in ("not-an-id", str(look.event_id)):
+        with pytest.raises(CommandError):
+            call_command("open_event", wrong, reason="x")
 
 
 @pytest.mark.django_db(transaction=True)
