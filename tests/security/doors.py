@@ -21,7 +21,6 @@ PLACES = (
     "/studies/",
     "/conflicts/?state=all",
     "/conflicts/",
-    "/submissions/",
     "/",
     "/api/v1/patients/?page_size=200",
     "/api/v1/studies/?page_size=200",

@@ -23,8 +23,8 @@ def before(transactional_db):
     migrate(leaves)
 
 
-def make(apps, name, **fields):
-    return apps.get_model("records", name).objects.create(**fields)
+def make(apps, model, /, **fields):
+    return apps.get_model("records", model).objects.create(**fields)
 
 
 def make_study(apps, patient, department, uid):

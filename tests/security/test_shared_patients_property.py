@@ -174,7 +174,8 @@ class Intruder(RuleBasedStateMachine):
             words = dict.fromkeys(person["PatientName"].split("^"), person["PatientName"])
             born = person["PatientBirthDate"]
             if born:
-                words |= dict.fromkeys((born[:4], born), born)
+                day = dt.date.fromisoformat(born)
+                words |= dict.fromkeys((born, str(day), f"{day:%-d %b %Y}"), born)
             told = [word for word, value in words.items() if word in seen]
             assert [word for word in told if words[word] not in self.stated] == []
 
