@@ -100,6 +100,7 @@ def record_event(
     department_id: UUID | None = None,
     outcome: Outcome = Outcome.SUCCESS,
     details: dict[str, Any] | None = None,
+    sealed: str = "",
 ) -> AuditEvent:
     """Append one event, inside the caller's transaction; the arguments are `prepare_event`'s."""
     event = prepare_event(
@@ -112,6 +113,7 @@ def record_event(
         department_id=department_id,
         outcome=outcome,
         details=details,
+        sealed=sealed,
     )
     AuditEvent.objects.append([event])
     return event
@@ -133,12 +135,14 @@ def prepare_event(
     department_id: UUID | None = None,
     outcome: Outcome = Outcome.SUCCESS,
     details: dict[str, Any] | None = None,
+    sealed: str = "",
 ) -> AuditEvent:
     """Return an event that isn't written yet, for those who append many at once.
 
     `actor` is None for what the system does by itself, and for what another system does.
     `study` (anything with `id`, `patient_id` and `department_id`) fills the three ids that
-    the trail is searched by. `details` must hold no patient's name.
+    the trail is searched by. `details` must hold no patient's name; what must, goes into
+    `sealed` (accounts.sealing).
     """
     context = current_context()
     kind = _actor_kind(actor, action, context)
@@ -161,6 +165,7 @@ def prepare_event(
         patient_id=study.patient_id if study is not None else patient_id,
         department_id=study.department_id if study is not None else department_id,
         details=details or {},
+        sealed=sealed,
     )
 
 

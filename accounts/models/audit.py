@@ -30,6 +30,7 @@ class Action(models.TextChoices):
     TOKEN_REVOKED = "token.revoked", "API token revoked"
     AUDIT_VIEWED = "audit.viewed", "Audit trail viewed"
     AUDIT_EXPORTED = "audit.exported", "Audit trail exported"
+    AUDIT_UNSEALED = "audit.unsealed", "Sealed values of an event opened"
     ACCESS_REFUSED = "access.refused", "Access refused"
     SUBMISSION_OPENED = "submission.opened", "Submission opened"
     FILE_STORED = "file.stored", "File stored"
@@ -58,6 +59,8 @@ class Action(models.TextChoices):
     CONFLICTS_VIEWED = "conflicts.viewed", "Identity conflicts viewed"
     PATIENT_CORRECTED = "patient.corrected", "Patient corrected"
     PATIENT_MERGED = "patient.merged", "Patients merged"
+    PATIENT_COMPLETED = "patient.completed", "Patient's record completed"
+    PATIENT_RESTORED = "patient.restored", "Patient's record restored"
     ASSOCIATION_REFUSED = "association.refused", "DICOM association refused"
     NODE_CREATED = "node.created", "DICOM node added"
     NODE_UPDATED = "node.updated", "DICOM node edited"
@@ -114,6 +117,7 @@ class AuditEvent(models.Model):
     used, for instance), `responsible_id` and `responsible_name` say who. `searched` holds keyed
     hashes of what was searched for, so that one can ask who searched for this, and not for what.
     The database sets `id`, `occurred_at` and `database_user` when an event is appended.
+    `sealed` holds what a change of a patient's record replaced and by what, see accounts.sealing.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -141,6 +145,7 @@ class AuditEvent(models.Model):
     database_user = models.CharField(
         max_length=63, blank=True, default="", db_default="", editable=False
     )
+    sealed = models.TextField(blank=True, default="", db_default="")
 
     objects = AuditEventQuerySet.as_manager()
 

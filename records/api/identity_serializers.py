@@ -20,6 +20,7 @@ from records.models import (
 from records.names import PersonName
 from records.services import Standing, Whose
 
+IDENTITY_FIELDS = ("patient_id", "issuer", "name", "birth_date", "sex")
 SIDES = (("held", "As held"), ("sent", "As sent"))
 
 
@@ -71,8 +72,9 @@ class ConflictSerializer(serializers.ModelSerializer[IdentityConflict]):
 
     @extend_schema_field(IdentitySerializer)
     def get_sent(self, conflict: IdentityConflict) -> dict[str, Any]:
-        """Whom the files named."""
-        return {**conflict.sent, "birth_date": conflict.sent["birth_date"] or None}
+        """Whom the files named, or whom another department's record names now."""
+        said = {name: conflict.sent[name] for name in IDENTITY_FIELDS}
+        return {**said, "birth_date": said["birth_date"] or None}
 
 
 class ConflictDetailSerializer(ConflictSerializer):

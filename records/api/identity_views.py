@@ -87,8 +87,8 @@ class ConflictViewSet(ReadOnlyViewSet):
         return self._answer(self.get_object())
 
     def _answer(self, conflict: IdentityConflict) -> Response:
-        visible = Patient.objects.visible_to(signed_in_user(self.request))
-        context = {"is_held_visible": visible.filter(pk=conflict.held_patient_id).exists()}
+        in_sight = Patient.objects.in_sight_of(conflict)
+        context = {"is_held_visible": in_sight.filter(pk=conflict.held_patient_id).exists()}
         return Response(ConflictDetailSerializer(conflict, context=context).data)
 
 

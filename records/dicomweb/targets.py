@@ -36,9 +36,15 @@ class Target:
 
 
 def find_study(user: User, study_uid: str) -> Study:
-    """Return a study that `user` may see; 404 for any other."""
+    """Return a study that `user` may see; 404 for any other.
+
+    Of two departments' studies under one UID, the first received for those who see both.
+    """
     visible = Study.objects.visible_to(user).select_related("patient")
-    return get_object_or_404(visible, study_instance_uid=study_uid)
+    found = visible.filter(study_instance_uid=study_uid).order_by("received_at", "pk").first()
+    if found is None:
+        raise Http404
+    return found
 
 
 def find_series(user: User, study_uid: str, series_uid: str) -> Series:

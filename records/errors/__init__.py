@@ -70,6 +70,7 @@ from records.errors.identity import (
     ConflictOpen,
     ConflictResolved,
     CorrectionContradicts,
+    DecisionNotOffered,
     HeldSideOutOfSight,
     QuarantineEnded,
 )
@@ -117,6 +118,7 @@ __all__ = [
     "ContentHostile",
     "ContentMismatch",
     "CorrectionContradicts",
+    "DecisionNotOffered",
     "DecodingCrashed",
     "DecodingExhausted",
     "DepartmentRequired",

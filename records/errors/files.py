@@ -201,11 +201,11 @@ class PatientRequired(FileRejected):
 
 
 class HeldByOtherDepartment(FileRejected):
-    """A study belongs to exactly one department."""
+    """A study of another department, and the sender sees it: nobody else is told that it is."""
 
     code = "held_by_other_department"
-    message = "The study of this image is already held by another department."
-    action = "Ask your administrator who holds it; it can't be sent to a second department."
+    message = "The study of this image is already held by another of your departments."
+    action = "Look for it among your studies; you can't send it to a second department."
 
 
 class TooManyFiles(FileRejected):

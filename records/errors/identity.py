@@ -25,8 +25,17 @@ class HeldSideOutOfSight(KnownError):
     """A decision would change a record that the person may not see."""
 
     code = "held_side_out_of_sight"
-    message = "The patient who is held has no study in your departments, so you can't decide this."
-    action = "Ask somebody who belongs to both departments, or keep the two apart."
+    message = "The patient who is held is another department's, so you can't decide this."
+    action = "Keep the two apart, or correct what was sent."
+    status = 409
+
+
+class DecisionNotOffered(KnownError):
+    """Another department's record stays its own, whatever this one decides."""
+
+    code = "decision_not_offered"
+    message = "This can't be decided here: the other department has a record of its own."
+    action = "Keep the two apart; speak with the other department where its record is wrong."
     status = 409
 
 

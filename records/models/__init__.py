@@ -14,7 +14,7 @@ from records.models.exports import Export, ExportHold, ExportState, HoldCause
 from records.models.imaging import Damage, Instance, Priority, Series, Study, StudyState
 from records.models.keeping import LegalHold, StudyTombstone, UnreferencedFile
 from records.models.nodes import DicomNode
-from records.models.patients import NAME_FIELDS, Patient, Sex
+from records.models.patients import Patient, Sex
 from records.models.submissions import Origin, Submission, SubmissionFile, SubmissionState, Verdict
 from records.models.uploads import Upload, UploadState
 
@@ -31,7 +31,6 @@ __all__ = [
     "IdentityConflict",
     "Instance",
     "LegalHold",
-    "NAME_FIELDS",
     "Origin",
     "Patient",
     "Priority",

@@ -22,6 +22,7 @@ class ConflictKind(models.TextChoices):
 
     PATIENT = "patient", "Patient ID held for another person"
     STUDY = "study", "Study held for another patient"
+    ELSEWHERE = "elsewhere", "Patient ID used by another department"
 
 
 class ConflictState(models.TextChoices):
@@ -50,6 +51,9 @@ class IdentityConflict(models.Model):
     images are filed under `sent_patient`, a record of its own, and marked as in question.
     STUDY: files came for a study that is held for another patient. They are kept in quarantine,
     so that nobody's images appear among another's, and the study is marked.
+    ELSEWHERE: another department has images under the patient ID of a record of this one. Where
+    it changed what the two had agreed on, `sent` says how; else nothing of its patient is told.
+    No study is marked, and nothing is changed unless somebody of this department decides so.
 
     `sent` is whom the files named, `held_patient` whom the hospital knows.
     """
@@ -88,6 +92,11 @@ class IdentityConflict(models.Model):
                 condition=models.Q(kind="study"),
                 name="conflict_of_study_unique",
             ),
+            models.UniqueConstraint(
+                fields=("held_patient", "department", "sent"),
+                condition=models.Q(kind="elsewhere"),
+                name="conflict_elsewhere_unique",
+            ),
         )
         indexes = (
             models.Index(fields=("state", "department", "-raised_at"), name="conflict_queue"),
@@ -105,6 +114,11 @@ class IdentityConflict(models.Model):
     def is_open(self) -> bool:
         """Tell whether nobody has decided."""
         return self.state == ConflictState.OPEN
+
+    @property
+    def is_change_proposed(self) -> bool:
+        """Tell whether another department changed what the two records had agreed on."""
+        return self.kind == ConflictKind.ELSEWHERE and bool(self.differing)
 
     @property
     def sent_name(self) -> PersonName:
@@ -214,6 +228,9 @@ class QuarantinedFile(StoredFile):
     instance = models.ForeignKey(
         Instance, on_delete=models.PROTECT, related_name="quarantined_files", null=True
     )
+    department = models.ForeignKey(
+        Department, on_delete=models.PROTECT, related_name="+", null=True, db_index=False
+    )
     sop_instance_uid = models.CharField(max_length=64)
     series_instance_uid = models.CharField(max_length=64)
     study_instance_uid = models.CharField(max_length=64)
@@ -232,12 +249,12 @@ class QuarantinedFile(StoredFile):
     objects = QuarantinedFileQuerySet.as_manager()
 
     class Meta:
-        """Newest first; the same bytes are kept apart once."""
+        """Newest first; the same bytes are kept apart once in a department."""
 
         ordering = ("-created_at", "-id")
         constraints = (
             models.UniqueConstraint(
-                fields=("sop_instance_uid", "sha256"),
+                fields=("sop_instance_uid", "sha256", "department"),
                 condition=models.Q(state="held"),
                 name="quarantined_once",
             ),

@@ -52,6 +52,9 @@ class Priority(models.TextChoices):
 class Study(models.Model):
     """One imaging examination of one patient, seen by one department.
 
+    What two departments were sent under one Study Instance UID is two studies: no answer to the one
+    tells whether the other holds it.
+
     ```
     OPEN ──complete──▶ COMPLETE ──late image──▶ OPEN
     ```
@@ -76,7 +79,7 @@ class Study(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    study_instance_uid = models.CharField(max_length=64, unique=True)
+    study_instance_uid = models.CharField(max_length=64)
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="studies")
     department = models.ForeignKey(Department, on_delete=models.PROTECT, related_name="studies")
     accession_number = models.CharField(max_length=64, blank=True)
@@ -135,6 +138,9 @@ class Study(models.Model):
             ),
         )
         constraints = (
+            models.UniqueConstraint(
+                fields=("study_instance_uid", "department"), name="study_uid_unique"
+            ),
             models.CheckConstraint(
                 condition=models.Q(deleted_at__isnull=True, deletion_reason="")
                 | (models.Q(deleted_at__isnull=False) & ~models.Q(deletion_reason="")),
@@ -228,12 +234,16 @@ class Series(models.Model):
     `modality` and `body_part_examined` are the header's. Where it leaves them open, a person
     may state them: `stated_modality` and `stated_body_part` never stand against a header.
     `request_attributes` has the items of Request Attributes Sequence (0040,0275), each with the
-    texts of its IDs by keyword.
+    texts of its IDs by keyword. `department` repeats the study's, for the constraint: a trigger
+    writes it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="series")
-    series_instance_uid = models.CharField(max_length=64, unique=True)
+    department = models.ForeignKey(
+        Department, on_delete=models.PROTECT, related_name="+", null=True, db_index=False
+    )
+    series_instance_uid = models.CharField(max_length=64)
     series_number = models.IntegerField(null=True, blank=True)
     modality = models.CharField(max_length=16, blank=True)
     body_part_examined = models.CharField(max_length=64, blank=True)
@@ -249,10 +259,15 @@ class Series(models.Model):
     objects = SeriesQuerySet.as_manager()
 
     class Meta:
-        """In the order of the examination."""
+        """In the order of the examination; a UID once in a department."""
 
         ordering = ("series_number", "created_at", "id")
         verbose_name_plural = "series"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("series_instance_uid", "department"), name="series_uid_unique"
+            ),
+        )
 
     def __str__(self) -> str:
         """Return the UID."""
@@ -286,6 +301,7 @@ class Instance(StoredFile):
     differ for a PNG or JPEG, which is stored as DICOM. An image that can't be
     classified says why in `exclusion` (a code) and `exclusion_reason` (a sentence).
     `checked_at` is when the scrubber last read the file, `damage` what it found.
+    `department` repeats the study's, for the constraint: a trigger writes it.
     `undecoded` keeps the bytes of texts that couldn't be decoded, as base64 by keyword.
     `is_withheld`: a decision that put it into its study was reversed. Nobody sees it and no
     study counts it; the row is there because a model may have read it. `objects` leaves those
@@ -294,7 +310,10 @@ class Instance(StoredFile):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     series = models.ForeignKey(Series, on_delete=models.PROTECT, related_name="instances")
-    sop_instance_uid = models.CharField(max_length=64, unique=True)
+    department = models.ForeignKey(
+        Department, on_delete=models.PROTECT, related_name="+", null=True, db_index=False
+    )
+    sop_instance_uid = models.CharField(max_length=64)
     sop_class_uid = models.CharField(max_length=64)
     transfer_syntax_uid = models.CharField(max_length=64)
     sha256 = models.CharField(max_length=64, db_index=True)
@@ -322,9 +341,14 @@ class Instance(StoredFile):
     with_withheld = InstanceQuerySet.as_manager()
 
     class Meta:
-        """In the order of the slices."""
+        """In the order of the slices; a UID once in a department."""
 
         ordering = ("slice_position", "instance_number", "created_at", "id")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("sop_instance_uid", "department"), name="instance_uid_unique"
+            ),
+        )
         indexes = (
             models.Index(models.F("checked_at").asc(nulls_first=True), name="instance_checked"),
             models.Index(

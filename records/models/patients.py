@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import models
 
+from accounts.models import Department
 from records.ages import Age
 from records.names import PersonName, display_name, fold_words
 from records.querysets import PatientQuerySet
@@ -47,9 +48,12 @@ class Patient(models.Model):
     """A person, known by Patient ID (0010,0020) and its issuer (0010,0021).
 
     The same ID from another issuer is another patient; an ID without an issuer is the hospital's
-    own, and no issuer's. `qualifier` sets people apart to whom one issuer gave the same ID; it is
-    empty for the first. A record that turned out to be another one's is kept with `merged_into`
-    and no studies, so that files that come later are recognised by what it says.
+    own, and no issuer's. A record is one department's: the same person has another one in another
+    department, and no department's files or decisions read or change it. `department` is empty
+    where several have shared a record for long; it is divided before somebody changes it.
+    `qualifier` sets people apart to whom one issuer gave the same ID; it is empty for the first. A
+    record that turned out to be another one's is kept with `merged_into` and no studies, so that
+    files that come later are recognised by what it says.
 
     `name` (Family^Given^Middle^Prefix^Suffix), `ideographic_name` and `phonetic_name` are the
     component groups of a DICOM person name. `is_identified` is False for a temporary record made
@@ -57,6 +61,9 @@ class Patient(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    department = models.ForeignKey(
+        Department, on_delete=models.PROTECT, related_name="patients", null=True, blank=True
+    )
     mrn = models.CharField("patient ID", max_length=64)
     issuer = models.CharField("issuer of patient ID", max_length=64, blank=True)
     qualifier = models.CharField(max_length=16, blank=True)
@@ -76,12 +83,14 @@ class Patient(models.Model):
     objects = PatientQuerySet.as_manager()
 
     class Meta:
-        """One record per ID, issuer and qualifier; the list pages by name."""
+        """One record per department, ID, issuer and qualifier; the list pages by name."""
 
         ordering = ("name", "id")
         constraints = (
             models.UniqueConstraint(
-                fields=("mrn", "issuer", "qualifier"), name="patient_mrn_issuer_unique"
+                fields=("mrn", "issuer", "qualifier", "department"),
+                name="patient_mrn_issuer_unique",
+                nulls_distinct=False,
             ),
             models.CheckConstraint(condition=~models.Q(mrn=""), name="patient_mrn_not_empty"),
             models.CheckConstraint(
@@ -123,7 +132,3 @@ class Patient(models.Model):
     def age_on(self, day: dt.date) -> Age | None:
         """The age on `day`, or None where the birth date is unknown."""
         return Age.between(self.birth_date, day)
-
-
-NAME_FIELDS = ("name", "ideographic_name", "phonetic_name", "search_name")
-"""What is saved together when a patient's name changes."""

@@ -30,12 +30,14 @@ class IdentityConflictQuerySet(models.QuerySet["IdentityConflict"]):
         return self.filter(state="open")
 
     def about_patient(self, patient: "Patient") -> "IdentityConflictQuerySet":
-        """Those in which a patient's record is one of the two sides."""
-        return self.filter(Q(held_patient=patient) | Q(sent_patient=patient))
+        """Those that put in question whose a patient's studies are."""
+        questioned = self.exclude(kind="elsewhere")
+        return questioned.filter(Q(held_patient=patient) | Q(sent_patient=patient))
 
     def about_study(self, study: "Study") -> "IdentityConflictQuerySet":
         """Those that put in question whose a study is."""
-        return self.filter(Q(study=study) | Q(sent_patient=study.patient_id))
+        questioned = self.exclude(kind="elsewhere")
+        return questioned.filter(Q(study=study) | Q(sent_patient=study.patient_id))
 
     def of_identity(self, study: "Study", sent: dict[str, Any]) -> "IdentityConflictQuerySet":
         """Those raised when files of a study came for the person that `sent` describes."""

@@ -1,6 +1,7 @@
 """Which patients one may see, and how they are searched."""
 
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Q, Subquery
@@ -11,7 +12,7 @@ from records.querysets.names import patient_named
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from records.models import Patient  # noqa: F401 - in strings
+    from records.models import IdentityConflict, Patient  # noqa: F401 - in strings
 
 
 class PatientQuerySet(models.QuerySet["Patient"]):
@@ -33,13 +34,42 @@ class PatientQuerySet(models.QuerySet["Patient"]):
             return self
         return self.filter(patient_named(text) | Q(mrn__istartswith=text))
 
-    def holding(self, *, mrn: str, issuer: str) -> "PatientQuerySet":
-        """Every record of an ID from an issuer, the first one first, with what it was merged into.
+    def of_department(self, department_id: UUID) -> "PatientQuerySet":
+        """A department's own records, and those that it shares with others."""
+        from records.models import Study  # the models import this module
 
-        The issuer is compared as it is: one ID with and one without an issuer are two.
+        studies = Study.objects.filter(patient=OuterRef("pk"), department=department_id)
+        return self.filter(Q(department=department_id) | Exists(studies))
+
+    def holding(self, *, mrn: str, issuer: str, department_id: UUID) -> "PatientQuerySet":
+        """Every record that a department has of an ID from an issuer, the first one first.
+
+        The issuer is compared as it is: one ID with and one without an issuer are two. Fetches
+        what records were merged into.
         """
-        rows = self.filter(mrn=mrn, issuer=issuer).order_by("qualifier", "created_at", "pk")
-        return rows.select_related("merged_into")
+        rows = self.filter(mrn=mrn, issuer=issuer).of_department(department_id)
+        return rows.order_by("qualifier", "created_at", "pk").select_related("merged_into")
+
+    def elsewhere(self, *, mrn: str, issuer: str, department_id: UUID) -> "PatientQuerySet":
+        """Records of an ID from an issuer under which another department has studies."""
+        from records.models import Study  # the models import this module
+
+        studies = Study.objects.kept().filter(patient=OuterRef("pk"))
+        rows = self.filter(mrn=mrn, issuer=issuer, is_identified=True)
+        return rows.filter(Exists(studies.exclude(department=department_id))).order_by("pk")
+
+    def in_sight_of(self, conflict: "IdentityConflict") -> "PatientQuerySet":
+        """Records of a conflict's department: its own, or with a study of it before the one sent.
+
+        The study that raised the conflict doesn't count, so that nobody comes to see a record by
+        sending something under its ID.
+        """
+        from records.models import Study  # the models import this module
+
+        studies = Study.objects.filter(patient=OuterRef("pk"), department=conflict.department_id)
+        if conflict.kind == "patient":
+            studies = studies.exclude(pk=conflict.study_id)
+        return self.filter(Q(department=conflict.department_id) | Exists(studies))
 
     def with_counts(self, user: "User") -> "PatientQuerySet":
         """Add `study_count` and `last_study_at` over the studies that `user` may see.

@@ -14,7 +14,7 @@ from records.querysets.names import patient_named
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from records.models import DicomNode, Study  # noqa: F401 - in strings
+    from records.models import DicomNode, Patient, Study  # noqa: F401 - in strings
 
 
 class StudyQuerySet(models.QuerySet["Study"]):
@@ -111,6 +111,21 @@ class StudyQuerySet(models.QuerySet["Study"]):
 
         sending = SubmissionFile.objects.filter(study=OuterRef("pk"), submission__state="receiving")
         return self.kept().filter(~Exists(sending), state="open", last_received_at__lte=since)
+
+    def of_person(self, patient: "Patient") -> "StudyQuerySet":
+        """Studies of a record, and of those of other departments that say the very same person.
+
+        That is the same ID from the same issuer, the same name and the same birth date.
+        """
+        same = Q(patient=patient)
+        if patient.is_identified and patient.search_name and patient.birth_date:
+            same |= Q(
+                patient__mrn=patient.mrn,
+                patient__issuer=patient.issuer,
+                patient__search_name=patient.search_name,
+                patient__birth_date=patient.birth_date,
+            )
+        return self.filter(same)
 
     def with_answer(self) -> "StudyQuerySet":
         """Fetch what a DICOM query answers about a study."""

@@ -7,13 +7,13 @@ from uuid import UUID
 from django.db.models import Model, ProtectedError
 
 from records.errors import ChangedSince
-from records.models import Patient, QuarantinedFile, Study
+from records.models import IdentityConflict, Patient, QuarantinedFile, Study
 
 Values = dict[str, Any]
 Rows = dict[str, dict[str, Values | None]]
 """By model and primary key the values of fields; None for a row that wasn't there."""
 
-IN_LOCKING_ORDER: tuple[type[Model], ...] = (Study, QuarantinedFile, Patient)
+IN_LOCKING_ORDER: tuple[type[Model], ...] = (Study, QuarantinedFile, IdentityConflict, Patient)
 DERIVED: dict[type[Model], tuple[str, ...]] = {Patient: ("search_name",)}
 
 

@@ -7,17 +7,13 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
-from django.utils.formats import date_format
-from django.utils.timezone import localtime
 
 from accounts.models import User
 from records.errors import (
     FileRejected,
-    HeldByOtherDepartment,
     SeriesStudyMismatch,
     StoredFileDamaged,
     StoredFileMissing,
-    StudyDeleted,
     StudyPatientMismatch,
     SubmissionEnded,
     UidConflict,
@@ -37,6 +33,8 @@ from records.models import (
 )
 from records.names import PersonName
 from records.services.conflicts import question_study
+from records.services.departments import tell_other_departments
+from records.services.held import check_not_deleted, check_not_elsewhere, find_held
 from records.services.identity import (
     Placement,
     Whose,
@@ -59,19 +57,6 @@ from records.stored import open_verified
 from records.stores import Spooled
 
 ATTEMPTS = 3
-
-
-def check_not_deleted(study: Study) -> None:
-    """Refuse to add to a study that somebody deleted: it has to be restored first.
-
-    A study that was destroyed has given up its UIDs, so what comes after that is a new study.
-    """
-    if study.deleted_at is not None:
-        raise StudyDeleted(
-            study=study,
-            day=date_format(localtime(study.deleted_at), "j M Y"),
-            until=date_format(localtime(study.restorable_until), "j M Y"),
-        )
 
 
 def file_objects(
@@ -135,7 +120,7 @@ def _file_together(
 ) -> list[SubmissionFile]:
     submission = lock_receiving(submission)
     filing = _Filing(actor, submission)
-    held = _find_held(submission, [one.header.sop_instance_uid for one in received])
+    held = find_held(actor, submission, [one.header.sop_instance_uid for one in received])
     # In one order whatever came first, so that two senders can't wait for each other.
     for one in sorted(received, key=lambda one: one.header.study_instance_uid):
         if one.header.sop_instance_uid not in held:
@@ -145,22 +130,6 @@ def _file_together(
     rows = record_verdicts(verdicts)
     filing.reopen()
     return rows
-
-
-def _find_held(submission: Submission, sop_instance_uids: Sequence[str]) -> dict[str, Instance]:
-    """Return the instances of those UIDs by UID, withheld or not.
-
-    Raises HeldByOtherDepartment and StudyDeleted.
-    """
-    rows = Instance.with_withheld.select_related("series__study__patient")
-    held = {
-        row.sop_instance_uid: row for row in rows.filter(sop_instance_uid__in=sop_instance_uids)
-    }
-    for instance in held.values():
-        if instance.series.study.department_id != submission.department_id:
-            raise HeldByOtherDepartment
-        check_not_deleted(instance.series.study)
-    return held
 
 
 class _Filing:
@@ -186,7 +155,7 @@ class _Filing:
         if study is None:
             study, placement = _lock_study(self._actor, self._submission, header, whose)
             self._studies[uid] = study
-        placement = settle_patient(study, whose) or placement
+        placement = settle_patient(study, whose, actor=self._actor) or placement
         if placement is not None:
             question_study(actor=self._actor, study=study, placement=placement, whose=whose)
         self._settled.add((uid, whose))
@@ -267,24 +236,36 @@ def _lock_study(
     placement = None
     uid = header.study_instance_uid
     locking = Study.objects.select_for_update(no_key=True, of=("self",)).select_related("patient")
-    study = locking.filter(study_instance_uid=uid).first()
+    locking = locking.filter(study_instance_uid=uid, department=submission.department_id)
+    study = locking.first()
     if study is None:
-        declared = DeclaredFields.from_json(submission.declared)
-        placement = find_or_create_patient(whose, study_instance_uid=uid)
-        new = _make_study(header, declared)
-        new.patient, new.named = placement.patient, whose.as_json()
-        new.department_id, new.priority = submission.department_id, submission.priority
-        new.created_by = actor
-        Study.objects.bulk_create([new], ignore_conflicts=True)
-        study = locking.get(study_instance_uid=uid)
-    if study.department_id != submission.department_id:
-        raise HeldByOtherDepartment
+        placement = _create_study(actor, submission, header, whose)
+        study = locking.get()
     check_not_deleted(study)
     if study.patient.merged_into_id:
         # Somebody decided so while this file was on its way.
         study.patient = root_of(study.patient)
         study.save(update_fields=["patient"])
     return study, placement
+
+
+def _create_study(
+    actor: User | None, submission: Submission, header: DicomHeader, whose: Whose
+) -> Placement:
+    """Make a study's row, unless another sender is quicker; raises HeldByOtherDepartment."""
+    uid = header.study_instance_uid
+    check_not_elsewhere(actor, submission, study_instance_uid=uid)
+    placement = find_or_create_patient(
+        whose, actor=actor, department_id=submission.department_id, study_instance_uid=uid
+    )
+    new = _make_study(header, DeclaredFields.from_json(submission.declared))
+    new.patient, new.named = placement.patient, whose.as_json()
+    new.department, new.priority = submission.department, submission.priority
+    new.created_by = actor
+    Study.objects.bulk_create([new], ignore_conflicts=True)
+    if whose.patient_id and placement.contradicted is None:
+        tell_other_departments(actor=actor, study=new)
+    return placement
 
 
 def _make_study(header: DicomHeader, declared: DeclaredFields) -> Study:
@@ -318,7 +299,9 @@ def find_or_create_series(study: Study, header: DicomHeader, declared: DeclaredF
         request_attributes=[_as_item(request) for request in header.request_attributes],
     )
     Series.objects.bulk_create([new], ignore_conflicts=True)
-    series = Series.objects.get(series_instance_uid=header.series_instance_uid)
+    series = Series.objects.get(
+        series_instance_uid=header.series_instance_uid, study__department=study.department_id
+    )
     if series.study_id != study.pk:
         raise SeriesStudyMismatch
     series.study = study

@@ -4,18 +4,21 @@ import datetime as dt
 import hashlib
 from dataclasses import dataclass
 from typing import Any, Self
+from uuid import UUID
 
-from django.db.models import Q
 from django.utils.crypto import salted_hmac
 
+from accounts.models import Action, User
 from records.errors import StudyPatientMismatch
 from records.intake.declared import DeclaredFields
 from records.intake.header import DicomHeader
-from records.models import NAME_FIELDS, IdentityConflict, Patient, Resolution, Study
+from records.models import IdentityConflict, Patient, Resolution, Study
 from records.names import PersonName, fold_words
+from records.services.trail import IdentityTrail, record_identity_changes
 
 TEMPORARY_ISSUER = "medimaging"
 QUALIFIER_LENGTH = 12
+NAME_GROUPS = ("name", "ideographic_name", "phonetic_name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,14 @@ class Whose:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record is looked for or made: a department, for a study."""
+
+    department_id: UUID
+    study_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """The record that an object goes under, and the one that it contradicts, if it does."""
 
@@ -107,49 +118,54 @@ def whose_of(patient: Patient) -> Whose:
     )
 
 
-def find_or_create_patient(whose: Whose, *, study_instance_uid: str) -> Placement:
-    """Return the record for a patient, a temporary one where the ID is missing.
+def find_or_create_patient(
+    whose: Whose, *, actor: User | None, department_id: UUID, study_instance_uid: str
+) -> Placement:
+    """Return a department's record for a patient, a temporary one where the ID is missing.
 
     Where the ID is held for another person, or for several of whom this could be either, the
     record is one of its own, and the placement says whom it contradicts. Gaps in the record
-    are filled. Two senders at once get the same row.
+    are filled. Two senders at once get the same row. Other departments' records count for nothing.
     """
+    place = Place(department_id, study_instance_uid)
     if not whose.patient_id:
-        return Placement(_temporary_patient(study_instance_uid, whose))
-    match, others = find_patient(whose)
+        return Placement(_temporary_patient(whose, place))
+    match, others = find_patient(whose, department_id=department_id)
     if match is None and not others:
         # Checked even when it is new: another sender may have made it in the meantime.
-        made = make_patient(whose, is_apart=False, study_instance_uid=study_instance_uid)
+        made = make_patient(whose, is_apart=False, place=place)
         match, others = (None, [made]) if differing_fields(made, whose) else (made, [])
     if match is not None:
-        fill_gaps(match, whose)
+        fill_gaps(match, whose, actor=actor, department_id=department_id)
         return Placement(match)
-    apart = make_patient(whose, is_apart=True, study_instance_uid=study_instance_uid)
+    apart = make_patient(whose, is_apart=True, place=place)
     return Placement(apart, others[0], tuple(differing_fields(others[0], whose)))
 
 
-def find_patient(whose: Whose) -> tuple[Patient | None, list[Patient]]:
-    """Return the one record that `whose` speaks of, or else all that hold the ID, the first first.
+def find_patient(whose: Whose, *, department_id: UUID) -> tuple[Patient | None, list[Patient]]:
+    """Return a department's one record that `whose` speaks of, or else all that hold the ID.
 
-    Where several could be meant, those count of which name or birth date say so.
+    Where several could be meant, those count of which name or birth date say so. The first that
+    holds the ID comes first.
     """
-    roots = _records_of(whose)
+    roots = _records_of(whose, department_id)
     matching = [root for root in roots if not differing_fields(root, whose)]
     if len(matching) > 1:
-        matching = [root for root in matching if _agrees(root, whose)]
+        matching = [root for root in matching if speaks_for(root, whose)]
     return (matching[0], []) if len(matching) == 1 else (None, roots)
 
 
-def make_patient(whose: Whose, *, is_apart: bool, study_instance_uid: str) -> Patient:
-    """Return a record for an ID, made unless another sender was quicker.
+def make_patient(whose: Whose, *, is_apart: bool, place: Place) -> Patient:
+    """Return a department's record for an ID, made unless another sender was quicker.
 
     `is_apart` makes it one of its own beside the record that holds the ID already.
     """
-    qualifier = _qualifier(whose, study_instance_uid) if is_apart else ""
-    return _insert(Patient(mrn=whose.patient_id, issuer=whose.issuer, qualifier=qualifier), whose)
+    qualifier = _qualifier(whose, place.study_instance_uid) if is_apart else ""
+    new = Patient(mrn=whose.patient_id, issuer=whose.issuer, qualifier=qualifier)
+    return _insert(new, whose, place.department_id)
 
 
-def settle_patient(study: Study, whose: Whose) -> Placement | None:
+def settle_patient(study: Study, whose: Whose, *, actor: User | None) -> Placement | None:
     """Check that an object belongs under its study's patient; raises StudyPatientMismatch.
 
     A study whose files gave no patient ID takes the patient of the first file that gives one,
@@ -160,9 +176,9 @@ def settle_patient(study: Study, whose: Whose) -> Placement | None:
     if differing and not _is_accepted(study, whose):
         raise StudyPatientMismatch(study=study, whose=whose, differing=differing)
     if whose.patient_id and not study.patient.is_identified:
-        return _identify(study, whose)
+        return _identify(study, whose, actor)
     if not differing:
-        fill_gaps(study.patient, whose)
+        fill_gaps(study.patient, whose, actor=actor, department_id=study.department_id)
     return None
 
 
@@ -178,35 +194,52 @@ def differing_fields(patient: Patient, whose: Whose, *, is_same_study: bool = Fa
     return _contradicts(known, whose, is_same_study=is_same_study)
 
 
-def fill_gaps(patient: Patient, whose: Whose) -> None:
-    """Note what a record doesn't say yet; what it says stays."""
-    stated: dict[str, Any] = {"birth_date": whose.birth_date, "sex": whose.sex}
-    for field, value in stated.items():
-        if value and not getattr(patient, field):
-            empty = Q(**{f"{field}__isnull": True}) if field == "birth_date" else Q(**{field: ""})
-            Patient.objects.filter(empty, pk=patient.pk).update(**{field: value})
-    _fill_names(patient, whose.name)
+def fill_gaps(patient: Patient, whose: Whose, *, actor: User | None, department_id: UUID) -> None:
+    """Note what a record doesn't say yet; what it says stays.
 
-
-def _fill_names(patient: Patient, name: PersonName) -> None:
-    held = patient.person_name
-    fuller = PersonName(
-        held.alphabetic or name.alphabetic,
-        held.ideographic or name.ideographic,
-        held.phonetic or name.phonetic,
-    )
-    if fuller == held or held.differs_from(name):
+    A record that other departments share stays as it is: nobody of them was asked.
+    """
+    if not _gaps(patient, whose):
         return
     locked = Patient.objects.select_for_update(no_key=True).get(pk=patient.pk)
-    if locked.person_name == held:
-        patient.person_name = fuller
-        patient.save(update_fields=NAME_FIELDS)
+    gaps = _gaps(locked, whose)
+    if not gaps or Study.objects.filter(patient=patient).exclude(department=department_id).exists():
+        return
+    trail = IdentityTrail()
+    trail.note(Study.objects.filter(patient=patient))
+    for row in (locked, patient):
+        for field, value in gaps.items():
+            setattr(row, field, value)
+    locked.save(update_fields=[*gaps, "search_name"])
+    record_identity_changes(actor=actor, changes=trail.changes(), action=Action.PATIENT_COMPLETED)
 
 
-def _records_of(whose: Whose) -> list[Patient]:
-    """The records that stand for an ID, the first one first: what they were merged into."""
-    found = Patient.objects.holding(mrn=whose.patient_id, issuer=whose.issuer)
-    return list(dict.fromkeys(root_of(patient) for patient in found))
+def _gaps(patient: Patient, whose: Whose) -> dict[str, Any]:
+    """What a description says that a record doesn't, by the record's fields."""
+    name, held = whose.name, patient.person_name
+    stated: dict[str, Any] = {"birth_date": whose.birth_date, "sex": whose.sex}
+    if not held.differs_from(name):
+        groups = (name.alphabetic, name.ideographic, name.phonetic)
+        stated |= zip(NAME_GROUPS, groups, strict=True)
+    return {
+        field: value for field, value in stated.items() if value and not getattr(patient, field)
+    }
+
+
+def _records_of(whose: Whose, department_id: UUID) -> list[Patient]:
+    """A department's records that stand for an ID, the first one first: the merged ones' roots."""
+    rows = Patient.objects.holding(
+        mrn=whose.patient_id, issuer=whose.issuer, department_id=department_id
+    )
+    found = list(rows)
+    roots = dict.fromkeys(root_of(patient) for patient in found)
+    return [root for root in roots if root in found or is_record_of(root, department_id)]
+
+
+def is_record_of(patient: Patient, department_id: UUID) -> bool:
+    """Tell whether a record is a department's, alone or with others."""
+    is_own = patient.department_id == department_id
+    return is_own or Patient.objects.of_department(department_id).filter(pk=patient.pk).exists()
 
 
 def root_of(patient: Patient) -> Patient:
@@ -235,7 +268,7 @@ def _could_have_id(patient: Patient, whose: Whose) -> bool:
     return patient.mrn == whose.patient_id and is_same_issuer
 
 
-def _agrees(patient: Patient, whose: Whose) -> bool:
+def speaks_for(patient: Patient, whose: Whose) -> bool:
     """Tell whether name or birth date speak for a record, and not only not against it."""
     has_name = bool(patient.person_name and whose.name)
     return has_name or (whose.birth_date is not None and patient.birth_date == whose.birth_date)
@@ -250,27 +283,35 @@ def _is_accepted(study: Study, whose: Whose) -> bool:
     ).exists()
 
 
-def _identify(study: Study, whose: Whose) -> Placement:
-    temporary = study.patient
-    placement = find_or_create_patient(whose, study_instance_uid=study.study_instance_uid)
+def _identify(study: Study, whose: Whose, actor: User | None) -> Placement:
+    temporary, trail = study.patient, IdentityTrail()
+    trail.note(Study.objects.filter(pk=study.pk))
+    placement = find_or_create_patient(
+        whose,
+        actor=actor,
+        department_id=study.department_id,
+        study_instance_uid=study.study_instance_uid,
+    )
     study.patient = placement.patient
     study.save(update_fields=["patient"])
+    record_identity_changes(actor=actor, changes=trail.changes(), action=Action.PATIENT_COMPLETED)
     if not (temporary.studies.exists() or temporary.conflicts_as_held.exists()):
         temporary.delete()
     return placement
 
 
-def _temporary_patient(study_instance_uid: str, whose: Whose) -> Patient:
-    digest = hashlib.sha256(study_instance_uid.encode()).hexdigest()[:12].upper()
+def _temporary_patient(whose: Whose, place: Place) -> Patient:
+    digest = hashlib.sha256(place.study_instance_uid.encode()).hexdigest()[:12].upper()
     new = Patient(mrn=f"TEMP-{digest}", issuer=TEMPORARY_ISSUER, is_identified=False)
-    return _insert(new, whose)
+    return _insert(new, whose, place.department_id)
 
 
-def _insert(new: Patient, whose: Whose) -> Patient:
+def _insert(new: Patient, whose: Whose, department_id: UUID) -> Patient:
     new.person_name, new.birth_date, new.sex = whose.name, whose.birth_date, whose.sex
+    new.department_id = department_id
     Patient.objects.bulk_create([new], ignore_conflicts=True)
     key = {"mrn": new.mrn, "issuer": new.issuer, "qualifier": new.qualifier}
-    return Patient.objects.get(**key)
+    return Patient.objects.get(**key, department=department_id)
 
 
 def _qualifier(whose: Whose, study_instance_uid: str) -> str:

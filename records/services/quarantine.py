@@ -50,6 +50,7 @@ def quarantine_file(
     kept, is_new = QuarantinedFile.objects.get_or_create(
         sop_instance_uid=received.header.sop_instance_uid,
         sha256=received.file.sha256,
+        department=submission.department,
         state=QuarantineState.HELD,
         defaults={
             "reason": QuarantineReason.IDENTITY if conflict else QuarantineReason.UID,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.audit import record_event
@@ -12,6 +13,7 @@ from records.errors import (
     ConflictOpen,
     ConflictResolved,
     CorrectionContradicts,
+    DecisionNotOffered,
     HeldSideOutOfSight,
 )
 from records.models import (
@@ -25,7 +27,10 @@ from records.models import (
 )
 from records.services.changes import Changes, restore
 from records.services.conflicts import refresh_questions
+from records.services.departments import own_record, propose_changes
 from records.services.identity import (
+    NAME_GROUPS,
+    Place,
     Whose,
     differing_fields,
     find_patient,
@@ -34,8 +39,8 @@ from records.services.identity import (
     whose_of,
 )
 from records.services.releases import prepare_files, release_files, take_back_files
+from records.services.trail import IdentityTrail, record_identity_changes
 
-NAME_GROUPS = ("name", "ideographic_name", "phonetic_name")
 Side = Literal["held", "sent"]
 
 
@@ -66,8 +71,9 @@ def resolve_conflict(
     MERGE: both are one person; `standing` says what of the two is right. KEEP_APART: they are
     two; quarantined files stay where they are. CORRECT: the images are of `corrected`, who is
     found or made. With MERGE and CORRECT the files that wait in quarantine are filed. The caller
-    has checked that the actor sees the conflict. Raises ConflictResolved, HeldSideOutOfSight,
-    CorrectionContradicts, SeriesStudyMismatch and DiskFull.
+    has checked that the actor sees the conflict. What a record shared with other departments says
+    changes for this one only, and the others are told. Raises ConflictResolved,
+    HeldSideOutOfSight, DecisionNotOffered, CorrectionContradicts, SeriesStudyMismatch and DiskFull.
     """
     # Reading them takes a while, so it is done before anything is locked.
     files = prepare_files(conflict) if resolution != Resolution.KEEP_APART else []
@@ -75,11 +81,12 @@ def resolve_conflict(
         conflict = _lock(conflict)
         if not conflict.is_open:
             raise ConflictResolved
-        changes = Changes()
+        deciding = _Deciding(conflict)
         if resolution == Resolution.MERGE:
-            _merge(actor, conflict, standing or Standing(), changes)
+            deciding.merge(standing or Standing())
         elif resolution == Resolution.CORRECT and corrected is not None:
-            _correct(actor, conflict, corrected, changes)
+            deciding.correct(corrected)
+        changes = deciding.changes
         release_files(actor=actor, study=conflict.study, files=files, changes=changes)
         decision = ConflictDecision.objects.create(
             conflict=conflict,
@@ -91,6 +98,7 @@ def resolve_conflict(
         )
         _set_state(conflict, ConflictState.RESOLVED, decision)
         _record(Action.CONFLICT_RESOLVED, actor, conflict, decision)
+        _trace(actor, deciding.trail, Action.PATIENT_CORRECTED, moved=deciding.moved)
     return decision
 
 
@@ -108,6 +116,11 @@ def reverse_resolution(*, actor: User, conflict: IdentityConflict) -> ConflictDe
         raise ConflictOpen
     sent = conflict.sent_patient
     target = sent.merged_into if sent else None
+    trail = IdentityTrail()
+    touched = Q(pk__in=list(decision.after.get("study", {})))
+    trail.note(
+        Study.objects.filter(touched | Q(patient__in=list(decision.after.get("patient", {}))))
+    )
     restore(decision.before, decision.after)
     take_back_files(actor=actor, decision=decision)
     if sent is not None and target is not None:
@@ -116,6 +129,7 @@ def reverse_resolution(*, actor: User, conflict: IdentityConflict) -> ConflictDe
     decision.save(update_fields=["reversed_by", "reversed_at"])
     _set_state(conflict, ConflictState.OPEN, decision)
     _record(Action.CONFLICT_REVERSED, actor, conflict, decision)
+    _trace(actor, trail, Action.PATIENT_RESTORED, moved=Action.PATIENT_RESTORED)
     return decision
 
 
@@ -132,115 +146,117 @@ def _lock(conflict: IdentityConflict) -> IdentityConflict:
     return locked
 
 
-def _merge(actor: User, conflict: IdentityConflict, standing: Standing, changes: Changes) -> None:
-    if conflict.kind == ConflictKind.STUDY:
-        _merge_into_study(actor, conflict, standing, changes)
-        return
-    target = root_of(conflict.held_patient)
-    _check_in_sight(actor, target)
-    alias = _locked_alias(conflict)
-    replaced = _let_stand(actor, target, sent_of(conflict), standing, changes)
-    if replaced:
-        # So that files with the spelling that didn't stand are still recognised.
-        changes.set(alias, **replaced)
-    _move(actor, alias, target, changes)
+class _Deciding:
+    """One decision on its way: what it changes in rows, and in what studies say of a patient.
 
+    `moved` is what became of studies that come under another record.
+    """
 
-def _merge_into_study(
-    actor: User, conflict: IdentityConflict, standing: Standing, changes: Changes
-) -> None:
-    """A study without a patient ID comes under the one that the files give."""
-    held, sent = conflict.study.patient, sent_of(conflict)
-    _check_in_sight(actor, held)
-    if held.is_identified or not sent.patient_id:
-        _let_stand(actor, held, sent, standing, changes)
-        return
-    target = _corrected_patient(actor, conflict, sent, changes)
-    changes.set(conflict.study, patient_id=target.pk)
-    _let_stand(actor, target, whose_of(held), standing.turned(), changes)
+    def __init__(self, conflict: IdentityConflict) -> None:
+        self.conflict = conflict
+        self.changes = Changes()
+        self.trail = IdentityTrail()
+        self.moved = Action.PATIENT_CORRECTED
 
+    def merge(self, standing: Standing) -> None:
+        """Have both sides be one person; the record that is changed is the department's own."""
+        conflict, sent = self.conflict, sent_of(self.conflict)
+        self.moved = Action.PATIENT_MERGED
+        if conflict.kind == ConflictKind.STUDY:
+            self._merge_into_study(sent, standing)
+            return
+        if conflict.kind == ConflictKind.ELSEWHERE and not conflict.differing:
+            raise DecisionNotOffered
+        target = self._own(root_of(conflict.held_patient))
+        if conflict.kind == ConflictKind.ELSEWHERE:
+            self._let_stand(target, sent, standing)
+            return
+        alias = self._locked_alias()
+        replaced = self._let_stand(target, sent, standing)
+        if replaced:
+            # So that files with the spelling that didn't stand are still recognised.
+            self.changes.set(alias, **replaced)
+        self._move(alias, target)
 
-def _locked_alias(conflict: IdentityConflict) -> Patient:
-    """The record of what was sent, locked so that no study comes under it while others move."""
-    return Patient.objects.select_for_update().get(conflicts_as_sent=conflict)
+    def correct(self, corrected: Whose) -> None:
+        """Have the images be those of whom the correction names."""
+        if self.conflict.kind == ConflictKind.ELSEWHERE:
+            raise DecisionNotOffered
+        target = self._corrected_patient(corrected)
+        if self.conflict.kind == ConflictKind.STUDY:
+            self._move_study(target)
+        elif target.pk != self.conflict.sent_patient_id:
+            self._move(self._locked_alias(), target)
 
+    def _merge_into_study(self, sent: Whose, standing: Standing) -> None:
+        """A study without a patient ID comes under the one that the files give."""
+        held = self._own(self.conflict.study.patient)
+        if held.is_identified or not sent.patient_id:
+            self._let_stand(held, sent, standing)
+            return
+        target = self._own(self._corrected_patient(sent))
+        self._move_study(target)
+        self._let_stand(target, whose_of(held), standing.turned())
 
-def _let_stand(
-    actor: User, target: Patient, sent: Whose, standing: Standing, changes: Changes
-) -> dict[str, Any]:
-    """Give a record the name and birth date that stand, and return what they replaced."""
-    values: dict[str, Any] = {}
-    if sent.name and standing.name == "sent":
-        name = sent.name
-        values |= dict(
-            zip(NAME_GROUPS, (name.alphabetic, name.ideographic, name.phonetic), strict=True)
-        )
-    if sent.birth_date and (standing.birth_date == "sent" or not target.birth_date):
-        values["birth_date"] = sent.birth_date
-    replaced = {field: getattr(target, field) for field in values}
-    if not values:
+    def _own(self, patient: Patient) -> Patient:
+        """The record to be changed, divided from what other departments share of it."""
+        if not Patient.objects.in_sight_of(self.conflict).filter(pk=patient.pk).exists():
+            raise HeldSideOutOfSight
+        self.trail.note(Study.objects.filter(patient=patient))
+        department_id = self.conflict.department_id
+        return own_record(patient, department_id=department_id, changes=self.changes)
+
+    def _locked_alias(self) -> Patient:
+        """The record of what was sent, locked so that no study comes under it in the meantime."""
+        return Patient.objects.select_for_update().get(conflicts_as_sent=self.conflict)
+
+    def _let_stand(self, target: Patient, sent: Whose, standing: Standing) -> dict[str, Any]:
+        """Give a record the name and birth date that stand, and return what they replaced."""
+        values: dict[str, Any] = {}
+        if sent.name and standing.name == "sent":
+            name = sent.name
+            groups = (name.alphabetic, name.ideographic, name.phonetic)
+            values |= zip(NAME_GROUPS, groups, strict=True)
+        if sent.birth_date and (standing.birth_date == "sent" or not target.birth_date):
+            values["birth_date"] = sent.birth_date
+        replaced = {field: getattr(target, field) for field in values}
+        if values:
+            self.changes.set(target, **values)
         return replaced
-    changes.set(target, **values)
-    changed = ["name"] if "name" in values else []
-    changed += ["birth date"] if "birth_date" in values else []
-    _record_correction(actor, target, changed)
-    return replaced
+
+    def _corrected_patient(self, corrected: Whose) -> Patient:
+        """Find whom the correction names among the department's patients, or make the record."""
+        conflict, sent = self.conflict, sent_of(self.conflict)
+        match, others = find_patient(corrected, department_id=conflict.department_id)
+        if match is not None:
+            return match
+        if others and (corrected.patient_id, corrected.issuer) != (sent.patient_id, sent.issuer):
+            differing = " and ".join(differing_fields(others[0], corrected)) or "person"
+            raise CorrectionContradicts(differing=differing)
+        place = Place(conflict.department_id, str(conflict.pk))
+        made = make_patient(corrected, is_apart=bool(others), place=place)
+        self.changes.created(made)
+        return made
+
+    def _move_study(self, target: Patient) -> None:
+        study = self.conflict.study
+        self.trail.note(Study.objects.filter(pk=study.pk))
+        self.changes.set(study, patient_id=target.pk)
+
+    def _move(self, alias: Patient, target: Patient) -> None:
+        department_id = self.conflict.department_id
+        studies = Study.objects.filter(patient=alias, department=department_id).order_by("pk")
+        self.trail.note(studies)
+        for study in studies.select_for_update(no_key=True):
+            self.changes.set(study, patient_id=target.pk)
+        self.changes.set(alias, merged_into_id=target.pk)
 
 
-def _record_correction(actor: User, patient: Patient, changed: list[str]) -> None:
-    record_event(
-        action=Action.PATIENT_CORRECTED,
-        actor=actor,
-        target=patient,
-        patient_id=patient.pk,
-        details={"changed": changed},
-    )
-
-
-def _correct(actor: User, conflict: IdentityConflict, corrected: Whose, changes: Changes) -> None:
-    target = _corrected_patient(actor, conflict, corrected, changes)
-    if conflict.kind == ConflictKind.STUDY:
-        changes.set(conflict.study, patient_id=target.pk)
-    elif target.pk != conflict.sent_patient_id:
-        _move(actor, _locked_alias(conflict), target, changes)
-    _record_correction(actor, target, corrected.differing_from(sent_of(conflict)))
-
-
-def _corrected_patient(
-    actor: User, conflict: IdentityConflict, corrected: Whose, changes: Changes
-) -> Patient:
-    """Find whom the correction names, or make the record."""
-    match, others = find_patient(corrected)
-    if match is not None:
-        if match.pk != conflict.sent_patient_id:
-            _check_in_sight(actor, match)
-        return match
-    sent = sent_of(conflict)
-    if others and (corrected.patient_id, corrected.issuer) != (sent.patient_id, sent.issuer):
-        differing = " and ".join(differing_fields(others[0], corrected)) or "person"
-        raise CorrectionContradicts(differing=differing)
-    made = make_patient(corrected, is_apart=bool(others), study_instance_uid=str(conflict.pk))
-    changes.created(made)
-    return made
-
-
-def _check_in_sight(actor: User, patient: Patient) -> None:
-    if not Patient.objects.visible_to(actor).filter(pk=patient.pk).exists():
-        raise HeldSideOutOfSight
-
-
-def _move(actor: User, alias: Patient, target: Patient, changes: Changes) -> None:
-    studies = Study.objects.select_for_update(no_key=True).filter(patient=alias).order_by("pk")
-    for study in studies:
-        changes.set(study, patient_id=target.pk)
-    changes.set(alias, merged_into_id=target.pk)
-    record_event(
-        action=Action.PATIENT_MERGED,
-        actor=actor,
-        target=alias,
-        patient_id=target.pk,
-        details={"studies": [str(study.pk) for study in studies]},
-    )
+def _trace(actor: User, trail: IdentityTrail, action: Action, *, moved: Action) -> None:
+    """Tell of every study that shows its patient differently now, here and in other departments."""
+    changes = trail.changes()
+    record_identity_changes(actor=actor, changes=changes, action=action, moved=moved)
+    propose_changes(actor=actor, changes=changes)
 
 
 def _sort_out(target: Patient, sent: Patient, decision: ConflictDecision) -> None:

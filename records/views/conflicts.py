@@ -33,7 +33,6 @@ from records.services import resolve_conflict, reverse_resolution
 from records.views.images import PRIVATE
 from records.views.lists import RecordedListView
 
-OUT_OF_SIGHT = "Held by another department"
 WORDS_OF = {
     Resolution.MERGE: "Decided: the same person.",
     Resolution.KEEP_APART: "Decided: another person.",
@@ -93,7 +92,7 @@ class ConflictView(VerbRequiredMixin, View):
         user = signed_in_user(self.request)
         study = conflict.study
         record_access(action=Action.CONFLICTS_VIEWED, actor=user, target=conflict, study=study)
-        is_held_visible = _is_visible(user, conflict.held_patient)
+        is_held_visible = _is_held_in_sight(conflict)
         context = {
             "conflict": conflict,
             "comparisons": _compare(conflict, is_hidden=not is_held_visible),
@@ -179,8 +178,8 @@ class ConflictPngView(ConflictView):
         return HttpResponse(picture, content_type="image/png", headers={"Cache-Control": PRIVATE})
 
 
-def _is_visible(user: User, patient: Patient) -> bool:
-    return Patient.objects.visible_to(user).filter(pk=patient.pk).exists()
+def _is_held_in_sight(conflict: IdentityConflict) -> bool:
+    return Patient.objects.in_sight_of(conflict).filter(pk=conflict.held_patient_id).exists()
 
 
 def _compare(conflict: IdentityConflict, *, is_hidden: bool) -> list[Comparison]:
@@ -207,7 +206,9 @@ def _sex_words(conflict: IdentityConflict) -> str:
 
 def _pictures(user: User, conflict: IdentityConflict) -> dict[str, Any]:
     """The first image of either side, where the person may see one."""
-    visible = Study.objects.visible_to(user)
+    visible = Study.objects.visible_to(user).filter(department=conflict.department_id)
+    if conflict.kind == ConflictKind.ELSEWHERE:
+        return {"held_image": _first_image(visible.filter(pk=conflict.study_id).first())}
     if conflict.kind == ConflictKind.STUDY:
         file = conflict.files.held().filter(number_of_frames__gt=0).last()
         return {"held_image": _first_image(conflict.study), "sent_file": file}

@@ -50,7 +50,7 @@ class PatientDetailView(VerbRequiredMixin, View):
         record_access(
             action=Action.PATIENT_VIEWED, actor=user, target=patient, patient_id=patient.pk
         )
-        rows = Study.objects.visible_to(user).filter(patient=patient).with_listing()
+        rows = Study.objects.visible_to(user).of_person(patient).with_listing()
         studies = list(rows[:STUDIES_SHOWN])
         conflicts = IdentityConflict.objects.visible_to(user).open().about_patient(patient)
         context = {

@@ -59,7 +59,7 @@ class StudyDetailView(VerbRequiredMixin, View):
         study = get_object_or_404(visible.with_listing().with_holds(), pk=pk)
         record_access(action=Action.STUDY_VIEWED, actor=user, target=study, study=study)
         instances = list(Instance.objects.of_study(study))
-        priors = visible.filter(patient=study.patient_id).exclude(pk=study.pk)
+        priors = visible.of_person(study.patient).exclude(pk=study.pk)
         events = AuditEvent.objects.about_study(study.pk).exclude(action__in=NOT_IN_TIMELINE)
         context = {
             "study": study,

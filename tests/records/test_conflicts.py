@@ -224,13 +224,35 @@ def test_decision_is_taken_once_and_recorded_without_names(reviewer, conflict):
 def test_held_patient_of_another_department_is_neither_merged_nor_changed(
     send_one, stranger, reviewer
 ):
-    send_one(make_dicom(), actor=stranger, department=stranger.departments.get())
-    send_one(make_dicom(**OTHER))
+    held = send_one(make_dicom(), actor=stranger, department=stranger.departments.get())
+    sent = send_one(make_dicom(**OTHER))
     conflict = IdentityConflict.objects.get()
+
+    with pytest.raises(errors.DecisionNotOffered):
+        decide(stranger, conflict, "merge")
+    with pytest.raises(errors.DecisionNotOffered):
+        decide(stranger, conflict, "correct", corrected=sent_of(conflict))
+
+    decide(stranger, conflict, "keep_apart")
+    assert list(IdentityConflict.objects.visible_to(stranger)) == [conflict]
+    assert list(IdentityConflict.objects.visible_to(reviewer)) == []
+    assert held.study.patient != sent.study.patient
+    assert not sent.study.is_in_question
+
+
+def test_held_patient_of_another_department_stays_out_of_a_decision(send_one, stranger, reviewer):
+    """A conflict that was raised when an ID alone led to another department's record."""
+    held = send_one(make_dicom(), actor=stranger, department=stranger.departments.get())
+    sent = send_one(make_dicom(**OTHER))
+    IdentityConflict.objects.all().delete()
+    conflict = IdentityConflict.objects.create(
+        kind="patient",
+        department=sent.study.department,
+        study=sent.study,
+        held_patient=held.study.patient,
+        sent_patient=sent.study.patient,
+        sent=sent.study.named,
+    )
 
     with pytest.raises(errors.HeldSideOutOfSight):
         decide(reviewer, conflict, "merge")
-
-    decide(reviewer, conflict, "keep_apart")
-    assert list(IdentityConflict.objects.visible_to(stranger)) == []
-    assert list(IdentityConflict.objects.visible_to(reviewer)) == [conflict]

@@ -170,12 +170,13 @@ def test_store_answers_with_the_status_of_the_verdict(server, change, expected, 
     assert SubmissionFile.objects.order_by("created_at").last().code == code
 
 
-def test_store_is_refused_when_another_department_holds_the_study(server, technician, send):
+def test_store_tells_nothing_of_a_study_that_another_department_holds(server, technician, send):
     content = make_dicom()
     elsewhere = make_department("Elsewhere")
     send(("a", content), actor=None, department=elsewhere)
 
-    assert store(server, content) == [NOT_AUTHORISED]
+    assert store(server, content) == [statuses.SUCCESS]
+    assert Study.objects.count() == 2
 
 
 def test_store_keeps_an_object_without_pixels(server):

@@ -141,9 +141,16 @@ def test_correction_on_the_page_is_checked_and_made(page, conflict):
 
 
 def test_held_side_of_another_department_is_not_shown(client, send_one, stranger, department):
-    send_one(make_dicom(), actor=stranger, department=stranger.departments.get())
-    send_one(make_dicom(**OTHER))
-    conflict = IdentityConflict.objects.get()
+    held = send_one(make_dicom(), actor=stranger, department=stranger.departments.get())
+    sent = send_one(make_dicom(**OTHER))
+    conflict = IdentityConflict.objects.create(
+        kind="patient",
+        department=department,
+        study=sent.study,
+        held_patient=held.study.patient,
+        sent_patient=sent.study.patient,
+        sent=sent.study.named,
+    )
     client.force_login(make_user(Role.REVIEWER, department=department))
 
     content = client.get(conflict.get_absolute_url()).content.decode()
@@ -151,6 +158,23 @@ def test_held_side_of_another_department_is_not_shown(client, send_one, stranger
     assert "Muster" not in content
     assert "1980" not in content
     assert 'value="merge"' not in content
+
+
+def test_department_that_holds_an_id_is_told_of_another_one_and_not_of_whom(
+    client, send_one, stranger, department
+):
+    send_one(make_dicom())
+    send_one(make_dicom(**OTHER), actor=stranger, department=stranger.departments.get())
+    conflict = IdentityConflict.objects.get()
+    client.force_login(make_user(Role.REVIEWER, department=department))
+
+    content = client.get(conflict.get_absolute_url()).content.decode()
+
+    assert "Dermatology has images under this patient ID" in content
+    assert "Muster" in content
+    assert "Beispiel" not in content
+    assert 'value="merge"' not in content
+    assert 'value="keep_apart"' in content
 
 
 def test_quarantine_shows_identifiers_and_hashes_and_no_clinical_data(client, quarantined):

@@ -12,7 +12,7 @@ from django.conf import settings
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
-from accounts.models import Action, AuditEvent
+from accounts.models import Action, AuditEvent, User
 from accounts.roles import Role
 from records import errors
 from records.intake import storage
@@ -190,25 +190,35 @@ def test_photograph_without_patient_is_refused(send_one):
     assert send_one(make_png()).code == "patient_required"
 
 
-def test_study_of_another_department_is_refused_without_telling_whose(send_one, stranger):
+@pytest.fixture
+def of_both(stranger, department) -> User:
+    """Somebody who sees what another department holds."""
+    stranger.memberships.create(role=Role.TECHNICIAN, department=department)
+    return User.objects.get(pk=stranger.pk)
+
+
+def test_study_that_the_sender_sees_elsewhere_is_refused_without_telling_whose(
+    send_one, of_both, department
+):
     content = make_dicom()
     send_one(content)
-    elsewhere = stranger.departments.get()
+    elsewhere = of_both.departments.exclude(pk=department.pk).get()
 
-    verdict = send_one(content, actor=stranger, department=elsewhere)
+    verdict = send_one(content, actor=of_both, department=elsewhere)
 
     assert verdict.code == "held_by_other_department"
     assert "Radiology" not in verdict.message
     assert (verdict.study, verdict.instance) == (None, None)
 
 
-def test_late_image_of_another_departments_study_is_refused(send_one, stranger):
+def test_late_image_of_a_study_that_the_sender_sees_elsewhere_is_refused(
+    send_one, of_both, department
+):
     uid = generate_uid()
     send_one(make_dicom(StudyInstanceUID=uid))
+    elsewhere = of_both.departments.exclude(pk=department.pk).get()
 
-    verdict = send_one(
-        make_dicom(StudyInstanceUID=uid), actor=stranger, department=stranger.departments.get()
-    )
+    verdict = send_one(make_dicom(StudyInstanceUID=uid), actor=of_both, department=elsewhere)
 
     assert verdict.code == "held_by_other_department"
 

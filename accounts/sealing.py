@@ -1,0 +1,36 @@
+"""Values that the trail keeps for those who have to answer for them: encrypted at rest."""
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+
+PURPOSE = b"accounts.sealing"
+
+
+def seal_values(values: dict[str, Any]) -> str:
+    """Return values that only AUDIT_SEAL_KEYS open; they hold what no log may show."""
+    written = json.dumps(values, sort_keys=True, ensure_ascii=False).encode()
+    return _box().encrypt(written).decode()
+
+
+def open_values(sealed: str) -> dict[str, Any] | None:
+    """Return what was sealed; None where it was sealed with none of the keys, or altered."""
+    try:
+        opened: dict[str, Any] = json.loads(_box().decrypt(sealed.encode()))
+    except InvalidToken:
+        return None
+    return opened
+
+
+def _box() -> MultiFernet:
+    """Seal with the first key, open with any."""
+    return MultiFernet([Fernet(_derived(key)) for key in settings.AUDIT_SEAL_KEYS])
+
+
+def _derived(key: str) -> bytes:
+    digest = hashlib.blake2b(key.encode(), person=PURPOSE[:16], digest_size=32).digest()
+    return base64.urlsafe_b64encode(digest)
