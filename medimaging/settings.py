@@ -30,7 +30,7 @@ INSECURE_SECRET_KEY = "insecure-key-for-commands-that-sign-nothing"  # noqa: S10
 SECRET_KEY = env.str("SECRET_KEY", default=INSECURE_SECRET_KEY)
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 # What seals patients' values in the audit trail: the first seals, each opens.
-AUDIT_SEAL_KEYS = env.list("AUDIT_SEAL_KEYS", default=[SECRET_KEY, *SECRET_KEY_FALLBACKS])
+AUDIT_SEAL_KEYS = env.list("AUDIT_SEAL_KEYS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # True where people reach the product over https, as they must outside one's own machine.
