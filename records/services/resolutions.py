@@ -13,6 +13,7 @@ from records.errors import (
     ConflictResolved,
     CorrectionContradicts,
     HeldSideOutOfSight,
+    StudyGone,
 )
 from records.models import (
     ConflictDecision,
@@ -66,8 +67,8 @@ def resolve_conflict(
     MERGE: both are one person; `standing` says what of the two is right. KEEP_APART: they are
     two; quarantined files stay where they are. CORRECT: the images are of `corrected`, who is
     found or made. With MERGE and CORRECT the files that wait in quarantine are filed. The caller
-    has checked that the actor sees the conflict. Raises ConflictResolved, HeldSideOutOfSight,
-    CorrectionContradicts, SeriesStudyMismatch and DiskFull.
+    has checked that the actor sees the conflict. Raises ConflictResolved, StudyGone,
+    HeldSideOutOfSight, CorrectionContradicts, SeriesStudyMismatch and DiskFull.
     """
     # Reading them takes a while, so it is done before anything is locked.
     files = prepare_files(conflict) if resolution != Resolution.KEEP_APART else []
@@ -129,6 +130,8 @@ def _lock(conflict: IdentityConflict) -> IdentityConflict:
     locked = rows.select_related("held_patient", "sent_patient").get(pk=conflict.pk)
     studies = Study.objects.select_for_update(no_key=True, of=("self",)).select_related("patient")
     locked.study = studies.get(pk=locked.study_id)
+    if not IdentityConflict.objects.of_kept_studies().filter(pk=locked.pk).exists():
+        raise StudyGone
     return locked
 
 

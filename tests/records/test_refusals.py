@@ -216,10 +216,13 @@ def test_late_image_of_another_departments_study_is_refused(send_one, stranger):
 def test_more_files_than_a_batch_may_have_are_refused(send, settings):
     settings.INTAKE_MAX_FILES = 2
 
-    submission = send(*[(str(number), make_dicom()) for number in range(3)])
+    with pytest.raises(errors.TooManyInOneRequest):
+        send(*[(str(number), make_dicom()) for number in range(9)])
 
+    submission = Submission.objects.get()
     codes = list(submission.files.values_list("code", flat=True))
     assert codes == ["stored", "stored", "too_many_files"]
+    assert submission.state == SubmissionState.PARTLY_STORED
 
 
 @pytest.mark.parametrize("is_full_for", [stat.S_ISREG, stat.S_ISDIR], ids=["file", "directory"])
