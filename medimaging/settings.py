@@ -357,6 +357,12 @@ INTAKE_ZIP_MAX_BYTES = env.int("INTAKE_ZIP_MAX_MIB", default=4096) * 1024 * 1024
 INTAKE_ZIP_MAX_ENTRIES = env.int("INTAKE_ZIP_MAX_ENTRIES", default=5000)
 INTAKE_ZIP_MAX_RATIO = env.int("INTAKE_ZIP_MAX_RATIO", default=200)
 INTAKE_ZIP_MAX_NESTING = env.int("INTAKE_ZIP_MAX_NESTING", default=2)
+# An archive of which more had to be refused is read no further.
+INTAKE_ZIP_MAX_REFUSALS = env.int("INTAKE_ZIP_MAX_REFUSALS", default=1000)
+# Processor time for unpacking a small archive; each 4 MiB that were sent buy another second.
+INTAKE_ZIP_SECONDS = env.int("INTAKE_ZIP_SECONDS", default=3)
+# So many refused files of one request are written one by one, the others are counted in one row.
+INTAKE_REFUSALS_TOLD = env.int("INTAKE_REFUSALS_TOLD", default=100)
 # Files lie here until they are checked and published; with a local store, on its file system.
 INTAKE_SPOOL_DIR = Path(
     env.str("INTAKE_SPOOL_DIR", default=str(DATA_DIR / "images" / "incoming"))
@@ -364,6 +370,14 @@ INTAKE_SPOOL_DIR = Path(
 # Below this much room, the larger of the two, nothing more is taken in.
 INTAKE_MIN_FREE_BYTES = env.int("INTAKE_MIN_FREE_MIB", default=2048) * 1024 * 1024
 INTAKE_MIN_FREE_PERCENT = env.int("INTAKE_MIN_FREE_PERCENT", default=1)
+# Of what is free above that, the most that the unfinished uploads of one person may still need,
+# beside one file of any size.
+INTAKE_PERSON_PERCENT = env.int("INTAKE_PERSON_PERCENT", default=25)
+# Kept free for each unfinished upload of others: what comes of it before anybody looks again.
+INTAKE_UPLOAD_AHEAD_BYTES = 64 * 1024 * 1024
+# How many uploads, and how many submissions, one person may leave unfinished at a time.
+INTAKE_OPEN_UPLOADS = env.int("INTAKE_OPEN_UPLOADS", default=32)
+INTAKE_OPEN_SUBMISSIONS = env.int("INTAKE_OPEN_SUBMISSIONS", default=32)
 # Decoding in children: how many read at once in each server process, and what one file may take.
 # Beyond it comes what a large file honestly needs (records/intake/isolation/calls.py).
 DECODING_CHILDREN = env.int("DECODING_CHILDREN", default=os.cpu_count() or 2)

@@ -53,6 +53,11 @@ urlpatterns = [
     path("exports/", exports.ExportListView.as_view(), name="export-list"),
     path("exports/<uuid:pk>/", exports.ExportDetailView.as_view(), name="export-detail"),
     path("exports/<uuid:pk>/clear/", exports.ExportClearView.as_view(), name="export-clear"),
+    path(
+        "exports/<uuid:pk>/holds/<uuid:hold_pk>.png",
+        exports.ExportHoldPngView.as_view(),
+        name="export-hold-png",
+    ),
     path("exports/<uuid:pk>/file/", exports.ExportFileView.as_view(), name="export-file"),
     path("patients/", patients.PatientListView.as_view(), name="patient-list"),
     path("patients/<uuid:pk>/", patients.PatientDetailView.as_view(), name="patient-detail"),

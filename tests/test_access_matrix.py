@@ -19,9 +19,21 @@ from django.utils import timezone
 from accounts.models import AuditEvent, Department, User
 from accounts.roles import ROLE_VERBS, Role, Verb
 from accounts.services import issue_token
-from classifier.models import Classification, Explanation
+from classifier.models import Classification, Explanation, Review
 from records.deidentification import Options
-from records.models import DicomNode, Instance, LegalHold, Origin, QuarantinedFile, Study, Upload
+from records.models import (
+    DicomNode,
+    Export,
+    ExportHold,
+    ExportHoldSight,
+    IdentityConflict,
+    Instance,
+    LegalHold,
+    Origin,
+    QuarantinedFile,
+    Study,
+    Upload,
+)
 from records.services import delete_study, hold_study, open_submission, request_export
 from tests import factories
 from tests.access_rules import PUBLIC, RULES, SIGNED_IN, Rule
@@ -43,6 +55,7 @@ class World:
     submission_id: Any
     upload_id: Any
     export_id: Any
+    export_hold_id: Any
     token_id: Any
     quarantined: QuarantinedFile
     node: DicomNode
@@ -86,6 +99,7 @@ TARGETS: dict[str, Target] = {
     "in submission": lambda world: {"submission_pk": world.submission_id},
     "upload": lambda world: {"submission_pk": world.submission_id, "pk": world.upload_id},
     "export": lambda world: {"pk": world.export_id},
+    "export hold": lambda world: {"pk": world.export_id, "hold_pk": world.export_hold_id},
     "token": lambda world: {"pk": world.token_id},
     "node": lambda world: {"pk": world.node.pk},
     "user": lambda world: {"pk": world.user.pk},
@@ -120,7 +134,9 @@ WITHIN_A_DEPARTMENT = {
     "in submission",
     "upload",
     "export",
+    "export hold",
 }
+ABOUT_A_STUDY = WITHIN_A_DEPARTMENT - {"deleted study", "submission", "in submission", "upload"}
 
 REFUSALS = {401, 403, 404, 405}
 
@@ -191,6 +207,9 @@ def make_world(db: None) -> Callable[..., World]:
             submission_id=submission.pk,
             upload_id=upload.pk,
             export_id=export.pk,
+            export_hold_id=ExportHold.objects.create(
+                export=export, instance=instance, cause="text"
+            ).pk,
             token_id=token.pk,
             quarantined=quarantined,
             node=factories.make_node(department=department),
@@ -251,6 +270,64 @@ def test_other_departments_are_out_of_sight(make_world, client, rule, role):
         assert status not in REFUSALS
     else:
         assert status == (404 if may(role, rule[2]) else 403)
+
+
+def delete_all_of(world: World) -> None:
+    """Delete the study that everything in a world is about."""
+    LegalHold.objects.filter(study=world.study).delete()
+    delete_study(actor=None, study=world.study, reason="Sent by mistake")
+
+
+def state_of(world: World) -> list[Any]:
+    """What nobody may change by asking about a deleted study."""
+    tables = (Classification, Review, Export, ExportHold, IdentityConflict, QuarantinedFile, Study)
+    rows = [list(table.objects.order_by("pk").values()) for table in tables]
+    return [*rows, ExportHoldSight.objects.count(), Instance.with_withheld.count()]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [rule for rule in RULES if rule[3] in ABOUT_A_STUDY | {"quarantined"}],
+    ids=rule_id,
+)
+def test_deleted_study_is_gone_at_every_address(make_world, client, rule):
+    world = make_world(Role.TECHNICIAN)
+    delete_all_of(world)
+    before = state_of(world)
+    name, own, who, target = rule
+
+    for role in Role:
+        client.force_login(factories.make_user(role, department=world.department))
+        status = ask(client, rule, world).status_code
+        assert status == (404 if may(role, who) else 403), role
+        for method in {"get", "head", "post"} - {own}:
+            status = ask(client, (name, method, who, target), world).status_code
+            # 415: what is sent to the address of a study is looked at before its UID.
+            assert status in {403, 404, 405, 415}, (role, method)
+
+    assert state_of(world) == before
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [rule for rule in RULES if rule[0].endswith("-list") and rule[1] == "get" and not rule[3]],
+    ids=rule_id,
+)
+def test_lists_hold_nothing_of_a_deleted_study(make_world, client, rule):
+    name, _, who, _ = rule
+    world = make_world(Role.TECHNICIAN)
+    delete_all_of(world)
+    shown_on_purpose = {"deleted-study", "audit"}
+
+    for role in Role:
+        if not may(role, who) or any(part in name for part in shown_on_purpose):
+            continue
+        client.force_login(factories.make_user(role, department=world.department))
+        text = client.get(reverse(name)).content.decode()
+        assert world.study.patient.display_name not in text
+        assert world.study.patient.name not in text
+        for pk in (world.study.pk, world.export_id, world.quarantined.conflict_id):
+            assert str(pk) not in text
 
 
 @pytest.mark.parametrize("role", Role)

@@ -21,6 +21,7 @@ from classifier.models import (
 )
 from classifier.models.classifications import ABSTENTION_SENTENCES, REVIEWED_STATES
 from classifier.routing import ROUTE_OF_TASK, open_series, tasks_for_study, tasks_to_state
+from records.errors import StudyGone
 from records.models import Instance, Study
 from records.services import state_kind
 
@@ -48,7 +49,8 @@ def request_classifications(*, actor: User | None, study: Study) -> list[Classif
 def rerun_classification(*, actor: User, classification: Classification) -> Classification:
     """Run an ended, undecided classification again; the old one is kept as superseded.
 
-    A task that the images decided stays decided. Raises NotYourDepartment, NotRerunnable.
+    A task that the images decided stays decided. Raises StudyGone, NotYourDepartment and
+    NotRerunnable.
     """
     study = _lock_rerunnable(actor=actor, classification=classification)
     tasks = _tasks_of(study)
@@ -67,7 +69,7 @@ def state_task(*, actor: User, classification: Classification, task: str) -> lis
     """Note which task a person names for a study whose header is silent, and classify it anew.
 
     It is said of the whole study; where a person has decided on any result of it, that stays.
-    Raises NotYourDepartment, NotRerunnable, NotStatable.
+    Raises StudyGone, NotYourDepartment, NotRerunnable, NotStatable.
     """
     study = _lock_rerunnable(actor=actor, classification=classification)
     current = Classification.objects.current().filter(study=study)
@@ -83,6 +85,8 @@ def state_task(*, actor: User, classification: Classification, task: str) -> lis
 
 def _lock_rerunnable(*, actor: User, classification: Classification) -> Study:
     study = Study.objects.select_for_update().get(pk=classification.study_id)
+    if study.deleted_at is not None:
+        raise StudyGone
     if not actor.has_verb_in(Verb.STUDY_RERUN, study.department_id):
         raise NotYourDepartment
     classification.refresh_from_db()

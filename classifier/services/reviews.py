@@ -15,6 +15,8 @@ from classifier.models import (
     Review,
 )
 from classifier.models.reviews import OTHER_LABEL
+from records.errors import StudyGone
+from records.models import Study
 
 STATE_AFTER = {
     Decision.CONFIRM: ClassificationState.CONFIRMED,
@@ -36,9 +38,12 @@ def review_classification(
 ) -> Review:
     """Record one decision for good; the network's own answer stays as it was.
 
-    Raises NotYourDepartment, NotReviewable, NothingToConfirm, LabelRequired, LabelUnknown,
-    LabelUnchanged, ReasonRequired, CommentRequired, CommentTooLong.
+    Raises StudyGone, NotYourDepartment, NotReviewable, NothingToConfirm, LabelRequired,
+    LabelUnknown, LabelUnchanged, ReasonRequired, CommentRequired, CommentTooLong.
     """
+    study = Study.objects.select_for_update(no_key=True).get(pk=classification.study_id)
+    if study.deleted_at is not None:
+        raise StudyGone
     row = (
         Classification.objects.select_for_update(of=("self",))
         .select_related("study", "model_version")

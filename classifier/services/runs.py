@@ -350,7 +350,8 @@ def _claim_on(row: Classification) -> Claim:
 
 
 def _ours(claim: Claim) -> ClassificationQuerySet:
-    return Classification.objects.filter(
+    """The row while it is this worker's; of a deleted study nobody writes any more."""
+    return Classification.objects.of_kept_studies().filter(
         pk=claim.classification_id, state=ClassificationState.RUNNING, fence=claim.fence
     )
 

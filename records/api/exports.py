@@ -19,7 +19,7 @@ from records.deidentification import Options, Rectangle
 from records.errors import ExportNotAllowed
 from records.models import Export, ExportHold, Study
 from records.services import clear_export, request_export
-from records.views.exports import export_response, find_export
+from records.views.exports import export_response, find_export, find_hold, hold_response
 
 
 class RegionSerializer(serializers.ListField):
@@ -56,15 +56,26 @@ class ClearanceSerializer(serializers.Serializer[Any]):
     decisions = serializers.ListField(child=DecisionSerializer(), allow_empty=False)
 
 
+class HoldFrameSerializer(serializers.Serializer[Any]):
+    """Which frame of an image to draw."""
+
+    frame = serializers.IntegerField(required=False, min_value=1, default=1)
+
+
 class ExportHoldSerializer(serializers.ModelSerializer[ExportHold]):
     """An image that doesn't leave before a person has looked at it."""
 
+    frames = serializers.SerializerMethodField(help_text="How many frames must be looked at.")
     regions = serializers.ListField(child=RegionSerializer(), read_only=True)
     blackened = serializers.ListField(child=RegionSerializer(), read_only=True)
 
     class Meta:
         model = ExportHold
-        fields = ("id", "instance", "cause", "regions", "blackened", "decided_at")
+        fields = ("id", "instance", "frames", "cause", "regions", "blackened", "decided_at")
+
+    def get_frames(self, hold: ExportHold) -> int:
+        """Each of them is fetched before a decision."""
+        return len(hold.frames)
 
 
 class ExportSerializer(serializers.ModelSerializer[Export]):
@@ -166,7 +177,10 @@ class ExportViewSet(
     )
     @action(detail=True, methods=["post"])
     def clear(self, request: Request, pk: UUID) -> Response:
-        """Say what a person saw in them; after the last decision the copy is made."""
+        """Say what a person saw in them; after the last decision the copy is made.
+
+        Each frame of them has been fetched before from `holds/`, by the same person.
+        """
         user = signed_in_user(request)
         export = find_export(user, pk)
         given = ClearanceSerializer(data=request.data)
@@ -177,6 +191,23 @@ class ExportViewSet(
         }
         export = clear_export(actor=user, export=export, decisions=decisions)
         return Response(ExportDetailSerializer(export).data)
+
+    @extend_schema(
+        summary="A frame of an image that is held back, as a PNG picture",
+        parameters=[HoldFrameSerializer],
+        responses={(200, "image/png"): OpenApiTypes.BINARY},
+    )
+    @action(
+        detail=True,
+        url_path="holds/<uuid:hold_pk>",
+        content_negotiation_class=AnyAccept,
+        renderer_classes=(renderers.JSONRenderer,),
+    )
+    def hold(self, request: Request, pk: UUID, hold_pk: UUID) -> HttpResponseBase:
+        """Draw one frame, counted from 1; who decides about the image has fetched each."""
+        user = signed_in_user(request)
+        hold = find_hold(find_export(user, pk), hold_pk)
+        return hold_response(request._request, user, hold)
 
     @extend_schema(
         summary="The copy: a ZIP file of DICOM images and labels.csv",

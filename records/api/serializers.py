@@ -1,6 +1,7 @@
 """What the API takes in and gives out, in DICOM's words."""
 
 from typing import Any
+from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -75,7 +76,13 @@ class NewSubmissionSerializer(serializers.Serializer[Any]):
 
 
 class SubmissionFileSerializer(serializers.ModelSerializer[SubmissionFile]):
-    """The verdict on one file; `study` is the id of the study that it belongs to."""
+    """The verdict on one file; `study` is the id of the study that it belongs to.
+
+    Of a deleted study there is neither that nor the image.
+    """
+
+    study = serializers.SerializerMethodField()
+    instance = serializers.SerializerMethodField()
 
     class Meta:
         model = SubmissionFile
@@ -91,6 +98,14 @@ class SubmissionFileSerializer(serializers.ModelSerializer[SubmissionFile]):
             "sha256",
         )
         read_only_fields = fields
+
+    def get_study(self, file: SubmissionFile) -> UUID | None:
+        """Its id, while it is kept."""
+        return file.study_id if file.study and not file.study.deleted_at else None
+
+    def get_instance(self, file: SubmissionFile) -> UUID | None:
+        """The id of the stored object, while its study is kept."""
+        return file.instance_id if self.get_study(file) else None
 
 
 class UploadSerializer(serializers.ModelSerializer[Upload]):

@@ -31,6 +31,7 @@ from records.api.serializers import (
     PatientSerializer,
     StudyDetailSerializer,
     StudySerializer,
+    SubmissionFileSerializer,
     SubmissionListSerializer,
     SubmissionSerializer,
 )
@@ -79,7 +80,9 @@ class SubmissionViewSet(
         """The caller's own, and those of the departments to which they may send."""
         rows = Submission.objects.visible_to(signed_in_user(self.request))
         rows = rows.select_related("department")
-        return rows.with_counts() if self.action == "list" else rows.prefetch_related("files")
+        return (
+            rows.with_counts() if self.action == "list" else rows.prefetch_related("files__study")
+        )
 
     def get_serializer_class(self) -> Any:
         """Lists count, single ones tell."""
@@ -115,6 +118,7 @@ class SubmissionViewSet(
         except InvalidField as error:
             raise ValidationError({str(error.context["field"]): error.message}) from error
         body = SubmissionSerializer(submission).data
+        body["files"] += SubmissionFileSerializer(submission.unlisted, many=True).data
         return Response(body, status=status.HTTP_201_CREATED)
 
     @extend_schema(summary="Close a submission", request=None, responses=SubmissionSerializer)

@@ -112,6 +112,24 @@ class ExportExpired(KnownError):
     status = 410
 
 
+class ExportStudyDeleted(KnownError):
+    """A copy of what was deleted leaves nobody's hands."""
+
+    code = "export_study_deleted"
+    message = "A study of this export was deleted, so the copy was given up."
+    action = "If the study is restored, ask for a new copy for the same project."
+    status = 410
+
+
+class ExportHoldUnseen(KnownError):
+    """A decision about an image that was never drawn for the person who decides."""
+
+    code = "export_hold_unseen"
+    message = "You haven't been shown every frame of {count} of these images."
+    action = "Look at each frame of them on the export's page, then decide."
+    status = 409
+
+
 class ExportNotReady(KnownError):
     """There is no file yet."""
 

@@ -19,6 +19,15 @@ class ReasonTooLong(KnownError):
     action = "Shorten it."
 
 
+class StudyGone(KnownError):
+    """Somebody deleted the study meanwhile; it is as if it weren't there."""
+
+    code = "study_gone"
+    message = "There is no such study."
+    action = "Load the list again."
+    status = 404
+
+
 class StudyHeld(KnownError):
     """A legal hold stands against deletion and destruction."""
 

@@ -28,6 +28,17 @@ class SubmissionEnded(KnownError):
     status = 409
 
 
+class TooManyInOneRequest(KnownError):
+    """More files than one batch may have: the request was read no further."""
+
+    code = "too_many_files"
+    message = (
+        "{taken} files of this request were taken. A batch may have {limit}; the rest wasn't read."
+    )
+    action = "Send the rest in another request."
+    status = 413
+
+
 class InvalidField(KnownError):
     """A declared value that DICOM has no room for."""
 

@@ -12,6 +12,26 @@ class UploadGone(KnownError):
     status = 410
 
 
+class TooManyUnfinished(KnownError):
+    """Somebody begins more and more, and ends nothing."""
+
+    code = "too_many_unfinished"
+    message = "You have {limit} unfinished {what}, the most that one person may have at a time."
+    action = "Finish, close or cancel some of them, or wait until they expire."
+    status = 429
+    retry_after = 60
+
+
+class UploadShareUsed(KnownError):
+    """One person's unfinished files would take the room that others need."""
+
+    code = "upload_share_used"
+    message = "Your unfinished uploads need as much room as one person may reserve."
+    action = "Finish or cancel some of them, then begin the next file."
+    status = 429
+    retry_after = 60
+
+
 class UploadBusy(KnownError):
     """Two requests for one file at once: one of them would undo the other."""
 

@@ -3,6 +3,8 @@
 This stays in the server process, because what it costs is known beforehand: the list of
 entries is read up to a length, and deflate, the one method taken, gives back no more at once
 than is asked for. The other methods don't: 4 KiB of bzip2 can become gigabytes in one call.
+
+What is sent as one file has one allowance, in `records.intake.allowance`, for all that is in it.
 """
 
 import io
@@ -10,14 +12,14 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from django.conf import settings
-from django.template.defaultfilters import filesizeformat
 
 from records.errors import (
     FileRejected,
@@ -28,6 +30,7 @@ from records.errors import (
     ZipMethod,
     ZipUnsafePath,
 )
+from records.intake.allowance import Allowance
 from records.intake.storage import spooled
 from records.stores import Spooled
 
@@ -36,10 +39,10 @@ METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 DRIVE = re.compile(r"[A-Za-z]:")
 SYSTEM_FOLDERS = frozenset({"__MACOSX", "$RECYCLE.BIN", "System Volume Information"})
 SYSTEM_NAMES = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
-# Blank images pack extremely well: a ratio says something only from this size on.
-RATIO_FROM_BYTES = 64 * 1024 * 1024
 # One list of entries is read at once; this much of it names far more than are accepted.
 LARGEST_READ_BYTES = 8 * 1024 * 1024
+# A local header without the name that follows it.
+LOCAL_HEADER_BYTES = 30
 BROKEN_ENTRY = (
     EOFError,
     NotImplementedError,
@@ -48,29 +51,6 @@ BROKEN_ENTRY = (
     zipfile.BadZipFile,
     zlib.error,
 )
-
-
-@dataclass(slots=True)
-class Allowance:
-    """What may still be unpacked of one file that was sent, archives inside archives included."""
-
-    entries: int = field(default_factory=lambda: settings.INTAKE_ZIP_MAX_ENTRIES)
-    size: int = field(default_factory=lambda: settings.INTAKE_ZIP_MAX_BYTES)
-    nesting: int = field(default_factory=lambda: settings.INTAKE_ZIP_MAX_NESTING)
-
-    def take_entries(self, count: int) -> None:
-        """Count entries before any is unpacked; raises ZipBomb."""
-        self.entries -= count
-        if self.entries < 0:
-            limit = settings.INTAKE_ZIP_MAX_ENTRIES
-            raise ZipBomb(detail=f"it has more than {limit} entries")
-
-    def take_bytes(self, count: int) -> None:
-        """Count unpacked bytes; raises ZipBomb."""
-        self.size -= count
-        if self.size < 0:
-            limit = filesizeformat(settings.INTAKE_ZIP_MAX_BYTES)
-            raise ZipBomb(detail=f"it unpacks to more than {limit}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +66,30 @@ def expand(path: Path, allowance: Allowance) -> Iterator[Entry]:
     """Unpack an archive; each entry's temporary file is gone when the next is asked for.
 
     A bad entry comes with its refusal and the others go on. Raises ZipCorrupt when the
-    list of entries can't be read, and ZipBomb once a limit is passed.
+    list of entries can't be read, and ZipBomb once the allowance is used up, or where entries
+    share bytes: then a small archive holds the same content a thousand times.
     """
-    with _opened(path) as archive:
-        entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    with _opened(path, allowance) as archive:
+        listed = archive.infolist()
+        allowance.take_names(len(listed))
+        _check_apart(listed, archive.start_dir)
+        entries = [entry for entry in listed if not entry.is_dir()]
         allowance.take_entries(len(entries))
         if not entries:
             raise ZipCorrupt(detail="it holds no files")
         for info in entries:
+            allowance.check()
             yield from _expand_entry(archive, info, allowance)
+
+
+def _check_apart(entries: Sequence[zipfile.ZipInfo], end: int) -> None:
+    """Raise ZipBomb where the bytes of one entry, as the list states them, reach into another's."""
+    spans = sorted(
+        (info.header_offset, info.header_offset + LOCAL_HEADER_BYTES + info.compress_size)
+        for info in entries
+    )
+    if any(after < stop for (_, stop), (after, _) in pairwise([*spans, (end, end)])):
+        raise ZipBomb(detail="its entries lie over each other")
 
 
 def _expand_entry(
@@ -106,19 +101,22 @@ def _expand_entry(
             raise ZipEncrypted
         if info.compress_type not in METHODS:
             raise ZipMethod
-        with _content(archive, info) as content:
-            source = _Metered(content, info, allowance)
+        with _content(archive, info, allowance) as content:
+            source = _Metered(content, allowance)
             with spooled(source, limit=settings.INTAKE_MAX_FILE_BYTES) as file:
                 yield Entry(name=info.filename, file=file, refusal=None)
     except ZipBomb:
         raise
     except FileRejected as refusal:
+        if not refusal.is_harmless:
+            allowance.note_refusal()
         yield Entry(name=info.filename, file=None, refusal=refusal)
 
 
-def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, allowance: Allowance) -> IO[bytes]:
     try:
-        return archive.open(info)
+        with allowance.clock():
+            return archive.open(info)
     except BROKEN_ENTRY as error:
         raise ZipCorrupt(detail="an entry can't be unpacked") from error
 
@@ -126,22 +124,17 @@ def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
 class _Metered:
     """An entry's content, counted against the allowance; damage becomes ZipCorrupt."""
 
-    def __init__(self, content: IO[bytes], info: zipfile.ZipInfo, allowance: Allowance) -> None:
+    def __init__(self, content: IO[bytes], allowance: Allowance) -> None:
         self._content = content
-        self._packed = max(info.compress_size, 1)
         self._allowance = allowance
-        self._size = 0
 
     def read(self, size: int = -1, /) -> bytes:
         try:
-            chunk = self._content.read(size)
+            with self._allowance.clock():
+                chunk = self._content.read(size)
         except BROKEN_ENTRY as error:
             raise ZipCorrupt(detail="an entry can't be unpacked") from error
-        self._size += len(chunk)
         self._allowance.take_bytes(len(chunk))
-        ratio = settings.INTAKE_ZIP_MAX_RATIO
-        if self._size > RATIO_FROM_BYTES and self._size > ratio * self._packed:
-            raise ZipBomb(detail=f"an entry unpacks to more than {ratio} times its size")
         return chunk
 
 
@@ -160,10 +153,11 @@ class _BoundedReader(io.BufferedReader):
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def _opened(path: Path, allowance: Allowance) -> Iterator[zipfile.ZipFile]:
     with _BoundedReader(io.FileIO(path)) as stream:
         try:
-            archive = zipfile.ZipFile(stream)
+            with allowance.clock():
+                archive = zipfile.ZipFile(stream)
         except BROKEN_ENTRY as error:
             raise ZipCorrupt(detail="its list of entries can't be read") from error
         with archive:

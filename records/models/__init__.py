@@ -10,7 +10,7 @@ from records.models.conflicts import (
     QuarantineState,
     Resolution,
 )
-from records.models.exports import Export, ExportHold, ExportState, HoldCause
+from records.models.exports import Export, ExportHold, ExportHoldSight, ExportState, HoldCause
 from records.models.imaging import Damage, Instance, Priority, Series, Study, StudyState
 from records.models.keeping import LegalHold, StudyTombstone, UnreferencedFile
 from records.models.nodes import DicomNode
@@ -26,6 +26,7 @@ __all__ = [
     "DicomNode",
     "Export",
     "ExportHold",
+    "ExportHoldSight",
     "ExportState",
     "HoldCause",
     "IdentityConflict",

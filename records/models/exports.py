@@ -45,6 +45,7 @@ class Export(models.Model):
               ──maybe writing──▶ HELD ──every image decided──▶ PREPARING
               ──no image left──▶ FAILED
     READY     ──EXPORT_KEPT_DAYS──▶ EXPIRED: the file is gone, what it held stays on record
+    PREPARING | HELD | READY ──one of its studies is deleted──▶ FAILED, and the file is gone
     ```
 
     Exports of one project carry the same pseudonyms. `left_out` names the objects that can't
@@ -139,3 +140,28 @@ class ExportHold(models.Model):
     def __str__(self) -> str:
         """Return the id."""
         return f"Hold {self.id}"
+
+    @property
+    def frames(self) -> range:
+        """The numbers of the frames that somebody must look at."""
+        return range(1, max(self.instance.number_of_frames, 1) + 1)
+
+
+class ExportHoldSight(models.Model):
+    """One frame of an image held back, drawn for one person: who decides has had all of them."""
+
+    hold = models.ForeignKey(ExportHold, on_delete=models.CASCADE, related_name="sights")
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="export_hold_sights")
+    frame = models.PositiveIntegerField()
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        """Each frame once for each person."""
+
+        constraints = (
+            models.UniqueConstraint(fields=("hold", "user", "frame"), name="export_hold_seen_once"),
+        )
+
+    def __str__(self) -> str:
+        """Return the ids."""
+        return f"Frame {self.frame} of hold {self.hold_id}"

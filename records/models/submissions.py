@@ -1,6 +1,7 @@
 """What somebody sent: a batch, and the verdict on each file of it."""
 
 import uuid
+from collections.abc import Sequence
 
 from django.db import models
 from django.urls import reverse
@@ -65,6 +66,9 @@ class Submission(models.Model):
     touched_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True, blank=True)
 
+    unlisted: "Sequence[SubmissionFile]" = ()
+    """Verdicts of the request at hand that have no rows of their own, in memory alone."""
+
     objects = SubmissionQuerySet.as_manager()
 
     class Meta:
@@ -88,7 +92,9 @@ class Submission(models.Model):
 class SubmissionFile(models.Model):
     """The verdict on one file: kept for ever, whatever became of the file.
 
-    `name` is what the sender called it, for people to recognise; it is never a path.
+    `name` is what the sender called it, for people to recognise; it is never a path. Of a batch
+    in which very many files are refused, one row stands for those beyond the first: it says how
+    many there are (`count`), and why, by the codes of their refusals (`counted`).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -100,6 +106,8 @@ class SubmissionFile(models.Model):
     code = models.CharField(max_length=40)
     message = models.CharField(max_length=400)
     action = models.CharField(max_length=400, blank=True)
+    count = models.PositiveIntegerField(default=1, db_default=1)
+    counted = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
     instance = models.ForeignKey(
         Instance, on_delete=models.PROTECT, related_name="submission_files", null=True
     )
@@ -111,9 +119,16 @@ class SubmissionFile(models.Model):
     objects = SubmissionFileQuerySet.as_manager()
 
     class Meta:
-        """In the order of arrival."""
+        """In the order of arrival; a batch has one row that counts."""
 
         ordering = ("created_at", "id")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("submission",),
+                condition=models.Q(count__gt=1) | ~models.Q(counted={}),
+                name="submission_file_counts_once",
+            ),
+        )
 
     def __str__(self) -> str:
         """Return the verdict; the name may hold a patient's."""

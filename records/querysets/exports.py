@@ -4,6 +4,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from django.db import models
+from django.db.models import Exists, OuterRef
 
 from accounts.roles import Verb
 
@@ -16,8 +17,20 @@ class ExportQuerySet(models.QuerySet["Export"]):
     """Reads of de-identified copies."""
 
     def visible_to(self, user: "User") -> "ExportQuerySet":
-        """Exports of the departments from which `user` may export."""
-        return self.filter(department__in=user.department_ids_for(Verb.STUDY_EXPORT))
+        """Exports of the departments from which `user` may export; none of a deleted study."""
+        return self.of_kept_studies().filter(
+            department__in=user.department_ids_for(Verb.STUDY_EXPORT)
+        )
+
+    def of_kept_studies(self) -> "ExportQuerySet":
+        """Those none of whose studies was deleted."""
+        from records.models import Study  # the models import this module
+
+        return self.filter(~Exists(Study.objects.deleted().filter(exports=OuterRef("pk"))))
+
+    def unfinished_of(self, study: "Study") -> "ExportQuerySet":
+        """Those that hold a copy of one study, or still mean to."""
+        return self.of_study(study).filter(state__in=("preparing", "held", "ready"))
 
     def of_study(self, study: "Study") -> "ExportQuerySet":
         """Those that hold a copy of one study."""

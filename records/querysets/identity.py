@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from accounts.roles import Verb
 from records.querysets.stored import StoredFileQuerySet
@@ -22,8 +22,22 @@ class IdentityConflictQuerySet(models.QuerySet["IdentityConflict"]):
     """Reads of identity conflicts."""
 
     def visible_to(self, user: "User") -> "IdentityConflictQuerySet":
-        """Conflicts of the departments in which `user` may resolve them."""
-        return self.filter(department__in=user.department_ids_for(Verb.CONFLICT_RESOLVE))
+        """Conflicts of the departments in which `user` may resolve them; not of deleted studies."""
+        return self.of_kept_studies().filter(
+            department__in=user.department_ids_for(Verb.CONFLICT_RESOLVE)
+        )
+
+    def of_kept_studies(self) -> "IdentityConflictQuerySet":
+        """Those of studies that nobody has deleted.
+
+        A conflict about a person's record stays while another study of that record is kept.
+        """
+        from records.models import Study  # the models import this module
+
+        others = Study.objects.kept().filter(
+            patient=OuterRef("sent_patient"), department=OuterRef("department")
+        )
+        return self.filter(Q(study__deleted_at__isnull=True) | Exists(others))
 
     def open(self) -> "IdentityConflictQuerySet":
         """Those that nobody has decided."""
@@ -52,8 +66,23 @@ class QuarantinedFileQuerySet(StoredFileQuerySet["QuarantinedFile"]):
     """Reads of quarantined files."""
 
     def visible_to(self, user: "User") -> "QuarantinedFileQuerySet":
-        """All of them for those who manage the quarantine, nothing for the others."""
-        return self if user.has_verb(Verb.QUARANTINE_MANAGE) else self.none()
+        """All for those who manage the quarantine, but for what waits for a deleted study."""
+        if not user.has_verb(Verb.QUARANTINE_MANAGE):
+            return self.none()
+        return self.of_kept_studies()
+
+    def of_kept_studies(self) -> "QuarantinedFileQuerySet":
+        """Those that came for no study that somebody deleted.
+
+        Of a study that was destroyed the UIDs are free again, and what came for it by them only
+        can be discarded like anything else.
+        """
+        from records.models import Study  # the models import this module
+
+        deleted = Study.objects.restorable().filter(
+            Q(pk=OuterRef("conflict__study")) | Q(study_instance_uid=OuterRef("study_instance_uid"))
+        )
+        return self.filter(~Exists(deleted))
 
     def held(self) -> "QuarantinedFileQuerySet":
         """Those whose bytes are still kept apart."""

@@ -28,6 +28,14 @@ class StudyQuerySet(models.QuerySet["Study"]):
         """Studies that nobody has deleted."""
         return self.filter(deleted_at__isnull=True)
 
+    def exportable_by(self, user: "User") -> "StudyQuerySet":
+        """Studies of the departments from which `user` may export; no deleted ones."""
+        return self.kept().filter(department__in=user.department_ids_for(Verb.STUDY_EXPORT))
+
+    def deleted(self) -> "StudyQuerySet":
+        """Studies that somebody deleted, destroyed ones included."""
+        return self.filter(deleted_at__isnull=False)
+
     def restorable_by(self, user: "User") -> "StudyQuerySet":
         """Deleted studies whose files are still there, where `user` may delete and restore."""
         return self.restorable().filter(department__in=user.department_ids_for(Verb.STUDY_DELETE))

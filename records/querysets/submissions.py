@@ -3,8 +3,10 @@
 import datetime as dt
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Least
 
 from accounts.roles import Verb
 
@@ -17,10 +19,11 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
     """Reads of submissions."""
 
     def visible_to(self, user: "User") -> "SubmissionQuerySet":
-        """Submissions to the departments in which `user` may submit, and one's own."""
-        allowed = Q(department__in=user.department_ids_for(Verb.STUDY_SUBMIT))
-        own = Q(created_by=user) if user.has_verb(Verb.STUDY_SUBMIT) else Q(pk__in=[])
-        return self.filter(allowed | own)
+        """Submissions to the departments in which `user` may submit now.
+
+        One's own too: whoever leaves a department leaves behind what they sent there.
+        """
+        return self.filter(department__in=user.department_ids_for(Verb.STUDY_SUBMIT))
 
     def abandoned(
         self, *, before: dt.datetime, associations_before: dt.datetime
@@ -37,7 +40,9 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
         """Add the number of files by verdict."""
         return self.annotate(
             **{
-                f"{verdict}_count": models.Count("files", filter=Q(files__verdict=verdict))
+                f"{verdict}_count": models.Sum(
+                    "files__count", filter=Q(files__verdict=verdict), default=0
+                )
                 for verdict in ("stored", "duplicate", "rejected")
             }
         )
@@ -63,6 +68,15 @@ class UploadQuerySet(models.QuerySet["Upload"]):
     def receiving(self) -> "UploadQuerySet":
         """Those that are neither filed nor dropped."""
         return self.filter(state="receiving")
+
+    def going_on(self, *, now: dt.datetime) -> "UploadQuerySet":
+        """Those to which bytes may still come."""
+        return self.receiving().filter(expires_at__gte=now)
+
+    def bytes_ahead(self) -> int:
+        """How much of the rows at hand may come before anybody looks at the disk again."""
+        missing = Least(F("size_bytes") - F("offset"), settings.INTAKE_UPLOAD_AHEAD_BYTES)
+        return self.receiving().aggregate(ahead=models.Sum(missing))["ahead"] or 0
 
     def missing_bytes(self) -> int:
         """How many bytes are still to come for the rows at hand, all together."""

@@ -5,6 +5,7 @@ from records.services.exports import (
     clear_export,
     expire_exports,
     hand_out_export,
+    note_hold_seen,
     request_export,
     sweep_exports,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "hand_out_export",
     "hold_study",
     "lift_hold",
+    "note_hold_seen",
     "note_refused_association",
     "open_submission",
     "open_upload",

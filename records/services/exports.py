@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import record_event
-from accounts.models import Action, User
+from accounts.models import Action, Outcome, User
 from accounts.roles import Verb
 from records.deidentification import Options, Rectangle
 from records.doorbell import ring
@@ -17,14 +17,24 @@ from records.errors import (
     ExportAcrossDepartments,
     ExportExpired,
     ExportHoldUnknown,
+    ExportHoldUnseen,
     ExportNotAllowed,
     ExportNotHeld,
     ExportNotReady,
     ExportOfOpenStudy,
+    ExportStudyDeleted,
     ExportTooLarge,
     RegionOutside,
 )
-from records.models import Export, ExportHold, ExportState, Instance, Study, StudyState
+from records.models import (
+    Export,
+    ExportHold,
+    ExportHoldSight,
+    ExportState,
+    Instance,
+    Study,
+    StudyState,
+)
 
 TASK = "records.tasks.prepare_export"
 QUEUE = "routine"
@@ -45,8 +55,8 @@ def request_export(
     A caller that prepares the copy itself, whatever its size, says that it isn't queued. Raises
     ExportNotAllowed, ExportAcrossDepartments, ExportOfOpenStudy and ExportTooLarge.
     """
-    studies = list(Study.objects.filter(pk__in=[study.pk for study in studies]).order_by("pk"))
-    department_id = _check_studies(actor, studies)
+    studies = _lock_studies(actor, studies)
+    department_id = _check_studies(studies)
     if is_queued:
         _check_size(studies)
     export = Export.objects.create(
@@ -71,8 +81,9 @@ def clear_export(
 ) -> Export:
     """Record what a person saw in images held back: for each, the rectangles to blacken, if any.
 
-    `decisions` goes by the holds' ids; the last decision sets the export going again. Raises
-    ExportNotAllowed, ExportNotHeld, ExportHoldUnknown and RegionOutside.
+    `decisions` goes by the holds' ids; the last decision sets the export going again. Each frame
+    of the images must have been drawn for the actor (`note_hold_seen`). Raises ExportNotAllowed,
+    ExportNotHeld, ExportHoldUnknown, ExportHoldUnseen and RegionOutside.
     """
     export = _lock(actor, export)
     if export.state != ExportState.HELD:
@@ -82,6 +93,7 @@ def clear_export(
     }
     if not decisions or not set(decisions) <= set(waiting):
         raise ExportHoldUnknown
+    _check_seen(actor, [waiting[pk] for pk in decisions])
     now = timezone.now()
     for pk, rectangles in decisions.items():
         _decide(waiting[pk], actor, rectangles)
@@ -106,13 +118,54 @@ def clear_export(
     return export
 
 
+def note_hold_seen(*, actor: User, hold: ExportHold, frame: int) -> None:
+    """Note that a frame of an image held back was drawn for a person.
+
+    The caller has recorded that they looked at the study.
+    """
+    ExportHoldSight.objects.bulk_create(
+        [ExportHoldSight(hold=hold, user=actor, frame=frame)], ignore_conflicts=True
+    )
+
+
+def withdraw_exports(*, actor: User | None, study: Study) -> int:
+    """Give up the copies of a study that is being deleted, their files included; return how many.
+
+    They stay given up when it is restored: somebody has to ask again. The caller holds the
+    study's lock and the transaction.
+    """
+    due = Export.objects.unfinished_of(study).select_for_update(no_key=True, of=("self",))
+    return sum(_withdraw(actor, export, study) for export in due.order_by("pk"))
+
+
+def _withdraw(actor: User | None, export: Export, study: Study) -> bool:
+    error = ExportStudyDeleted()
+    storage, name = export.file.storage, str(export.file.name or "")
+    export.state, export.file = ExportState.FAILED, ""
+    export.failure_code, export.failure = error.code, f"{error.message} {error.action}"
+    export.save(update_fields=["state", "file", "failure_code", "failure"])
+    record_event(
+        action=Action.EXPORT_BLOCKED,
+        actor=actor,
+        target=export,
+        study=study,
+        outcome=Outcome.MINOR_FAILURE,
+        details={"reason": error.code, "sha256": export.sha256},
+    )
+    if name:
+        transaction.on_commit(lambda: storage.delete(name))
+    return True
+
+
 @transaction.atomic
 def hand_out_export(*, actor: User, export: Export) -> Export:
     """Note that somebody takes the copy away.
 
-    Raises ExportNotAllowed, ExportNotReady and ExportExpired.
+    Raises ExportNotAllowed, ExportNotReady, ExportExpired and ExportStudyDeleted.
     """
     export = _lock(actor, export)
+    if export.failure_code == ExportStudyDeleted.code:
+        raise ExportStudyDeleted
     if export.state == ExportState.EXPIRED:
         raise ExportExpired
     if export.state != ExportState.READY:
@@ -183,10 +236,17 @@ def record_exported(export: Export, *, actor: User, step: str) -> None:
         )
 
 
-def _check_studies(actor: User, studies: Sequence[Study]) -> UUID:
-    allowed = actor.department_ids_for(Verb.STUDY_EXPORT)
-    if not studies or any(study.department_id not in allowed for study in studies):
+def _lock_studies(actor: User, wanted: Sequence[Study]) -> list[Study]:
+    """Lock the studies against deletion until the export stands; raises ExportNotAllowed."""
+    locked = Study.objects.exportable_by(actor).select_for_update(no_key=True)
+    ids = {study.pk for study in wanted}
+    studies = list(locked.filter(pk__in=ids).order_by("pk"))
+    if not studies or len(studies) != len(ids):
         raise ExportNotAllowed
+    return studies
+
+
+def _check_studies(studies: Sequence[Study]) -> UUID:
     if len({study.department_id for study in studies}) > 1:
         raise ExportAcrossDepartments
     if any(study.state != StudyState.COMPLETE for study in studies):
@@ -203,7 +263,18 @@ def _check_size(studies: Sequence[Study]) -> None:
 def _lock(actor: User, export: Export) -> Export:
     if not actor.has_verb_in(Verb.STUDY_EXPORT, export.department_id):
         raise ExportNotAllowed
-    return Export.objects.select_for_update(no_key=True).get(pk=export.pk)
+    locked = Export.objects.select_for_update(no_key=True).get(pk=export.pk)
+    if locked.studies.deleted().exists():
+        raise ExportNotAllowed
+    return locked
+
+
+def _check_seen(actor: User, holds: Sequence[ExportHold]) -> None:
+    sights = ExportHoldSight.objects.filter(user=actor, hold__in=holds)
+    seen = set(sights.values_list("hold", "frame"))
+    unseen = sum(any((hold.pk, frame) not in seen for frame in hold.frames) for hold in holds)
+    if unseen:
+        raise ExportHoldUnseen(count=unseen)
 
 
 def _decide(hold: ExportHold, actor: User, rectangles: Sequence[Rectangle]) -> None:

@@ -58,7 +58,8 @@ def prepare_export(*, export_id: UUID | str, at_most: int | None = None) -> Expo
     in another state, and what it has made is thrown away. An export of more than `at_most`
     images is left to whoever has the time.
     """
-    export = Export.objects.filter(pk=export_id, state=ExportState.PREPARING).first()
+    waiting = Export.objects.of_kept_studies().filter(state=ExportState.PREPARING)
+    export = waiting.filter(pk=export_id).first()
     if export is None or (at_most is not None and _instances_of(export).count() > at_most):
         return None
     holds = export.holds.exclude(decided_at=None)
@@ -186,12 +187,9 @@ def _write_ready(export: Export, work: _Work, made: dict[str, object]) -> Export
 
 
 def _lock(export_id: UUID | str) -> Export | None:
-    """The export under its lock, unless somebody else has brought it further meanwhile."""
-    return (
-        Export.objects.select_for_update(no_key=True)
-        .filter(pk=export_id, state=ExportState.PREPARING)
-        .first()
-    )
+    """The export under its lock, unless somebody has brought it further, or deleted a study."""
+    rows = Export.objects.of_kept_studies().select_for_update(no_key=True, of=("self",))
+    return rows.filter(pk=export_id, state=ExportState.PREPARING).first()
 
 
 def _record_blocked(export: Export, reason: str, outcome: Outcome) -> None:

@@ -7,7 +7,13 @@ from django.utils import timezone
 
 from accounts.audit import record_event
 from accounts.models import Action, Outcome, User
-from records.errors import AwaitsDecision, QuarantineEnded, StudyPatientMismatch, UidConflict
+from records.errors import (
+    AwaitsDecision,
+    QuarantineEnded,
+    StudyGone,
+    StudyPatientMismatch,
+    UidConflict,
+)
 from records.intake.storage import publish
 from records.models import (
     QuarantinedFile,
@@ -100,11 +106,15 @@ def record_quarantined(*, actor: User | None, file: QuarantinedFile, study: Stud
 def discard_quarantined(*, actor: User, file: QuarantinedFile, reason: str) -> QuarantinedFile:
     """Give up a quarantined file for good; its row, hashes and reason stay.
 
-    Raises QuarantineEnded, ReasonMissing and ReasonTooLong, and AwaitsDecision while a conflict
-    may still need it. The caller has checked that the actor may.
+    Raises QuarantineEnded, StudyGone, ReasonMissing and ReasonTooLong, and AwaitsDecision while a
+    conflict may still need it. The caller has checked that the actor may.
     """
     reason = clean_reason(reason)
-    file = QuarantinedFile.objects.select_for_update(of=("self",)).get(pk=file.pk)
+    locked = QuarantinedFile.objects.of_kept_studies().select_for_update(of=("self",))
+    found = locked.filter(pk=file.pk).first()
+    if found is None:
+        raise StudyGone
+    file = found
     if file.state != QuarantineState.HELD:
         raise QuarantineEnded
     if file.conflict is not None and file.conflict.is_open:

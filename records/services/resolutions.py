@@ -15,6 +15,7 @@ from records.errors import (
     CorrectionContradicts,
     DecisionNotOffered,
     HeldSideOutOfSight,
+    StudyGone,
 )
 from records.models import (
     ConflictDecision,
@@ -73,7 +74,8 @@ def resolve_conflict(
     found or made. With MERGE and CORRECT the files that wait in quarantine are filed. The caller
     has checked that the actor sees the conflict. What a record shared with other departments says
     changes for this one only, and the others are told. Raises ConflictResolved,
-    HeldSideOutOfSight, DecisionNotOffered, CorrectionContradicts, SeriesStudyMismatch and DiskFull.
+    StudyGone, HeldSideOutOfSight, DecisionNotOffered, CorrectionContradicts, SeriesStudyMismatch
+    and DiskFull.
     """
     # Reading them takes a while, so it is done before anything is locked.
     files = prepare_files(conflict) if resolution != Resolution.KEEP_APART else []
@@ -143,6 +145,8 @@ def _lock(conflict: IdentityConflict) -> IdentityConflict:
     locked = rows.select_related("held_patient", "sent_patient").get(pk=conflict.pk)
     studies = Study.objects.select_for_update(no_key=True, of=("self",)).select_related("patient")
     locked.study = studies.get(pk=locked.study_id)
+    if not IdentityConflict.objects.of_kept_studies().filter(pk=locked.pk).exists():
+        raise StudyGone
     return locked
 
 

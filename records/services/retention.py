@@ -24,6 +24,7 @@ from records.models import (
     SubmissionFile,
     UnreferencedFile,
 )
+from records.services.exports import withdraw_exports
 from records.services.reasons import clean_reason
 from records.services.storage import remove_unreferenced
 
@@ -39,6 +40,7 @@ RETENTION_REASON = "Kept for {years} years, as the retention rule says."
 def delete_study(*, actor: User | None, study: Study, reason: str) -> Study:
     """Take a study out of everybody's sight; it can be restored until its retention ends.
 
+    De-identified copies of it that nobody has taken yet are given up, for good.
     A study that is deleted already stays as it is. Raises NotYourDepartment, StudyHeld,
     ReasonMissing and ReasonTooLong.
     """
@@ -53,12 +55,13 @@ def delete_study(*, actor: User | None, study: Study, reason: str) -> Study:
     study.deleted_by = actor
     study.deletion_reason = reason
     study.save(update_fields=["deleted_at", "deleted_by", "deletion_reason"])
+    exports = withdraw_exports(actor=actor, study=study)
     record_event(
         action=Action.STUDY_DELETED,
         actor=actor,
         target=study,
         study=study,
-        details={"reason": reason, "instances": study.instance_count},
+        details={"reason": reason, "instances": study.instance_count, "exports": exports},
     )
     return study
 

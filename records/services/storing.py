@@ -7,9 +7,8 @@ from accounts.models import Department, User
 from records.errors import FileRejected, OtherStudy
 from records.intake.storage import Readable
 from records.models import Origin, Study, Submission, SubmissionFile, Verdict
-from records.services.receiving import NamedFile, receive_each
+from records.services.receiving import NamedFile, Source, receive_each
 from records.services.submissions import close_submission, open_submission
-from records.services.verdicts import Sent, record_refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ def store_objects(
 
     Objects of another study than `study_instance_uid`, if given, are refused. Their studies
     are whole where each holds `expected_instances` now; else they are complete once idle.
-    Raises DepartmentUnknown, and whatever `objects` raises.
+    Raises DepartmentUnknown, TooManyInOneRequest, and whatever `objects` raises.
     """
     submission = open_submission(actor=actor, department=department, origin=origin)
     is_whole = False
@@ -64,33 +63,24 @@ def _take_all(
     study_instance_uid: str,
 ) -> list[StoreOutcome]:
     """Take objects as they come, those that are ready filed some at a time."""
-    seen: list[tuple[IncomingObject, SubmissionFile | None]] = []
+    seen: list[IncomingObject] = []
 
-    def readable() -> Iterator[NamedFile]:
+    def named() -> Iterator[NamedFile]:
         for incoming in objects:
-            refused = _refuse(actor, submission, incoming, study_instance_uid)
-            seen.append((incoming, refused))
-            if refused is None:
-                yield incoming.name, incoming.stream
+            yield incoming.name, _source_of(incoming, study_instance_uid)
+            seen.append(incoming)
 
-    received = iter(receive_each(actor=actor, submission=submission, files=readable()))
-    return [
-        StoreOutcome(incoming, file)
-        for incoming, refused in seen
-        for file in ([refused] if refused else next(received))
-    ]
+    received = receive_each(actor=actor, submission=submission, files=named())
+    pairs = zip(seen, received, strict=True)
+    return [StoreOutcome(incoming, file) for incoming, files in pairs for file in files]
 
 
-def _refuse(
-    actor: User, submission: Submission, incoming: IncomingObject, study_instance_uid: str
-) -> SubmissionFile | None:
-    refusal = incoming.refusal
+def _source_of(incoming: IncomingObject, study_instance_uid: str) -> Source:
+    if incoming.refusal is not None:
+        return incoming.refusal
     if study_instance_uid and incoming.study_instance_uid != study_instance_uid:
-        refusal = refusal or OtherStudy()
-    if refusal is None:
-        return None
-    sent = Sent(name=incoming.name, size=0, sha256="")
-    return record_refusal(actor=actor, submission=submission, sent=sent, refusal=refusal)
+        return OtherStudy()
+    return incoming.stream
 
 
 def _holds(submission: Submission, expected: int) -> bool:

@@ -13,7 +13,12 @@ from django.utils import timezone
 from accounts.audit import record_event
 from accounts.models import Action, Department, User
 from accounts.roles import Verb
-from records.errors import HARMLESS_CODES, DepartmentRequired, DepartmentUnknown
+from records.errors import (
+    HARMLESS_CODES,
+    DepartmentRequired,
+    DepartmentUnknown,
+    TooManyInOneRequest,
+)
 from records.intake.declared import DeclaredFields, check_declared
 from records.intake.storage import check_room, remove_leftovers
 from records.models import (
@@ -26,6 +31,8 @@ from records.models import (
     Verdict,
 )
 from records.services.receiving import NamedFile, check_may_submit, receive_files
+from records.services.refusals import MORE_REFUSED, record_counted
+from records.services.reservations import check_submissions
 from records.services.studies import complete_study
 from records.services.uploads import settle_uploads
 
@@ -69,8 +76,8 @@ def open_submission(
 ) -> Submission:
     """Start a batch of files for one department; `actor` is None for the system itself.
 
-    Raises DepartmentRequired, DepartmentUnknown and InvalidField, and StorageLow before anybody
-    has sent a byte for nothing.
+    Raises DepartmentRequired, DepartmentUnknown and InvalidField, StorageLow before anybody has
+    sent a byte for nothing, and TooManyUnfinished.
     """
     if department is None:
         raise DepartmentRequired
@@ -84,6 +91,8 @@ def open_submission(
         declared=declared.as_json(),
     )
     check_may_submit(actor, submission)
+    if actor is not None:
+        check_submissions(actor)
     submission.save()
     record_event(
         action=Action.SUBMISSION_OPENED,
@@ -116,6 +125,7 @@ def close_submission(
         return submission
     settle_uploads(submission=submission)
     counts = _count_verdicts(submission)
+    counts["refused"] += record_counted(actor=actor, submission=submission)
     submission.state = _decide_state(held=counts["held"], refused=counts["refused"])
     submission.closed_at = timezone.now()
     submission.save(update_fields=["state", "closed_at"])
@@ -144,13 +154,22 @@ def submit_study(
 ) -> Submission:
     """Open a submission, take `files` into it (paths, or names with streams) and close it.
 
-    With `keep_open` more files may follow, and the sender closes it.
+    With `keep_open` more files may follow, and the sender closes it. Verdicts that were only
+    counted are in `unlisted`. Raises TooManyInOneRequest: what came before is kept then, and its
+    studies are complete once they are idle.
     """
     submission = open_submission(
         actor=actor, department=department, origin=origin, priority=priority, declared=declared
     )
-    receive_files(actor=actor, submission=submission, files=_opened(files))
-    return submission if keep_open else close_submission(actor=actor, submission=submission)
+    try:
+        verdicts = receive_files(actor=actor, submission=submission, files=_opened(files))
+    except TooManyInOneRequest:
+        close_submission(actor=actor, submission=submission, is_whole=False)
+        raise
+    if not keep_open:
+        submission = close_submission(actor=actor, submission=submission)
+    submission.unlisted = [verdict for verdict in verdicts if verdict._state.adding]
+    return submission
 
 
 def touch_submission(*, submission: Submission) -> None:
@@ -186,7 +205,7 @@ def _count_verdicts(submission: Submission) -> dict[str, int]:
     refused = Q(verdict=Verdict.REJECTED)
     return submission.files.aggregate(
         held=Count("pk", filter=~refused),
-        refused=Count("pk", filter=refused & ~Q(code__in=HARMLESS_CODES)),
+        refused=Count("pk", filter=refused & ~Q(code__in=[*HARMLESS_CODES, MORE_REFUSED])),
     )
 
 

@@ -34,6 +34,7 @@ from records.models import Submission, SubmissionState, Upload, UploadState
 from records.querysets import UploadQuerySet
 from records.services.filing import lock_receiving
 from records.services.receiving import check_may_submit, receive_spooled
+from records.services.reservations import check_upload, lock_sender
 from records.services.verdicts import NAME_LENGTH, Sent, record_refusal
 
 logger = logging.getLogger(__name__)
@@ -50,17 +51,19 @@ def open_upload(
 ) -> Upload:
     """Begin a file of `size` bytes; one begun before with the same fingerprint is replaced.
 
-    Raises SubmissionEnded, DepartmentUnknown, RequestTooLarge, TooManyFiles and StorageLow.
+    Raises SubmissionEnded, DepartmentUnknown, RequestTooLarge, TooManyFiles, and what
+    `check_upload` raises.
     """
     check_may_submit(actor, submission)
     if size > settings.INTAKE_MAX_FILE_BYTES:
         raise RequestTooLarge(limit=filesizeformat(settings.INTAKE_MAX_FILE_BYTES))
-    check_room(size + Upload.objects.all().missing_bytes())
     with transaction.atomic():
+        lock_sender(actor)
         submission = lock_receiving(submission)
         if fingerprint:
             _replace(actor, submission, fingerprint)
         _check_count(submission)
+        check_upload(actor, size)
         return Upload.objects.create(
             submission=submission,
             created_by=actor,
@@ -174,7 +177,7 @@ def _replace(actor: User, submission: Submission, fingerprint: str) -> None:
 def _check_count(submission: Submission) -> None:
     on_their_way = submission.uploads.receiving().count()
     if submission.files.count() + on_their_way >= settings.INTAKE_MAX_FILES:
-        raise TooManyFiles(limit=settings.INTAKE_MAX_FILES)
+        raise TooManyFiles(limit=settings.INTAKE_MAX_FILES, taken=settings.INTAKE_MAX_FILES)
 
 
 def _still_there(upload: Upload) -> Upload:

@@ -147,17 +147,10 @@ def record_refusal(
     hashes = {
         key: value
         for key, value in refusal.context.items()
-        if key in ("held_sha256", "received_sha256")
+        if key in ("held_sha256", "received_sha256", "taken")
     }
+    row = make_refusal(submission=submission, sent=sent, refusal=refusal)
     with transaction.atomic():
-        row = _make_row(
-            submission,
-            sent,
-            verdict=Verdict.REJECTED,
-            code=refusal.code,
-            message=refusal.message,
-            action=refusal.action,
-        )
         row.save(force_insert=True)
         record_event(
             action=Action.FILE_REJECTED,
@@ -169,6 +162,18 @@ def record_refusal(
             details=_details(submission, sent, code=refusal.code) | hashes,
         )
     return row
+
+
+def make_refusal(*, submission: Submission, sent: Sent, refusal: FileRejected) -> SubmissionFile:
+    """The row of a refusal, not written."""
+    return _make_row(
+        submission,
+        sent,
+        verdict=Verdict.REJECTED,
+        code=refusal.code,
+        message=refusal.message,
+        action=refusal.action,
+    )
 
 
 def _judge_held(

@@ -18,10 +18,11 @@ from accounts.models import Action, User
 from accounts.roles import Verb
 from accounts.views.lists import FilteredListView
 from records.deidentification import Rectangle
-from records.errors import ExportHoldUnknown, RegionUnreadable
+from records.errors import ExportHoldUnknown, NoSuchFrame, RegionUnreadable
 from records.forms import ClearanceForm, ExportFilterForm, ExportForm
 from records.models import Export, ExportHold, ExportState, Study
-from records.services import clear_export, hand_out_export, request_export
+from records.services import clear_export, hand_out_export, note_hold_seen, request_export
+from records.views.images import png_response, refusal_response
 
 EXPORTS_SHOWN = 10
 HOLDS_SHOWN = 24
@@ -78,8 +79,8 @@ class StudyExportView(ExportView):
 
     def _study(self, request: HttpRequest, pk: UUID) -> Study:
         user = signed_in_user(request)
-        exportable = Study.objects.filter(department__in=user.departments_for(self.verb))
-        study = get_object_or_404(exportable.with_listing(), pk=pk)
+        exportable = Study.objects.exportable_by(user).with_listing()
+        study = get_object_or_404(exportable, pk=pk)
         record_access(action=Action.STUDY_VIEWED, actor=user, target=study, study=study)
         return study
 
@@ -97,6 +98,19 @@ class ExportDetailView(ExportView):
         """Draw the page."""
         export = find_export(signed_in_user(request), pk)
         return render(request, "records/export_detail.html", export_context(export))
+
+
+class ExportHoldPngView(ExportView):
+    """A frame of an image held back, for the person who has to decide about it."""
+
+    def get(self, request: HttpRequest, pk: UUID, hold_pk: UUID) -> HttpResponse:
+        """Draw it, and note that this person has seen it; else say why in plain words."""
+        user = signed_in_user(request)
+        hold = find_hold(find_export(user, pk), hold_pk)
+        try:
+            return hold_response(request, user, hold)
+        except KnownError as error:
+            return refusal_response(error)
 
 
 class ExportClearView(ExportView):
@@ -133,6 +147,27 @@ def find_export(user: User, pk: UUID) -> Export:
     """Return an export that `user` may see; 404 for any other."""
     visible = Export.objects.visible_to(user).select_related("requested_by", "cleared_by")
     return get_object_or_404(visible.prefetch_related("studies"), pk=pk)
+
+
+def find_hold(export: Export, pk: UUID) -> ExportHold:
+    """Return an image held back of an export; 404 for any other."""
+    return get_object_or_404(export.holds.select_related("instance__series__study"), pk=pk)
+
+
+def hold_response(request: HttpRequest, user: User, hold: ExportHold) -> HttpResponse:
+    """Draw the frame that `?frame=` names, the first without it, and note who has seen it.
+
+    Raises NoSuchFrame and WindowInvalid, and what drawing raises.
+    """
+    given = request.GET.get("frame", "1")
+    frame = int(given) if given.isascii() and given.isdigit() and len(given) < 9 else 0
+    if frame not in hold.frames:
+        raise NoSuchFrame(frame=given[:9], count=len(hold.frames))
+    answer = png_response(user, hold.instance, frame, {})
+    if request.method == "GET":  # HEAD shows nothing
+        note_hold_seen(actor=user, hold=hold, frame=frame)
+    answer["Cache-Control"] = "no-store"
+    return answer
 
 
 def export_response(user: User, export: Export) -> FileResponse:

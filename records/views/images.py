@@ -33,7 +33,7 @@ class FramePngView(VerbRequiredMixin, View):
         try:
             return png_response(signed_in_user(request), instance, frame, request.GET)
         except KnownError as error:
-            return _refusal(error)
+            return refusal_response(error)
 
 
 class InstanceFileView(VerbRequiredMixin, View):
@@ -47,7 +47,7 @@ class InstanceFileView(VerbRequiredMixin, View):
         try:
             return file_response(user, find_instance(user, pk))
         except KnownError as error:
-            return _refusal(error)
+            return refusal_response(error)
 
 
 def find_instance(user: User, pk: UUID) -> Instance:
@@ -83,7 +83,8 @@ def file_response(user: User, instance: Instance) -> FileResponse:
     )
 
 
-def _refusal(error: KnownError) -> HttpResponse:
+def refusal_response(error: KnownError) -> HttpResponse:
+    """Say in plain words why there is no picture."""
     words = f"{error.message} {error.action}"
     return HttpResponse(words, content_type="text/plain", status=error.status)
 

@@ -44,9 +44,9 @@ class SubmitView(VerbRequiredMixin, View):
             "form": SubmitForm(
                 departments=departments, last_used=latest.department if latest else None
             ),
-            "open_submissions": Submission.objects.filter(
-                created_by=user, state=SubmissionState.RECEIVING
-            ).select_related("department")[:10],
+            "open_submissions": Submission.objects.visible_to(user)
+            .filter(created_by=user, state=SubmissionState.RECEIVING)
+            .select_related("department")[:10],
             **_uploader_context(),
         }
         return render(request, "records/submit.html", context)

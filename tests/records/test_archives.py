@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from records.intake import archive
+from records.intake import allowance, archive
 from records.models import Instance, SubmissionState
 from tests.records.files import make_dicom, make_zip
 
@@ -128,7 +128,7 @@ def test_archives_share_one_allowance_with_the_archives_inside(send, settings):
 
 
 def test_entry_that_unpacks_too_many_times_its_size_is_stopped(send, monkeypatch):
-    monkeypatch.setattr(archive, "RATIO_FROM_BYTES", 100_000)
+    monkeypatch.setattr(allowance, "RATIO_FROM_BYTES", 100_000)
 
     submission = send(("x.zip", make_zip({"zeros": bytes(3_000_000)})))
 

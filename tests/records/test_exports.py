@@ -80,6 +80,16 @@ def ask(reviewer: User) -> Callable[..., Export]:
     return _ask
 
 
+def see(export: Export, person: User) -> None:
+    """Have every frame that is held back drawn for a person."""
+    client = Client()
+    client.force_login(person)
+    for hold in export.holds.all():
+        address = reverse("records:export-hold-png", args=[export.pk, hold.pk])
+        for frame in hold.frames:
+            assert client.get(address, {"frame": frame}).status_code == 200
+
+
 SCREEN = {"SOPClassUID": SecondaryCaptureImageStorage, "ConversionType": "WSD"}
 
 
@@ -141,6 +151,7 @@ def test_clear_export_blackens_and_releases_when_everything_is_decided(study_of,
     study = study_of(SCREEN | {"PixelData": bright.tobytes()}, SCREEN)
     export = prepare_export(export_id=ask(study).pk)
     first, second = export.holds.order_by("instance__created_at")
+    see(export, reviewer)
 
     export = clear_export(actor=reviewer, export=export, decisions={second.pk: []})
     assert export.state == ExportState.HELD
@@ -163,6 +174,7 @@ def test_clear_export_blackens_and_releases_when_everything_is_decided(study_of,
 def test_clear_export_refuses_what_is_not_held(study_of, ask, reviewer, technician):
     export = prepare_export(export_id=ask(study_of(SCREEN)).pk)
     hold = export.holds.get()
+    see(export, reviewer)
     cases = [
         (reviewer, {}, ExportHoldUnknown),
         (reviewer, {export.pk: []}, ExportHoldUnknown),
@@ -320,7 +332,9 @@ def test_pages_lead_from_the_study_to_the_download(study_of, reviewer, client):
     prepare_export(export_id=export.pk)
     hold = ExportHold.objects.get()
     page = client.get(export.get_absolute_url()).content.decode()
-    assert reverse("records:frame-png", args=[hold.instance_id, 1]) in page
+    picture = reverse("records:export-hold-png", args=[export.pk, hold.pk])
+    assert f'src="{picture}?frame=1"' in page
+    assert client.get(picture).status_code == 200
 
     clear = reverse("records:export-clear", args=[export.pk])
     wrong = {"blacken": str(hold.pk), f"{hold.pk}-regions": "one two"}
@@ -353,7 +367,10 @@ def test_api_asks_clears_and_hands_out(study_of, reviewer):
     prepare_export(export_id=export["id"])
     held = client.get(reverse("api-export-detail", args=[export["id"]])).json()
     assert held["state"] == "held"
-    decisions = [{"hold": held["holds"][0]["id"], "regions": [[0, 0, 2, 2]]}]
+    hold = held["holds"][0]
+    picture = reverse("api-export-hold", args=[export["id"], hold["id"]])
+    assert [client.get(picture).status_code for _ in range(hold["frames"])] == [200]
+    decisions = [{"hold": hold["id"], "regions": [[0, 0, 2, 2]]}]
     cleared = post(reverse("api-export-clear", args=[export["id"]]), {"decisions": decisions})
     assert cleared.json()["state"] == "preparing"
     prepare_export(export_id=export["id"])
@@ -386,6 +403,7 @@ def test_deidentify_stops_for_a_person_and_goes_on_afterwards(study_of, reviewer
                      studies=[str(study.pk)])  # fmt: skip
     assert not out.exists()
     export = Export.objects.get()
+    see(export, reviewer)
     clear_export(actor=reviewer, export=export, decisions={export.holds.get().pk: []})
     call_command("deidentify", user=reviewer.username, export=export.pk, out=out)
     assert len(list(Path(out).rglob("*.dcm"))) == 1

@@ -225,10 +225,10 @@ def test_events_hold_no_name_of_patient_or_file(send):
 
 
 def test_unknown_failure_is_told_with_a_reference_and_the_batch_goes_on(send, monkeypatch, caplog):
-    from records.services import receiving
+    from records.services import reception
 
     broken, good = make_dicom(InstanceNumber=13), make_dicom()
-    examine = receiving.examine
+    examine = reception.examine
 
     def fail_once(stream):
         examined = examine(stream)
@@ -236,7 +236,7 @@ def test_unknown_failure_is_told_with_a_reference_and_the_batch_goes_on(send, mo
             raise ZeroDivisionError
         return examined
 
-    monkeypatch.setattr(receiving, "examine", fail_once)
+    monkeypatch.setattr(reception, "examine", fail_once)
 
     submission = send(("Muster.dcm", broken), ("b", good))
 

@@ -226,10 +226,13 @@ def test_late_image_of_a_study_that_the_sender_sees_elsewhere_is_refused(
 def test_more_files_than_a_batch_may_have_are_refused(send, settings):
     settings.INTAKE_MAX_FILES = 2
 
-    submission = send(*[(str(number), make_dicom()) for number in range(3)])
+    with pytest.raises(errors.TooManyInOneRequest):
+        send(*[(str(number), make_dicom()) for number in range(9)])
 
+    submission = Submission.objects.get()
     codes = list(submission.files.values_list("code", flat=True))
     assert codes == ["stored", "stored", "too_many_files"]
+    assert submission.state == SubmissionState.PARTLY_STORED
 
 
 @pytest.mark.parametrize("is_full_for", [stat.S_ISREG, stat.S_ISDIR], ids=["file", "directory"])

@@ -212,7 +212,7 @@ def test_store_refuses_a_photograph_because_it_names_no_patient(browser):
 
 def test_store_objects_keeps_every_verdict_with_its_object(technician, department, monkeypatch):
     """Objects are filed some at a time, but each is answered in its place."""
-    monkeypatch.setattr("records.services.receiving.FILED_AT_ONCE", 2)
+    monkeypatch.setattr("records.services.reception.FILED_AT_ONCE", 2)
     study = generate_uid()
     contents = {
         "first": make_dicom(StudyInstanceUID=study),

@@ -1,0 +1,218 @@
+"""Files on their way into one submission, while the request that brings them goes on."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from django.conf import settings
+from django.db.models import Count, Q
+
+from accounts.errors import new_reference
+from accounts.models import User
+from records.errors import (
+    FileRejected,
+    SubmissionEnded,
+    TooManyFiles,
+    TooManyInOneRequest,
+    UnexpectedFailure,
+)
+from records.intake.allowance import Allowance
+from records.intake.declared import DeclaredFields
+from records.intake.isolation.calls import examine
+from records.intake.isolation.jobs import Examined
+from records.intake.sniff import Kind
+from records.intake.storage import keep_file
+from records.models import Submission, SubmissionFile, Verdict
+from records.services.filing import file_objects
+from records.services.refusals import Refusals
+from records.services.verdicts import ReceivedObject, Sent
+from records.stores import Spooled
+
+logger = logging.getLogger(__name__)
+
+EXAMINED_AT_ONCE = 2
+FILED_AT_ONCE = 32
+FILED_AT_ONCE_BYTES = 64 * 1024 * 1024
+REST = "(the rest of the request)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An object that is being examined, and the place among the verdicts kept for its own."""
+
+    sent: Sent
+    kind: Kind
+    file: Spooled
+    examined: Future[Examined]
+    place: int
+    allowance: Allowance
+
+    def received(self) -> ReceivedObject:
+        """Wait for the examination; raises what it found wrong."""
+        found = self.examined.result()
+        return ReceivedObject(self.sent, self.kind, self.file, found.header, found.exclusion)
+
+
+class Reception:
+    """Files on their way into a submission: those that are ready are filed some at a time.
+
+    While one is examined, in a child, the next may come.
+    """
+
+    def __init__(self, actor: User | None, submission: Submission, *, is_one_file: bool) -> None:
+        """Begin; a file sent by itself has its refusal told, however many there were before it."""
+        self.actor = actor
+        self.submission = submission
+        self.declared = DeclaredFields.from_json(submission.declared)
+        held = submission.files.aggregate(
+            files=Count("pk"), refused=Count("pk", filter=Q(verdict=Verdict.REJECTED))
+        )
+        self._room = settings.INTAKE_MAX_FILES - held["files"]
+        self._refusals = Refusals(actor, submission, told=0 if is_one_file else held["refused"])
+        self._verdicts: list[SubmissionFile | None] = []
+        self._waiting: list[_Waiting] = []
+        self._examiners = ThreadPoolExecutor(EXAMINED_AT_ONCE, "examiner")
+
+    @property
+    def count(self) -> int:
+        """How many verdicts there are, or will be on what has come so far."""
+        return len(self._verdicts)
+
+    @property
+    def verdicts(self) -> list[SubmissionFile]:
+        """The verdicts on what was filed or refused, in the order in which it came."""
+        return [verdict for verdict in self._verdicts if verdict is not None]
+
+    @property
+    def written(self) -> list[SubmissionFile]:
+        """Those of the verdicts that have a row, with the row that counts the others."""
+        rows = [verdict for verdict in self.verdicts if not verdict._state.adding]
+        return [*rows, *filter(None, [self._refusals.counting_row])]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the submission has as many files as one may have."""
+        return self.count >= self._room
+
+    def check_room(self) -> None:
+        """Refuse a file beyond those that a submission may have; raises TooManyFiles."""
+        if self.is_full:
+            raise TooManyFiles(limit=settings.INTAKE_MAX_FILES, taken=self.count)
+
+    def end_request(self) -> TooManyInOneRequest:
+        """Refuse all that comes after the last file that has room, by one verdict."""
+        taken, limit = self.count, settings.INTAKE_MAX_FILES
+        self.refuse(Sent(REST, 0, ""), TooManyFiles(limit=limit, taken=taken))
+        return TooManyInOneRequest(taken=taken, limit=limit)
+
+    def add(
+        self,
+        sent: Sent,
+        kind: Kind,
+        file: Spooled,
+        allowance: Allowance,
+        examined: Examined | None = None,
+    ) -> None:
+        """Keep an object, whose file becomes ours, until there are enough to be filed."""
+        file = replace(file, path=keep_file(file))
+        if examined is None:
+            # With the caller's context: the log says to which request a line belongs.
+            run = copy_context().run
+            future = self._examiners.submit(run, _examine, self.submission, file.path, allowance)
+        else:
+            future = Future()
+            future.set_result(examined)
+        self._waiting.append(_Waiting(sent, kind, file, future, len(self._verdicts), allowance))
+        self._verdicts.append(None)
+        size = sum(waiting.file.size for waiting in self._waiting)
+        if len(self._waiting) >= FILED_AT_ONCE or size >= FILED_AT_ONCE_BYTES:
+            self.file()
+
+    def refuse(self, sent: Sent, refusal: FileRejected) -> None:
+        """Record why a file was refused, after the verdicts on those that came before it."""
+        self.file()
+        self._verdicts.append(self._refusals.record(sent, refusal))
+
+    def file(self) -> None:
+        """File what is ready; raises SubmissionEnded."""
+        waiting, self._waiting = self._waiting, []
+        ready: dict[int, ReceivedObject] = {}
+        try:
+            for one in waiting:
+                try:
+                    ready[one.place] = one.received()
+                except FileRejected as refusal:
+                    self._file(ready)
+                    ready.clear()
+                    self._verdicts[one.place] = self._refusals.record(one.sent, refusal)
+            self._file(ready)
+        finally:
+            for one in waiting:
+                one.examined.cancel()
+                one.file.path.unlink(missing_ok=True)
+
+    def end(self) -> None:
+        """File what is ready, write what was only counted, and let go of the threads."""
+        try:
+            self.file()
+        finally:
+            self._refusals.write()
+            self._examiners.shutdown()
+
+    def _file(self, ready: Mapping[int, ReceivedObject]) -> None:
+        """File objects by the places that are kept for their verdicts."""
+        if not ready:
+            return
+        received = list(ready.values())
+        try:
+            with failures_named(self.submission):
+                verdicts = file_objects(
+                    actor=self.actor, submission=self.submission, received=received
+                )
+        except UnexpectedFailure as refusal:
+            if len(ready) > 1:
+                for place, one in ready.items():
+                    self._file({place: one})
+                return
+            verdicts = [self._refusals.record(received[0].source, refusal)]
+        for place, verdict in zip(ready, verdicts, strict=True):
+            self._verdicts[place] = verdict
+
+
+def _examine(submission: Submission, path: Path, allowance: Allowance) -> Examined:
+    try:
+        with failures_named(submission), path.open("rb") as stream, refusal_timed(allowance):
+            return examine(stream)
+    except FileRejected:
+        allowance.note_refusal()
+        raise
+
+
+@contextmanager
+def refusal_timed(allowance: Allowance) -> Iterator[None]:
+    """Have what is refused cost the archive that it came in the time that it took a child."""
+    started = time.monotonic()
+    try:
+        yield
+    except FileRejected:
+        took = time.monotonic() - started
+        allowance.spend(min(took, settings.DECODING_SECONDS))
+        raise
+
+
+@contextmanager
+def failures_named(submission: Submission) -> Iterator[None]:
+    """Have an error of ours refuse the file, and find the one in the log by the other."""
+    try:
+        yield
+    except (FileRejected, SubmissionEnded):
+        raise
+    except Exception as error:
+        reference = new_reference()
+        logger.exception("File %s of submission %s", reference, submission.pk)
+        raise UnexpectedFailure(reference=reference) from error
