@@ -79,9 +79,10 @@ class QuarantinedFileQuerySet(StoredFileQuerySet["QuarantinedFile"]):
         """
         from records.models import Study  # the models import this module
 
-        deleted = Study.objects.restorable().filter(
-            Q(pk=OuterRef("conflict__study")) | Q(study_instance_uid=OuterRef("study_instance_uid"))
+        named = Q(
+            study_instance_uid=OuterRef("study_instance_uid"), department=OuterRef("department")
         )
+        deleted = Study.objects.restorable().filter(Q(pk=OuterRef("conflict__study")) | named)
         return self.filter(~Exists(deleted))
 
     def held(self) -> "QuarantinedFileQuerySet":
