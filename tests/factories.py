@@ -7,7 +7,7 @@ from typing import Any
 from django.core.files.base import ContentFile
 from pydicom.uid import generate_uid
 
-from accounts.models import Department, Membership, User
+from accounts.models import Department, Membership, RoleProposal, User
 from accounts.roles import DEPARTMENT_ROLES, Role
 from classifier.models import Deployment, ModelVersion
 from records.models import (
@@ -48,6 +48,14 @@ def make_user(*roles: Role, department: Department | None = None, **fields: Any)
         where = (department or make_department()) if role in DEPARTMENT_ROLES else None
         Membership.objects.create(user=user, role=role, department=where)
     return user
+
+
+def make_proposal(*, department: Department) -> RoleProposal:
+    """A role of reviewer that an administrator proposed for somebody."""
+    proposer = make_user(Role.ADMINISTRATOR)
+    return RoleProposal.objects.create(
+        user=make_user(), role=Role.REVIEWER, department=department, proposed_by=proposer
+    )
 
 
 def make_patient(**fields: Any) -> Patient:

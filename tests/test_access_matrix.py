@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from accounts.models import AuditEvent, Department, User
+from accounts.models import AuditEvent, Department, RoleProposal, User
 from accounts.roles import ROLE_VERBS, Role, Verb
 from accounts.services import issue_token
 from classifier.models import Classification, Explanation
@@ -46,6 +46,7 @@ class World:
     token_id: Any
     quarantined: QuarantinedFile
     node: DicomNode
+    proposal: RoleProposal
 
 
 Target = Callable[[World], dict[str, Any]]
@@ -97,6 +98,9 @@ TARGETS: dict[str, Target] = {
         "pk": world.quarantined.conflict_id,
         "file_pk": world.quarantined.pk,
     },
+    "quarantined bytes": lambda world: {"pk": world.quarantined.pk},
+    "department node": lambda world: {"pk": world.node.pk},
+    "proposal": lambda world: {"pk": world.proposal.pk},
     "quarantined": lambda world: {"pk": world.quarantined.pk},
     "event": lambda world: {"event_id": AuditEvent.objects.all()[0].event_id},
     "link": lambda world: {"uidb64": "MQ", "token": "set-password"},
@@ -120,6 +124,8 @@ WITHIN_A_DEPARTMENT = {
     "in submission",
     "upload",
     "export",
+    "quarantined bytes",
+    "department node",
 }
 
 REFUSALS = {401, 403, 404, 405}
@@ -193,7 +199,8 @@ def make_world(db: None) -> Callable[..., World]:
             export_id=export.pk,
             token_id=token.pk,
             quarantined=quarantined,
-            node=factories.make_node(department=department),
+            node=factories.make_node(department=department, waiting_since=timezone.now()),
+            proposal=factories.make_proposal(department=department),
         )
 
     return make

@@ -50,8 +50,13 @@ class QuarantinedFileQuerySet(StoredFileQuerySet["QuarantinedFile"]):
     """Reads of quarantined files."""
 
     def visible_to(self, user: "User") -> "QuarantinedFileQuerySet":
-        """All of them for those who manage the quarantine, nothing for the others."""
+        """All of them, without the bytes, for those who manage the quarantine."""
         return self if user.has_verb(Verb.QUARANTINE_MANAGE) else self.none()
+
+    def readable_by(self, user: "User") -> "QuarantinedFileQuerySet":
+        """Those sent to departments in which `user` decides on conflicts: theirs are the bytes."""
+        departments = user.department_ids_for(Verb.CONFLICT_RESOLVE)
+        return self.filter(submission__department__in=departments)
 
     def held(self) -> "QuarantinedFileQuerySet":
         """Those whose bytes are still kept apart."""
