@@ -110,7 +110,7 @@ def describe_event(event: "AuditEvent") -> str:
 
 
 def _who(event: "AuditEvent") -> str:
-    """The actor, and whoever stood behind their session."""
-    if not event.responsible_name:
+    """The actor, and whoever stood behind their session; an unwritten event doesn't know yet."""
+    if event.pk is None or not event.responsible_name:
         return event.actor_name
     return f"{event.actor_name} (through a link that {event.responsible_name} made)"

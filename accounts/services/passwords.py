@@ -89,7 +89,7 @@ def set_password_through_link(*, user: User, token: str, password: str) -> User:
     Nobody knows who follows a link, so whoever made it answers: an administrator who handed it
     over, or one who chose the address that it was mailed to. The person is told.
     """
-    user = User.objects.select_for_update().get(pk=user.pk)
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if not user.is_active or not password_links.check_token(user, token):
         raise PasswordLinkEnded
     through = _redeem(user=user, digest=_digest(token))

@@ -71,7 +71,7 @@ def update_user(
     Roles go at once; those that show patients come when a second administrator accepts them,
     where there is one. Raises LastAdministrator, RoleNeedsDepartment, OwnClinicalRole.
     """
-    user = User.objects.select_for_update().get(pk=user.pk)
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if not any(role == Role.ADMINISTRATOR for role, _ in memberships):
         _keep_an_administrator(without=user)
     former_roles, former_email = _roles_in_words(user), user.email
@@ -101,7 +101,7 @@ def deactivate_user(*, actor: User | None, user: User) -> User:
 
     Raises LastAdministrator. Deactivating twice changes and records nothing.
     """
-    user = User.objects.select_for_update().get(pk=user.pk)
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if not user.is_active:
         return user
     _keep_an_administrator(without=user)
@@ -129,7 +129,7 @@ def reactivate_user(*, actor: User | None, user: User) -> User:
     Roles that show patients wait for a second administrator, as if they were granted anew.
     Raises OwnClinicalRole.
     """
-    user = User.objects.select_for_update().get(pk=user.pk)
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if user.is_active:
         return user
     user.is_active = True

@@ -19,7 +19,7 @@ def accept_proposal(*, actor: User, proposal: RoleProposal) -> RoleProposal:
     proposal = _take(proposal)
     if people_behind(actor) & proposal.people:
         raise SecondPersonNeeded
-    user = User.objects.select_for_update().get(pk=proposal.user_id)
+    user = User.objects.select_for_update(no_key=True).get(pk=proposal.user_id)
     if not user.is_active:
         raise PersonInactive(username=user.username)
     refuse_own_role(actor=actor, user=user, roles=[proposal.role])

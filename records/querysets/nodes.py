@@ -15,7 +15,7 @@ class DicomNodeQuerySet(models.QuerySet["DicomNode"]):
     """Reads of DICOM nodes."""
 
     def destinations_for(self, node: "DicomNode") -> "DicomNodeQuerySet":
-        """Nodes to which `node` may have images sent: its department's, with a confirmed address."""
+        """Nodes of the same department to which images may be sent: confirmed, with an address."""
         confirmed = self.filter(department=node.department_id, waiting_since__isnull=True)
         return confirmed.exclude(host="")
 

@@ -47,7 +47,8 @@ def add_node(*, actor: User | None, **values: Any) -> DicomNode:
     """Let a device or archive in; `values` are the fields in EDITABLE.
 
     It may only store until a person of the department has confirmed the rest; the operator's
-    (without an actor) is in force at once. Raises NodeTitleTaken, and ValidationError for values that aren't possible.
+    (without an actor) is in force at once. Raises NodeTitleTaken, and ValidationError for values
+    that aren't possible.
     """
     node = DicomNode(**values)
     if node.takes_images_away:
@@ -67,7 +68,8 @@ def add_node(*, actor: User | None, **values: Any) -> DicomNode:
 def update_node(*, actor: User | None, node: DicomNode, **values: Any) -> DicomNode:
     """Change a node from the next association on; `values` are fields in EDITABLE.
 
-    Where it takes more away than was confirmed, or to somewhere else, it waits again. Raises NodeTitleTaken, and ValidationError for values that aren't possible.
+    Where it takes more away than was confirmed, or to somewhere else, it waits again. Raises
+    NodeTitleTaken, and ValidationError for values that aren't possible.
     """
     node = DicomNode.objects.select_for_update().get(pk=node.pk)
     before = _described(node)

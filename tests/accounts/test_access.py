@@ -19,6 +19,10 @@ PAGES = {
     "profile": ("get", EVERYBODY),
     "token-create": ("get", EVERYBODY),
     "token-revoke": ("post", EVERYBODY),
+    "notices-seen": ("post", EVERYBODY),
+    "role-proposal-list": ("get", ADMINISTRATORS),
+    "role-proposal-accept": ("post", ADMINISTRATORS),
+    "role-proposal-decline": ("post", ADMINISTRATORS),
     "user-list": ("get", ADMINISTRATORS),
     "user-invite": ("get", ADMINISTRATORS),
     "user-edit": ("get", ADMINISTRATORS),
@@ -53,7 +57,9 @@ LET_IN = {200, 302, 404}
 def address_of(db):
     """Return the address of a page, about somebody or something that exists."""
     person = factories.make_user(Role.REVIEWER)
-    pks = {"user": person.pk, "department": Department.objects.get().pk, "token": uuid.uuid4()}
+    unknown = uuid.uuid4()
+    department = Department.objects.get()
+    pks = {"user": person.pk, "department": department.pk, "token": unknown, "role": unknown}
     with_pk = {
         pattern.name: "pk" in pattern.pattern.converters
         for pattern in urlpatterns

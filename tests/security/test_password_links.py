@@ -128,6 +128,7 @@ def test_person_s_own_tokens_stay_their_own(ada, reader, to_review):
     assert latest(Action.STUDY_VIEWED).responsible_id is None
 
 
+@pytest.mark.django_db(transaction=True)
 def test_person_learns_of_the_link_at_once_and_of_its_use(ada, reader, settings, mailoutbox):
     settings.MAIL_ENABLED = True
     browser = signed_in(ada)
@@ -199,6 +200,7 @@ def test_mark_ends_with_a_link_that_the_person_asked_for(
     assert latest(Action.SIGNED_IN).responsible_id is None
 
 
+@pytest.mark.django_db(transaction=True)
 def test_administrator_sends_the_mailed_link_to_an_address_of_their_own(
     ada, reader, radiology, settings, mailoutbox
 ):
@@ -251,6 +253,7 @@ def test_page_of_the_link_says_what_it_means(ada, reader):
     assert "recorded as done through your link" in page
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("how", ["deactivate", "reactivate"])
 def test_person_is_told_when_shut_out_and_let_in(ada, reader, how, settings, mailoutbox):
     settings.MAIL_ENABLED = True
