@@ -2,6 +2,7 @@
 
 import logging
 import smtplib
+from collections.abc import Mapping
 
 from django.conf import settings
 from django.core.mail import send_mail
@@ -47,7 +48,7 @@ def mail_notice(*, notice: AccountNotice, to: str) -> bool:
     return _send("notice", context, user=notice.user, to=to)
 
 
-def _send(template: str, context: dict[str, object], *, user: User, to: str) -> bool:
+def _send(template: str, context: Mapping[str, object], *, user: User, to: str) -> bool:
     subject = " ".join(render_to_string(f"accounts/{template}_subject.txt", context).split())
     body = render_to_string(f"accounts/{template}_email.txt", context)
     try:

@@ -95,7 +95,7 @@ def _waits_for_second(*, actor: User, role: str) -> bool:
         administrators = User.objects.administrators()
     else:  # putting the second one aside first must not help
         administrators = User.objects.administrators_since(timezone.now() - PUT_ASIDE_COUNTS)
-    return administrators.exclude(pk=actor.pk).exists()
+    return bool(administrators.exclude(pk=actor.pk).exists())
 
 
 def _propose(*, actor: User, user: User, role: str, department: Department | None) -> list[str]:

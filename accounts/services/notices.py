@@ -1,5 +1,7 @@
 """People are told what others did to their account, and say when they have seen it."""
 
+from functools import partial
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -22,7 +24,7 @@ def tell_person(
         user=user, kind=kind, by=by, source_address=current_context().source_address
     )
     for address in {user.email, former_email} - {""}:
-        transaction.on_commit(lambda to=address: mail_notice(notice=notice, to=to), robust=True)
+        transaction.on_commit(partial(mail_notice, notice=notice, to=address), robust=True)
     return notice
 
 

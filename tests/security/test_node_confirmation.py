@@ -8,7 +8,7 @@ from accounts.roles import Role
 from records.models import DicomNode
 from tests.factories import make_department, make_node, make_study, make_user
 from tests.records.dimse import PEER, find, find_status, listening, move, run
-from tests.security.links import signed_in
+from tests.security.links import make_link, redeem, sign_in, signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -106,6 +106,15 @@ def test_administrator_confirms_it_by_a_role_of_their_own(radiology):
     node = add(both, radiology)
     answer = confirm(both, node)
     assert answer.status_code == 302
+    assert may(node) == (False, False)
+
+
+def test_administrator_confirms_it_through_a_link_for_a_reader(ada, radiology, reader):
+    node = add(ada, radiology)
+    browser = signed_in(ada)
+    redeem(browser, make_link(browser, reader))
+    address = reverse("records:node-confirm", args=[node.pk])
+    sign_in(reader.username).post(address, {"revision": node.revision})
     assert may(node) == (False, False)
 
 
