@@ -69,9 +69,25 @@ def bind_request_context(
         _context.reset(token)
 
 
-def bind_token(token_id: UUID) -> None:
-    """Note that the request in hand was opened by an API token."""
-    _context.set(replace(current_context(), token_id=token_id))
+def bind_token(token_id: UUID, *, responsible: User | None = None) -> None:
+    """Note that the request in hand was opened by an API token, and who stood behind that."""
+    _context.set(replace(current_context(), token_id=token_id, responsible=responsible))
+
+
+@contextmanager
+def standing_behind(responsible: User | None) -> Iterator[None]:
+    """Stamp the events inside with who stands behind the actor, where that is somebody else."""
+    token = _context.set(replace(current_context(), responsible=responsible))
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def people_behind(actor: User) -> set[UUID]:
+    """The ids of all who act here: the actor, and whoever stands behind the request in hand."""
+    responsible = current_context().responsible
+    return {actor.pk} | ({responsible.pk} if responsible else set())
 
 
 def bind_session(session_key: str | None, *, responsible: User | None = None) -> None:

@@ -116,3 +116,39 @@ class TooManyAttempts(KnownError):
     message = "Too many failed sign-ins for this account."
     action = "Wait {minutes} minutes, or ask your administrator to reset your password."
     status = 429
+
+
+class OwnClinicalRole(KnownError):
+    """Whoever manages accounts must not let themselves see patients."""
+
+    code = "own_clinical_role"
+    message = "You can't give yourself a role that shows patients, nor an account of yours."
+    action = "Ask another administrator, or your operator."
+    status = 403
+
+
+class SecondPersonNeeded(KnownError):
+    """A proposal is decided by somebody who neither made it nor gets the role."""
+
+    code = "second_person_needed"
+    message = "You proposed this role, or it is for you, so you can't accept it."
+    action = "Ask another administrator."
+    status = 403
+
+
+class ProposalEnded(KnownError):
+    """A proposal is decided once, and in time."""
+
+    code = "proposal_ended"
+    message = "This proposal was decided already, or its time has passed."
+    action = "Propose the role again on the person's page if it is still wanted."
+    status = 409
+
+
+class PasswordLinkEnded(KnownError):
+    """A link sets a password once."""
+
+    code = "password_link_ended"
+    message = "This link was used already, or its time has passed."
+    action = "Ask for a new one."
+    status = 409

@@ -14,10 +14,10 @@ from accounts.roles import DEPARTMENT_ROLES, Role, Verb
 from accounts.services import (
     change_password,
     request_password_reset,
-    set_password,
+    set_password_through_link,
     sign_in_user,
 )
-from accounts.services.people import Grant
+from accounts.services.grants import Grant
 from accounts.services.tokens import MAX_DAYS
 
 HOSPITAL_ROLES = [role for role in Role if role not in DEPARTMENT_ROLES]
@@ -62,10 +62,15 @@ class ChangePasswordForm(auth_forms.PasswordChangeForm):
 class SetPasswordForm(auth_forms.SetPasswordForm):
     """The new password twice, behind a link that came by e-mail or from an administrator."""
 
+    def __init__(self, *args: Any, token: str = "", **kwargs: Any) -> None:
+        """Keep the secret of the link: it says whose word the new password rests on."""
+        super().__init__(*args, **kwargs)
+        self.token = token
+
     def save(self, commit: bool = True) -> User:  # noqa: FBT001, FBT002 - Django's signature
-        """Set the password in the name of the person whom the link belongs to."""
-        return set_password(
-            actor=self.user, user=self.user, password=self.cleaned_data["new_password1"]
+        """Set the password of the person whom the link belongs to. Raises PasswordLinkEnded."""
+        return set_password_through_link(
+            user=self.user, token=self.token, password=self.cleaned_data["new_password1"]
         )
 
 

@@ -2,12 +2,13 @@
 
 import logging
 import smtplib
+from collections.abc import Mapping
 
 from django.conf import settings
 from django.core.mail import send_mail
 from django.template.loader import render_to_string
 
-from accounts.models import User
+from accounts.models import AccountNotice, User
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +34,26 @@ def mail_password_link(*, user: User, link: str) -> bool:
         "link": link,
         "valid_days": link_valid_days(),
     }
-    subject = " ".join(render_to_string("accounts/invitation_subject.txt", context).split())
-    body = render_to_string("accounts/invitation_email.txt", context)
+    return _send("invitation", context, user=user, to=user.email)
+
+
+def mail_notice(*, notice: AccountNotice, to: str) -> bool:
+    """Tell a person by mail what was done to their account; tell whether it went out.
+
+    The notice waits on the person's page too, so a mail server that is down loses nothing.
+    """
+    if not settings.MAIL_ENABLED:
+        return False
+    context = {"notice": notice}
+    return _send("notice", context, user=notice.user, to=to)
+
+
+def _send(template: str, context: Mapping[str, object], *, user: User, to: str) -> bool:
+    subject = " ".join(render_to_string(f"accounts/{template}_subject.txt", context).split())
+    body = render_to_string(f"accounts/{template}_email.txt", context)
     try:
-        send_mail(subject, body, None, [user.email])
+        send_mail(subject, body, None, [to])
     except (smtplib.SMTPException, OSError):
-        logger.exception("The set-password link of user %s could not be mailed", user.pk)
+        logger.exception("Mail to user %s could not be sent", user.pk)
         return False
     return True

@@ -16,7 +16,15 @@ from django.utils import timezone
 from accounts.roles import Verb
 
 if TYPE_CHECKING:
-    from accounts.models import ApiToken, AuditEvent, Department, User  # noqa: F401 - in strings
+    from accounts.models import (  # noqa: F401 - in strings
+        AccountNotice,
+        ApiToken,
+        AuditEvent,
+        Department,
+        PasswordLink,
+        RoleProposal,
+        User,
+    )
 
 
 class DepartmentQuerySet(models.QuerySet["Department"]):
@@ -67,6 +75,15 @@ class UserQuerySet(models.QuerySet["User"]):
             people = people.filter(is_active=state == "active")
         return people
 
+    def administrators(self) -> "UserQuerySet":
+        """Who can manage accounts now."""
+        return self.filter(is_active=True).holding("administrator")
+
+    def administrators_since(self, moment: dt.datetime) -> "UserQuerySet":
+        """Those, and whoever was put aside as an administrator after `moment`."""
+        now = Q(is_active=True, memberships__role="administrator")
+        return self.filter(now | Q(administrator_until__gt=moment)).distinct()
+
     def with_memberships(self) -> "UserQuerySet":
         """Fetch the roles with the people, for lists."""
         return self.prefetch_related("memberships__department")
@@ -81,6 +98,43 @@ class UserManager(DjangoUserManager.from_queryset(UserQuerySet)):  # type: ignor
         """Return the person who signs in as `username`."""
         person: User = self.named(username or "").get()
         return person
+
+
+class PasswordLinkQuerySet(models.QuerySet["PasswordLink"]):
+    """Reads of set-password links."""
+
+    def of_secret(self, *, user: "User", digest: str) -> "PasswordLinkQuerySet":
+        """A person's unused links with that secret; first what somebody else answers for."""
+        found = self.filter(user=user, digest=digest, redeemed_at__isnull=True)
+        return found.order_by(models.F("issued_by").asc(nulls_last=True), "-issued_at")
+
+
+class AccountNoticeQuerySet(models.QuerySet["AccountNotice"]):
+    """Reads of what people are told about their accounts."""
+
+    def unseen(self) -> "AccountNoticeQuerySet":
+        """What the person hasn't acknowledged."""
+        return self.filter(seen_at__isnull=True)
+
+    def with_names(self) -> "AccountNoticeQuerySet":
+        """Fetch who did it with each."""
+        return self.select_related("by")
+
+
+class RoleProposalQuerySet(models.QuerySet["RoleProposal"]):
+    """Reads of proposed roles."""
+
+    def visible_to(self, user: "User") -> "RoleProposalQuerySet":
+        """All of them for those who manage accounts."""
+        return self if user.has_verb(Verb.ACCOUNT_MANAGE) else self.none()
+
+    def waiting(self) -> "RoleProposalQuerySet":
+        """Those that somebody can still decide."""
+        return self.filter(state="waiting", expires_at__gt=timezone.now())
+
+    def with_names(self) -> "RoleProposalQuerySet":
+        """Fetch the people and the department with each."""
+        return self.select_related("user", "department", "proposed_by", "proposed_through")
 
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):

@@ -17,6 +17,7 @@ class Verb(StrEnum):
     CONFLICT_RESOLVE = "conflict.resolve"
     QUARANTINE_MANAGE = "quarantine.manage"
     NODE_MANAGE = "node.manage"
+    NODE_CONFIRM = "node.confirm"
     PATIENT_VIEW = "patient.view"
     REVIEW_CREATE = "review.create"
     MODEL_VIEW = "model.view"
@@ -47,6 +48,7 @@ ROLE_VERBS: dict[Role, frozenset[Verb]] = {
             Verb.STUDY_RERUN,
             Verb.PATIENT_VIEW,
             Verb.CONFLICT_RESOLVE,
+            Verb.NODE_CONFIRM,
             Verb.MODEL_VIEW,
             Verb.QUEUE_VIEW,
             Verb.TOKEN_OWN,
@@ -60,6 +62,7 @@ ROLE_VERBS: dict[Role, frozenset[Verb]] = {
             Verb.STUDY_DELETE,
             Verb.STUDY_EXPORT,
             Verb.CONFLICT_RESOLVE,
+            Verb.NODE_CONFIRM,
             Verb.REVIEW_CREATE,
             Verb.MODEL_VIEW,
             Verb.QUEUE_VIEW,
@@ -96,6 +99,9 @@ ROLE_VERBS: dict[Role, frozenset[Verb]] = {
 
 DEPARTMENT_ROLES = frozenset({Role.TECHNICIAN, Role.REVIEWER, Role.INTEGRATOR})
 """Held in a department; the other roles are held for the whole hospital."""
+
+ROLES_FOR_TWO = DEPARTMENT_ROLES | {Role.ADMINISTRATOR}
+"""What one administrator grants and another accepts: sight of patients, and the say over it."""
 
 
 def roles_with(verb: Verb) -> list[Role]:

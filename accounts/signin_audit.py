@@ -3,9 +3,11 @@
 from typing import Any
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.http import HttpRequest
 
-from accounts.audit import record_event
+from accounts.audit import record_event, standing_behind
 from accounts.models import Action, Outcome, User
+from accounts.standing import mark_session
 
 
 def connect() -> None:
@@ -15,9 +17,11 @@ def connect() -> None:
     user_logged_out.connect(record_sign_out, dispatch_uid="accounts.signin_audit.out")
 
 
-def record_sign_in(*, user: User, **kwargs: Any) -> None:
-    """Note who came in."""
-    record_event(action=Action.SIGNED_IN, actor=user, target=user)
+def record_sign_in(*, request: HttpRequest, user: User, **kwargs: Any) -> None:
+    """Note who came in, and mark the session where somebody else stands behind the password."""
+    mark_session(request.session, user=user)
+    with standing_behind(user.password_set_through):
+        record_event(action=Action.SIGNED_IN, actor=user, target=user)
 
 
 def record_failed_sign_in(*, credentials: dict[str, Any], **kwargs: Any) -> None:

@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from accounts.views import audit_trail, departments, people, profile, sign_in
+from accounts.views import (
+    audit_trail,
+    departments,
+    notices,
+    people,
+    profile,
+    proposals,
+    sign_in,
+)
 
 app_name = "accounts"
 
@@ -27,10 +35,22 @@ urlpatterns = [
         name="password-reset-complete",
     ),
     path("profile/", profile.ProfileView.as_view(), name="profile"),
+    path("profile/notices/seen/", notices.NoticesSeenView.as_view(), name="notices-seen"),
     path("profile/tokens/new/", profile.TokenCreateView.as_view(), name="token-create"),
     path("tokens/<uuid:pk>/revoke/", profile.TokenRevokeView.as_view(), name="token-revoke"),
     path("people/", people.UserListView.as_view(), name="user-list"),
     path("people/invite/", people.UserInviteView.as_view(), name="user-invite"),
+    path("people/proposals/", proposals.RoleProposalListView.as_view(), name="role-proposal-list"),
+    path(
+        "people/proposals/<uuid:pk>/accept/",
+        proposals.RoleProposalAcceptView.as_view(),
+        name="role-proposal-accept",
+    ),
+    path(
+        "people/proposals/<uuid:pk>/decline/",
+        proposals.RoleProposalDeclineView.as_view(),
+        name="role-proposal-decline",
+    ),
     path("people/<uuid:pk>/", people.UserEditView.as_view(), name="user-edit"),
     path(
         "people/<uuid:pk>/deactivate/",

@@ -17,6 +17,10 @@ SENTENCES = {
     "user.updated": "{actor} edited {username}: {changed}",
     "user.deactivated": "{actor} deactivated {username}",
     "user.reactivated": "{actor} reactivated {username}",
+    "user.notices_seen": "{actor} saw what was done to their account",
+    "role.proposed": "{actor} proposed {proposed} for {username}",
+    "role.granted": "{actor} accepted {role} for {username}, proposed by {proposed_by}",
+    "role.declined": "{actor} declined {role} for {username}, proposed by {proposed_by}",
     "department.created": "{actor} created the department {name}",
     "department.renamed": "{actor} renamed the department {old_name} to {name}",
     "token.issued": "{actor} issued the API token {name} to {username}",
@@ -58,6 +62,8 @@ SENTENCES = {
     "node.created": "{actor} added the DICOM node {ae_title}",
     "node.updated": "{actor} edited the DICOM node {ae_title}",
     "node.removed": "{actor} removed the DICOM node {ae_title}",
+    "node.confirmed": "{actor} confirmed what the DICOM node {ae_title} may take away",
+    "node.declined": "{actor} declined what the DICOM node {ae_title} was to take away",
     "storage.checked": "The stored files were checked: {checked} read, {damaged} damaged",
     "storage.damaged": "A stored file was found {problem}",
     "storage.swept": "{removed} files without a record were removed",
@@ -103,5 +109,12 @@ def describe_event(event: "AuditEvent") -> str:
     sentence = SENTENCES.get(event.action)
     if sentence is None:
         return f"{event.actor_name}: {event.action_words}"
-    words = {**event.details, "actor": event.actor_name, "target": event.target_id}
+    words = {**event.details, "actor": _who(event), "target": event.target_id}
     return _Words().format(sentence, **words)
+
+
+def _who(event: "AuditEvent") -> str:
+    """The actor, and whoever stood behind their session; an unwritten event doesn't know yet."""
+    if event.pk is None or not event.responsible_name:
+        return event.actor_name
+    return f"{event.actor_name} (through a link that {event.responsible_name} made)"

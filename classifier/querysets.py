@@ -77,7 +77,11 @@ class ClassificationQuerySet(models.QuerySet[Any]):
     def with_listing(self) -> "ClassificationQuerySet":
         """Fetch what a list row shows."""
         return self.select_related(
-            "study__patient", "study__department", "model_version", "review__reviewer"
+            "study__patient",
+            "study__department",
+            "model_version",
+            "review__reviewer",
+            "review__responsible",
         )
 
     def matching(self, text: str) -> "ClassificationQuerySet":

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from accounts.audit import bind_request_context, bind_session
+from accounts.standing import responsible_for
 from medimaging import logs
 from medimaging.client_addresses import find_client
 
@@ -88,7 +89,8 @@ class AuditSessionMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.user.is_authenticated:
-            bind_session(request.session.session_key)
+            responsible = responsible_for(request.session, user=request.user)
+            bind_session(request.session.session_key, responsible=responsible)
         return self.get_response(request)
 
 

@@ -63,6 +63,9 @@ urlpatterns = [
     path("patients/<uuid:pk>/", patients.PatientDetailView.as_view(), name="patient-detail"),
     path("nodes/", nodes.NodeListView.as_view(), name="node-list"),
     path("nodes/new/", nodes.NodeCreateView.as_view(), name="node-create"),
+    path("nodes/waiting/", nodes.NodeWaitingListView.as_view(), name="node-waiting-list"),
+    path("nodes/<uuid:pk>/confirm/", nodes.NodeConfirmView.as_view(), name="node-confirm"),
+    path("nodes/<uuid:pk>/decline/", nodes.NodeDeclineView.as_view(), name="node-decline"),
     path("nodes/<uuid:pk>/", nodes.NodeEditView.as_view(), name="node-edit"),
     path("nodes/<uuid:pk>/remove/", nodes.NodeRemoveView.as_view(), name="node-remove"),
     path(
@@ -88,6 +91,11 @@ urlpatterns = [
         name="conflict-file-png",
     ),
     path("quarantine/", quarantine.QuarantineListView.as_view(), name="quarantine-list"),
+    path(
+        "quarantine/department/",
+        quarantine.QuarantineOfDepartmentView.as_view(),
+        name="quarantine-of-department",
+    ),
     path(
         "quarantine/<uuid:pk>/file/",
         quarantine.QuarantineDownloadView.as_view(),

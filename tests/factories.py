@@ -9,7 +9,7 @@ from django.core.files.base import ContentFile
 from django.db import connection
 from pydicom.uid import generate_uid
 
-from accounts.models import AuditEvent, Department, Membership, User
+from accounts.models import AuditEvent, Department, Membership, RoleProposal, User
 from accounts.roles import DEPARTMENT_ROLES, Role
 from classifier.models import Deployment, ModelVersion
 from ml.signing import product_keys
@@ -59,6 +59,14 @@ def date_back(event: AuditEvent, moment: dt.datetime) -> AuditEvent:
         cursor.execute("SELECT date_event_back(%s, %s)", [event.pk, moment])
     event.occurred_at = moment
     return event
+
+
+def make_proposal(*, department: Department) -> RoleProposal:
+    """A role of reviewer that an administrator proposed for somebody."""
+    proposer = make_user(Role.ADMINISTRATOR)
+    return RoleProposal.objects.create(
+        user=make_user(), role=Role.REVIEWER, department=department, proposed_by=proposer
+    )
 
 
 def make_patient(**fields: Any) -> Patient:

@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from accounts.models import AuditEvent, Department, User
+from accounts.models import AuditEvent, Department, RoleProposal, User
 from accounts.roles import ROLE_VERBS, Role, Verb
 from accounts.services import issue_token
 from classifier.models import Classification, Explanation, Review
@@ -59,6 +59,7 @@ class World:
     token_id: Any
     quarantined: QuarantinedFile
     node: DicomNode
+    proposal: RoleProposal
 
 
 Target = Callable[[World], dict[str, Any]]
@@ -111,6 +112,9 @@ TARGETS: dict[str, Target] = {
         "pk": world.quarantined.conflict_id,
         "file_pk": world.quarantined.pk,
     },
+    "quarantined bytes": lambda world: {"pk": world.quarantined.pk},
+    "department node": lambda world: {"pk": world.node.pk},
+    "proposal": lambda world: {"pk": world.proposal.pk},
     "quarantined": lambda world: {"pk": world.quarantined.pk},
     "event": lambda world: {"event_id": AuditEvent.objects.all()[0].event_id},
     "link": lambda world: {"uidb64": "MQ", "token": "set-password"},
@@ -135,6 +139,8 @@ WITHIN_A_DEPARTMENT = {
     "upload",
     "export",
     "export hold",
+    "quarantined bytes",
+    "department node",
 }
 ABOUT_A_STUDY = WITHIN_A_DEPARTMENT - {"deleted study", "submission", "in submission", "upload"}
 
@@ -212,7 +218,8 @@ def make_world(db: None) -> Callable[..., World]:
             ).pk,
             token_id=token.pk,
             quarantined=quarantined,
-            node=factories.make_node(department=department),
+            node=factories.make_node(department=department, waiting_since=timezone.now()),
+            proposal=factories.make_proposal(department=department),
         )
 
     return make

@@ -27,7 +27,7 @@ class TokenAuthentication(BaseAuthentication):
             raise AuthenticationFailed(REFUSAL)
         known = set(Verb)
         token.user.token_verbs = frozenset(Verb(scope) for scope in token.scopes if scope in known)
-        bind_token(token.pk)
+        bind_token(token.pk, responsible=token.responsible)
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

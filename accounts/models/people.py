@@ -43,6 +43,10 @@ class User(AbstractUser):
     """A person with a sign-in; deactivated, never deleted, and the name is never used again.
 
     Raising `session_generation` ends every session and set-password link of this person.
+    `password_set_through` is the administrator through whose link the password was set: until the
+    person has one of their own, what they do is recorded as done through that link.
+    `email_set_by` is who last chose the address that links are mailed to, until the person has
+    seen that. `administrator_until` is when somebody else took the administrator role away.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -51,6 +55,13 @@ class User(AbstractUser):
     full_name = models.CharField(max_length=150, blank=True)
     email = models.EmailField(blank=True)
     session_generation = models.PositiveIntegerField(default=0, editable=False)
+    password_set_through = models.ForeignKey(
+        "self", on_delete=models.PROTECT, related_name="+", null=True, editable=False
+    )
+    email_set_by = models.ForeignKey(
+        "self", on_delete=models.PROTECT, related_name="+", null=True, editable=False
+    )
+    administrator_until = models.DateTimeField(null=True, editable=False)
     token_verbs: frozenset[Verb] | None = None  # what the API token in use allows, if any
     departments = models.ManyToManyField(Department, through="Membership", related_name="members")
 

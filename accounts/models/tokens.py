@@ -14,11 +14,15 @@ from accounts.roles import Verb
 class ApiToken(models.Model):
     """A key for the API that acts as its owner, with at most the owner's permissions.
 
-    The key itself has 256 random bits, so one SHA-256 is enough to keep it by.
+    The key itself has 256 random bits, so one SHA-256 is enough to keep it by. `responsible` is
+    who stood behind the session in which it was made, where that wasn't its owner.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="api_tokens")
+    responsible = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="+", null=True, editable=False
+    )
     name = models.CharField(max_length=80)
     prefix = models.CharField(max_length=12)
     digest = models.CharField(max_length=64, unique=True)

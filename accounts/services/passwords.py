@@ -1,14 +1,18 @@
-"""Passwords: changed by their owner, or set through a link that works once."""
+"""Passwords: changed by their owner, or set through a link whose maker answers for its use."""
+
+import hashlib
 
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.db import transaction
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
-from accounts.audit import record_event
-from accounts.errors import PersonInactive
-from accounts.models import Action, Outcome, User
+from accounts.audit import current_context, record_event, standing_behind
+from accounts.errors import PasswordLinkEnded, PersonInactive
+from accounts.models import Action, NoticeKind, Outcome, PasswordLink, User
+from accounts.services.notices import tell_person
 
 
 class PasswordLinks(PasswordResetTokenGenerator):
@@ -23,16 +27,24 @@ class PasswordLinks(PasswordResetTokenGenerator):
 password_links = PasswordLinks()
 
 
-def password_link_path(user: User) -> str:
-    """Return the address at which `user` sets a password, once and for a limited time."""
+def password_link_path(user: User, *, issued_by: User | None) -> str:
+    """Return the address at which `user` sets a password, once and for a limited time.
+
+    Whoever stands behind the issuer's own session answers for the link in their place.
+    """
     uid = urlsafe_base64_encode(force_bytes(user.pk))
     token = password_links.make_token(user)
+    issuer = (current_context().responsible or issued_by) if issued_by else None
+    PasswordLink.objects.create(user=user, issued_by=issuer, digest=_digest(token))
     return reverse("accounts:password-reset-confirm", args=[uid, token])
 
 
 @transaction.atomic
 def issue_password_link(*, actor: User | None, user: User) -> str:
-    """Return a set-password link for an administrator to hand over. Raises PersonInactive."""
+    """Return a set-password link for an administrator to hand over. Raises PersonInactive.
+
+    The person is told at once; until the link is used, their old password holds.
+    """
     if not user.is_active:
         raise PersonInactive(username=user.username)
     record_event(
@@ -41,22 +53,50 @@ def issue_password_link(*, actor: User | None, user: User) -> str:
         target=user,
         details={"username": user.username},
     )
-    return password_link_path(user)
+    tell_person(user=user, kind=NoticeKind.LINK_MADE, by=actor)
+    return password_link_path(user, issued_by=actor)
 
 
 @transaction.atomic
 def change_password(*, actor: User, password: str) -> User:
     """Replace the actor's own password, checked by the caller against the policy.
 
-    Every other session of the actor ends, because sessions are bound to the password.
+    Every other session of the actor ends, because sessions are bound to the password. Sessions
+    that begin with the new password are the person's own; the one in hand stays what it was.
     """
+    responsible = current_context().responsible
+    if responsible is not None:
+        tell_person(user=actor, kind=NoticeKind.PASSWORD_CHANGED, by=responsible)
     return _store_password(actor=actor, user=actor, password=password)
 
 
 @transaction.atomic
 def set_password(*, actor: User | None, user: User, password: str) -> User:
-    """Set the first or a new password of `user`, through a link or from the command line."""
-    return _store_password(actor=actor, user=user, password=password)
+    """Set the first or a new password of `user`, from the command line for instance.
+
+    Set by another person, it is that person who answers for what is done with it.
+    """
+    through = actor if actor is not None and actor.pk != user.pk else None
+    if through is not None:
+        tell_person(user=user, kind=NoticeKind.PASSWORD_SET, by=through)
+    return _store_password(actor=actor, user=user, password=password, through=through)
+
+
+@transaction.atomic
+def set_password_through_link(*, user: User, token: str, password: str) -> User:
+    """Set the password of `user` through a link, which works once. Raises PasswordLinkEnded.
+
+    Nobody knows who follows a link, so whoever made it answers: an administrator who handed it
+    over, or one who chose the address that it was mailed to. The person is told.
+    """
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    if not user.is_active or not password_links.check_token(user, token):
+        raise PasswordLinkEnded
+    through = _redeem(user=user, digest=_digest(token))
+    if through is not None:
+        tell_person(user=user, kind=NoticeKind.PASSWORD_SET, by=through)
+    with standing_behind(through):
+        return _store_password(actor=user, user=user, password=password, through=through)
 
 
 @transaction.atomic
@@ -71,9 +111,22 @@ def request_password_reset(*, actor: User | None, users: list[User]) -> None:
     )
 
 
-def _store_password(*, actor: User | None, user: User, password: str) -> User:
+def _redeem(*, user: User, digest: str) -> User | None:
+    """Note that a link was used; return who answers for that, if it isn't the person."""
+    link = PasswordLink.objects.of_secret(user=user, digest=digest).first()
+    if link is None:  # the person asked for it, and it was mailed
+        link = PasswordLink(user=user, issued_by=user.email_set_by, digest=digest)
+    link.redeemed_at, link.redeemed_from = timezone.now(), current_context().source_address
+    link.save()
+    return link.issued_by if link.issued_by_id != user.pk else None
+
+
+def _store_password(
+    *, actor: User | None, user: User, password: str, through: User | None = None
+) -> User:
     user.set_password(password)
-    user.save(update_fields=["password"])
+    user.password_set_through = through
+    user.save(update_fields=["password", "password_set_through"])
     record_event(
         action=Action.PASSWORD_CHANGED,
         actor=actor,
@@ -81,3 +134,7 @@ def _store_password(*, actor: User | None, user: User, password: str) -> User:
         details={"username": user.username},
     )
     return user
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -6,14 +6,13 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts.audit import record_event
-from accounts.errors import LastAdministrator, RoleNeedsDepartment, UsernameTaken
-from accounts.models import Action, Department, Membership, User
-from accounts.roles import DEPARTMENT_ROLES, Role
+from accounts.audit import people_behind, record_event
+from accounts.errors import LastAdministrator, UsernameTaken
+from accounts.models import Action, Membership, NoticeKind, User
+from accounts.roles import DEPARTMENT_ROLES, ROLES_FOR_TWO, Role
+from accounts.services.grants import Grant, Granting, grant_roles, refuse_own_role
+from accounts.services.notices import tell_person
 from accounts.services.passwords import password_link_path
-
-Grant = tuple[str, Department | None]
-"""A role, and the department in which it is held (None for the whole hospital)."""
 
 CHANGES = {"full_name": "name", "email": "e-mail", "roles": "roles"}
 """What can change about a person, in the words of the audit trail."""
@@ -30,26 +29,32 @@ def invite_user(
 ) -> tuple[User, str]:
     """Open an account without a password; return it with the path of its set-password link.
 
-    Raises UsernameTaken, RoleNeedsDepartment.
+    Roles that show patients wait for a second administrator where there is one.
+    Raises UsernameTaken, RoleNeedsDepartment, OwnClinicalRole.
     """
     user = User(username=User.normalize_username(username.strip()), full_name=full_name.strip())
     if User.objects.named(user.username).exists():
         raise UsernameTaken(username=user.username)
     user.email = User.objects.normalize_email(email)
+    user.email_set_by = actor if user.email else None
     user.set_unusable_password()
     try:
         with transaction.atomic():
             user.save(force_insert=True)
     except IntegrityError as error:  # somebody else took the name in this very moment
         raise UsernameTaken(username=user.username) from error
-    _grant(user, memberships)
+    granting = grant_roles(actor=actor, user=user, grants=memberships)
     record_event(
         action=Action.USER_INVITED,
         actor=actor,
         target=user,
-        details={"username": user.username, "roles": _roles_in_words(user)},
+        details={
+            "username": user.username,
+            "roles": _roles_in_words(user),
+            **granting.as_details(),
+        },
     )
-    return user, password_link_path(user)
+    return user, password_link_path(user, issued_by=actor)
 
 
 @transaction.atomic
@@ -63,22 +68,30 @@ def update_user(
 ) -> User:
     """Give a person another name, e-mail address or roles. Nothing changed, nothing recorded.
 
-    Raises LastAdministrator, RoleNeedsDepartment.
+    Roles go at once; those that show patients come when a second administrator accepts them,
+    where there is one. Raises LastAdministrator, RoleNeedsDepartment, OwnClinicalRole.
     """
-    user = User.objects.select_for_update().get(pk=user.pk)
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if not any(role == Role.ADMINISTRATOR for role, _ in memberships):
         _keep_an_administrator(without=user)
+    former_roles, former_email = _roles_in_words(user), user.email
     changed = _update_fields(
         user, full_name=full_name.strip(), email=User.objects.normalize_email(email)
     )
-    former_roles = _roles_in_words(user)
+    if "email" in changed:
+        _note_address(actor=actor, user=user, memberships=memberships, former_email=former_email)
     details: dict[str, Any] = {"username": user.username}
-    if _replace_memberships(user, memberships):
+    granting, is_changed = _replace_memberships(actor, user, memberships)
+    if is_changed:
         changed.append("roles")
         details |= {"old_roles": former_roles, "roles": _roles_in_words(user)}
+        tell_person(user=user, kind=NoticeKind.ROLES_CHANGED, by=actor)
+    details |= granting.as_details()
     if changed:
         details["changed"] = [CHANGES[name] for name in changed]
         record_event(action=Action.USER_UPDATED, actor=actor, target=user, details=details)
+    elif granting.proposed:
+        record_event(action=Action.ROLE_PROPOSED, actor=actor, target=user, details=details)
     return user
 
 
@@ -88,13 +101,15 @@ def deactivate_user(*, actor: User | None, user: User) -> User:
 
     Raises LastAdministrator. Deactivating twice changes and records nothing.
     """
-    user = User.objects.select_for_update().get(pk=user.pk)
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if not user.is_active:
         return user
     _keep_an_administrator(without=user)
     user.is_active = False
     user.session_generation += 1
     user.save(update_fields=["is_active", "session_generation"])
+    if user.memberships.filter(role=Role.ADMINISTRATOR).exists():
+        _note_put_aside(actor=actor, user=user)
     live_tokens = user.api_tokens.filter(revoked_at__isnull=True)
     revoked = live_tokens.update(revoked_at=timezone.now())
     record_event(
@@ -103,24 +118,58 @@ def deactivate_user(*, actor: User | None, user: User) -> User:
         target=user,
         details={"username": user.username, "tokens_revoked": revoked},
     )
+    tell_person(user=user, kind=NoticeKind.DEACTIVATED, by=actor)
     return user
 
 
 @transaction.atomic
 def reactivate_user(*, actor: User | None, user: User) -> User:
-    """Let a person in again, with the same password and roles; former tokens stay revoked."""
-    user = User.objects.select_for_update().get(pk=user.pk)
+    """Let a person in again, with the same password and roles; former tokens stay revoked.
+
+    Roles that show patients wait for a second administrator, as if they were granted anew.
+    Raises OwnClinicalRole.
+    """
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if user.is_active:
         return user
     user.is_active = True
     user.save(update_fields=["is_active"])
+    held = user.memberships.filter(role__in=ROLES_FOR_TWO).select_related("department")
+    grants: list[Grant] = [(row.role, row.department) for row in held]
+    held.delete()
+    granting = grant_roles(actor=actor, user=user, grants=grants)
     record_event(
         action=Action.USER_REACTIVATED,
         actor=actor,
         target=user,
-        details={"username": user.username},
+        details={"username": user.username, **granting.as_details()},
     )
+    tell_person(user=user, kind=NoticeKind.REACTIVATED, by=actor)
     return user
+
+
+def _note_put_aside(*, actor: User | None, user: User) -> None:
+    """Remember that somebody else ended an administrator: they count as a second one for a while.
+
+    Those who give the role up themselves don't.
+    """
+    if actor is not None and people_behind(actor) != {user.pk}:
+        user.administrator_until = timezone.now()
+        user.save(update_fields=["administrator_until"])
+
+
+def _note_address(
+    *, actor: User | None, user: User, memberships: Sequence[Grant], former_email: str
+) -> None:
+    """Remember who chose the address that links are mailed to, and tell its owner.
+
+    Raises OwnClinicalRole where an administrator takes over an account that sees patients.
+    """
+    kept = {role for role, _ in memberships} & set(user.memberships.values_list("role", flat=True))
+    refuse_own_role(actor=actor, user=user, roles=kept & DEPARTMENT_ROLES)
+    user.email_set_by = actor if actor is not None and actor.pk != user.pk else None
+    user.save(update_fields=["email_set_by"])
+    tell_person(user=user, kind=NoticeKind.EMAIL_CHANGED, by=actor, former_email=former_email)
 
 
 def _keep_an_administrator(*, without: User) -> None:
@@ -147,7 +196,10 @@ def _update_fields(user: User, **values: str) -> list[str]:
     return changed
 
 
-def _replace_memberships(user: User, memberships: Sequence[Grant]) -> bool:
+def _replace_memberships(
+    actor: User | None, user: User, memberships: Sequence[Grant]
+) -> tuple[Granting, bool]:
+    """Take roles away and give others; return what became of those, and whether any changed."""
     wanted = {(role, department.pk if department else None) for role, department in memberships}
     held = {(row.role, row.department_id): row for row in user.memberships.all()}
     surplus = [row.pk for grant, row in held.items() if grant not in wanted]
@@ -157,20 +209,11 @@ def _replace_memberships(user: User, memberships: Sequence[Grant]) -> bool:
         if (role, department.pk if department else None) not in held
     ]
     user.memberships.filter(pk__in=surplus).delete()
-    _grant(user, missing)
-    return bool(surplus or missing)
-
-
-def _grant(user: User, memberships: Sequence[Grant]) -> None:
-    for role, department in dict.fromkeys(memberships):
-        if role in DEPARTMENT_ROLES and department is None:
-            raise RoleNeedsDepartment(role=Role(role).label, requirement="needs a department")
-        if role not in DEPARTMENT_ROLES and department is not None:
-            raise RoleNeedsDepartment(
-                role=Role(role).label, requirement="is held for the whole hospital"
-            )
-        Membership.objects.create(user=user, role=role, department=department)
     user.__dict__.pop("memberships_held", None)
+    if (Role.ADMINISTRATOR, None) in held.keys() - wanted:
+        _note_put_aside(actor=actor, user=user)
+    granting = grant_roles(actor=actor, user=user, grants=missing)
+    return granting, bool(surplus or granting.granted)
 
 
 def _roles_in_words(user: User) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.audit import record_event
+from accounts.audit import current_context, record_event
 from accounts.errors import PersonInactive, TokenLifetimeInvalid, VerbNotHeld
 from accounts.models import Action, ApiToken, User
 
@@ -44,6 +44,7 @@ def issue_token(
     value = VALUE_PREFIX + secrets.token_urlsafe(VALUE_BYTES)
     token = ApiToken.objects.create(
         user=user,
+        responsible=current_context().responsible,
         name=name.strip(),
         prefix=value[:SHOWN_CHARACTERS],
         digest=_digest(value),
@@ -87,7 +88,7 @@ def authenticate_token(value: str) -> ApiToken | None:
     Its last use is noted once a minute at most, so that busy clients don't write all the
     time; this isn't audited, what the token then does is.
     """
-    tokens = ApiToken.objects.usable().select_related("user")
+    tokens = ApiToken.objects.usable().select_related("user", "responsible")
     token = tokens.filter(digest=_digest(value)).first()
     if token is None:
         return None

@@ -104,6 +104,7 @@ class UserEditView(VerbRequiredMixin, FormView):
             form.add_error(None, as_validation_error(error))
             return self.form_invalid(form)
         messages.success(self.request, f"{user} was saved.")
+        say_what_waits(self.request, user)
         return redirect("accounts:user-list")
 
 
@@ -139,8 +140,13 @@ class UserReactivateView(VerbRequiredMixin, View):
     def post(self, request: HttpRequest, pk: str) -> HttpResponse:
         """Do it: nothing is lost by it, so nothing is asked."""
         user = get_object_or_404(User, pk=pk)
-        services.reactivate_user(actor=signed_in_user(request), user=user)
+        try:
+            services.reactivate_user(actor=signed_in_user(request), user=user)
+        except KnownError as error:
+            messages.error(request, f"{error.message} {error.action}")
+            return redirect("accounts:user-edit", pk)
         messages.success(request, f"{user} can sign in again.")
+        say_what_waits(request, user)
         return redirect("accounts:user-edit", pk)
 
 
@@ -161,6 +167,13 @@ class PasswordLinkView(VerbRequiredMixin, View):
         return show_password_link(request, user=user, path=path)
 
 
+def say_what_waits(request: HttpRequest, user: User) -> None:
+    """Tell the administrator which of the person's roles another one has to accept."""
+    waiting = [str(row) for row in user.role_proposals.waiting().select_related("department")]
+    if waiting:
+        messages.info(request, f"Waits for another administrator: {', '.join(waiting)}.")
+
+
 def show_password_link(request: HttpRequest, *, user: User, path: str) -> HttpResponse:
     """Mail the link where there is mail, and show it this once to the administrator."""
     link = request.build_absolute_uri(path)
@@ -170,4 +183,5 @@ def show_password_link(request: HttpRequest, *, user: User, path: str) -> HttpRe
         "mailed": mail_password_link(user=user, link=link),
         "valid_days": link_valid_days(),
     }
+    say_what_waits(request, user)
     return render(request, "accounts/user_link.html", context)

@@ -16,11 +16,16 @@ from accounts.roles import Verb
 from accounts.services import issue_token, revoke_token
 
 PROFILE_TEMPLATE = "accounts/profile_detail.html"
+MOST_NOTICES = 20
 
 
 def profile_context(user: User) -> dict[str, Any]:
     """What the profile page shows."""
-    return {"memberships": user.memberships_held, "tokens": user.api_tokens.all()}
+    return {
+        "memberships": user.memberships_held,
+        "tokens": user.api_tokens.all(),
+        "past_notices": user.notices.with_names()[:MOST_NOTICES],
+    }
 
 
 class ProfileView(TemplateView):

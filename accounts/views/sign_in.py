@@ -5,11 +5,12 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import views as auth_views
-from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.forms import PasswordChangeForm, SetPasswordForm
 from django.http import HttpResponse
 from django.urls import reverse_lazy
 
 from accounts import forms
+from accounts.errors import PasswordLinkEnded
 from accounts.models import User
 from accounts.services.passwords import password_links
 
@@ -72,6 +73,19 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
     form_class = forms.SetPasswordForm
     token_generator = password_links
     success_url = reverse_lazy("accounts:password-reset-complete")
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """Hand the form the secret of the link, which Django keeps in the session meanwhile."""
+        token = self.request.session.get(auth_views.INTERNAL_RESET_SESSION_TOKEN, "")
+        return super().get_form_kwargs() | {"token": token}
+
+    def form_valid(self, form: SetPasswordForm) -> HttpResponse:
+        """Set the password, unless somebody used the link in this very moment."""
+        try:
+            return super().form_valid(form)
+        except PasswordLinkEnded:
+            self.validlink = False
+            return self.render_to_response(self.get_context_data())
 
     def get_user(self, uidb64: str) -> User | None:
         """Return the link's owner, unless deactivated meanwhile."""

@@ -27,6 +27,13 @@ class ReviewSerializer(serializers.ModelSerializer):
     """One immutable decision."""
 
     reviewer = serializers.CharField(source="reviewer.username")
+    responsible = serializers.CharField(
+        source="responsible.username",
+        read_only=True,
+        allow_null=True,
+        default=None,
+        help_text="The administrator through whose set-password link the review was signed.",
+    )
     stage = serializers.ChoiceField(
         choices=Stage.choices,
         source="classification.model_version.stage",
@@ -44,6 +51,7 @@ class ReviewSerializer(serializers.ModelSerializer):
             "classification",
             "stage",
             "reviewer",
+            "responsible",
             "decision",
             "label",
             "reason",

@@ -33,7 +33,7 @@ from classifier.models import (
 from classifier.services.requests import rerun_classification, state_task
 from classifier.services.reviews import review_classification
 
-REVIEW_LISTING = ("reviewer", "classification__model_version")
+REVIEW_LISTING = ("reviewer", "responsible", "classification__model_version")
 FILTERS = [
     OpenApiParameter("study", OpenApiTypes.UUID, description="Of this study only."),
     OpenApiParameter("status", str, enum=ClassificationState.values),

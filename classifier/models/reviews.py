@@ -35,13 +35,20 @@ OTHER_LABEL = "other"
 
 
 class Review(models.Model):
-    """One immutable decision; a trigger refuses change. The answer itself is never altered."""
+    """One immutable decision; a trigger refuses change. The answer itself is never altered.
+
+    `responsible` is who stood behind the reviewer's session, where that was somebody else: an
+    administrator whose set-password link opened it.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     classification = models.OneToOneField(
         Classification, on_delete=models.PROTECT, related_name="review"
     )
     reviewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="reviews")
+    responsible = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="+", null=True, editable=False
+    )
     decision = models.CharField(max_length=16, choices=Decision.choices)
     label = models.CharField(max_length=40, blank=True)
     reason = models.CharField(max_length=20, choices=OverrideReason.choices, blank=True)

@@ -2,7 +2,7 @@
 
 from django.db import transaction
 
-from accounts.audit import record_event
+from accounts.audit import current_context, record_event
 from accounts.errors import NotYourDepartment
 from accounts.models import Action, User
 from accounts.roles import Verb
@@ -58,6 +58,7 @@ def review_classification(
     review = Review.objects.create(
         classification=row,
         reviewer=actor,
+        responsible=current_context().responsible,
         decision=decision,
         label=label,
         reason="" if decision == Decision.CONFIRM else reason,

@@ -99,9 +99,13 @@ class ConflictViewSet(ReadOnlyViewSet):
     retrieve=extend_schema(summary="A quarantined file"),
 )
 class QuarantineViewSet(ReadOnlyViewSet):
-    """Files that contradict what is held, for those who manage the quarantine."""
+    """Files that contradict what is held, for those who manage the quarantine.
+
+    Their bytes go to people of the department that they were sent to.
+    """
 
     verb = Verb.QUARANTINE_MANAGE
+    verbs = {"file": Verb.CONFLICT_RESOLVE}
     serializer_class = QuarantinedFileSerializer
     queryset = QuarantinedFile.objects.none()
     ordering = ("-created_at", "-id")
@@ -109,7 +113,8 @@ class QuarantineViewSet(ReadOnlyViewSet):
 
     def get_queryset(self) -> QuerySet[QuarantinedFile]:
         """Those the caller may see, narrowed by the parameters."""
-        rows = QuarantinedFile.objects.visible_to(signed_in_user(self.request)).with_listing()
+        user, files = signed_in_user(self.request), QuarantinedFile.objects.with_listing()
+        rows = files.readable_by(user) if self.action == "file" else files.visible_to(user)
         if self.action == "list":
             rows = rows.filter(**read_filters(self.request, QuarantineFilterSerializer))
         return rows
@@ -130,7 +135,7 @@ class QuarantineViewSet(ReadOnlyViewSet):
         renderer_classes=(renderers.JSONRenderer,),
     )
     def file(self, request: Request, pk: UUID) -> HttpResponseBase:
-        """Return the file as it came; each time is recorded."""
+        """Return the file as it came, to people of its department; each time is recorded."""
         return quarantined_response(signed_in_user(request), self.get_object())
 
     @extend_schema(

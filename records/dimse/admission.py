@@ -68,9 +68,9 @@ def _recognise(address: str, calling: str) -> tuple[DicomNode | None, str]:
 def _offered(node: DicomNode) -> list[PresentationContext]:
     """What this node may ask for. Storage is negotiated apart, for classes of any kind."""
     services = [Verification]
-    if node.can_query:
+    if node.may_query:
         services.append(StudyRootQueryRetrieveInformationModelFind)
-    if node.can_retrieve:
+    if node.may_retrieve:
         services.append(StudyRootQueryRetrieveInformationModelGet)
         services.append(StudyRootQueryRetrieveInformationModelMove)
     return [build_context(service) for service in services]

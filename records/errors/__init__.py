@@ -92,7 +92,12 @@ from records.errors.keeping import (
     StudyHeld,
     StudyNotDeleted,
 )
-from records.errors.nodes import NodeTitleTaken
+from records.errors.nodes import (
+    NodeChangedMeanwhile,
+    NodeNotWaiting,
+    NodeOwnChange,
+    NodeTitleTaken,
+)
 from records.errors.submissions import (
     DepartmentRequired,
     DepartmentUnknown,
@@ -166,6 +171,9 @@ __all__ = [
     "NoSuchBulkData",
     "NoSuchFrame",
     "NoSuchStudy",
+    "NodeChangedMeanwhile",
+    "NodeNotWaiting",
+    "NodeOwnChange",
     "NodeTitleTaken",
     "NotAcceptable",
     "NothingToShow",

@@ -273,6 +273,15 @@ class QuarantinedFile(StoredFile):
         """The department that it was sent to: it belongs to no study."""
         return {"department_id": self.submission.department_id}
 
+    @property
+    def study(self) -> Study | None:
+        """The study that it contradicts: its conflict's, or the one of the image under its UID."""
+        if self.conflict is not None:
+            return self.conflict.study
+        held = Instance.objects.filter(sop_instance_uid=self.sop_instance_uid)
+        instance = held.select_related("series__study").first()
+        return instance.series.study if instance is not None else None
+
     def as_image(self) -> Instance:
         """An instance that is never saved: to draw the file as stored ones are drawn."""
         drawn: dict[str, Any] = {

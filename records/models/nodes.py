@@ -10,7 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from accounts.models import Department
+from accounts.models import Department, User
 from records.querysets import DicomNodeQuerySet
 
 AE_TITLE_LENGTH = 16
@@ -43,6 +43,11 @@ class DicomNode(models.Model):
     What it stores is filed in its department, and it finds that department's studies only.
     `host` and `port` are where a C-MOVE sends images to, by TLS if `uses_tls`; without them it
     is no destination.
+
+    What takes images away (searching, retrieving, being sent images) is in force once a person
+    of the department has confirmed it. From a change on, `waiting_since` is set and the node may
+    only store; `changed_by`, and `changed_through` who stood behind that session, can't confirm
+    it. `revision` counts the changes, so that nobody confirms what they haven't read.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -61,6 +66,18 @@ class DicomNode(models.Model):
     )
     uses_tls = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    revision = models.PositiveIntegerField(default=1, db_default=1, editable=False)
+    waiting_since = models.DateTimeField(null=True, editable=False)
+    changed_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="+", null=True, editable=False
+    )
+    changed_through = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="+", null=True, editable=False
+    )
+    confirmed_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="+", null=True, editable=False
+    )
+    confirmed_at = models.DateTimeField(null=True, editable=False)
 
     objects = DicomNodeQuerySet.as_manager()
 
@@ -86,8 +103,28 @@ class DicomNode(models.Model):
 
     @property
     def is_destination(self) -> bool:
-        """Tell whether images can be sent to it."""
+        """Tell whether it has an address that images could be sent to."""
         return bool(self.host)
+
+    @property
+    def takes_images_away(self) -> bool:
+        """Tell whether it is to search, retrieve or be sent images, confirmed or not."""
+        return self.can_query or self.can_retrieve or self.is_destination
+
+    @property
+    def is_waiting(self) -> bool:
+        """Tell whether a person of the department has yet to confirm that."""
+        return self.waiting_since is not None
+
+    @property
+    def may_query(self) -> bool:
+        """Tell whether it may search now."""
+        return self.can_query and not self.is_waiting
+
+    @property
+    def may_retrieve(self) -> bool:
+        """Tell whether it may retrieve now."""
+        return self.can_retrieve and not self.is_waiting
 
     def calls_from(self, address: str) -> bool:
         """Tell whether `address` is one that this node may call from."""

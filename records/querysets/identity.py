@@ -66,7 +66,7 @@ class QuarantinedFileQuerySet(StoredFileQuerySet["QuarantinedFile"]):
     """Reads of quarantined files."""
 
     def visible_to(self, user: "User") -> "QuarantinedFileQuerySet":
-        """All for those who manage the quarantine, but for what waits for a deleted study."""
+        """All for those who manage the quarantine, without the bytes; none of a deleted study."""
         if not user.has_verb(Verb.QUARANTINE_MANAGE):
             return self.none()
         return self.of_kept_studies()
@@ -84,6 +84,11 @@ class QuarantinedFileQuerySet(StoredFileQuerySet["QuarantinedFile"]):
         )
         deleted = Study.objects.restorable().filter(Q(pk=OuterRef("conflict__study")) | named)
         return self.filter(~Exists(deleted))
+
+    def readable_by(self, user: "User") -> "QuarantinedFileQuerySet":
+        """Those sent to departments in which `user` decides on conflicts: theirs are the bytes."""
+        departments = user.department_ids_for(Verb.CONFLICT_RESOLVE)
+        return self.of_kept_studies().filter(submission__department__in=departments)
 
     def held(self) -> "QuarantinedFileQuerySet":
         """Those whose bytes are still kept apart."""

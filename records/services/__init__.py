@@ -11,7 +11,14 @@ from records.services.exports import (
 )
 from records.services.holds import hold_study, lift_hold
 from records.services.identity import Whose
-from records.services.nodes import add_node, note_refused_association, remove_node, update_node
+from records.services.nodes import (
+    add_node,
+    confirm_node,
+    decline_node,
+    note_refused_association,
+    remove_node,
+    update_node,
+)
 from records.services.preparing import fail_export, prepare_export
 from records.services.quarantine import discard_quarantined
 from records.services.receiving import receive_file, receive_files
@@ -48,6 +55,8 @@ __all__ = [
     "close_submission",
     "complete_idle_studies",
     "complete_study",
+    "confirm_node",
+    "decline_node",
     "delete_study",
     "discard_quarantined",
     "expire_exports",

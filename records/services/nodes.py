@@ -1,12 +1,26 @@
-"""DICOM nodes come, change and go; strangers that call are noted, within reason."""
+"""DICOM nodes come, change and go; a department confirms what takes its images away."""
 
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
-from accounts.audit import ACCESS_WINDOW, current_context, record_event
+from accounts.audit import (
+    ACCESS_WINDOW,
+    SYSTEM_NAME,
+    current_context,
+    people_behind,
+    record_event,
+)
+from accounts.errors import NotYourDepartment
 from accounts.models import Action, AuditEvent, Outcome, User
-from records.errors import NodeTitleTaken
+from accounts.roles import Verb
+from records.errors import (
+    NodeChangedMeanwhile,
+    NodeNotWaiting,
+    NodeOwnChange,
+    NodeTitleTaken,
+)
 from records.models import DicomNode
 
 EDITABLE = (
@@ -21,6 +35,9 @@ EDITABLE = (
     "port",
     "uses_tls",
 )
+DESTINATION = ("host", "port", "uses_tls")
+"""What says where images are sent to, and how."""
+
 MOST_REFUSALS_NOTED = 100
 """In one window, all callers together: a scanner must not fill the trail."""
 
@@ -29,9 +46,13 @@ MOST_REFUSALS_NOTED = 100
 def add_node(*, actor: User | None, **values: Any) -> DicomNode:
     """Let a device or archive in; `values` are the fields in EDITABLE.
 
-    Raises NodeTitleTaken, and ValidationError for values that aren't possible.
+    It may only store until a person of the department has confirmed the rest; the operator's
+    (without an actor) is in force at once. Raises NodeTitleTaken, and ValidationError for values
+    that aren't possible.
     """
     node = DicomNode(**values)
+    if node.takes_images_away:
+        _await_confirmation(node, actor=actor)
     _save(node)
     record_event(
         action=Action.NODE_CREATED,
@@ -47,12 +68,18 @@ def add_node(*, actor: User | None, **values: Any) -> DicomNode:
 def update_node(*, actor: User | None, node: DicomNode, **values: Any) -> DicomNode:
     """Change a node from the next association on; `values` are fields in EDITABLE.
 
-    Raises NodeTitleTaken, and ValidationError for values that aren't possible.
+    Where it takes more away than was confirmed, or to somewhere else, it waits again. Raises
+    NodeTitleTaken, and ValidationError for values that aren't possible.
     """
     node = DicomNode.objects.select_for_update().get(pk=node.pk)
     before = _described(node)
     for name, value in values.items():
         setattr(node, name, value)
+    node.revision += 1
+    if not node.takes_images_away:
+        node.waiting_since = None
+    elif _takes_more(before, _described(node)):
+        _await_confirmation(node, actor=actor)
     _save(node)
     after = _described(node)
     changed = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
@@ -62,6 +89,52 @@ def update_node(*, actor: User | None, node: DicomNode, **values: Any) -> DicomN
         target=node,
         department_id=node.department_id,
         details={"ae_title": node.ae_title, "changed": changed},
+    )
+    return node
+
+
+@transaction.atomic
+def confirm_node(*, actor: User, node: DicomNode, revision: int | None) -> DicomNode:
+    """Let a node take images away, as the actor has read it: `revision` is what they saw.
+
+    Raises NotYourDepartment, NodeNotWaiting, NodeOwnChange, NodeChangedMeanwhile.
+    """
+    node = _take_waiting(actor=actor, node=node)
+    changers = {node.changed_by_id, node.changed_through_id}
+    if people_behind(actor) & changers:
+        raise NodeOwnChange(ae_title=node.ae_title)
+    if node.revision != revision:
+        raise NodeChangedMeanwhile(ae_title=node.ae_title)
+    node.waiting_since, node.confirmed_by, node.confirmed_at = None, actor, timezone.now()
+    node.save(update_fields=["waiting_since", "confirmed_by", "confirmed_at"])
+    record_event(
+        action=Action.NODE_CONFIRMED,
+        actor=actor,
+        target=node,
+        department_id=node.department_id,
+        details=_described(node) | {"changed_by": str(node.changed_by or SYSTEM_NAME)},
+    )
+    return node
+
+
+@transaction.atomic
+def decline_node(*, actor: User, node: DicomNode) -> DicomNode:
+    """Let a node only store, whatever an administrator wanted it to take away.
+
+    Raises NotYourDepartment, NodeNotWaiting.
+    """
+    node = _take_waiting(actor=actor, node=node)
+    details = _described(node)
+    node.can_query = node.can_retrieve = node.uses_tls = False
+    node.host, node.port, node.waiting_since = "", None, None
+    node.revision += 1
+    node.save()
+    record_event(
+        action=Action.NODE_DECLINED,
+        actor=actor,
+        target=node,
+        department_id=node.department_id,
+        details=details,
     )
     return node
 
@@ -94,6 +167,33 @@ def note_refused_association(*, calling: str, called: str, reason: str) -> Audit
         outcome=Outcome.MINOR_FAILURE,
         details={"reason": reason, "calling": calling, "called": called},
     )
+
+
+def _take_waiting(*, actor: User, node: DicomNode) -> DicomNode:
+    """Return a node that waits, as it is now and locked, if `actor` decides for its department."""
+    rows = DicomNode.objects.select_for_update(of=("self",)).with_listing()
+    node = rows.get(pk=node.pk)
+    if not actor.has_verb_in(Verb.NODE_CONFIRM, node.department_id):
+        raise NotYourDepartment
+    if not node.is_waiting:
+        raise NodeNotWaiting(ae_title=node.ae_title)
+    return node
+
+
+def _await_confirmation(node: DicomNode, *, actor: User | None) -> None:
+    """Have a node only store from now on. Nobody is asked about the operator's own."""
+    node.changed_by, node.changed_through = actor, current_context().responsible
+    node.confirmed_by = node.confirmed_at = None
+    node.waiting_since = timezone.now() if actor is not None else None
+
+
+def _takes_more(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """Whether a node takes images away that it didn't, or from or to another place."""
+    given = any(after[right] and not before[right] for right in ("can_query", "can_retrieve"))
+    other = any(after[name] != before[name] for name in ("ae_title", "department"))
+    elsewhere = not set(after["addresses"]) <= set(before["addresses"])
+    sent = bool(after["host"]) and any(after[name] != before[name] for name in DESTINATION)
+    return given or other or elsewhere or sent
 
 
 def _save(node: DicomNode) -> None:

@@ -1,6 +1,7 @@
-"""Administrators: the DICOM nodes that may call."""
+"""The DICOM nodes that may call: administrators add them, the department confirms them."""
 
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
@@ -10,12 +11,13 @@ from django.views import View
 from django.views.generic import FormView, TemplateView
 
 from accounts.access import VerbRequiredMixin, signed_in_user
+from accounts.errors import KnownError
 from accounts.forms import as_validation_error
 from accounts.roles import Verb
 from records.errors import NodeTitleTaken
 from records.forms import NodeForm
 from records.models import DicomNode
-from records.services import add_node, remove_node, update_node
+from records.services import add_node, confirm_node, decline_node, remove_node, update_node
 
 
 class NodeListView(VerbRequiredMixin, TemplateView):
@@ -26,7 +28,7 @@ class NodeListView(VerbRequiredMixin, TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Gather them."""
-        nodes = DicomNode.objects.select_related("department")
+        nodes = DicomNode.objects.with_listing()
         title = settings.DICOM_AE_TITLE
         return super().get_context_data(node_list=nodes, own_title=title, **kwargs)
 
@@ -47,6 +49,7 @@ class NodeCreateView(VerbRequiredMixin, FormView):
             form.add_error("ae_title", as_validation_error(error))
             return self.form_invalid(form)
         messages.success(self.request, f"The DICOM node {node} was added. It can call at once.")
+        say_what_waits(self.request, node)
         return redirect("records:node-list")
 
 
@@ -85,6 +88,7 @@ class NodeEditView(VerbRequiredMixin, FormView):
             form.add_error("ae_title", as_validation_error(error))
             return self.form_invalid(form)
         messages.success(self.request, f"The DICOM node {node} was saved.")
+        say_what_waits(self.request, node)
         return redirect("records:node-list")
 
 
@@ -104,3 +108,65 @@ class NodeRemoveView(VerbRequiredMixin, View):
         remove_node(actor=signed_in_user(request), node=node)
         messages.success(request, f"The DICOM node {node} was removed.")
         return redirect("records:node-list")
+
+
+class NodeWaitingListView(VerbRequiredMixin, TemplateView):
+    """For people of the department: nodes that are to take images away, until somebody confirms."""
+
+    verb = Verb.NODE_CONFIRM
+    template_name = "records/node_waiting_list.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Gather what waits, and what was confirmed."""
+        nodes = DicomNode.objects.confirmable_by(signed_in_user(self.request)).with_listing()
+        confirmed = [node for node in nodes if node.takes_images_away and not node.is_waiting]
+        return super().get_context_data(waiting=nodes.waiting(), confirmed=confirmed, **kwargs)
+
+
+class NodeDecisionView(VerbRequiredMixin, View):
+    """One decision of the department about one node."""
+
+    verb = Verb.NODE_CONFIRM
+    http_method_names = ("post",)
+
+    def decide(self, node: DicomNode) -> str:
+        """Do it, and return what to say. Raises KnownError."""
+        raise NotImplementedError
+
+    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Decide, or say why not."""
+        confirmable = DicomNode.objects.confirmable_by(signed_in_user(request))
+        node = get_object_or_404(confirmable, pk=pk)
+        try:
+            messages.success(request, self.decide(node))
+        except KnownError as error:
+            messages.error(request, f"{error.message} {error.action}")
+        return redirect("records:node-waiting-list")
+
+
+class NodeConfirmView(NodeDecisionView):
+    """The department lets a node take images away."""
+
+    def decide(self, node: DicomNode) -> str:
+        """Confirm what the person has read."""
+        given = self.request.POST.get("revision", "")
+        revision = int(given) if given.isascii() and given.isdecimal() else None
+        confirm_node(actor=signed_in_user(self.request), node=node, revision=revision)
+        return f"The DICOM node {node} may do that from now on."
+
+
+class NodeDeclineView(NodeDecisionView):
+    """The department lets a node store only."""
+
+    def decide(self, node: DicomNode) -> str:
+        """Take back what an administrator wanted it to do."""
+        decline_node(actor=signed_in_user(self.request), node=node)
+        return f"The DICOM node {node} may store images, and nothing else."
+
+
+def say_what_waits(request: HttpRequest, node: DicomNode) -> None:
+    """Tell the administrator that the department has to confirm what they entered."""
+    if node.is_waiting:
+        messages.info(
+            request, f"Until a person of {node.department} has confirmed it, it may only store."
+        )

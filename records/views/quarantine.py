@@ -1,4 +1,4 @@
-"""Administrators: the files that are kept apart. Identifiers and hashes, no clinical data."""
+"""Files that are kept apart: administrators see hashes, the department's people the bytes."""
 
 from typing import Any
 from uuid import UUID
@@ -34,9 +34,13 @@ class QuarantineListView(RecordedListView):
     place = "quarantine-list"
     key = ("-created_at", "-id")
 
+    def files(self) -> QuerySet[QuarantinedFile]:
+        """Whatever is kept apart."""
+        return QuarantinedFile.objects.visible_to(signed_in_user(self.request)).with_listing()
+
     def find_rows(self, filters: dict[str, Any]) -> QuerySet[QuarantinedFile]:
         """Narrow them; without a filter, those still in quarantine."""
-        rows = QuarantinedFile.objects.visible_to(signed_in_user(self.request)).with_listing()
+        rows = self.files()
         state = filters.get("state") or QuarantineState.HELD
         return rows if state == "all" else rows.filter(state=state)
 
@@ -52,16 +56,32 @@ class QuarantineView(VerbRequiredMixin, View):
         return get_object_or_404(visible.with_listing(), pk=pk)
 
 
-class QuarantineDownloadView(QuarantineView):
-    """The bytes themselves, each time recorded."""
+class QuarantineOfDepartmentView(QuarantineListView):
+    """The same for people of the departments that the files were sent to, with their bytes."""
+
+    verb = Verb.CONFLICT_RESOLVE
+    place = "quarantine-of-department"
+
+    def files(self) -> QuerySet[QuarantinedFile]:
+        """Those of the person's own departments."""
+        return QuarantinedFile.objects.readable_by(signed_in_user(self.request)).with_listing()
+
+
+class QuarantineDownloadView(VerbRequiredMixin, View):
+    """The bytes themselves, for people of the department, each time recorded."""
+
+    verb = Verb.CONFLICT_RESOLVE
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
         """Stream them, or say that they are gone."""
+        user = signed_in_user(request)
+        readable = QuarantinedFile.objects.readable_by(user).with_listing()
+        file = get_object_or_404(readable, pk=pk)
         try:
-            return quarantined_response(signed_in_user(request), self.file_of(pk))
+            return quarantined_response(user, file)
         except KnownError as error:
             messages.error(request, f"{error.message} {error.action}")
-            return redirect("records:quarantine-list")
+            return redirect("records:quarantine-of-department")
 
 
 class QuarantineDiscardView(QuarantineView):
@@ -92,15 +112,19 @@ class QuarantineDiscardView(QuarantineView):
 
 
 def quarantined_response(user: User, file: QuarantinedFile) -> FileResponse:
-    """Stream a quarantined file under its UID, and record it; raises QuarantineEnded."""
+    """Stream a quarantined file under its UID, and record it; raises QuarantineEnded.
+
+    The event names the study that the file contradicts, and so the patient.
+    """
     if not file.file:
         raise QuarantineEnded
     record_event(
         action=Action.IMAGE_DOWNLOADED,
         actor=user,
         target=file,
+        study=file.study,
         department_id=file.submission.department_id,
-        details={"sha256": file.sha256},
+        details={"sha256": file.sha256, "sent_to": str(file.submission.department_id)},
     )
     return FileResponse(
         file.file.open("rb"),

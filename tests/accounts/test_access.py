@@ -19,6 +19,10 @@ PAGES = {
     "profile": ("get", EVERYBODY),
     "token-create": ("get", EVERYBODY),
     "token-revoke": ("post", EVERYBODY),
+    "notices-seen": ("post", EVERYBODY),
+    "role-proposal-list": ("get", ADMINISTRATORS),
+    "role-proposal-accept": ("post", ADMINISTRATORS),
+    "role-proposal-decline": ("post", ADMINISTRATORS),
     "user-list": ("get", ADMINISTRATORS),
     "user-invite": ("get", ADMINISTRATORS),
     "user-edit": ("get", ADMINISTRATORS),
@@ -31,6 +35,7 @@ PAGES = {
     "audit-list": ("get", READERS_OF_THE_TRAIL),
     "audit-export": ("post", READERS_OF_THE_TRAIL),
 }
+OF_ONE_S_OWN = {"password-change", "profile", "notices-seen"}
 OPEN_TO_STRANGERS = {
     "sign-in",
     "sign-out",
@@ -53,7 +58,9 @@ LET_IN = {200, 302, 404}
 def address_of(db):
     """Return the address of a page, about somebody or something that exists."""
     person = factories.make_user(Role.REVIEWER)
-    pks = {"user": person.pk, "department": Department.objects.get().pk, "token": uuid.uuid4()}
+    unknown = uuid.uuid4()
+    department = Department.objects.get()
+    pks = {"user": person.pk, "department": department.pk, "token": unknown, "role": unknown}
     with_pk = {
         pattern.name: "pk" in pattern.pattern.converters
         for pattern in urlpatterns
@@ -99,7 +106,7 @@ def test_page_asks_to_sign_in_when_anonymous(client, address_of, recording, name
     assert events == []
 
 
-@pytest.mark.parametrize("name", sorted(PAGES.keys() - {"password-change", "profile"}))
+@pytest.mark.parametrize("name", sorted(PAGES.keys() - OF_ONE_S_OWN))
 def test_page_is_refused_when_no_role_is_held(client, address_of, name):
     client.force_login(factories.make_user())
     assert getattr(client, PAGES[name][0])(address_of(name)).status_code == 403

@@ -39,7 +39,8 @@ def test_invite_user_opens_an_account_when_the_name_is_free(administrator, depar
     assert path.startswith("/password/set/")
     assert [event.action for event in events] == [Action.USER_INVITED]
     assert events[0].actor_id == administrator.pk
-    assert events[0].details == {"username": "kim", "roles": ["Reviewer · Radiology"]}
+    roles = ["Reviewer · Radiology"]
+    assert events[0].details == {"username": "kim", "roles": roles, "granted_alone": roles}
 
 
 @pytest.mark.parametrize("username", ["ada", "ADA", " Ada "])

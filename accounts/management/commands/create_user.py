@@ -14,7 +14,7 @@ from accounts.errors import KnownError
 from accounts.models import Department, User
 from accounts.roles import DEPARTMENT_ROLES, Role
 from accounts.services import invite_user, set_password
-from accounts.services.people import Grant
+from accounts.services.grants import Grant
 
 
 class Command(BaseCommand):
