@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('classifier', '0003_routing'),
+        ('classifier', '0004_signed_bundles'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
