@@ -1,7 +1,9 @@
 """Mail to people about their own account."""
 
+import datetime as dt
 import logging
 import smtplib
+from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
 from django.core.mail import send_mail
@@ -19,6 +21,12 @@ def link_valid_days() -> int:
     return settings.PASSWORD_RESET_TIMEOUT // SECONDS_PER_DAY
 
 
+def at_site(link: str) -> str:
+    """Put our own address before a path: where mail leads is never what a request says."""
+    site, given = urlsplit(settings.SITE_URL), urlsplit(link)
+    return urlunsplit((site.scheme, site.netloc, given.path, given.query, given.fragment))
+
+
 def mail_password_link(*, user: User, link: str) -> bool:
     """Send `user` the link to set a password; tell whether it went out.
 
@@ -30,14 +38,34 @@ def mail_password_link(*, user: User, link: str) -> bool:
     context = {
         "full_name": user.full_name,
         "username": user.username,
-        "link": link,
+        "link": at_site(link),
         "valid_days": link_valid_days(),
     }
-    subject = " ".join(render_to_string("accounts/invitation_subject.txt", context).split())
-    body = render_to_string("accounts/invitation_email.txt", context)
     try:
-        send_mail(subject, body, None, [user.email])
+        _mail("invitation", user, context)
     except (smtplib.SMTPException, OSError):
         logger.exception("The set-password link of user %s could not be mailed", user.pk)
         return False
     return True
+
+
+def mail_reset_link(*, user: User, link: str) -> None:
+    """Send `user` the link that somebody asked for. Raises SMTPException, OSError."""
+    context = {
+        "username": user.username,
+        "link": at_site(link),
+        "valid_days": link_valid_days(),
+    }
+    _mail("password_reset", user, context)
+
+
+def mail_password_changed(*, user: User, at: dt.datetime) -> None:
+    """Tell `user` that the password was changed. Raises SMTPException, OSError."""
+    context = {"username": user.username, "at": at, "site": settings.SITE_URL}
+    _mail("password_changed", user, context)
+
+
+def _mail(about: str, user: User, context: dict[str, object]) -> None:
+    subject = " ".join(render_to_string(f"accounts/{about}_subject.txt", context).split())
+    body = render_to_string(f"accounts/{about}_email.txt", context)
+    send_mail(subject, body, None, [user.email])

@@ -1,15 +1,24 @@
 """The rows of the accounts app."""
 
 from accounts.models.audit import Action, AuditEvent, Outcome
+from accounts.models.limits import Attempts, RefusalTally
+from accounts.models.mails import AccountMail, MailKind
 from accounts.models.people import Department, Membership, User
+from accounts.models.sessions import SessionEnd, UserSession
 from accounts.models.tokens import ApiToken
 
 __all__ = [
+    "AccountMail",
     "Action",
     "ApiToken",
+    "Attempts",
     "AuditEvent",
     "Department",
+    "MailKind",
     "Membership",
     "Outcome",
+    "RefusalTally",
+    "SessionEnd",
     "User",
+    "UserSession",
 ]

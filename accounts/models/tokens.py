@@ -8,17 +8,21 @@ from django.utils import timezone
 
 from accounts.models.people import User
 from accounts.querysets import ApiTokenQuerySet
-from accounts.roles import Verb
+from accounts.roles import VERB_WORDS, Verb
 
 
 class ApiToken(models.Model):
     """A key for the API that acts as its owner, with at most the owner's permissions.
 
+    One that was made with another (`parent`) ends with it at the latest, and may do no more.
     The key itself has 256 random bits, so one SHA-256 is enough to keep it by.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="api_tokens")
+    parent = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="children"
+    )
     name = models.CharField(max_length=80)
     prefix = models.CharField(max_length=12)
     digest = models.CharField(max_length=64, unique=True)
@@ -45,3 +49,8 @@ class ApiToken(models.Model):
     def is_usable(self) -> bool:
         """Tell whether the token still opens the door."""
         return self.revoked_at is None and self.expires_at > timezone.now()
+
+    @property
+    def scopes_in_words(self) -> list[str]:
+        """What the token may do, in the words of the pages."""
+        return [VERB_WORDS.get(scope, scope) for scope in self.scopes]

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from accounts.audit import record_event
 from accounts.errors import LastAdministrator, RoleNeedsDepartment, UsernameTaken
-from accounts.models import Action, Department, Membership, User
+from accounts.models import Action, Department, Membership, SessionEnd, User, UserSession
 from accounts.roles import DEPARTMENT_ROLES, Role
 from accounts.services.passwords import password_link_path
+from accounts.services.sessions import close_sessions
+from accounts.services.tokens import revoke_tokens_of
 
 Grant = tuple[str, Department | None]
 """A role, and the department in which it is held (None for the whole hospital)."""
@@ -95,13 +96,17 @@ def deactivate_user(*, actor: User | None, user: User) -> User:
     user.is_active = False
     user.session_generation += 1
     user.save(update_fields=["is_active", "session_generation"])
-    live_tokens = user.api_tokens.filter(revoked_at__isnull=True)
-    revoked = live_tokens.update(revoked_at=timezone.now())
+    ended = close_sessions(UserSession.objects.filter(user=user), reason=SessionEnd.DEACTIVATED)
+    revoked = revoke_tokens_of(user)
     record_event(
         action=Action.USER_DEACTIVATED,
         actor=actor,
         target=user,
-        details={"username": user.username, "tokens_revoked": revoked},
+        details={
+            "username": user.username,
+            "tokens_revoked": revoked,
+            "sessions_ended": len(ended),
+        },
     )
     return user
 

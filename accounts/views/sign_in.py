@@ -7,11 +7,15 @@ from django.contrib import messages
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.forms import PasswordChangeForm
 from django.http import HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse_lazy
 
 from accounts import forms
+from accounts.errors import KnownError
 from accounts.models import User
+from accounts.services import remember_device
 from accounts.services.passwords import password_links
+from accounts.services.sessions import SESSION_ROW
 
 
 class SignInView(auth_views.LoginView):
@@ -29,6 +33,36 @@ class SignInView(auth_views.LoginView):
             **kwargs,
         )
 
+    def form_valid(self, form: forms.SignInForm) -> HttpResponse:
+        """Let in, and know this browser again."""
+        response = super().form_valid(form)
+        return know_again(response, form.get_user())
+
+    def form_invalid(self, form: forms.SignInForm) -> HttpResponse:
+        """Say what was wrong; 429 where nobody looked at the password."""
+        response = super().form_invalid(form)
+        return refuse_for_now(response, form.refusal) if form.refusal else response
+
+
+def know_again(response: HttpResponse, user: User) -> HttpResponse:
+    """Give the browser what tells it from strangers' at the next sign-in."""
+    response.set_cookie(
+        settings.DEVICE_COOKIE_NAME,
+        remember_device(user=user),
+        max_age=settings.DEVICE_COOKIE_AGE,
+        secure=settings.BEHIND_TLS,
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def refuse_for_now(response: HttpResponse, error: KnownError) -> HttpResponse:
+    """Mark a page as a refusal that waiting helps against."""
+    response.status_code = error.status
+    response["Retry-After"] = str(error.retry_after)
+    return response
+
 
 class SignOutView(auth_views.LogoutView):
     """Ends the session; by POST only, as Django has it."""
@@ -41,22 +75,40 @@ class PasswordChangeView(auth_views.PasswordChangeView):
     form_class = forms.ChangePasswordForm
     success_url = reverse_lazy("accounts:profile")
 
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """Say which session is to go on."""
+        kept = self.request.session.get(SESSION_ROW)
+        return super().get_form_kwargs() | {"keep_session": kept}
+
     def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
-        """Change it, keep this session, end the others."""
-        response = super().form_valid(form)
-        messages.success(self.request, "Your password was changed. Other sessions have ended.")
-        return response
+        """Change it, keep this session, end the others and the tokens."""
+        try:
+            response = super().form_valid(form)
+        except KnownError as error:
+            form.add_error(None, forms.as_validation_error(error))
+            return self.form_invalid(form)
+        messages.success(
+            self.request,
+            "Your password was changed. Other sessions and your API tokens have ended.",
+        )
+        return know_again(response, form.user)
 
 
 class PasswordResetView(auth_views.PasswordResetView):
     """Asks for an e-mail address."""
 
     template_name = "accounts/password_reset.html"
-    email_template_name = "accounts/password_reset_email.txt"
-    subject_template_name = "accounts/password_reset_subject.txt"
     form_class = forms.RequestResetForm
-    token_generator = password_links
     success_url = reverse_lazy("accounts:password-reset-done")
+
+    def form_valid(self, form: forms.RequestResetForm) -> HttpResponse:
+        """Take note; the same for everybody, whoever has that address."""
+        try:
+            form.save()
+        except KnownError as error:
+            form.add_error(None, forms.as_validation_error(error))
+            return refuse_for_now(self.form_invalid(form), error)
+        return redirect(self.get_success_url())
 
 
 class PasswordResetDoneView(auth_views.PasswordResetDoneView):
@@ -77,6 +129,14 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
         """Return the link's owner, unless deactivated meanwhile."""
         user = super().get_user(uidb64)
         return user if user is not None and user.is_active else None
+
+    def form_valid(self, form: forms.SetPasswordForm) -> HttpResponse:
+        """Set it, unless the link was used in this very moment."""
+        try:
+            return super().form_valid(form)
+        except KnownError as error:
+            form.add_error(None, forms.as_validation_error(error))
+            return self.form_invalid(form)
 
 
 class PasswordResetCompleteView(auth_views.PasswordResetCompleteView):

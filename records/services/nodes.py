@@ -4,8 +4,9 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from accounts.audit import ACCESS_WINDOW, current_context, record_event
-from accounts.models import Action, AuditEvent, Outcome, User
+from accounts.audit import record_event
+from accounts.models import Action, User
+from accounts.services import note_refusal
 from records.errors import NodeTitleTaken
 from records.models import DicomNode
 
@@ -21,8 +22,6 @@ EDITABLE = (
     "port",
     "uses_tls",
 )
-MOST_REFUSALS_NOTED = 100
-"""In one window, all callers together: a scanner must not fill the trail."""
 
 
 @transaction.atomic
@@ -79,19 +78,15 @@ def remove_node(*, actor: User | None, node: DicomNode) -> None:
     node.delete()
 
 
-@transaction.atomic
-def note_refused_association(*, calling: str, called: str, reason: str) -> AuditEvent | None:
-    """Record that a caller was turned away: once per address and reason in five minutes."""
-    address = current_context().source_address
-    recent = AuditEvent.objects.recent_refusals(window=ACCESS_WINDOW)
-    same = recent.filter(source_address=address, details__reason=reason)
-    if same.exists() or recent[:MOST_REFUSALS_NOTED].count() >= MOST_REFUSALS_NOTED:
-        return None
-    return record_event(
-        action=Action.ASSOCIATION_REFUSED,
+def note_refused_association(*, calling: str, called: str, reason: str) -> bool:
+    """Record or count that a caller was turned away; return whether it has its own event.
+
+    Each AE title that an address tries is told apart, so that trying them out shows as that.
+    """
+    return note_refusal(
         actor=None,
-        target_id=calling,
-        outcome=Outcome.MINOR_FAILURE,
+        kind=Action.ASSOCIATION_REFUSED,
+        what=f"{calling} → {called}",
         details={"reason": reason, "calling": calling, "called": called},
     )
 
