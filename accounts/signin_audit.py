@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
-
 from django.http import HttpRequest
 
 from accounts.audit import record_event

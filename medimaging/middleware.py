@@ -4,7 +4,6 @@ import ipaddress
 import re
 import uuid
 from collections.abc import Callable
-
 from http import HTTPStatus
 
 from django.conf import settings

@@ -7,9 +7,9 @@ from django.urls import reverse
 from accounts.audit import bind_request_context
 from accounts.models import Action, AuditEvent
 from accounts.roles import Role
+from accounts.services.refusals import MOST_CALLERS
 from records.errors import NodeTitleTaken
 from records.models import DicomNode
-from accounts.services.refusals import MOST_CALLERS
 from records.services import add_node, note_refused_association, remove_node, update_node
 from tests.factories import make_node, make_user
 
