@@ -19,6 +19,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent, Department, User
 from accounts.roles import ROLE_VERBS, Role, Verb
 from accounts.services import issue_token
+from accounts.services.sessions import open_session
 from classifier.models import Classification, Explanation
 from records.deidentification import Options
 from records.models import DicomNode, Instance, LegalHold, Origin, QuarantinedFile, Study, Upload
@@ -44,6 +45,7 @@ class World:
     upload_id: Any
     export_id: Any
     token_id: Any
+    session_id: Any
     quarantined: QuarantinedFile
     node: DicomNode
 
@@ -87,6 +89,7 @@ TARGETS: dict[str, Target] = {
     "upload": lambda world: {"submission_pk": world.submission_id, "pk": world.upload_id},
     "export": lambda world: {"pk": world.export_id},
     "token": lambda world: {"pk": world.token_id},
+    "session": lambda world: {"pk": world.session_id},
     "node": lambda world: {"pk": world.node.pk},
     "user": lambda world: {"pk": world.user.pk},
     "department": lambda world: {"pk": world.department.pk},
@@ -192,6 +195,7 @@ def make_world(db: None) -> Callable[..., World]:
             upload_id=upload.pk,
             export_id=export.pk,
             token_id=token.pk,
+            session_id=open_session(actor=user, session_key=f"matrix-{user.pk}").pk,
             quarantined=quarantined,
             node=factories.make_node(department=department),
         )
@@ -241,7 +245,9 @@ def test_role_decides_the_verb_in_one_s_own_department(make_world, client, rule,
 
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize(
-    "rule", [rule for rule in RULES if rule[3] in WITHIN_A_DEPARTMENT | {"token"}], ids=rule_id
+    "rule",
+    [rule for rule in RULES if rule[3] in WITHIN_A_DEPARTMENT | {"token", "session"}],
+    ids=rule_id,
 )
 def test_other_departments_are_out_of_sight(make_world, client, rule, role):
     other = make_world(Role.TECHNICIAN)

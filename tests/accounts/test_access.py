@@ -19,6 +19,9 @@ PAGES = {
     "profile": ("get", EVERYBODY),
     "token-create": ("get", EVERYBODY),
     "token-revoke": ("post", EVERYBODY),
+    "session-end": ("post", EVERYBODY),
+    "session-end-others": ("post", EVERYBODY),
+    "user-sessions-end": ("post", ADMINISTRATORS),
     "user-list": ("get", ADMINISTRATORS),
     "user-invite": ("get", ADMINISTRATORS),
     "user-edit": ("get", ADMINISTRATORS),
@@ -31,6 +34,7 @@ PAGES = {
     "audit-list": ("get", READERS_OF_THE_TRAIL),
     "audit-export": ("post", READERS_OF_THE_TRAIL),
 }
+OPEN_TO_ALL_SIGNED_IN = {"password-change", "profile", "session-end", "session-end-others"}
 OPEN_TO_STRANGERS = {
     "sign-in",
     "sign-out",
@@ -53,7 +57,12 @@ LET_IN = {200, 302, 404}
 def address_of(db):
     """Return the address of a page, about somebody or something that exists."""
     person = factories.make_user(Role.REVIEWER)
-    pks = {"user": person.pk, "department": Department.objects.get().pk, "token": uuid.uuid4()}
+    pks = {
+        "user": person.pk,
+        "department": Department.objects.get().pk,
+        "token": uuid.uuid4(),
+        "session": uuid.uuid4(),
+    }
     with_pk = {
         pattern.name: "pk" in pattern.pattern.converters
         for pattern in urlpatterns
@@ -99,7 +108,7 @@ def test_page_asks_to_sign_in_when_anonymous(client, address_of, recording, name
     assert events == []
 
 
-@pytest.mark.parametrize("name", sorted(PAGES.keys() - {"password-change", "profile"}))
+@pytest.mark.parametrize("name", sorted(PAGES.keys() - OPEN_TO_ALL_SIGNED_IN))
 def test_page_is_refused_when_no_role_is_held(client, address_of, name):
     client.force_login(factories.make_user())
     assert getattr(client, PAGES[name][0])(address_of(name)).status_code == 403
