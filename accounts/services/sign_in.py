@@ -29,7 +29,7 @@ NETWORK_BUDGET = 20
 DEVICE_BUDGET = 10
 WAIT = dt.timedelta(seconds=30)
 """One try in so long for those whose browser does no sums."""
-CHECKED_AT_ONCE = 2
+CHECKED_AT_ONCE = 1
 LONGEST_QUEUE = 1
 QUEUE_SECONDS = 5
 
@@ -59,7 +59,7 @@ class HashingLane:
 
 
 STRANGERS = HashingLane(at_once=CHECKED_AT_ONCE, waiting=LONGEST_QUEUE)
-KNOWN = HashingLane(at_once=1, waiting=LONGEST_QUEUE)
+KNOWN = HashingLane(at_once=CHECKED_AT_ONCE, waiting=LONGEST_QUEUE)
 """For browsers that their owner has used before: strangers can't fill it."""
 
 
