@@ -78,14 +78,19 @@ def signed_in_user(request: HttpRequest) -> User:
 
 def record_refusal(*, actor: User, verb: Verb | None, request: HttpRequest | Request) -> None:
     """Note who was refused what: the view's name only, an address may hold a search."""
-    plain = getattr(request, "_request", request)
-    plain.is_refusal_noted = True
+    mark_noted(request)
     note_refusal(
         actor=actor,
         kind=Action.ACCESS_REFUSED,
         what=view_name(request),
         details={"verb": verb or "", "method": request.method or ""},
     )
+
+
+def mark_noted(request: HttpRequest | Request) -> None:
+    """Tell the middleware that the trail knows already."""
+    plain: Any = getattr(request, "_request", request)
+    plain.is_refusal_noted = True
 
 
 def view_name(request: HttpRequest | Request) -> str:

@@ -7,6 +7,7 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth import forms as auth_forms
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 
 from accounts.errors import KnownError, MailNotConfigured, SignInBusy, TooManyAttempts
 from accounts.models import Action, ApiToken, Department, Outcome, User
@@ -39,6 +40,7 @@ def as_validation_error(error: KnownError) -> ValidationError:
 class SignInForm(auth_forms.AuthenticationForm):
     """Django's sign-in form, through the service that slows guessers down."""
 
+    request: HttpRequest
     refusal: TooManyAttempts | SignInBusy | None = None
 
     def clean(self) -> dict[str, Any]:

@@ -21,9 +21,11 @@ def connect() -> None:
 def record_sign_in(*, user: User, request: HttpRequest | None = None, **kwargs: Any) -> None:
     """Note who came in, and open the session's row."""
     session = getattr(request, "session", None)
-    if session is None or not session.session_key:
+    if session is None:  # signed in without a browser
         record_event(action=Action.SIGNED_IN, actor=user, target=user)
         return
+    if session.session_key is None:  # somebody else's session was thrown away for this one
+        session.save()
     session[SESSION_ROW] = str(open_session(actor=user, session_key=session.session_key).pk)
 
 

@@ -115,9 +115,9 @@ class OpenSessionMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         row = self._admit(request)
         response = self.get_response(request)
-        is_still_in = row is not None and request.session.get(SESSION_ROW) == str(row.pk)
-        if is_still_in and not is_passive(request):
-            touch_session(row=row, session_key=request.session.session_key)
+        is_same = row is not None and request.session.get(SESSION_ROW) == str(row.pk)
+        if row is not None and is_same and not is_passive(request):
+            touch_session(row=row, session_key=request.session.session_key or "")
         return response
 
     @staticmethod
@@ -130,7 +130,7 @@ class OpenSessionMiddleware:
         row = find_open_session(
             user=request.user,
             row_id=request.session.get(SESSION_ROW),
-            session_key=request.session.session_key,
+            session_key=request.session.session_key or "",
         )
         if row is None:
             request.session.flush()

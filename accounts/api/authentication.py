@@ -5,7 +5,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
-from accounts.access import view_name
+from accounts.access import mark_noted, view_name
 from accounts.audit import bind_token
 from accounts.models import Action, ApiToken, User
 from accounts.roles import Verb
@@ -45,7 +45,7 @@ class TokenAuthentication(BaseAuthentication):
 
 def _note_refused(request: Request, value: str) -> None:
     """Note a token that opens nothing, by its id where it was one of ours."""
-    request._request.is_refusal_noted = True  # type: ignore[attr-defined]  # for the middleware
+    mark_noted(request)
     token, reason = refused_token(value)
     owner = {"username": token.user.username} if token else {}
     count_bad_token()
@@ -66,7 +66,8 @@ class SessionAuthentication(authentication.SessionAuthentication):
         try:
             super().enforce_csrf(request)
         except PermissionDenied:
-            plain = getattr(request, "_request", request)
-            plain.is_refusal_noted = True
-            note_refusal(actor=plain.user, kind=Action.FORM_REFUSED, what=view_name(request))
+            mark_noted(request)
+            user = getattr(request, "_request", request).user
+            actor = user if isinstance(user, User) else None
+            note_refusal(actor=actor, kind=Action.FORM_REFUSED, what=view_name(request))
             raise

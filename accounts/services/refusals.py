@@ -110,7 +110,8 @@ def _strangers(kind: Action) -> int:
 
 
 def _span(streak: int) -> dt.timedelta:
-    return min(SPAN * 2**streak, LONGEST_SPAN)
+    span: dt.timedelta = SPAN * 2**streak
+    return min(span, LONGEST_SPAN)
 
 
 def _tell(tally: RefusalTally) -> int:

@@ -5,7 +5,12 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import views as auth_views
-from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.forms import (
+    AuthenticationForm,
+    PasswordChangeForm,
+    PasswordResetForm,
+    SetPasswordForm,
+)
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse_lazy
@@ -33,15 +38,16 @@ class SignInView(auth_views.LoginView):
             **kwargs,
         )
 
-    def form_valid(self, form: forms.SignInForm) -> HttpResponse:
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         """Let in, and know this browser again."""
         response = super().form_valid(form)
         return know_again(response, form.get_user())
 
-    def form_invalid(self, form: forms.SignInForm) -> HttpResponse:
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         """Say what was wrong; 429 where nobody looked at the password."""
         response = super().form_invalid(form)
-        return refuse_for_now(response, form.refusal) if form.refusal else response
+        refusal = form.refusal if isinstance(form, forms.SignInForm) else None
+        return refuse_for_now(response, refusal) if refusal else response
 
 
 def know_again(response: HttpResponse, user: User) -> HttpResponse:
@@ -101,7 +107,7 @@ class PasswordResetView(auth_views.PasswordResetView):
     form_class = forms.RequestResetForm
     success_url = reverse_lazy("accounts:password-reset-done")
 
-    def form_valid(self, form: forms.RequestResetForm) -> HttpResponse:
+    def form_valid(self, form: PasswordResetForm) -> HttpResponse:
         """Take note; the same for everybody, whoever has that address."""
         try:
             form.save()
@@ -130,7 +136,7 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
         user = super().get_user(uidb64)
         return user if user is not None and user.is_active else None
 
-    def form_valid(self, form: forms.SetPasswordForm) -> HttpResponse:
+    def form_valid(self, form: "SetPasswordForm[User]") -> HttpResponse:
         """Set it, unless the link was used in this very moment."""
         try:
             return super().form_valid(form)

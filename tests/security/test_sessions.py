@@ -160,3 +160,10 @@ def test_a_session_lost_from_its_row_is_signed_out(tina):
     tina.browser_sessions.all().delete()
     assert not is_in(client)
     assert client.get("/api/v1/me/").status_code == 401
+
+
+def test_signing_in_over_somebody_else_s_session_works_and_is_listed(tina, ada):
+    client = signed_in(tina)
+    client.force_login(ada)
+    assert is_in(client)
+    assert len(client.get("/profile/").context["sessions"]) == 1
