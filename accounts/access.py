@@ -9,9 +9,9 @@ from django.http.response import HttpResponseBase
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts.audit import record_event
-from accounts.models import Action, Outcome, User
+from accounts.models import Action, User
 from accounts.roles import Verb
+from accounts.services import note_refusal
 
 if TYPE_CHECKING:  # rest_framework.views itself loads this module, as the API's default
     from rest_framework.views import APIView
@@ -78,11 +78,22 @@ def signed_in_user(request: HttpRequest) -> User:
 
 def record_refusal(*, actor: User, verb: Verb | None, request: HttpRequest | Request) -> None:
     """Note who was refused what: the view's name only, an address may hold a search."""
-    match = request.resolver_match
-    record_event(
-        action=Action.ACCESS_REFUSED,
+    mark_noted(request)
+    note_refusal(
         actor=actor,
-        target_id=match.view_name if match else "",
-        outcome=Outcome.MINOR_FAILURE,
+        kind=Action.ACCESS_REFUSED,
+        what=view_name(request),
         details={"verb": verb or "", "method": request.method or ""},
     )
+
+
+def mark_noted(request: HttpRequest | Request) -> None:
+    """Tell the middleware that the trail knows already."""
+    plain: Any = getattr(request, "_request", request)
+    plain.is_refusal_noted = True
+
+
+def view_name(request: HttpRequest | Request) -> str:
+    """The name of the view that a request led to, if any."""
+    match = request.resolver_match
+    return match.view_name if match else ""

@@ -19,7 +19,17 @@ SYSTEM_NAME = "system"
 ANONYMOUS_NAME = "anonymous"
 TRAIL = "audit-trail"
 """What the trail's own events call it: it has no row to point at."""
-ANONYMOUS_ACTIONS = frozenset({Action.SIGN_IN_FAILED, Action.PASSWORD_RESET_REQUESTED})
+ANONYMOUS_ACTIONS = frozenset(
+    {
+        Action.SIGN_IN_FAILED,
+        Action.PASSWORD_RESET_REQUESTED,
+        Action.ACCESS_REFUSED,
+        Action.OBJECT_NOT_FOUND,
+        Action.TOKEN_REFUSED,
+        Action.FORM_REFUSED,
+        Action.SESSION_UNKNOWN,
+    }
+)
 """What people do before we know who they are: without an actor these are not the system's."""
 
 
@@ -95,12 +105,13 @@ def bind_session(session_key: str | None, *, responsible: User | None = None) ->
 
     `responsible` is who stands behind this session, where that isn't its owner.
     """
-    session_id = _session_id(session_key) if session_key else ""
+    session_id = session_id_of(session_key) if session_key else ""
     context = replace(current_context(), session_id=session_id, responsible=responsible)
     _context.set(context)
 
 
-def _session_id(session_key: str) -> str:
+def session_id_of(session_key: str) -> str:
+    """Return what the trail calls a session; it opens nothing."""
     digest = salted_hmac("accounts.audit.session", session_key, algorithm="sha256")
     return digest.hexdigest()[:32]
 

@@ -109,13 +109,56 @@ class VerbNotHeld(KnownError):
     status = 403
 
 
+class AccountChanged(KnownError):
+    """Somebody set another password, or shut the account, while this was under way."""
+
+    code = "account_changed"
+    message = "The account was changed in this very moment."
+    action = "Sign in again, or ask for a new link, and repeat it."
+    status = 409
+
+
 class TooManyAttempts(KnownError):
-    """Sign-in is paused for this account after repeated failures."""
+    """Before another try there is some work to do, or a little time to let pass."""
 
     code = "too_many_attempts"
-    message = "Too many failed sign-ins for this account."
-    action = "Wait {minutes} minutes, or ask your administrator to reset your password."
+    message = "There were too many failed sign-ins."
+    action = (
+        "Enter your password again: your browser first does some sums, which takes seconds. "
+        "If nothing happens, wait {seconds} seconds and try again."
+    )
     status = 429
+
+    def __init__(self, *, seconds: int, challenge: str = "", bits: int = 0) -> None:
+        """`challenge` and `bits` say what work would do instead of waiting."""
+        super().__init__(seconds=seconds)
+        self.challenge = challenge
+        self.bits = bits
+        self.retry_after = seconds
+
+
+class TooManyRequests(KnownError):
+    """One caller asked for the same thing over and over."""
+
+    code = "too_many_requests"
+    message = "There were too many requests from your network."
+    action = "Try again in {minutes} minutes, or ask your administrator."
+    status = 429
+
+    def __init__(self, *, minutes: int) -> None:
+        """Say when it goes on."""
+        super().__init__(minutes=minutes)
+        self.retry_after = minutes * 60
+
+
+class SignInBusy(KnownError):
+    """Checking a password costs the processor much, so only some are checked at once."""
+
+    code = "sign_in_busy"
+    message = "Many people are signing in at this moment."
+    action = "Try again in a few seconds."
+    status = 429
+    retry_after = 2
 
 
 class OwnClinicalRole(KnownError):

@@ -7,12 +7,15 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth import forms as auth_forms
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 
-from accounts.errors import KnownError, MailNotConfigured, TooManyAttempts
+from accounts.errors import KnownError, MailNotConfigured, SignInBusy, TooManyAttempts
 from accounts.models import Action, ApiToken, Department, Outcome, User
-from accounts.roles import DEPARTMENT_ROLES, Role, Verb
+from accounts.roles import DEPARTMENT_ROLES, VERB_WORDS, Role, Verb
 from accounts.services import (
+    Proof,
     change_password,
+    confirm_password,
     request_password_reset,
     set_password_through_link,
     sign_in_user,
@@ -35,7 +38,10 @@ def as_validation_error(error: KnownError) -> ValidationError:
 
 
 class SignInForm(auth_forms.AuthenticationForm):
-    """Django's sign-in form, through the service that pauses after repeated failures."""
+    """Django's sign-in form, through the service that slows guessers down."""
+
+    request: HttpRequest
+    refusal: TooManyAttempts | SignInBusy | None = None
 
     def clean(self) -> dict[str, Any]:
         """Look the person up, or say why not."""
@@ -43,8 +49,14 @@ class SignInForm(auth_forms.AuthenticationForm):
         password = self.cleaned_data.get("password")
         if username is not None and password:
             try:
-                self.user_cache = sign_in_user(username=username, password=password)
-            except TooManyAttempts as error:
+                self.user_cache = sign_in_user(
+                    username=username,
+                    password=password,
+                    device=self.request.COOKIES.get(settings.DEVICE_COOKIE_NAME, ""),
+                    proof=Proof(self.data.get("challenge", ""), self.data.get("work", "")),
+                )
+            except (TooManyAttempts, SignInBusy) as error:
+                self.refusal = error
                 raise as_validation_error(error) from error
             if self.user_cache is None:
                 raise self.get_invalid_login_error()
@@ -54,9 +66,31 @@ class SignInForm(auth_forms.AuthenticationForm):
 class ChangePasswordForm(auth_forms.PasswordChangeForm):
     """The old password once, the new one twice."""
 
+    def __init__(self, *args: Any, keep_session: str | None = None, **kwargs: Any) -> None:
+        """`keep_session` is the session in which the form is filled in."""
+        super().__init__(*args, **kwargs)
+        self.keep_session = keep_session
+
+    def clean_old_password(self) -> str:
+        """Check it, as slowly as at the sign-in for those who guess."""
+        password: str = self.cleaned_data["old_password"]
+        try:
+            is_right = confirm_password(actor=self.user, password=password)
+        except KnownError as error:
+            raise as_validation_error(error) from error
+        if not is_right:
+            raise ValidationError(
+                self.error_messages["password_incorrect"], code="password_incorrect"
+            )
+        return password
+
     def save(self, commit: bool = True) -> User:  # noqa: FBT001, FBT002 - Django's signature
         """Replace the password."""
-        return change_password(actor=self.user, password=self.cleaned_data["new_password1"])
+        return change_password(
+            actor=self.user,
+            password=self.cleaned_data["new_password1"],
+            keep_session=self.keep_session,
+        )
 
 
 class SetPasswordForm(auth_forms.SetPasswordForm):
@@ -84,10 +118,8 @@ class RequestResetForm(auth_forms.PasswordResetForm):
         return super().clean()
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Note the request, then mail the links."""
-        users = list(self.get_users(self.cleaned_data["email"]))
-        request_password_reset(actor=None, users=users)
-        super().save(*args, **kwargs)
+        """Take note; a worker mails the link."""
+        request_password_reset(actor=None, email=self.cleaned_data["email"])
 
 
 class UserFilterForm(forms.Form):
@@ -191,15 +223,15 @@ class TokenForm(forms.Form):
     scopes = forms.MultipleChoiceField(
         label="Permissions",
         widget=forms.CheckboxSelectMultiple,
-        help_text="A token never does more than you may do yourself.",
+        help_text="Choose only what the program needs. A token never does more than you may.",
     )
 
     def __init__(self, *args: Any, verbs: frozenset[Verb], **kwargs: Any) -> None:
-        """Offer what the person may do, all of it ticked."""
+        """Offer what the person may do, none of it ticked."""
         super().__init__(*args, **kwargs)
         offered = sorted(verb.value for verb in verbs)
-        self.fields["scopes"].choices = [(verb, verb) for verb in offered]  # type: ignore[attr-defined]  # it has them
-        self.fields["scopes"].initial = offered
+        choices = [(verb, VERB_WORDS[verb]) for verb in offered]
+        self.fields["scopes"].choices = choices  # type: ignore[attr-defined]  # it has them
 
 
 class AuditFilterForm(forms.Form):

@@ -1,8 +1,10 @@
 """Mail to people about their own account."""
 
+import datetime as dt
 import logging
 import smtplib
 from collections.abc import Mapping
+from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
 from django.core.mail import send_mail
@@ -20,6 +22,12 @@ def link_valid_days() -> int:
     return settings.PASSWORD_RESET_TIMEOUT // SECONDS_PER_DAY
 
 
+def at_site(link: str) -> str:
+    """Put our own address before a path: where mail leads is never what a request says."""
+    site, given = urlsplit(settings.SITE_URL), urlsplit(link)
+    return urlunsplit((site.scheme, site.netloc, given.path, given.query, given.fragment))
+
+
 def mail_password_link(*, user: User, link: str) -> bool:
     """Send `user` the link to set a password; tell whether it went out.
 
@@ -31,10 +39,10 @@ def mail_password_link(*, user: User, link: str) -> bool:
     context = {
         "full_name": user.full_name,
         "username": user.username,
-        "link": link,
+        "link": at_site(link),
         "valid_days": link_valid_days(),
     }
-    return _send("invitation", context, user=user, to=user.email)
+    return _try("invitation", user, context, to=user.email)
 
 
 def mail_notice(*, notice: AccountNotice, to: str) -> bool:
@@ -44,16 +52,35 @@ def mail_notice(*, notice: AccountNotice, to: str) -> bool:
     """
     if not settings.MAIL_ENABLED:
         return False
-    context = {"notice": notice}
-    return _send("notice", context, user=notice.user, to=to)
+    return _try("notice", notice.user, {"notice": notice}, to=to)
 
 
-def _send(template: str, context: Mapping[str, object], *, user: User, to: str) -> bool:
-    subject = " ".join(render_to_string(f"accounts/{template}_subject.txt", context).split())
-    body = render_to_string(f"accounts/{template}_email.txt", context)
+def mail_reset_link(*, user: User, link: str) -> None:
+    """Send `user` the link that somebody asked for. Raises SMTPException, OSError."""
+    context = {
+        "username": user.username,
+        "link": at_site(link),
+        "valid_days": link_valid_days(),
+    }
+    _mail("password_reset", context, to=user.email)
+
+
+def mail_password_changed(*, user: User, at: dt.datetime) -> None:
+    """Tell `user` that the password was changed. Raises SMTPException, OSError."""
+    context = {"username": user.username, "at": at, "site": settings.SITE_URL}
+    _mail("password_changed", context, to=user.email)
+
+
+def _try(about: str, user: User, context: Mapping[str, object], *, to: str) -> bool:
     try:
-        send_mail(subject, body, None, [to])
+        _mail(about, context, to=to)
     except (smtplib.SMTPException, OSError):
         logger.exception("Mail to user %s could not be sent", user.pk)
         return False
     return True
+
+
+def _mail(about: str, context: Mapping[str, object], *, to: str) -> None:
+    subject = " ".join(render_to_string(f"accounts/{about}_subject.txt", context).split())
+    body = render_to_string(f"accounts/{about}_email.txt", context)
+    send_mail(subject, body, None, [to])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         PasswordLink,
         RoleProposal,
         User,
+        UserSession,
     )
 
 
@@ -153,6 +154,19 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
         return self.filter(user=user)
 
 
+class UserSessionQuerySet(models.QuerySet["UserSession"]):
+    """Reads of sessions."""
+
+    def open(self) -> "UserSessionQuerySet":
+        """Sessions that have not ended."""
+        return self.filter(ended_at__isnull=True)
+
+    def idle_or_too_old(self, *, idle: dt.timedelta, oldest: dt.timedelta) -> "UserSessionQuerySet":
+        """Open sessions in which nobody has worked for `idle`, or that are older than `oldest`."""
+        now = timezone.now()
+        return self.open().filter(Q(last_seen_at__lte=now - idle) | Q(created_at__lte=now - oldest))
+
+
 class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
     """The audit trail: appended to in one place, and read."""
 
@@ -217,33 +231,6 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
             target_id=target_id,
             occurred_at__gte=timezone.now() - window,
         )
-
-    def recent_refusals(self, *, window: dt.timedelta) -> "AuditEventQuerySet":
-        """DICOM associations refused within `window`."""
-        return self.filter(action="association.refused", occurred_at__gte=timezone.now() - window)
-
-    def failed_sign_ins(self, *, username: str, window: dt.timedelta) -> "AuditEventQuerySet":
-        """Wrong passwords given for `username` within `window`, newest first.
-
-        Attempts that were refused unread, because of too many wrong ones, don't count:
-        they would keep the pause going for ever.
-        """
-        return self.filter(
-            action="user.sign_in_failed",
-            outcome=4,
-            target_id=username.lower()[:200],
-            occurred_at__gte=timezone.now() - window,
-        ).order_by("-id")
-
-    def recent_openings(
-        self, *, user_id: UUID | None, window: dt.timedelta
-    ) -> "AuditEventQuerySet":
-        """What shows within `window` that the account is in its owner's hands, newest first."""
-        return self.filter(
-            action__in=("user.signed_in", "user.password_changed"),
-            target_id=str(user_id),
-            occurred_at__gte=timezone.now() - window,
-        ).order_by("-id")
 
     def about_study(self, study_id: UUID | str) -> "AuditEventQuerySet":
         """Everything that happened to one study, oldest first."""

@@ -29,6 +29,29 @@ class Verb(StrEnum):
     QUEUE_VIEW = "queue.view"
 
 
+VERB_WORDS: dict[str, str] = {
+    Verb.STUDY_VIEW: "See studies and images",
+    Verb.STUDY_SUBMIT: "Submit studies",
+    Verb.STUDY_RERUN: "Ask for a new classification",
+    Verb.STUDY_DELETE: "Delete and restore studies",
+    Verb.STUDY_HOLD: "Place and lift legal holds",
+    Verb.STUDY_EXPORT: "Export de-identified copies",
+    Verb.CONFLICT_RESOLVE: "Resolve identity conflicts",
+    Verb.QUARANTINE_MANAGE: "Manage the quarantine",
+    Verb.NODE_MANAGE: "Manage DICOM nodes",
+    Verb.PATIENT_VIEW: "See patients",
+    Verb.REVIEW_CREATE: "Review classifications",
+    Verb.MODEL_VIEW: "See models",
+    Verb.MODEL_DEPLOY: "Put models into use",
+    Verb.AUDIT_VIEW: "Read the audit trail",
+    Verb.AUDIT_EXPORT: "Export the audit trail",
+    Verb.ACCOUNT_MANAGE: "Manage people and departments",
+    Verb.TOKEN_OWN: "Make and revoke your API tokens",
+    Verb.QUEUE_VIEW: "See the queue",
+}
+"""Each permission as people who choose it read it."""
+
+
 class Role(models.TextChoices):
     """What a person does in a department, or for the whole hospital."""
 

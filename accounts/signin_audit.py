@@ -6,7 +6,9 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from django.http import HttpRequest
 
 from accounts.audit import record_event, standing_behind
-from accounts.models import Action, Outcome, User
+from accounts.models import Action, User
+from accounts.services.sessions import SESSION_ROW, close_session, open_session
+from accounts.services.sign_in import note_failed_sign_in
 from accounts.standing import mark_session
 
 
@@ -17,24 +19,27 @@ def connect() -> None:
     user_logged_out.connect(record_sign_out, dispatch_uid="accounts.signin_audit.out")
 
 
-def record_sign_in(*, request: HttpRequest, user: User, **kwargs: Any) -> None:
-    """Note who came in, and mark the session where somebody else stands behind the password."""
-    mark_session(request.session, user=user)
+def record_sign_in(*, user: User, request: HttpRequest | None = None, **kwargs: Any) -> None:
+    """Note who came in, open the session's row, and mark it with who stands behind the password."""
+    session = getattr(request, "session", None)
     with standing_behind(user.password_set_through):
-        record_event(action=Action.SIGNED_IN, actor=user, target=user)
+        if session is None:  # signed in without a browser
+            record_event(action=Action.SIGNED_IN, actor=user, target=user)
+            return
+        mark_session(session, user=user)
+        if session.session_key is None:  # somebody else's session was thrown away for this one
+            session.save()
+        row = open_session(actor=user, session_key=session.session_key)
+    session[SESSION_ROW] = str(row.pk)
 
 
 def record_failed_sign_in(*, credentials: dict[str, Any], **kwargs: Any) -> None:
-    """Note the name that was tried, never the password: the throttle counts these rows."""
-    record_event(
-        action=Action.SIGN_IN_FAILED,
-        actor=None,
-        target_id=str(credentials.get("username", "")).lower(),
-        outcome=Outcome.MINOR_FAILURE,
-    )
+    """Note that somebody failed, never the password."""
+    note_failed_sign_in(username=str(credentials.get("username", "")))
 
 
-def record_sign_out(*, user: User | None, **kwargs: Any) -> None:
+def record_sign_out(*, user: User | None, request: HttpRequest | None = None, **kw: Any) -> None:
     """Note who left; a session that had already ended belongs to nobody."""
     if user is not None:
-        record_event(action=Action.SIGNED_OUT, actor=user, target=user)
+        session = getattr(request, "session", {})
+        close_session(actor=user, row_id=session.get(SESSION_ROW))

@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from accounts.models import AuditEvent
 
+COUNTED = "{actor}: {what}, counted {times} more times, about {distinct} things"
+"""What sums up refusals that had no event of their own."""
+
 SENTENCES = {
     "user.signed_in": "{actor} signed in",
     "user.sign_in_failed": "Somebody failed to sign in as {target}",
     "user.signed_out": "{actor} signed out",
+    "session.ended": "{actor} ended sessions of {username}",
+    "session.expired": "A session of {actor} expired: {reason}",
+    "session.unknown": "Somebody showed a session that had ended or never was",
     "user.password_changed": "{actor} set the password of {username}",
     "user.password_reset_requested": "{actor} asked for a set-password link",
     "user.password_link_issued": "{actor} made a set-password link for {username}",
@@ -25,10 +31,13 @@ SENTENCES = {
     "department.renamed": "{actor} renamed the department {old_name} to {name}",
     "token.issued": "{actor} issued the API token {name} to {username}",
     "token.revoked": "{actor} revoked the API token {name} of {username}",
+    "token.refused": "An API token was refused: {reason}",
     "audit.viewed": "{actor} looked at the audit trail",
     "audit.exported": "{actor} exported the audit trail",
     "audit.unsealed": "The sealed values of an event were opened: {reason}",
     "access.refused": "{actor} was refused a page or function that asks for {verb}",
+    "access.not_found": "{actor} asked for something that is not there or out of sight",
+    "form.refused": "A form was refused that another site or session may have sent",
     "submission.opened": "{actor} opened a submission",
     "file.stored": "{actor} sent a file, which was stored",
     "file.duplicate": "{actor} sent a file that was already held",
@@ -106,10 +115,16 @@ def describe_event(event: "AuditEvent") -> str:
 
     Details come from the trail itself, so nothing in them is trusted to be there.
     """
-    sentence = SENTENCES.get(event.action)
+    sentence = COUNTED if "times" in event.details else SENTENCES.get(event.action)
     if sentence is None:
         return f"{event.actor_name}: {event.action_words}"
     words = {**event.details, "actor": _who(event), "target": event.target_id}
+    words = {
+        **event.details,
+        "actor": event.actor_name,
+        "target": event.target_id,
+        "what": event.action_words,
+    }
     return _Words().format(sentence, **words)
 
 

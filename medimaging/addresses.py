@@ -47,3 +47,9 @@ def redis_socket(data_dir: Path) -> Path:
 def redis_url(data_dir: Path) -> str:
     """Return the REDIS_URL of the embedded Redis."""
     return f"unix://{redis_socket(data_dir)}?db=0"
+
+
+def site_url(allowed_hosts: list[str], *, is_tls: bool) -> str:
+    """Return the product's own address by the first name that it answers to."""
+    names = [host.lstrip(".") for host in allowed_hosts if host.strip("*.")]
+    return f"{'https' if is_tls else 'http'}://{names[0] if names else 'localhost'}"

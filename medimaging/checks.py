@@ -78,6 +78,20 @@ def check_database_role(
     ]
 
 
+@register(Tags.security, deploy=True)
+def check_site_url(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Mail leads to an address of ours, and no request may choose which."""
+    if settings.IS_SITE_URL_SET or not settings.MAIL_ENABLED:
+        return []
+    return [
+        Error(
+            "EMAIL_URL is set, and SITE_URL isn't: links in mail would lead nowhere.",
+            hint="Set SITE_URL to the address of the product, https://imaging.hospital.example.",
+            id="medimaging.E005",
+        )
+    ]
+
+
 @register(Tags.files)
 def check_spool(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """A file is published by a rename, which works within one file system alone."""

@@ -3,13 +3,24 @@
 import re
 import uuid
 from collections.abc import Callable
+from http import HTTPStatus
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
+from accounts.access import view_name
 from accounts.audit import bind_request_context, bind_session
+from accounts.models import Action, UserSession
+from accounts.services import (
+    find_open_session,
+    note_closed_session,
+    note_refusal,
+    touch_session,
+)
+from accounts.services.sessions import SESSION_ROW
 from accounts.standing import responsible_for
 from medimaging import logs
 from medimaging.client_addresses import find_client
@@ -18,6 +29,8 @@ Responder = Callable[[HttpRequest], HttpResponseBase]
 
 # What a proxy may hand in: anything else could forge or break a log line.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+# What names an object in an address: never what somebody typed into a field.
+OBJECT_ID = re.compile(r"[0-9a-fA-F.-]{1,64}")
 # `data:` is for the few glyphs that bootstrap.css carries that way.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -74,11 +87,74 @@ class IdleSessionMiddleware(SessionMiddleware):
     """Sessions that end when nobody works: a page's own polling doesn't keep them alive."""
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        match = request.resolver_match
-        is_passive = match is not None and match.view_name in settings.POLLED_VIEWS
-        if is_passive and not request.session.modified:
+        if is_passive(request) and not request.session.modified:
             return response
         return super().process_response(request, response)
+
+
+def is_passive(request: HttpRequest) -> bool:
+    """Tell whether a page asks by itself, which says nothing about who is at the keyboard."""
+    return view_name(request) in settings.POLLED_VIEWS
+
+
+class OpenSessionMiddleware:
+    """Let a session in only while its row is open; note one that opens nothing."""
+
+    def __init__(self, get_response: Responder) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        row = self._admit(request)
+        response = self.get_response(request)
+        is_same = row is not None and request.session.get(SESSION_ROW) == str(row.pk)
+        if row is not None and is_same and not is_passive(request):
+            touch_session(row=row, session_key=request.session.session_key or "")
+        return response
+
+    @staticmethod
+    def _admit(request: HttpRequest) -> UserSession | None:
+        key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+        if not request.user.is_authenticated:
+            if key and not request.session.session_key:
+                note_closed_session(session_key=key)
+            return None
+        row = find_open_session(
+            user=request.user,
+            row_id=request.session.get(SESSION_ROW),
+            session_key=request.session.session_key or "",
+        )
+        if row is None:
+            request.session.flush()
+            request.user = AnonymousUser()
+        return row
+
+
+class RefusalMiddleware:
+    """Note each 401 and 403, and each 404 about an object, that nobody has noted yet."""
+
+    def __init__(self, get_response: Responder) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if not getattr(request, "is_refusal_noted", False):
+            self._note(request, response.status_code)
+        return response
+
+    @staticmethod
+    def _note(request: HttpRequest, status: int) -> None:
+        actor = request.user if request.user.is_authenticated else None
+        details = {"view": view_name(request), "method": request.method or ""}
+        match = request.resolver_match
+        if status == HTTPStatus.NOT_FOUND and match and match.kwargs:
+            ids = [str(value) for value in match.kwargs.values()]
+            what = "/".join(value for value in ids if OBJECT_ID.fullmatch(value))
+            kind = Action.OBJECT_NOT_FOUND
+        elif status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            kind, what = Action.ACCESS_REFUSED, view_name(request)
+        else:
+            return
+        note_refusal(actor=actor, kind=kind, what=what, details=details)
 
 
 class AuditSessionMiddleware:

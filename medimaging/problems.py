@@ -15,7 +15,10 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from accounts.access import view_name
 from accounts.errors import KnownError
+from accounts.models import Action, User
+from accounts.services import note_refusal
 
 MEDIA_TYPE = "application/problem+json"
 API_PREFIXES = ("/api/", "/dicomweb/", "/fhir/")
@@ -145,6 +148,29 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _answer(request, 404)
+
+
+def form_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form that another site, or a session that has ended, may have sent."""
+    request.is_refusal_noted = True  # type: ignore[attr-defined]  # for the middleware
+    note_refusal(
+        actor=request.user if isinstance(request.user, User) else None,
+        kind=Action.FORM_REFUSED,
+        what=view_name(request),
+        details={"method": request.method or ""},
+    )
+    if request.path.startswith(API_PREFIXES):
+        return _answer(request, HTTPStatus.FORBIDDEN)
+    context = {
+        "error": {
+            "code": "form_refused",
+            "message": "The form was not accepted.",
+            "action": "Reload the page and enter it again.",
+        },
+        "reference": getattr(request, "id", ""),
+    }
+    page = render_to_string("403_csrf.html", context, request)
+    return HttpResponse(page, status=HTTPStatus.FORBIDDEN)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -28,6 +28,8 @@ DEBUG = env.bool("DEBUG", default=False)
 # Known to everyone who reads this file: `check --deploy` refuses it, the quickstart replaces it.
 INSECURE_SECRET_KEY = "insecure-key-for-commands-that-sign-nothing"  # noqa: S105 - refused where it matters
 SECRET_KEY = env.str("SECRET_KEY", default=INSECURE_SECRET_KEY)
+# What typed names are hashed with in the audit trail (SECRET_KEY without it).
+AUDIT_KEY = env.str("AUDIT_KEY", default="")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 # What seals patients' values in the audit trail: the first seals, each opens.
 AUDIT_SEAL_KEYS = env.list("AUDIT_SEAL_KEYS", default=[])
@@ -66,7 +68,9 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "medimaging.middleware.OpenSessionMiddleware",
     "medimaging.middleware.AuditSessionMiddleware",
+    "medimaging.middleware.RefusalMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -181,7 +185,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 # How long a set-password link works.
-PASSWORD_RESET_TIMEOUT = 3 * 24 * 60 * 60
+PASSWORD_RESET_TIMEOUT = 24 * 60 * 60
 # Shown on the sign-in page of a quickstart that has made them: user name and role, no password.
 DEMO_ACCOUNTS = [
     dict(zip(("username", "role"), account.split(":", 1), strict=True))
@@ -189,18 +193,29 @@ DEMO_ACCOUNTS = [
 ]
 SESSION_COOKIE_AGE = env.int("SESSION_IDLE_MINUTES", default=30) * 60
 SESSION_SAVE_EVERY_REQUEST = True
+# However busy it is, a session ends so long after its sign-in.
+SESSION_MAX_HOURS = env.int("SESSION_MAX_HOURS", default=12)
 # Pages ask for these by themselves, so they say nothing about who is at the keyboard.
 POLLED_VIEWS = ("classifier:queue-pill", "classifier:status")
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "medimaging.problems.form_refused"
+# By this a browser is known in which somebody has signed in before; it opens nothing.
+DEVICE_COOKIE_NAME = "__Host-device" if BEHIND_TLS else "device"
+DEVICE_COOKIE_AGE = 365 * 24 * 60 * 60
 
 # Mail, where the hospital has a server for it
 
 MAIL_ENABLED = bool(env.str("EMAIL_URL", default=""))
 if MAIL_ENABLED:
     vars().update(env.email("EMAIL_URL"))
+# The address that mail leads to; without it links lead to the first name that we answer to.
+SITE_URL = env.str("SITE_URL", default="").rstrip("/") or addresses.site_url(
+    ALLOWED_HOSTS, is_tls=BEHIND_TLS
+)
+IS_SITE_URL_SET = bool(env.str("SITE_URL", default=""))
 DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="medimaging@localhost")
 EMAIL_TIMEOUT = 10
 
@@ -234,7 +249,7 @@ WEB_CONNECTIONS_PER_CLIENT = env.int("WEB_CONNECTIONS_PER_CLIENT", default=100)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "accounts.api.authentication.TokenAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
+        "accounts.api.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.access.HasVerb"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -289,6 +304,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = env.str(
 # How often somebody looks for work whose worker or sender is gone.
 SWEEP_SECONDS = env.int("TASK_SWEEP_SECONDS", default=15)
 HOUSEKEEPING = {
+    "accounts.tasks.sweep_accounts": 60,
     "classifier.tasks.sweep_classifications": SWEEP_SECONDS,
     "records.tasks.complete_idle_studies": SWEEP_SECONDS,
     "records.tasks.sweep_exports": 4 * SWEEP_SECONDS,

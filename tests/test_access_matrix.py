@@ -19,6 +19,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent, Department, RoleProposal, User
 from accounts.roles import ROLE_VERBS, Role, Verb
 from accounts.services import issue_token
+from accounts.services.sessions import open_session
 from classifier.models import Classification, Explanation, Review
 from records.deidentification import Options
 from records.models import (
@@ -57,6 +58,7 @@ class World:
     export_id: Any
     export_hold_id: Any
     token_id: Any
+    session_id: Any
     quarantined: QuarantinedFile
     node: DicomNode
     proposal: RoleProposal
@@ -102,6 +104,7 @@ TARGETS: dict[str, Target] = {
     "export": lambda world: {"pk": world.export_id},
     "export hold": lambda world: {"pk": world.export_id, "hold_pk": world.export_hold_id},
     "token": lambda world: {"pk": world.token_id},
+    "session": lambda world: {"pk": world.session_id},
     "node": lambda world: {"pk": world.node.pk},
     "user": lambda world: {"pk": world.user.pk},
     "department": lambda world: {"pk": world.department.pk},
@@ -217,6 +220,7 @@ def make_world(db: None) -> Callable[..., World]:
                 export=export, instance=instance, cause="text"
             ).pk,
             token_id=token.pk,
+            session_id=open_session(actor=user, session_key=f"matrix-{user.pk}").pk,
             quarantined=quarantined,
             node=factories.make_node(department=department, waiting_since=timezone.now()),
             proposal=factories.make_proposal(department=department),
@@ -267,7 +271,9 @@ def test_role_decides_the_verb_in_one_s_own_department(make_world, client, rule,
 
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize(
-    "rule", [rule for rule in RULES if rule[3] in WITHIN_A_DEPARTMENT | {"token"}], ids=rule_id
+    "rule",
+    [rule for rule in RULES if rule[3] in WITHIN_A_DEPARTMENT | {"token", "session"}],
+    ids=rule_id,
 )
 def test_other_departments_are_out_of_sight(make_world, client, rule, role):
     other = make_world(Role.TECHNICIAN)

@@ -1,13 +1,20 @@
 """The API's own way in: `Authorization: Token <value>` (or Bearer)."""
 
+from rest_framework import authentication
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
+from accounts.access import mark_noted, view_name
 from accounts.audit import bind_token
-from accounts.models import ApiToken, User
+from accounts.models import Action, ApiToken, User
 from accounts.roles import Verb
-from accounts.services import authenticate_token
+from accounts.services import (
+    authenticate_token,
+    count_bad_token,
+    note_refusal,
+    refused_token,
+)
 
 KEYWORDS = (b"token", b"bearer")
 REFUSAL = "The token is unknown, expired or revoked."
@@ -24,6 +31,7 @@ class TokenAuthentication(BaseAuthentication):
         value = words[1].decode("latin-1") if len(words) == 2 else ""
         token = authenticate_token(value)
         if token is None:
+            _note_refused(request, value)
             raise AuthenticationFailed(REFUSAL)
         known = set(Verb)
         token.user.token_verbs = frozenset(Verb(scope) for scope in token.scopes if scope in known)
@@ -33,3 +41,33 @@ class TokenAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """Name the scheme in WWW-Authenticate, which makes a refusal a 401."""
         return 'Token realm="api"'
+
+
+def _note_refused(request: Request, value: str) -> None:
+    """Note a token that opens nothing, by its id where it was one of ours."""
+    mark_noted(request)
+    token, reason = refused_token(value)
+    owner = {"username": token.user.username} if token else {}
+    count_bad_token()
+    note_refusal(
+        actor=None,
+        kind=Action.TOKEN_REFUSED,
+        target=token,
+        what=view_name(request),
+        details={"reason": reason, "view": view_name(request), **owner},
+    )
+
+
+class SessionAuthentication(authentication.SessionAuthentication):
+    """Django REST framework's own, which says in the trail when a form may be forged."""
+
+    def enforce_csrf(self, request: Request) -> None:
+        """Refuse, as it does, and note it."""
+        try:
+            super().enforce_csrf(request)
+        except PermissionDenied:
+            mark_noted(request)
+            user = getattr(request, "_request", request).user
+            actor = user if isinstance(user, User) else None
+            note_refusal(actor=actor, kind=Action.FORM_REFUSED, what=view_name(request))
+            raise

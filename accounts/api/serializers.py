@@ -57,6 +57,7 @@ class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
             "id",
             "name",
             "prefix",
+            "parent",
             "scopes",
             "is_usable",
             "created_at",
@@ -76,9 +77,8 @@ class NewTokenSerializer(serializers.Serializer[Any]):
     )
     scopes = serializers.ListField(
         child=serializers.ChoiceField(choices=[verb.value for verb in Verb]),
-        allow_null=True,
-        default=None,
-        help_text="Permissions among your own; all of your own where left out.",
+        allow_empty=False,
+        help_text="Permissions among your own, or the token's that makes it.",
     )
 
 

@@ -82,11 +82,15 @@ class TokenViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[ApiToken]):
         summary="Make an API token",
     )
     def create(self, request: Request) -> Response:
-        """Issue a token; the answer holds its value, which is never shown again."""
+        """Issue a token; the answer holds its value, which is never shown again.
+
+        One that is made with a token ends with that one at the latest.
+        """
         wanted = NewTokenSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         user = signed_in_user(request)
-        token, value = issue_token(actor=user, user=user, **wanted.validated_data)
+        parent = request.auth if isinstance(request.auth, ApiToken) else None
+        token, value = issue_token(actor=user, user=user, parent=parent, **wanted.validated_data)
         token.value = value  # type: ignore[attr-defined]  # lives only in this answer
         return Response(IssuedTokenSerializer(token).data, status=status.HTTP_201_CREATED)
 

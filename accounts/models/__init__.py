@@ -1,22 +1,31 @@
 """The rows of the accounts app."""
 
 from accounts.models.audit import Action, AuditEvent, Outcome
+from accounts.models.limits import Attempts, RefusalTally
 from accounts.models.links import AccountNotice, NoticeKind, PasswordLink
+from accounts.models.mails import AccountMail, MailKind
 from accounts.models.people import Department, Membership, User
 from accounts.models.proposals import ProposalState, RoleProposal
+from accounts.models.sessions import SessionEnd, UserSession
 from accounts.models.tokens import ApiToken
 
 __all__ = [
+    "AccountMail",
     "AccountNotice",
     "Action",
     "ApiToken",
+    "Attempts",
     "AuditEvent",
     "Department",
+    "MailKind",
     "Membership",
     "NoticeKind",
     "Outcome",
     "PasswordLink",
     "ProposalState",
+    "RefusalTally",
     "RoleProposal",
+    "SessionEnd",
     "User",
+    "UserSession",
 ]

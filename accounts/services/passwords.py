@@ -1,5 +1,6 @@
 """Passwords: changed by their owner, or set through a link whose maker answers for its use."""
 
+import datetime as dt
 import hashlib
 
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
@@ -10,9 +11,25 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
 from accounts.audit import current_context, record_event, standing_behind
-from accounts.errors import PasswordLinkEnded, PersonInactive
-from accounts.models import Action, NoticeKind, Outcome, PasswordLink, User
+from accounts.errors import AccountChanged, PasswordLinkEnded, PersonInactive, TooManyRequests
+from accounts.models import (
+    Action,
+    MailKind,
+    NoticeKind,
+    PasswordLink,
+    SessionEnd,
+    User,
+    UserSession,
+)
+from accounts.services.attempts import count_attempt, network_of
+from accounts.services.mails import enqueue_mail
 from accounts.services.notices import tell_person
+from accounts.services.refusals import note_refusal
+from accounts.services.sessions import close_sessions
+from accounts.services.tokens import revoke_tokens_of
+
+RESET_WINDOW = dt.timedelta(hours=1)
+RESETS_PER_NETWORK = 10
 
 
 class PasswordLinks(PasswordResetTokenGenerator):
@@ -58,23 +75,24 @@ def issue_password_link(*, actor: User | None, user: User) -> str:
 
 
 @transaction.atomic
-def change_password(*, actor: User, password: str) -> User:
+def change_password(*, actor: User, password: str, keep_session: str | None = None) -> User:
     """Replace the actor's own password, checked by the caller against the policy.
 
-    Every other session of the actor ends, because sessions are bound to the password. Sessions
-    that begin with the new password are the person's own; the one in hand stays what it was.
+    Every other session of the actor and every API token ends. Sessions that begin with the new
+    password are the person's own; the one in hand stays what it was. Raises AccountChanged.
     """
     responsible = current_context().responsible
     if responsible is not None:
         tell_person(user=actor, kind=NoticeKind.PASSWORD_CHANGED, by=responsible)
-    return _store_password(actor=actor, user=actor, password=password)
+    return _store_password(actor=actor, user=actor, password=password, keep_session=keep_session)
 
 
 @transaction.atomic
 def set_password(*, actor: User | None, user: User, password: str) -> User:
     """Set the first or a new password of `user`, from the command line for instance.
 
-    Set by another person, it is that person who answers for what is done with it.
+    Set by another person, it is that person who answers for what is done with it. All sessions and
+    API tokens of `user` end. Raises AccountChanged.
     """
     through = actor if actor is not None and actor.pk != user.pk else None
     if through is not None:
@@ -99,16 +117,17 @@ def set_password_through_link(*, user: User, token: str, password: str) -> User:
         return _store_password(actor=user, user=user, password=password, through=through)
 
 
-@transaction.atomic
-def request_password_reset(*, actor: User | None, users: list[User]) -> None:
-    """Note that somebody asked for reset links by e-mail, and whose; nobody's is a failure."""
-    record_event(
-        action=Action.PASSWORD_RESET_REQUESTED,
-        actor=actor,
-        target=users[0] if len(users) == 1 else None,
-        outcome=Outcome.SUCCESS if users else Outcome.MINOR_FAILURE,
-        details={"usernames": [user.username for user in users]},
-    )
+def request_password_reset(*, actor: User | None, email: str) -> None:
+    """Take note that somebody wants a link mailed to `email`; a worker finds out whose it is.
+
+    So the answer takes as long for an unknown address, and with the mail server down.
+    Raises TooManyRequests for a network that asks again and again.
+    """
+    network = network_of(current_context().source_address)
+    if count_attempt(key=f"reset:{network}", window=RESET_WINDOW) > RESETS_PER_NETWORK:
+        note_refusal(actor=actor, kind=Action.PASSWORD_RESET_REQUESTED, what=TooManyRequests.code)
+        raise TooManyRequests(minutes=int(RESET_WINDOW / dt.timedelta(minutes=1)))
+    enqueue_mail(kind=MailKind.RESET, typed_email=email)
 
 
 def _redeem(*, user: User, digest: str) -> User | None:
@@ -122,17 +141,36 @@ def _redeem(*, user: User, digest: str) -> User | None:
 
 
 def _store_password(
-    *, actor: User | None, user: User, password: str, through: User | None = None
+    *,
+    actor: User | None,
+    user: User,
+    password: str,
+    through: User | None = None,
+    keep_session: str | None = None,
 ) -> User:
+    stored = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    if stored.get_session_auth_hash() != user.get_session_auth_hash():
+        raise AccountChanged
+    is_first = not user.has_usable_password()
     user.set_password(password)
     user.password_set_through = through
     user.save(update_fields=["password", "password_set_through"])
+    rows = UserSession.objects.filter(user=user)
+    ended = close_sessions(
+        rows.exclude(pk=keep_session) if keep_session else rows, reason=SessionEnd.PASSWORD
+    )
     record_event(
         action=Action.PASSWORD_CHANGED,
         actor=actor,
         target=user,
-        details={"username": user.username},
+        details={
+            "username": user.username,
+            "tokens_revoked": revoke_tokens_of(user),
+            "sessions_ended": len(ended),
+        },
     )
+    if not is_first and through is None:  # a notice tells of what others do
+        enqueue_mail(kind=MailKind.PASSWORD_CHANGED, user=user)
     return user
 
 

@@ -8,11 +8,13 @@ from django.utils import timezone
 
 from accounts.audit import people_behind, record_event
 from accounts.errors import LastAdministrator, UsernameTaken
-from accounts.models import Action, Membership, NoticeKind, User
+from accounts.models import Action, Membership, NoticeKind, SessionEnd, User, UserSession
 from accounts.roles import DEPARTMENT_ROLES, ROLES_FOR_TWO, Role
 from accounts.services.grants import Grant, Granting, grant_roles, refuse_own_role
 from accounts.services.notices import tell_person
 from accounts.services.passwords import password_link_path
+from accounts.services.sessions import close_sessions
+from accounts.services.tokens import revoke_tokens_of
 
 CHANGES = {"full_name": "name", "email": "e-mail", "roles": "roles"}
 """What can change about a person, in the words of the audit trail."""
@@ -110,13 +112,17 @@ def deactivate_user(*, actor: User | None, user: User) -> User:
     user.save(update_fields=["is_active", "session_generation"])
     if user.memberships.filter(role=Role.ADMINISTRATOR).exists():
         _note_put_aside(actor=actor, user=user)
-    live_tokens = user.api_tokens.filter(revoked_at__isnull=True)
-    revoked = live_tokens.update(revoked_at=timezone.now())
+    ended = close_sessions(UserSession.objects.filter(user=user), reason=SessionEnd.DEACTIVATED)
+    revoked = revoke_tokens_of(user)
     record_event(
         action=Action.USER_DEACTIVATED,
         actor=actor,
         target=user,
-        details={"username": user.username, "tokens_revoked": revoked},
+        details={
+            "username": user.username,
+            "tokens_revoked": revoked,
+            "sessions_ended": len(ended),
+        },
     )
     tell_person(user=user, kind=NoticeKind.DEACTIVATED, by=actor)
     return user

@@ -4,13 +4,15 @@ import datetime as dt
 import hashlib
 import secrets
 from collections.abc import Iterable
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import current_context, record_event
-from accounts.errors import PersonInactive, TokenLifetimeInvalid, VerbNotHeld
+from accounts.errors import AccountChanged, PersonInactive, TokenLifetimeInvalid, VerbNotHeld
 from accounts.models import Action, ApiToken, User
+from accounts.roles import Verb
 
 VALUE_PREFIX = "mi_"
 VALUE_BYTES = 32
@@ -27,29 +29,36 @@ def issue_token(
     name: str,
     days: int,
     scopes: Iterable[str] | None = None,
+    parent: ApiToken | None = None,
 ) -> tuple[ApiToken, str]:
     """Return a new token of `user` and its value, which can't be read again afterwards.
 
-    Without `scopes` it may do all that `user` may do now.
-    Raises TokenLifetimeInvalid, VerbNotHeld, PersonInactive.
+    Without `scopes` it may do all that `user` may do now: doors let people choose, the command
+    line alone leaves it out. A token made with another (`parent`) ends with it at the latest and
+    may do no more. Raises TokenLifetimeInvalid, VerbNotHeld, PersonInactive, AccountChanged.
     """
-    if not user.is_active:
-        raise PersonInactive(username=user.username)
     if not 1 <= days <= MAX_DAYS:
         raise TokenLifetimeInvalid(maximum=MAX_DAYS, days=days)
-    chosen = sorted({str(verb) for verb in (user.verbs if scopes is None else scopes)})
+    _lock_owner(user)
+    held, expires_at = user.verbs, timezone.now() + dt.timedelta(days=days)
+    if parent is not None:
+        parent = _lock_parent(parent, user)
+        held &= frozenset(Verb(scope) for scope in parent.scopes if scope in set(Verb))
+        expires_at = min(expires_at, parent.expires_at)
+    chosen = sorted({str(verb) for verb in (held if scopes is None else scopes)})
     for verb in chosen:
-        if verb not in user.verbs:
+        if verb not in held:
             raise VerbNotHeld(verb=verb)
     value = VALUE_PREFIX + secrets.token_urlsafe(VALUE_BYTES)
     token = ApiToken.objects.create(
         user=user,
         responsible=current_context().responsible,
+        parent=parent,
         name=name.strip(),
         prefix=value[:SHOWN_CHARACTERS],
         digest=_digest(value),
         scopes=chosen,
-        expires_at=timezone.now() + dt.timedelta(days=days),
+        expires_at=expires_at,
     )
     record_event(
         action=Action.TOKEN_ISSUED,
@@ -60,6 +69,7 @@ def issue_token(
             "username": user.username,
             "scopes": chosen,
             "expires_at": token.expires_at.isoformat(),
+            **({"parent": str(parent.pk)} if parent else {}),
         },
     )
     return token, value
@@ -67,7 +77,10 @@ def issue_token(
 
 @transaction.atomic
 def revoke_token(*, actor: User | None, token: ApiToken) -> ApiToken:
-    """Shut the token at once and for good. Revoking twice changes and records nothing."""
+    """Shut the token, and all that were made with it, at once and for good.
+
+    Revoking twice changes and records nothing.
+    """
     token = ApiToken.objects.select_for_update().get(pk=token.pk)
     if token.revoked_at is not None:
         return token
@@ -77,9 +90,48 @@ def revoke_token(*, actor: User | None, token: ApiToken) -> ApiToken:
         action=Action.TOKEN_REVOKED,
         actor=actor,
         target=token,
-        details={"name": token.name, "username": token.user.username},
+        details={
+            "name": token.name,
+            "username": token.user.username,
+            "descendants": [str(pk) for pk in _revoke_descendants(token)],
+        },
     )
     return token
+
+
+def revoke_tokens_of(user: User) -> int:
+    """Shut every token of a person, inside the caller's transaction; return how many."""
+    live = user.api_tokens.filter(revoked_at__isnull=True)
+    return live.update(revoked_at=timezone.now())
+
+
+def _revoke_descendants(token: ApiToken) -> list[UUID]:
+    """Shut what was made with `token`. A parent is locked while a child is made of it."""
+    revoked: list[UUID] = []
+    level = [token.pk]
+    while level:
+        children = ApiToken.objects.filter(parent__in=level).select_for_update()
+        level = list(children.values_list("pk", flat=True))
+        live = ApiToken.objects.filter(pk__in=level, revoked_at__isnull=True)
+        revoked += live.values_list("pk", flat=True)
+        live.update(revoked_at=timezone.now())
+    return revoked
+
+
+def _lock_owner(user: User) -> None:
+    """Keep the account as it is until the token is there: what ends tokens waits, or has won."""
+    stored = User.objects.select_for_update().get(pk=user.pk)
+    if not stored.is_active:
+        raise PersonInactive(username=user.username)
+    if stored.get_session_auth_hash() != user.get_session_auth_hash():
+        raise AccountChanged
+
+
+def _lock_parent(parent: ApiToken, user: User) -> ApiToken:
+    stored = ApiToken.objects.select_for_update().get(pk=parent.pk)
+    if not stored.is_usable or stored.user_id != user.pk:
+        raise AccountChanged
+    return stored
 
 
 def authenticate_token(value: str) -> ApiToken | None:
@@ -97,6 +149,16 @@ def authenticate_token(value: str) -> ApiToken | None:
         token.last_used_at = now
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
     return token
+
+
+def refused_token(value: str) -> tuple[ApiToken | None, str]:
+    """Return why a value opens nothing, and the token that it once was, for the trail."""
+    token = ApiToken.objects.select_related("user").filter(digest=_digest(value)).first()
+    if token is None:
+        return None, "unknown"
+    if token.revoked_at is not None:
+        return token, "revoked"
+    return token, "expired" if token.expires_at <= timezone.now() else "owner deactivated"
 
 
 def _digest(value: str) -> str:

@@ -150,6 +150,20 @@ class UserReactivateView(VerbRequiredMixin, View):
         return redirect("accounts:user-edit", pk)
 
 
+class UserSessionsEndView(VerbRequiredMixin, View):
+    """Signs a person out everywhere."""
+
+    verb = Verb.ACCOUNT_MANAGE
+    http_method_names = ("post",)
+
+    def post(self, request: HttpRequest, pk: str) -> HttpResponse:
+        """End all sessions; tokens and the account stay."""
+        user = get_object_or_404(User, pk=pk)
+        ended = services.end_sessions(actor=signed_in_user(request), user=user)
+        messages.success(request, f"Sessions of {user} ended: {ended}.")
+        return redirect("accounts:user-edit", pk)
+
+
 class PasswordLinkView(VerbRequiredMixin, View):
     """A set-password link for somebody who forgot the password or missed the invitation."""
 

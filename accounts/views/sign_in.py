@@ -5,14 +5,22 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import views as auth_views
-from django.contrib.auth.forms import PasswordChangeForm, SetPasswordForm
+from django.contrib.auth.forms import (
+    AuthenticationForm,
+    PasswordChangeForm,
+    PasswordResetForm,
+    SetPasswordForm,
+)
 from django.http import HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse_lazy
 
 from accounts import forms
-from accounts.errors import PasswordLinkEnded
+from accounts.errors import KnownError, PasswordLinkEnded
 from accounts.models import User
+from accounts.services import remember_device
 from accounts.services.passwords import password_links
+from accounts.services.sessions import SESSION_ROW
 
 
 class SignInView(auth_views.LoginView):
@@ -30,6 +38,37 @@ class SignInView(auth_views.LoginView):
             **kwargs,
         )
 
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        """Let in, and know this browser again."""
+        response = super().form_valid(form)
+        return know_again(response, form.get_user())
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        """Say what was wrong; 429 where nobody looked at the password."""
+        response = super().form_invalid(form)
+        refusal = form.refusal if isinstance(form, forms.SignInForm) else None
+        return refuse_for_now(response, refusal) if refusal else response
+
+
+def know_again(response: HttpResponse, user: User) -> HttpResponse:
+    """Give the browser what tells it from strangers' at the next sign-in."""
+    response.set_cookie(
+        settings.DEVICE_COOKIE_NAME,
+        remember_device(user=user),
+        max_age=settings.DEVICE_COOKIE_AGE,
+        secure=settings.BEHIND_TLS,
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def refuse_for_now(response: HttpResponse, error: KnownError) -> HttpResponse:
+    """Mark a page as a refusal that waiting helps against."""
+    response.status_code = error.status
+    response["Retry-After"] = str(error.retry_after)
+    return response
+
 
 class SignOutView(auth_views.LogoutView):
     """Ends the session; by POST only, as Django has it."""
@@ -42,22 +81,40 @@ class PasswordChangeView(auth_views.PasswordChangeView):
     form_class = forms.ChangePasswordForm
     success_url = reverse_lazy("accounts:profile")
 
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """Say which session is to go on."""
+        kept = self.request.session.get(SESSION_ROW)
+        return super().get_form_kwargs() | {"keep_session": kept}
+
     def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
-        """Change it, keep this session, end the others."""
-        response = super().form_valid(form)
-        messages.success(self.request, "Your password was changed. Other sessions have ended.")
-        return response
+        """Change it, keep this session, end the others and the tokens."""
+        try:
+            response = super().form_valid(form)
+        except KnownError as error:
+            form.add_error(None, forms.as_validation_error(error))
+            return self.form_invalid(form)
+        messages.success(
+            self.request,
+            "Your password was changed. Other sessions and your API tokens have ended.",
+        )
+        return know_again(response, form.user)
 
 
 class PasswordResetView(auth_views.PasswordResetView):
     """Asks for an e-mail address."""
 
     template_name = "accounts/password_reset.html"
-    email_template_name = "accounts/password_reset_email.txt"
-    subject_template_name = "accounts/password_reset_subject.txt"
     form_class = forms.RequestResetForm
-    token_generator = password_links
     success_url = reverse_lazy("accounts:password-reset-done")
+
+    def form_valid(self, form: PasswordResetForm) -> HttpResponse:
+        """Take note; the same for everybody, whoever has that address."""
+        try:
+            form.save()
+        except KnownError as error:
+            form.add_error(None, forms.as_validation_error(error))
+            return refuse_for_now(self.form_invalid(form), error)
+        return redirect(self.get_success_url())
 
 
 class PasswordResetDoneView(auth_views.PasswordResetDoneView):
@@ -86,6 +143,9 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
         except PasswordLinkEnded:
             self.validlink = False
             return self.render_to_response(self.get_context_data())
+        except KnownError as error:
+            form.add_error(None, forms.as_validation_error(error))
+            return self.form_invalid(form)
 
     def get_user(self, uidb64: str) -> User | None:
         """Return the link's owner, unless deactivated meanwhile."""

@@ -5,16 +5,11 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts.audit import (
-    ACCESS_WINDOW,
-    SYSTEM_NAME,
-    current_context,
-    people_behind,
-    record_event,
-)
+from accounts.audit import SYSTEM_NAME, current_context, people_behind, record_event
 from accounts.errors import NotYourDepartment
-from accounts.models import Action, AuditEvent, Outcome, User
+from accounts.models import Action, User
 from accounts.roles import Verb
+from accounts.services import note_refusal
 from records.errors import (
     NodeChangedMeanwhile,
     NodeNotWaiting,
@@ -37,9 +32,6 @@ EDITABLE = (
 )
 DESTINATION = ("host", "port", "uses_tls")
 """What says where images are sent to, and how."""
-
-MOST_REFUSALS_NOTED = 100
-"""In one window, all callers together: a scanner must not fill the trail."""
 
 
 @transaction.atomic
@@ -152,19 +144,15 @@ def remove_node(*, actor: User | None, node: DicomNode) -> None:
     node.delete()
 
 
-@transaction.atomic
-def note_refused_association(*, calling: str, called: str, reason: str) -> AuditEvent | None:
-    """Record that a caller was turned away: once per address and reason in five minutes."""
-    address = current_context().source_address
-    recent = AuditEvent.objects.recent_refusals(window=ACCESS_WINDOW)
-    same = recent.filter(source_address=address, details__reason=reason)
-    if same.exists() or recent[:MOST_REFUSALS_NOTED].count() >= MOST_REFUSALS_NOTED:
-        return None
-    return record_event(
-        action=Action.ASSOCIATION_REFUSED,
+def note_refused_association(*, calling: str, called: str, reason: str) -> bool:
+    """Record or count that a caller was turned away; return whether it has its own event.
+
+    Each AE title that an address tries is told apart, so that trying them out shows as that.
+    """
+    return note_refusal(
         actor=None,
-        target_id=calling,
-        outcome=Outcome.MINOR_FAILURE,
+        kind=Action.ASSOCIATION_REFUSED,
+        what=f"{calling} → {called}",
         details={"reason": reason, "calling": calling, "called": called},
     )
 

@@ -23,6 +23,9 @@ PAGES = {
     "role-proposal-list": ("get", ADMINISTRATORS),
     "role-proposal-accept": ("post", ADMINISTRATORS),
     "role-proposal-decline": ("post", ADMINISTRATORS),
+    "session-end": ("post", EVERYBODY),
+    "session-end-others": ("post", EVERYBODY),
+    "user-sessions-end": ("post", ADMINISTRATORS),
     "user-list": ("get", ADMINISTRATORS),
     "user-invite": ("get", ADMINISTRATORS),
     "user-edit": ("get", ADMINISTRATORS),
@@ -35,7 +38,13 @@ PAGES = {
     "audit-list": ("get", READERS_OF_THE_TRAIL),
     "audit-export": ("post", READERS_OF_THE_TRAIL),
 }
-OF_ONE_S_OWN = {"password-change", "profile", "notices-seen"}
+OF_ONE_S_OWN = {
+    "password-change",
+    "profile",
+    "notices-seen",
+    "session-end",
+    "session-end-others",
+}
 OPEN_TO_STRANGERS = {
     "sign-in",
     "sign-out",
@@ -60,7 +69,11 @@ def address_of(db):
     person = factories.make_user(Role.REVIEWER)
     unknown = uuid.uuid4()
     department = Department.objects.get()
-    pks = {"user": person.pk, "department": department.pk, "token": unknown, "role": unknown}
+    pks = {
+        "user": person.pk,
+        "department": department.pk,
+        **dict.fromkeys(("token", "role", "session"), unknown),
+    }
     with_pk = {
         pattern.name: "pk" in pattern.pattern.converters
         for pattern in urlpatterns

@@ -164,7 +164,11 @@ def test_deactivate_user_ends_sessions_and_tokens_when_somebody_leaves(
     assert authenticate_token(value) is None
     assert client.get("/profile/").status_code == 302
     assert [event.action for event in events] == [Action.USER_DEACTIVATED]
-    assert events[0].details == {"username": "tina", "tokens_revoked": 1}
+    assert events[0].details == {
+        "username": "tina",
+        "tokens_revoked": 1,
+        "sessions_ended": 1,
+    }
 
 
 def test_deactivate_user_records_nothing_when_done_twice(administrator, technician, recording):

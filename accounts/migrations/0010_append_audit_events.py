@@ -36,7 +36,7 @@ DROP_FUNCTION = "DROP FUNCTION append_audit_events(jsonb);"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0008_links_notices_proposals")]
+    dependencies = [("accounts", "0009_sign_in_limits")]
 
     operations = [
         migrations.AddField(

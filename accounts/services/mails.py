@@ -1,0 +1,27 @@
+"""Mail about accounts waits in rows, which workers send: no page waits for a mail server."""
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.audit import current_context
+from accounts.doorbell import ring
+from accounts.models import AccountMail, MailKind, User
+
+TASK = "accounts.tasks.send_account_mail"
+QUEUE = "housekeeping"
+
+
+def enqueue_mail(*, kind: MailKind, user: User | None = None, typed_email: str = "") -> None:
+    """Have a worker send a mail once the caller's transaction is over; nothing without mail."""
+    if not settings.MAIL_ENABLED:
+        return
+    context = current_context()
+    row = AccountMail.objects.create(
+        kind=kind,
+        user=user,
+        typed_email=typed_email,
+        source_address=context.source_address,
+        user_agent=context.user_agent,
+        request_id=context.request_id,
+    )
+    transaction.on_commit(lambda: ring(task=TASK, row_id=row.pk, queue=QUEUE))
