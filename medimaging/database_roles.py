@@ -23,9 +23,12 @@ READ_ONLY = ("django_migrations", "django_content_type", "auth_permission")
 """Written by `migrate` alone."""
 
 DELETED_FROM = (
+    "accounts.AccountMail",
+    "accounts.Attempts",
     "accounts.Membership",
+    "accounts.RefusalTally",
+    "accounts.UserSession",
     "records.DicomNode",
-    "records.ExportHold",
     "records.Patient",
     "records.UnreferencedFile",
     "records.Upload",
