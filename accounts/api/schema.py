@@ -1,5 +1,6 @@
 """What the OpenAPI document says that can't be read from the code; loaded by `urls`."""
 
+from drf_spectacular.authentication import SessionScheme
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 
@@ -16,3 +17,9 @@ class TokenScheme(OpenApiAuthenticationExtension):
             "scheme": "bearer",
             "description": "`Authorization: Bearer mi_…`; `Token mi_…` is understood too.",
         }
+
+
+class HeaderSessionScheme(SessionScheme):
+    """The session's cookie, described as the framework's own."""
+
+    target_class = "accounts.api.authentication.SessionAuthentication"
