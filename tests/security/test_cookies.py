@@ -1,4 +1,4 @@
-"""Behind TLS every cookie is bound to this host: no neighbour of the domain can plant or read it."""
+"""Behind TLS every cookie is bound to this host: no neighbour of the domain can plant one."""
 
 from collections.abc import Iterator
 from pathlib import Path

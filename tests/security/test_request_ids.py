@@ -1,4 +1,4 @@
-"""The id of a request in log and trail is ours, or that of a proxy of ours: no caller chooses it."""
+"""The id of a request in log and trail is ours, or a proxy's of ours: no caller chooses it."""
 
 import re
 from pathlib import Path
