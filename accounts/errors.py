@@ -48,6 +48,15 @@ class CsrfTokenMissing(KnownError):
     status = 403
 
 
+class PasswordLinkSpent(KnownError):
+    """Somebody was faster with the same set-password link, or the account has changed since."""
+
+    code = "password_link_spent"
+    message = "This link was used already or is too old."
+    action = "Ask for a new one."
+    status = 409
+
+
 class RoleNeedsDepartment(KnownError):
     """A departmental role was given without a department, or a hospital-wide one with."""
 

@@ -43,6 +43,7 @@ class RequestContextMiddleware:
             ):
                 response = self.get_response(request)
         finally:
+            request.META[logs.ASKED] = logs.asked(request)
             logs.request_id.reset(token)
         response["X-Request-ID"] = request_id
         return response

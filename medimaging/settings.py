@@ -27,6 +27,8 @@ DEBUG = env.bool("DEBUG", default=False)
 INSECURE_SECRET_KEY = "insecure-key-for-commands-that-sign-nothing"  # noqa: S105 - refused where it matters
 SECRET_KEY = env.str("SECRET_KEY", default=INSECURE_SECRET_KEY)
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+# What digests are keyed with that have to stay the same: a process that signs no sessions has it.
+DIGEST_KEY = env.str("DIGEST_KEY", default="") or SECRET_KEY
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # True where people reach the product over https, as they must outside one's own machine.
@@ -165,7 +167,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 # How long a set-password link works.
-PASSWORD_RESET_TIMEOUT = 3 * 24 * 60 * 60
+PASSWORD_RESET_TIMEOUT = 24 * 60 * 60
 # Shown on the sign-in page of a quickstart that has made them: user name and role, no password.
 DEMO_ACCOUNTS = [
     dict(zip(("username", "role"), account.split(":", 1), strict=True))
@@ -320,6 +322,11 @@ LOGGING = logs.log_settings(
         # That a task came in; that it ended is logged too, and enough.
         "celery.worker.strategy": {"level": "WARNING"},
         "pydicom": {"level": "ERROR"},
+        # Libraries warn of values by naming them.
+        "py.warnings": {"level": "ERROR"},
+        # At their lowest level these write statements with their values, and headers with keys.
+        "django.db.backends": {"level": "INFO"},
+        "botocore": {"level": "INFO"},
         # It logs what strangers send, patients' names included; records.dimse says what happened.
         "pynetdicom": {"level": "CRITICAL"},
     },

@@ -99,7 +99,6 @@ TARGETS: dict[str, Target] = {
     },
     "quarantined": lambda world: {"pk": world.quarantined.pk},
     "event": lambda world: {"event_id": AuditEvent.objects.all()[0].event_id},
-    "link": lambda world: {"uidb64": "MQ", "token": "set-password"},
 }
 WITHIN_A_DEPARTMENT = {
     "study",

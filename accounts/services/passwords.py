@@ -7,7 +7,7 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
 from accounts.audit import record_event
-from accounts.errors import PersonInactive
+from accounts.errors import PasswordLinkSpent, PersonInactive
 from accounts.models import Action, Outcome, User
 
 
@@ -24,10 +24,24 @@ password_links = PasswordLinks()
 
 
 def password_link_path(user: User) -> str:
-    """Return the address at which `user` sets a password, once and for a limited time."""
+    """Return the address at which `user` sets a password, once and for a limited time.
+
+    The secret stands behind the #: browsers send that to no server, so it is in nobody's log.
+    """
     uid = urlsafe_base64_encode(force_bytes(user.pk))
     token = password_links.make_token(user)
-    return reverse("accounts:password-reset-confirm", args=[uid, token])
+    return f"{reverse('accounts:password-link')}#{uid}.{token}"
+
+
+@transaction.atomic
+def claim_password_link(*, user: User, token: str) -> None:
+    """Hold `user` until the transaction ends, so that a link works once however many use it.
+
+    Raises PasswordLinkSpent.
+    """
+    held = User.objects.select_for_update().get(pk=user.pk)
+    if not held.is_active or not password_links.check_token(held, token):
+        raise PasswordLinkSpent
 
 
 @transaction.atomic
