@@ -1,6 +1,9 @@
 # One image for web, workers and beat; `--target gpu` adds TensorFlow with CUDA.
 
-FROM python:3.11-slim-bookworm AS packages
+# `make pin-images` writes the digest of what was tried out.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS packages
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 COPY requirements/base.txt /requirements/base.txt
@@ -12,7 +15,7 @@ FROM packages AS packages-gpu
 COPY requirements/gpu.txt /requirements/gpu.txt
 RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: -r /requirements/gpu.txt
 
-FROM python:3.11-slim-bookworm AS runtime
+FROM ${PYTHON_IMAGE} AS runtime
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

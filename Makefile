@@ -21,7 +21,7 @@ SOURCES := accounts classifier medimaging ml records
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-test backbones run test lint types fmt openapi lock audit bench \
-	bench-inference bench-intake fuzz clean
+	bench-inference bench-intake fuzz pin-images clean
 
 help:
 	@echo "make run        start everything on http://$(HOST):$(PORT) (PORT=, HOST=)"
@@ -37,6 +37,7 @@ help:
 	@echo "make bench-inference  measure the engines side by side, for every model"
 	@echo "make bench-intake     measure intake by every door, beside Orthanc"
 	@echo "make fuzz       feed damaged files to the readers for MINUTES=10 each, with another SALT= others"
+	@echo "make pin-images  write the digests of compose's images into .env (needs Docker)"
 	@echo "make clean      remove caches (never var/, which holds your data)"
 
 install: $(STAMPS)/base
@@ -117,6 +118,9 @@ bench-intake: install-test
 fuzz: install-test
 	$(BIN)/python -m tests.fuzz.fuzz_images --minutes $(MINUTES) --salt $(SALT)
 	$(BIN)/python -m tests.fuzz.fuzz_headers --minutes $(MINUTES) --salt $(SALT)
+
+pin-images:
+	docker/pin-images
 
 clean:
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -39,6 +39,15 @@ class NotYourDepartment(KnownError):
     status = 403
 
 
+class CsrfTokenMissing(KnownError):
+    """A browser's request may have been sent by another site."""
+
+    code = "csrf_token_missing"
+    message = "The request doesn't show that it comes from a page of ours."
+    action = "Send the page's token in the header X-CSRFToken, or use an API token."
+    status = 403
+
+
 class RoleNeedsDepartment(KnownError):
     """A departmental role was given without a department, or a hospital-wide one with."""
 

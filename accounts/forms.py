@@ -93,6 +93,24 @@ class ChangePasswordForm(auth_forms.PasswordChangeForm):
         )
 
 
+class OpenLinkForm(forms.Form):
+    """A set-password link: filled in by the page's script, or pasted where there is none."""
+
+    link = forms.CharField(
+        label="Set-password link",
+        max_length=500,
+        help_text="Paste the whole link from your mail, or the one that you were handed.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def clean_link(self) -> tuple[str, str]:
+        """Return the owner and the token that stand behind the link's #."""
+        owner, _, token = self.cleaned_data["link"].rpartition("#")[2].partition(".")
+        if not (owner and token):
+            raise ValidationError("This is no whole link. Copy all of it.", code="link_incomplete")
+        return owner, token
+
+
 class SetPasswordForm(auth_forms.SetPasswordForm):
     """The new password twice, behind a link that came by e-mail or from an administrator."""
 

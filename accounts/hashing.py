@@ -10,6 +10,5 @@ LENGTH = 32
 
 def keyed_digest(text: str, *, purpose: str) -> str:
     """Return what stands for `text`: without our key nobody can tell or try what it was."""
-    key = settings.AUDIT_KEY or settings.SECRET_KEY
     message = f"{purpose}\0{text}".encode("utf-8", "surrogatepass")
-    return hmac.new(key.encode(), message, hashlib.sha256).hexdigest()[:LENGTH]
+    return hmac.new(settings.DIGEST_KEY.encode(), message, hashlib.sha256).hexdigest()[:LENGTH]

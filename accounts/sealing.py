@@ -27,8 +27,9 @@ def open_values(sealed: str) -> dict[str, Any] | None:
 
 
 def _box() -> MultiFernet:
-    """Seal with the first key, open with any; without keys of their own, with the secret ones."""
-    keys = settings.AUDIT_SEAL_KEYS or [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    """Seal with the first key, open with any; without keys of its own, with the secret ones."""
+    secrets = [settings.DIGEST_KEY, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    keys = settings.AUDIT_SEAL_KEYS or secrets
     return MultiFernet([Fernet(_derived(key)) for key in keys])
 
 

@@ -24,8 +24,9 @@ urlpatterns = [
         sign_in.PasswordResetDoneView.as_view(),
         name="password-reset-done",
     ),
+    path("password/set/", sign_in.OpenPasswordLinkView.as_view(), name="password-link"),
     path(
-        "password/set/<uidb64>/<token>/",
+        "password/set/new/",
         sign_in.PasswordResetConfirmView.as_view(),
         name="password-reset-confirm",
     ),

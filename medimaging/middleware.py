@@ -27,8 +27,8 @@ from medimaging.client_addresses import find_client
 
 Responder = Callable[[HttpRequest], HttpResponseBase]
 
-# What a proxy may hand in: anything else could forge or break a log line.
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+# What a proxy may hand in: hexadecimal digits, in which nobody can write a name.
+REQUEST_ID = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{14,62}[0-9a-fA-F]")
 # What names an object in an address: never what somebody typed into a field.
 OBJECT_ID = re.compile(r"[0-9a-fA-F.-]{1,64}")
 # `data:` is for the few glyphs that bootstrap.css carries that way.
@@ -46,8 +46,7 @@ class RequestContextMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = given_request_id(request) or uuid.uuid4().hex
         request.id = request_id  # type: ignore[attr-defined]  # for the pages of errors
         token = logs.request_id.set(request_id)
         try:
@@ -58,9 +57,16 @@ class RequestContextMiddleware:
             ):
                 response = self.get_response(request)
         finally:
+            request.META[logs.ASKED] = logs.asked(request)
             logs.request_id.reset(token)
         response["X-Request-ID"] = request_id
         return response
+
+
+def given_request_id(request: HttpRequest) -> str:
+    """Return the id that a proxy of ours has given; a caller's own is worth nothing."""
+    given = request.headers.get("X-Request-ID", "")
+    return given if settings.TRUSTED_PROXIES and REQUEST_ID.fullmatch(given) else ""
 
 
 def client_address(request: HttpRequest) -> str | None:

@@ -28,9 +28,9 @@ DEBUG = env.bool("DEBUG", default=False)
 # Known to everyone who reads this file: `check --deploy` refuses it, the quickstart replaces it.
 INSECURE_SECRET_KEY = "insecure-key-for-commands-that-sign-nothing"  # noqa: S105 - refused where it matters
 SECRET_KEY = env.str("SECRET_KEY", default=INSECURE_SECRET_KEY)
-# What typed names are hashed with in the audit trail (SECRET_KEY without it).
-AUDIT_KEY = env.str("AUDIT_KEY", default="")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+# What digests are keyed with that have to stay the same: a process that signs no sessions has it.
+DIGEST_KEY = env.str("DIGEST_KEY", default="") or SECRET_KEY
 # What seals patients' values in the audit trail: the first seals, each opens.
 AUDIT_SEAL_KEYS = env.list("AUDIT_SEAL_KEYS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
@@ -221,6 +221,12 @@ EMAIL_TIMEOUT = 10
 
 # Transport and browser
 
+# A browser takes a cookie of such a name only from this host, by TLS, for all of its paths.
+COOKIE_PREFIX = "__Host-" if BEHIND_TLS else ""
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
+# What a page says once is kept with the session: no third cookie carries it.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_SECURE = BEHIND_TLS
 CSRF_COOKIE_SECURE = BEHIND_TLS
 SECURE_SSL_REDIRECT = BEHIND_TLS
@@ -356,6 +362,11 @@ LOGGING = logs.log_settings(
         # That a task came in; that it ended is logged too, and enough.
         "celery.worker.strategy": {"level": "WARNING"},
         "pydicom": {"level": "ERROR"},
+        # Libraries warn of values by naming them.
+        "py.warnings": {"level": "ERROR"},
+        # At their lowest level these write statements with their values, and headers with keys.
+        "django.db.backends": {"level": "INFO"},
+        "botocore": {"level": "INFO"},
         # It logs what strangers send, patients' names included; records.dimse says what happened.
         "pynetdicom": {"level": "CRITICAL"},
     },

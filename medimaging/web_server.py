@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from medimaging.logs import log_settings
+from medimaging.logs import ASKED, log_settings
 
 bind = os.environ.get("WEB_BIND", "127.0.0.1:8000").split(",")
 worker_class = "medimaging.web_worker.worker.BoundedWorker"
@@ -40,8 +40,8 @@ def post_worker_init(worker: Any) -> None:
 
 
 accesslog = "-"
-# The path without its query: a search for a patient's name is nobody's business.
-access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(b)s bytes %(M)s ms %({x-request-id}o)s'
+# The route with our ids, not the address: what somebody typed into it is nobody's business.
+access_log_format = f'%(h)s "%({{{ASKED}}}e)s" %(s)s %(b)s bytes %(M)s ms %({{x-request-id}}o)s'
 logconfig_dict = log_settings(
     log_format=os.environ.get("LOG_FORMAT", "line"),
     level="INFO",

@@ -120,7 +120,6 @@ TARGETS: dict[str, Target] = {
     "proposal": lambda world: {"pk": world.proposal.pk},
     "quarantined": lambda world: {"pk": world.quarantined.pk},
     "event": lambda world: {"event_id": AuditEvent.objects.all()[0].event_id},
-    "link": lambda world: {"uidb64": "MQ", "token": "set-password"},
 }
 WITHIN_A_DEPARTMENT = {
     "study",

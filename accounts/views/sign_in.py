@@ -5,15 +5,15 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import views as auth_views
-from django.contrib.auth.forms import (
-    AuthenticationForm,
-    PasswordChangeForm,
-    PasswordResetForm,
-    SetPasswordForm,
-)
-from django.http import HttpResponse
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, PasswordResetForm
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse_lazy
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.generic import FormView
 
 from accounts import forms
 from accounts.errors import KnownError, PasswordLinkEnded
@@ -21,6 +21,9 @@ from accounts.models import User
 from accounts.services import remember_device
 from accounts.services.passwords import password_links
 from accounts.services.sessions import SESSION_ROW
+
+LINK_OWNER = "password_link_owner"
+"""In the session: whose set-password link was opened. Django keeps the link's token beside it."""
 
 
 class SignInView(auth_views.LoginView):
@@ -123,34 +126,63 @@ class PasswordResetDoneView(auth_views.PasswordResetDoneView):
     template_name = "accounts/password_reset_done.html"
 
 
+@method_decorator(
+    [login_not_required, sensitive_post_parameters("link"), never_cache], name="dispatch"
+)
+class OpenPasswordLinkView(FormView):
+    """Where a set-password link leads: its secret comes in a form, never in an address."""
+
+    template_name = "accounts/password_link.html"
+    form_class = forms.OpenLinkForm
+    success_url = reverse_lazy("accounts:password-reset-confirm")
+
+    def form_valid(self, form: forms.OpenLinkForm) -> HttpResponse:
+        """Keep the link in a session that nobody knew before, and go on to the password."""
+        session = self.request.session
+        if not self.request.user.is_authenticated:
+            session.cycle_key()
+        owner, token = form.cleaned_data["link"]
+        session[LINK_OWNER] = owner
+        session[auth_views.INTERNAL_RESET_SESSION_TOKEN] = token
+        return super().form_valid(form)
+
+
+@method_decorator(login_not_required, name="dispatch")
 class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
-    """Where a set-password link leads."""
+    """A new password for the owner of the link that was opened."""
 
     template_name = "accounts/password_reset_confirm.html"
     form_class = forms.SetPasswordForm
     token_generator = password_links
     success_url = reverse_lazy("accounts:password-reset-complete")
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Take the link from the session, as Django does with the token."""
+        owner = request.session.get(LINK_OWNER, "")
+        return super().dispatch(request, uidb64=owner, token=self.reset_url_token)
+
     def get_form_kwargs(self) -> dict[str, Any]:
-        """Hand the form the secret of the link, which Django keeps in the session meanwhile."""
+        """Hand the form the secret of the link, which the session keeps meanwhile."""
         token = self.request.session.get(auth_views.INTERNAL_RESET_SESSION_TOKEN, "")
         return super().get_form_kwargs() | {"token": token}
 
-    def form_valid(self, form: SetPasswordForm) -> HttpResponse:
-        """Set the password, unless somebody used the link in this very moment."""
+    def get_user(self, uidb64: str) -> User | None:
+        """Return the link's owner, unless deactivated meanwhile."""
+        user = super().get_user(uidb64)
+        return user if user is not None and user.is_active else None
+
+    def form_valid(self, form: forms.SetPasswordForm) -> HttpResponse:
+        """Set it, unless somebody else was faster with the same link."""
         try:
-            return super().form_valid(form)
+            response = super().form_valid(form)
         except PasswordLinkEnded:
             self.validlink = False
             return self.render_to_response(self.get_context_data())
         except KnownError as error:
             form.add_error(None, forms.as_validation_error(error))
             return self.form_invalid(form)
-
-    def get_user(self, uidb64: str) -> User | None:
-        """Return the link's owner, unless deactivated meanwhile."""
-        user = super().get_user(uidb64)
-        return user if user is not None and user.is_active else None
+        del self.request.session[LINK_OWNER]
+        return response
 
 
 class PasswordResetCompleteView(auth_views.PasswordResetCompleteView):

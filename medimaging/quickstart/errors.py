@@ -32,5 +32,13 @@ class ServiceNotStarted(QuickstartError):
     message = "{name} could not be started: {reason}"
 
 
+class ProgramsOutOfReach(QuickstartError):
+    message = (
+        "PostgreSQL doesn't run as root, and no other account may get to {programs}.\n"
+        "A copy in {place} could not be made: {reason}\n"
+        "Put the product where others may pass, such as /opt or /srv, or run it as another user."
+    )
+
+
 class NeverReady(QuickstartError):
     message = "The product was not ready after {seconds} s: {state}\nThe log is {log}"

@@ -1,17 +1,16 @@
 """PostgreSQL and Redis from the wheels that carry them, for a quickstart and for tests.
 
 Both listen on Unix sockets in private directories only. PostgreSQL refuses to run as root, so
-under root it runs as an unprivileged account that owns nothing but its own directories.
+under root it runs as an unprivileged account that owns nothing but its own directories, and gets
+to them by descriptors: the modes of what lies above stay as they are.
 """
 
 import contextlib
 import importlib.util
-import logging
 import os
 import pwd
 import shutil
 import signal
-import stat
 import subprocess
 import time
 from collections.abc import Callable
@@ -25,9 +24,8 @@ from psycopg2 import sql
 from medimaging import addresses
 from medimaging.database_roles import DatabaseRole, prepare_roles
 from medimaging.quickstart.errors import ServiceNotStarted
-from medimaging.quickstart.programs import Program, end_leftovers, identity
-
-logger = logging.getLogger(__name__)
+from medimaging.quickstart.programs import Program, end_leftovers, identity, opened
+from medimaging.quickstart.reaching import runnable
 
 Answer = TypeVar("Answer")
 
@@ -68,7 +66,7 @@ def prepare_run_dir(data_dir: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     if directory.stat().st_uid != os.geteuid():
         raise ServiceNotStarted(name="The run directory", reason=f"{directory} is not ours")
-    directory.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    directory.chmod(0o700)
 
 
 class EmbeddedPostgres:
@@ -84,6 +82,8 @@ class EmbeddedPostgres:
 
     def prepare(self) -> Program:
         """Make the cluster, clear what a killed run has left, and return what to start."""
+        if self.owner is not None:
+            self.binaries = runnable(self.binaries)
         self.socket_dir.mkdir(parents=True, exist_ok=True)
         self._hand_over(self.socket_dir)
         if not (self.cluster / "PG_VERSION").exists():
@@ -100,6 +100,7 @@ class EmbeddedPostgres:
             command=(str(binary), "-D", str(self.cluster), *options),
             stop_signal=signal.SIGINT,
             owner=self.owner,
+            directories=self._handed_over(self.cluster, self.socket_dir),
         )
 
     def _initialise(self) -> None:
@@ -113,28 +114,28 @@ class EmbeddedPostgres:
         command += ["--auth-local=trust", "--auth-host=reject", "--encoding=UTF8"]
         command += ["--locale-provider=builtin", "--locale=C.UTF-8"]
         command += [] if self.is_durable else ["--no-sync"]
-        done = subprocess.run(  # noqa: S603  (our own binary and paths)
-            command,
-            **identity(self.owner),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        with opened(self._handed_over(unfinished), command) as (named, descriptors):
+            done = subprocess.run(  # noqa: S603  (our own binary and paths)
+                named,
+                **identity(self.owner),
+                pass_fds=descriptors,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
         if done.returncode:
             raise ServiceNotStarted(name="PostgreSQL", reason=done.stderr.strip())
         unfinished.rename(self.cluster)
 
     def _hand_over(self, directory: Path) -> None:
-        """Give `directory` to the account that PostgreSQL runs as, and let it pass through."""
+        """Give `directory`, and nothing above it, to the account that PostgreSQL runs as."""
         directory.chmod(0o700)
-        if self.owner is None:
-            return
-        os.chown(directory, self.owner, -1)
-        for place in (*directory.parents, *self.binaries.parents):
-            mode = place.stat().st_mode
-            if not mode & stat.S_IXOTH:
-                logger.warning("Letting other accounts pass through %s, for PostgreSQL", place)
-                place.chmod(mode | stat.S_IXOTH)
+        if self.owner is not None:
+            os.chown(directory, self.owner, -1)
+
+    def _handed_over(self, *directories: Path) -> tuple[Path, ...]:
+        """Those of `directories` that a descriptor has to lead to."""
+        return () if self.owner is None else directories
 
     def wait(self) -> None:
         """Return when the server answers, with the product's database and its roles in it."""

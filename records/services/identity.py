@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from uuid import UUID
 
+from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from accounts.models import Action, User
@@ -317,6 +318,12 @@ def _insert(new: Patient, whose: Whose, department_id: UUID) -> Patient:
 def _qualifier(whose: Whose, study_instance_uid: str) -> str:
     """The same for everybody who sends the same person, and telling nothing of that person."""
     stated = (*fold_words(str(whose.name)), str(whose.birth_date or ""))
-    person = "|".join(stated) if any(stated) else study_instance_uid
-    digest = salted_hmac("records.services.identity", person, algorithm="sha256").hexdigest()
-    return digest[:QUALIFIER_LENGTH]
+    return stand_in_digest("|".join(stated) if any(stated) else study_instance_uid)
+
+
+def stand_in_digest(person: str) -> str:
+    """What stands for a person whose name must not be written; the same in every process."""
+    digest = salted_hmac(
+        "records.services.identity", person, settings.DIGEST_KEY, algorithm="sha256"
+    )
+    return digest.hexdigest()[:QUALIFIER_LENGTH]

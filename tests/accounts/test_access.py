@@ -50,6 +50,7 @@ OPEN_TO_STRANGERS = {
     "sign-out",
     "password-reset",
     "password-reset-done",
+    "password-link",
     "password-reset-confirm",
     "password-reset-complete",
 }
@@ -142,6 +143,6 @@ def test_api_answers_401_when_anonymous(client, db, address):
     assert response["WWW-Authenticate"].startswith("Token")
 
 
-@pytest.mark.parametrize("name", sorted(OPEN_TO_STRANGERS - {"sign-out", "password-reset-confirm"}))
+@pytest.mark.parametrize("name", sorted(OPEN_TO_STRANGERS - {"sign-out"}))
 def test_page_is_open_when_nobody_has_signed_in(client, db, name):
     assert client.get(reverse(f"accounts:{name}")).status_code == 200

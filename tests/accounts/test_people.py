@@ -36,7 +36,7 @@ def test_invite_user_opens_an_account_when_the_name_is_free(administrator, depar
     assert list(user.departments_for(Verb.STUDY_VIEW)) == [department]
     assert not user.has_usable_password()
     assert user.email == "kim@hospital.example"
-    assert path.startswith("/password/set/")
+    assert path.startswith("/password/set/#")
     assert [event.action for event in events] == [Action.USER_INVITED]
     assert events[0].actor_id == administrator.pk
     roles = ["Reviewer · Radiology"]

@@ -31,12 +31,21 @@ def test_request_context_stamps_audit_and_log_with_one_id_and_clears_it() -> Non
 
 
 @pytest.mark.parametrize(
-    ("given", "is_kept"),
-    [("abc-12345", True), ("short", False), ("has space in it", False), ("x" * 65, False)],
+    ("proxies", "given", "is_kept"),
+    [
+        (1, "0af7651916cd43dd8448eb211c80319c", True),
+        (1, "0af76519-16cd-43dd-8448-eb211c80319c", True),
+        (1, "abc-12345", False),
+        (1, "has space in it", False),
+        (1, "a" * 65, False),
+        (0, "0af7651916cd43dd8448eb211c80319c", False),
+    ],
 )
-def test_request_context_keeps_a_given_id_only_when_it_is_harmless(
-    given: str, is_kept: bool
+def test_request_context_keeps_a_given_id_only_when_a_proxy_of_ours_gave_it(
+    proxies: int, given: str, is_kept: bool, settings
 ) -> None:
+    settings.TRUSTED_PROXIES = proxies
+
     context, _, _ = context_of(**{"X-Request-ID": given})
 
     assert (context.request_id == given) is is_kept

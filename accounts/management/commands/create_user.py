@@ -44,7 +44,9 @@ class Command(BaseCommand):
             raise CommandError(" ".join(error.messages)) from error
         if link is not None:
             self.stdout.write(link)
-            self.stderr.write("Open this path of the site to set the password. It works once.")
+            self.stderr.write(
+                "Open this address of the site to set the password. It works once, for a day."
+            )
 
     def _open_account(self, options: dict[str, Any]) -> str | None:
         """Return the set-password link, or None where the password is already set."""

@@ -44,6 +44,7 @@ class Command(BaseCommand):
         started = time.monotonic()
         # The first run makes the key after settings were read; demo tokens are signed here.
         settings.SECRET_KEY = os.environ.get("SECRET_KEY") or stack.keep_secret_key(data_dir)
+        settings.DIGEST_KEY = os.environ.get("DIGEST_KEY") or settings.SECRET_KEY
         stack.start_services(supervisor, data_dir, os.environ)
         call_command("migrate", interactive=False, verbosity=0)
         self.register_bundles()

@@ -1,0 +1,161 @@
+"""Set-password links: the secret is in no address, lives a day at most, and works once."""
+
+import re
+import threading
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings as project
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import Action, AuditEvent, User
+from accounts.roles import Role
+from accounts.services import issue_password_link, sign_in_user
+from accounts.services.passwords import password_link_path, password_links
+from tests import factories
+
+NEW = "a-long-enough-secret-5"
+FORM = {"new_password1": NEW, "new_password2": NEW}
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    return factories.make_user(Role.TECHNICIAN, email="kim@hospital.example")
+
+
+def open_link(client: Client, link: str) -> HttpResponse:
+    """What the page's script does with what stands behind the #."""
+    return client.post(
+        reverse("accounts:password-link"), {"link": urlsplit(link).fragment}, follow=True
+    )
+
+
+def choose(client: Client, **fields: str) -> HttpResponse:
+    return client.post(reverse("accounts:password-reset-confirm"), FORM | fields)
+
+
+def test_the_secret_stands_behind_the_hash_alone(owner: User) -> None:
+    parts = urlsplit(password_link_path(owner))
+
+    assert parts.path == "/password/set/"
+    assert not parts.query
+    assert len(parts.fragment) > 40
+
+
+def test_mailed_links_keep_the_secret_behind_the_hash(
+    client: Client, owner: User, settings, mailoutbox
+) -> None:
+    settings.MAIL_ENABLED = True
+    client.post(reverse("accounts:password-reset"), {"email": owner.email})
+    factories.make_user(Role.ADMINISTRATOR)
+
+    link = re.findall(r"https?://\S+", mailoutbox[0].body)[0]
+    assert urlsplit(link).path == "/password/set/"
+    assert open_link(client, link).context["validlink"]
+    assert choose(client).status_code == 302
+
+
+def test_an_address_with_the_secret_in_its_path_opens_nothing(client: Client, owner: User) -> None:
+    uid, _, token = urlsplit(password_link_path(owner)).fragment.partition(".")
+
+    for path in (f"/password/set/{uid}/{token}/", f"/password/set/{uid}.{token}"):
+        assert client.get(path).status_code == 404
+    client.get(f"/password/set/?link={uid}.{token}")
+    assert not client.get(reverse("accounts:password-reset-confirm")).context["validlink"]
+
+
+@pytest.mark.parametrize("prefix", ["https://imaging.hospital.example/password/set/#", "#", " "])
+def test_without_a_script_the_link_can_be_pasted(client: Client, owner: User, prefix: str) -> None:
+    pasted = prefix + urlsplit(password_link_path(owner)).fragment
+    page = client.get(reverse("accounts:password-link")).content.decode()
+    assert 'name="link"' in page
+
+    answer = client.post(reverse("accounts:password-link"), {"link": pasted}, follow=True)
+    assert answer.context["validlink"]
+    assert choose(client).status_code == 302
+    assert sign_in_user(username=owner.username, password=NEW) == owner
+
+
+@pytest.mark.parametrize("pasted", ["", "nonsense", "a.b", "MQ.set-password", "." * 5, "x" * 9000])
+def test_what_is_no_link_opens_nothing(client: Client, db: None, pasted: str) -> None:
+    client.post(reverse("accounts:password-link"), {"link": pasted})
+
+    assert not client.get(reverse("accounts:password-reset-confirm")).context["validlink"]
+    assert not choose(client).context["validlink"]
+
+
+def test_a_link_works_once(client: Client, owner: User) -> None:
+    link = password_link_path(owner)
+    open_link(client, link)
+    choose(client)
+
+    assert not open_link(Client(), link).context["validlink"]
+    assert not choose(client, new_password1="another-secret-of-mine-7").context["validlink"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_link_works_once_when_two_use_it_together() -> None:
+    owner = factories.make_user(Role.TECHNICIAN)
+    link = password_link_path(owner)
+    clients = [Client(), Client(), Client(), Client()]
+    for client in clients:
+        open_link(client, link)
+    barrier, statuses = threading.Barrier(len(clients)), []
+
+    def run(number: int, client: Client) -> None:
+        secret = f"the-secret-of-number-{number}-9"
+        barrier.wait()
+        answer = choose(client, new_password1=secret, new_password2=secret)
+        statuses.append(answer.status_code)
+        connection.close()
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(statuses) == [200, 200, 200, 302]
+    assert AuditEvent.objects.filter(action=Action.PASSWORD_CHANGED).count() == 1
+
+
+def test_a_link_ends_with_the_day(client: Client, owner: User, monkeypatch) -> None:
+    assert project.PASSWORD_RESET_TIMEOUT <= 24 * 60 * 60
+    link = password_link_path(owner)
+    tomorrow = datetime.now() + timedelta(days=1, seconds=2)  # noqa: DTZ005 - as Django counts
+    monkeypatch.setattr(type(password_links), "_now", lambda self: tomorrow)
+
+    assert not open_link(client, link).context["validlink"]
+
+
+def test_a_session_that_somebody_planted_does_not_get_the_link(owner: User) -> None:
+    stranger, victim = Client(), Client()
+    session = stranger.session
+    session["something"] = 1
+    session.save()
+    stranger.cookies[project.SESSION_COOKIE_NAME] = session.session_key
+    victim.cookies[project.SESSION_COOKIE_NAME] = session.session_key
+
+    open_link(victim, password_link_path(owner))
+
+    assert not stranger.get(reverse("accounts:password-reset-confirm")).context["validlink"]
+    assert choose(victim).status_code == 302
+
+
+def test_a_link_needs_the_pages_own_token(owner: User) -> None:
+    strict = Client(enforce_csrf_checks=True)
+
+    assert open_link(strict, password_link_path(owner)).status_code == 403
+
+
+def test_the_pages_of_a_link_are_kept_in_no_cache(client: Client, owner: User) -> None:
+    link = issue_password_link(actor=None, user=owner)
+    opened = open_link(client, link)
+
+    for answer in (client.get(reverse("accounts:password-link")), opened):
+        assert "no-store" in answer["Cache-Control"]
+        assert urlsplit(link).fragment not in answer.content.decode()
