@@ -6,9 +6,10 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.forms import PasswordChangeForm, SetPasswordForm
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse_lazy
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
@@ -105,7 +106,7 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
     token_generator = password_links
     success_url = reverse_lazy("accounts:password-reset-complete")
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Take the link from the session, as Django does with the token."""
         owner = request.session.get(LINK_OWNER, "")
         return super().dispatch(request, uidb64=owner, token=self.reset_url_token)
@@ -116,11 +117,11 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
         return user if user is not None and user.is_active else None
 
     @transaction.atomic
-    def form_valid(self, form: forms.SetPasswordForm) -> HttpResponse:
+    def form_valid(self, form: "SetPasswordForm[User]") -> HttpResponse:
         """Set it, unless somebody else was faster with the same link."""
         token = self.request.session[auth_views.INTERNAL_RESET_SESSION_TOKEN]
         try:
-            claim_password_link(user=self.user, token=token)
+            claim_password_link(user=form.user, token=token)
         except PasswordLinkSpent:
             self.validlink = False
             return self.render_to_response(self.get_context_data())
