@@ -80,9 +80,10 @@ def message_of(record: logging.LogRecord) -> str:
     kind = record.name.rpartition(".")[2]
     if kind == "csrf":
         # The rest of the reason quotes the header Referer or Origin.
-        kind = f"CSRF: {str(record.args[0]).partition(' - ')[0]}" if record.args else "CSRF"
-    reason = "" if kind == "request" else f" ({kind})"
-    return f"{HTTPStatus(status).phrase}{reason}: {asked(request)}"
+        reason = record.args[0] if isinstance(record.args, tuple) and record.args else ""
+        kind = f"CSRF: {str(reason).partition(' - ')[0]}"
+    why = "" if kind == "request" else f" ({kind})"
+    return f"{HTTPStatus(status).phrase}{why}: {asked(request)}"
 
 
 def traceback_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:

@@ -72,7 +72,7 @@ class SessionAuthentication(authentication.SessionAuthentication):
         gigabytes of images, before anybody knows whether it may come at all.
         """
         without_body = copy.copy(request._request)
-        without_body.POST = QueryDict()  # type: ignore[misc]  # Django sets it as well
+        without_body.POST = QueryDict()
         try:
             super().enforce_csrf(without_body)  # type: ignore[arg-type]  # all that it reads is there
         except PermissionDenied as error:

@@ -8,6 +8,7 @@ from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, PasswordResetForm
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse_lazy
 from django.utils.decorators import method_decorator
@@ -156,7 +157,7 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
     token_generator = password_links
     success_url = reverse_lazy("accounts:password-reset-complete")
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Take the link from the session, as Django does with the token."""
         owner = request.session.get(LINK_OWNER, "")
         return super().dispatch(request, uidb64=owner, token=self.reset_url_token)

@@ -3,6 +3,7 @@
 import re
 import threading
 from datetime import datetime, timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,6 +18,8 @@ from accounts.roles import Role
 from accounts.services import issue_password_link, sign_in_user
 from accounts.services.passwords import password_link_path, password_links
 from tests import factories
+from tests.e2e.browser import chromium
+from tests.gunicorn import Gunicorn
 
 NEW = "a-long-enough-secret-5"
 FORM = {"new_password1": NEW, "new_password2": NEW}
@@ -159,3 +162,41 @@ def test_the_pages_of_a_link_are_kept_in_no_cache(client: Client, owner: User) -
     for answer in (client.get(reverse("accounts:password-link")), opened):
         assert "no-store" in answer["Cache-Control"]
         assert urlsplit(link).fragment not in answer.content.decode()
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_a_browser_opens_a_link_and_sends_its_secret_in_no_address(
+    tmp_path: Path,
+    has_scripts: bool,
+) -> None:
+    owner = factories.make_user(Role.TECHNICIAN)
+    link = password_link_path(owner)
+    secret = urlsplit(link).fragment
+    server = Gunicorn(tmp_path / "gunicorn.log", LOG_LEVEL="INFO")
+    server.start()
+    asked: list[str] = []
+    try:
+        with chromium(java_script_enabled=has_scripts) as context:
+            page = context.new_page()
+            page.on("request", lambda request: asked.append(f"{request.url} {request.headers}"))
+            page.goto(f"{server.url}{link}")
+            if not has_scripts:
+                page.get_by_label("Set-password link").fill(f"{server.url}{link}")
+                page.get_by_role("button", name="Continue").click()
+            page.locator("[name=new_password1]").fill(NEW)
+            page.locator("[name=new_password2]").fill(NEW)
+            assert urlsplit(page.url)[2:] == ("/password/set/new/", "", "")
+            page.get_by_role("button", name="Set password").click()
+            page.wait_for_url("**/password/set/done/")
+    finally:
+        server.stop()
+
+    # What the browser shows in its own bar aside, the secret is nowhere but in the form.
+    sent = [line.replace(f"{server.url}{link} ", "") for line in asked]
+    assert not [line for line in sent if secret in line]
+    assert secret not in server.log.read_text()
+    owner.refresh_from_db()
+    assert owner.has_usable_password()
