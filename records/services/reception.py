@@ -172,7 +172,10 @@ class Reception:
         try:
             with failures_named(self.submission):
                 verdicts = file_objects(
-                    actor=self.actor, submission=self.submission, received=received
+                    actor=self.actor,
+                    submission=self.submission,
+                    received=received,
+                    refuse=self._refusals.record,
                 )
         except UnexpectedFailure as refusal:
             if len(ready) > 1:
