@@ -82,7 +82,7 @@ class SubmissionFileSerializer(serializers.ModelSerializer[SubmissionFile]):
     """
 
     study = serializers.SerializerMethodField()
-    instance = serializers.SerializerMethodField()
+    instance = serializers.SerializerMethodField()  # type: ignore[assignment]  # its own name
 
     class Meta:
         model = SubmissionFile

@@ -1,7 +1,7 @@
 """The rows of objects: everything or nothing, however many send them at once."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -48,9 +48,9 @@ from records.services.studies import reopen_study
 from records.services.verdicts import (
     HeldVerdict,
     ReceivedObject,
+    Sent,
     judge_duplicate,
     judge_stored,
-    record_refusal,
     record_verdicts,
 )
 from records.stored import open_verified
@@ -58,29 +58,36 @@ from records.stores import Spooled
 
 ATTEMPTS = 3
 
+Refuse = Callable[[Sent, FileRejected], SubmissionFile]
+"""Gives the verdict on a file that can't be filed, with the reason."""
+
 
 def file_objects(
-    *, actor: User | None, submission: Submission, received: Sequence[ReceivedObject]
+    *,
+    actor: User | None,
+    submission: Submission,
+    received: Sequence[ReceivedObject],
+    refuse: Refuse,
 ) -> list[SubmissionFile]:
     """File objects, and record their verdicts and events: all in one short transaction.
 
     Where one of them is refused, or contradicts what is held, each is filed by itself, and that
-    one gets its own verdict: refused, or quarantined. Another sender may insert the same row
-    first: the database refuses the second, and the next attempt finds it held.
+    one gets its own verdict: refused (by `refuse`), or quarantined. Another sender may insert the
+    same row first: the database refuses the second, and the next attempt finds it held.
     Raises SubmissionEnded.
     """
     if len(received) > 1:
         with contextlib.suppress(FileRejected, IntegrityError), transaction.atomic():
             return _file_together(actor, submission, received)
-    return [_file_alone(actor, submission, one) for one in received]
+    return [_file_alone(actor, submission, one, refuse) for one in received]
 
 
 def _file_alone(
-    actor: User | None, submission: Submission, received: ReceivedObject
+    actor: User | None, submission: Submission, received: ReceivedObject, refuse: Refuse
 ) -> SubmissionFile:
     for attempt in range(ATTEMPTS):
         try:
-            return _file_or_refuse(actor, submission, received)
+            return _file_or_refuse(actor, submission, received, refuse)
         except IntegrityError:
             if attempt == ATTEMPTS - 1:
                 raise
@@ -88,7 +95,7 @@ def _file_alone(
 
 
 def _file_or_refuse(
-    actor: User | None, submission: Submission, received: ReceivedObject
+    actor: User | None, submission: Submission, received: ReceivedObject, refuse: Refuse
 ) -> SubmissionFile:
     try:
         with transaction.atomic():
@@ -100,9 +107,7 @@ def _file_or_refuse(
                 actor=actor, submission=submission, received=received, refusal=refusal
             )
     except FileRejected as refusal:
-        return record_refusal(
-            actor=actor, submission=submission, sent=received.source, refusal=refusal
-        )
+        return refuse(received.source, refusal)
 
 
 def lock_receiving(submission: Submission) -> Submission:

@@ -72,7 +72,7 @@ class Reception:
         held = submission.files.aggregate(
             files=Count("pk"), refused=Count("pk", filter=Q(verdict=Verdict.REJECTED))
         )
-        self._room = settings.INTAKE_MAX_FILES - held["files"]
+        self._room: int = settings.INTAKE_MAX_FILES - held["files"]
         self._refusals = Refusals(actor, submission, told=0 if is_one_file else held["refused"])
         self._verdicts: list[SubmissionFile | None] = []
         self._waiting: list[_Waiting] = []
@@ -172,7 +172,10 @@ class Reception:
         try:
             with failures_named(self.submission):
                 verdicts = file_objects(
-                    actor=self.actor, submission=self.submission, received=received
+                    actor=self.actor,
+                    submission=self.submission,
+                    received=received,
+                    refuse=self._refusals.record,
                 )
         except UnexpectedFailure as refusal:
             if len(ready) > 1:

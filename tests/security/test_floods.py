@@ -14,7 +14,7 @@ from accounts.models import Action, AuditEvent
 from accounts.roles import Role
 from accounts.services import issue_token
 from records.models import Instance, Study, Submission, SubmissionFile, SubmissionState
-from records.services import sweep_submissions
+from records.services import delete_study, sweep_submissions
 from tests.factories import make_department, make_node, make_user
 from tests.gunicorn import Gunicorn
 from tests.records.dicomweb.messages import FAILED, OTHER_FAILED, answer_of, body_of, store
@@ -133,6 +133,20 @@ def test_form_names_each_refusal_and_writes_few(browser, settings):
     assert (listed["rejected_count"], listed["stored_count"]) == (60, 1)
     page = browser.get(Submission.objects.get().get_absolute_url()).content.decode()
     assert "50 more files" in page
+
+
+def test_objects_that_can_t_be_filed_are_counted_too(browser, settings):
+    settings.INTAKE_REFUSALS_TOLD = 5
+    uid = generate_uid()
+    store(browser, body_of(make_dicom(StudyInstanceUID=uid)))
+    delete_study(actor=None, study=Study.objects.get(), reason="Sent by mistake")
+    late = [make_dicom(StudyInstanceUID=uid) for _ in range(40)]
+
+    answer = answer_of(store(browser, body_of(*late)))
+
+    codes = {item["00091001"]["Value"][0] for item in answer[FAILED]["Value"]}
+    assert (codes, len(answer[FAILED]["Value"])) == ({"study_deleted"}, 40)
+    assert rejections() == 6
 
 
 def test_archive_of_four_thousand_bad_entries_writes_few(browser):

@@ -42,7 +42,7 @@ def choose(client: Client, **fields: str) -> HttpResponse:
 
 
 def test_the_secret_stands_behind_the_hash_alone(owner: User) -> None:
-    parts = urlsplit(password_link_path(owner))
+    parts = urlsplit(password_link_path(owner, issued_by=None))
 
     assert parts.path == "/password/set/"
     assert not parts.query
@@ -63,7 +63,7 @@ def test_mailed_links_keep_the_secret_behind_the_hash(
 
 
 def test_an_address_with_the_secret_in_its_path_opens_nothing(client: Client, owner: User) -> None:
-    uid, _, token = urlsplit(password_link_path(owner)).fragment.partition(".")
+    uid, _, token = urlsplit(password_link_path(owner, issued_by=None)).fragment.partition(".")
 
     for path in (f"/password/set/{uid}/{token}/", f"/password/set/{uid}.{token}"):
         assert client.get(path).status_code == 404
@@ -73,7 +73,7 @@ def test_an_address_with_the_secret_in_its_path_opens_nothing(client: Client, ow
 
 @pytest.mark.parametrize("prefix", ["https://imaging.hospital.example/password/set/#", "#", " "])
 def test_without_a_script_the_link_can_be_pasted(client: Client, owner: User, prefix: str) -> None:
-    pasted = prefix + urlsplit(password_link_path(owner)).fragment
+    pasted = prefix + urlsplit(password_link_path(owner, issued_by=None)).fragment
     page = client.get(reverse("accounts:password-link")).content.decode()
     assert 'name="link"' in page
 
@@ -92,7 +92,7 @@ def test_what_is_no_link_opens_nothing(client: Client, db: None, pasted: str) ->
 
 
 def test_a_link_works_once(client: Client, owner: User) -> None:
-    link = password_link_path(owner)
+    link = password_link_path(owner, issued_by=None)
     open_link(client, link)
     choose(client)
 
@@ -103,7 +103,7 @@ def test_a_link_works_once(client: Client, owner: User) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_link_works_once_when_two_use_it_together() -> None:
     owner = factories.make_user(Role.TECHNICIAN)
-    link = password_link_path(owner)
+    link = password_link_path(owner, issued_by=None)
     clients = [Client(), Client(), Client(), Client()]
     for client in clients:
         open_link(client, link)
@@ -128,7 +128,7 @@ def test_a_link_works_once_when_two_use_it_together() -> None:
 
 def test_a_link_ends_with_the_day(client: Client, owner: User, monkeypatch) -> None:
     assert project.PASSWORD_RESET_TIMEOUT <= 24 * 60 * 60
-    link = password_link_path(owner)
+    link = password_link_path(owner, issued_by=None)
     tomorrow = datetime.now() + timedelta(days=1, seconds=2)  # noqa: DTZ005 - as Django counts
     monkeypatch.setattr(type(password_links), "_now", lambda self: tomorrow)
 
@@ -143,7 +143,7 @@ def test_a_session_that_somebody_planted_does_not_get_the_link(owner: User) -> N
     stranger.cookies[project.SESSION_COOKIE_NAME] = session.session_key
     victim.cookies[project.SESSION_COOKIE_NAME] = session.session_key
 
-    open_link(victim, password_link_path(owner))
+    open_link(victim, password_link_path(owner, issued_by=None))
 
     assert not stranger.get(reverse("accounts:password-reset-confirm")).context["validlink"]
     assert choose(victim).status_code == 302
@@ -152,7 +152,7 @@ def test_a_session_that_somebody_planted_does_not_get_the_link(owner: User) -> N
 def test_a_link_needs_the_pages_own_token(owner: User) -> None:
     strict = Client(enforce_csrf_checks=True)
 
-    assert open_link(strict, password_link_path(owner)).status_code == 403
+    assert open_link(strict, password_link_path(owner, issued_by=None)).status_code == 403
 
 
 def test_the_pages_of_a_link_are_kept_in_no_cache(client: Client, owner: User) -> None:
@@ -173,7 +173,7 @@ def test_a_browser_opens_a_link_and_sends_its_secret_in_no_address(
     has_scripts: bool,
 ) -> None:
     owner = factories.make_user(Role.TECHNICIAN)
-    link = password_link_path(owner)
+    link = password_link_path(owner, issued_by=None)
     secret = urlsplit(link).fragment
     server = Gunicorn(tmp_path / "gunicorn.log", LOG_LEVEL="INFO")
     server.start()
