@@ -1,14 +1,16 @@
 """Refusals: each leaves an event or is counted, however many there are, through any door."""
 
+import concurrent.futures
 import datetime as dt
 import uuid
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from accounts.audit import bind_request_context
-from accounts.models import Action, ApiToken, AuditEvent
+from accounts.models import Action, ApiToken, AuditEvent, RefusalTally
 from accounts.roles import Role
 from accounts.services import issue_token, revoke_token
 from records.services import note_refused_association
@@ -205,3 +207,20 @@ def test_a_refusal_that_cannot_be_noted_is_an_error(stranger, monkeypatch):
     client = Client(raise_request_exception=False)
     client.force_login(stranger)
     assert client.get(f"/studies/{uuid.uuid4()}/").status_code == 500
+
+
+@pytest.mark.django_db(transaction=True)
+def test_refusals_at_once_are_all_counted():
+    def refuse(_):
+        try:
+            for number in range(10):
+                Client().get("/api/v1/me/", headers={"authorization": f"Token mi_{number}"})
+        finally:
+            connection.close()
+
+    with concurrent.futures.ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(refuse, range(8)))
+    told = AuditEvent.objects.filter(action=Action.TOKEN_REFUSED).count()
+    counted = sum(RefusalTally.objects.values_list("count", flat=True))
+    assert told + counted == 80
+    assert told <= 5
