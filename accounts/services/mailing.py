@@ -86,4 +86,4 @@ def _send_reset(user: User) -> None:
         target=user,
         details={"usernames": [user.username]},
     )
-    mail_reset_link(user=user, link=password_link_path(user))
+    mail_reset_link(user=user, link=password_link_path(user, issued_by=user.email_set_by))

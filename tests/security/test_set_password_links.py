@@ -20,6 +20,7 @@ from accounts.services.passwords import password_link_path, password_links
 from tests import factories
 from tests.e2e.browser import chromium
 from tests.gunicorn import Gunicorn
+from tests.security.links import open_link
 
 NEW = "a-long-enough-secret-5"
 FORM = {"new_password1": NEW, "new_password2": NEW}
@@ -28,13 +29,6 @@ FORM = {"new_password1": NEW, "new_password2": NEW}
 @pytest.fixture
 def owner(db: None) -> User:
     return factories.make_user(Role.TECHNICIAN, email="kim@hospital.example")
-
-
-def open_link(client: Client, link: str) -> HttpResponse:
-    """What the page's script does with what stands behind the #."""
-    return client.post(
-        reverse("accounts:password-link"), {"link": urlsplit(link).fragment}, follow=True
-    )
 
 
 def choose(client: Client, **fields: str) -> HttpResponse:
@@ -54,7 +48,7 @@ def test_mailed_links_keep_the_secret_behind_the_hash(
 ) -> None:
     settings.MAIL_ENABLED = True
     client.post(reverse("accounts:password-reset"), {"email": owner.email})
-    factories.make_user(Role.ADMINISTRATOR)
+    send_waiting_mails()
 
     link = re.findall(r"https?://\S+", mailoutbox[0].body)[0]
     assert urlsplit(link).path == "/password/set/"
