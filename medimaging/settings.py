@@ -26,6 +26,8 @@ DEBUG = env.bool("DEBUG", default=False)
 # Known to everyone who reads this file: `check --deploy` refuses it, the quickstart replaces it.
 INSECURE_SECRET_KEY = "insecure-key-for-commands-that-sign-nothing"  # noqa: S105 - refused where it matters
 SECRET_KEY = env.str("SECRET_KEY", default=INSECURE_SECRET_KEY)
+# What the trail's hashes of searches are made with. After a change, earlier searches aren't found.
+AUDIT_KEY = env.str("AUDIT_KEY", default="") or f"audit:{SECRET_KEY}"
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -68,6 +70,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "medimaging.middleware.NoStoreMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "medimaging.told_reads.ToldReadsMiddleware",
 ]
 
 ROOT_URLCONF = "medimaging.urls"
@@ -263,6 +266,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = env.str(
 # How often somebody looks for work whose worker or sender is gone.
 SWEEP_SECONDS = env.int("TASK_SWEEP_SECONDS", default=15)
 HOUSEKEEPING = {
+    "accounts.tasks.tell_tallies": 60,
     "classifier.tasks.sweep_classifications": SWEEP_SECONDS,
     "records.tasks.complete_idle_studies": SWEEP_SECONDS,
     "records.tasks.sweep_exports": 4 * SWEEP_SECONDS,

@@ -2,6 +2,7 @@
 
 from accounts.models.audit import Action, AuditEvent, Outcome
 from accounts.models.people import Department, Membership, User
+from accounts.models.tallies import ReadTally
 from accounts.models.tokens import ApiToken
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "Department",
     "Membership",
     "Outcome",
+    "ReadTally",
     "User",
 ]

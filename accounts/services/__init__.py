@@ -9,6 +9,7 @@ from accounts.services.passwords import (
 )
 from accounts.services.people import deactivate_user, invite_user, reactivate_user, update_user
 from accounts.services.sign_in import sign_in_user
+from accounts.services.tallies import tell_tallies
 from accounts.services.tokens import authenticate_token, issue_token, revoke_token
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "revoke_token",
     "set_password",
     "sign_in_user",
+    "tell_tallies",
     "update_user",
 ]

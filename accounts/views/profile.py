@@ -12,6 +12,7 @@ from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.errors import KnownError
 from accounts.forms import TokenForm, as_validation_error
 from accounts.models import ApiToken, User
+from accounts.reads import NOTHING
 from accounts.roles import Verb
 from accounts.services import issue_token, revoke_token
 
@@ -25,6 +26,8 @@ def profile_context(user: User) -> dict[str, Any]:
 
 class ProfileView(TemplateView):
     """Who one is here, and one's tokens. Open to everyone who has signed in."""
+
+    reads = NOTHING
 
     template_name = PROFILE_TEMPLATE
 
@@ -41,6 +44,7 @@ class TokenCreateView(VerbRequiredMixin, FormView):
     """
 
     verb = Verb.TOKEN_OWN
+    reads = NOTHING
     form_class = TokenForm
     template_name = "accounts/token_form.html"
 
@@ -64,6 +68,7 @@ class TokenRevokeView(VerbRequiredMixin, View):
     """Shuts a token: one's own, or anybody's for those who manage accounts."""
 
     verb = Verb.TOKEN_OWN
+    reads = NOTHING
     http_method_names = ("post",)
 
     def post(self, request: HttpRequest, pk: str) -> HttpResponse:

@@ -11,11 +11,14 @@ from django.urls import reverse_lazy
 
 from accounts import forms
 from accounts.models import User
+from accounts.reads import NOTHING
 from accounts.services.passwords import password_links
 
 
 class SignInView(auth_views.LoginView):
     """User name and password; `next` only leads within this site."""
+
+    reads = NOTHING
 
     template_name = "accounts/sign_in.html"
     authentication_form = forms.SignInForm
@@ -33,9 +36,13 @@ class SignInView(auth_views.LoginView):
 class SignOutView(auth_views.LogoutView):
     """Ends the session; by POST only, as Django has it."""
 
+    reads = NOTHING
+
 
 class PasswordChangeView(auth_views.PasswordChangeView):
     """A new password for oneself."""
+
+    reads = NOTHING
 
     template_name = "accounts/password_change.html"
     form_class = forms.ChangePasswordForm
@@ -51,6 +58,8 @@ class PasswordChangeView(auth_views.PasswordChangeView):
 class PasswordResetView(auth_views.PasswordResetView):
     """Asks for an e-mail address."""
 
+    reads = NOTHING
+
     template_name = "accounts/password_reset.html"
     email_template_name = "accounts/password_reset_email.txt"
     subject_template_name = "accounts/password_reset_subject.txt"
@@ -62,11 +71,15 @@ class PasswordResetView(auth_views.PasswordResetView):
 class PasswordResetDoneView(auth_views.PasswordResetDoneView):
     """Says that mail is on its way, if the address is known."""
 
+    reads = NOTHING
+
     template_name = "accounts/password_reset_done.html"
 
 
 class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
     """Where a set-password link leads."""
+
+    reads = NOTHING
 
     template_name = "accounts/password_reset_confirm.html"
     form_class = forms.SetPasswordForm
@@ -81,5 +94,7 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
 
 class PasswordResetCompleteView(auth_views.PasswordResetCompleteView):
     """Says that the password is set, and leads to the sign-in page."""
+
+    reads = NOTHING
 
     template_name = "accounts/password_reset_complete.html"

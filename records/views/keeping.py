@@ -12,9 +12,11 @@ from django.views import View
 from django.views.generic import FormView, TemplateView
 
 from accounts.access import VerbRequiredMixin, signed_in_user
+from accounts.audit import record_access
 from accounts.errors import KnownError
 from accounts.forms import as_validation_error
 from accounts.models import Action
+from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
 from records.forms import DeletedStudyFilterForm, HoldForm, ReasonForm
 from records.models import Instance, LegalHold, QuarantinedFile, Study, UnreferencedFile
@@ -30,6 +32,7 @@ class StudyDeleteView(VerbRequiredMixin, FormView):
     """Asks why, and takes the study out of sight."""
 
     verb = Verb.STUDY_DELETE
+    reads = told_by(Action.STUDY_VIEWED)
     form_class = ReasonForm
     template_name = "records/study_confirm_delete.html"
 
@@ -44,7 +47,10 @@ class StudyDeleteView(VerbRequiredMixin, FormView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Name what is about to go."""
-        return super().get_context_data(study=self.study(), **kwargs)
+        study = self.study()
+        actor = signed_in_user(self.request)
+        record_access(action=Action.STUDY_VIEWED, actor=actor, target=study, study=study)
+        return super().get_context_data(study=study, **kwargs)
 
     def form_valid(self, form: ReasonForm) -> HttpResponse:
         """Delete it, or say what stands against it."""
@@ -62,6 +68,7 @@ class DeletedStudyListView(RecordedListView):
     """Deleted studies that can still be restored, the latest first."""
 
     verb = Verb.STUDY_DELETE
+    reads = told_by(Action.STUDIES_SEARCHED)
     filter_form_class = DeletedStudyFilterForm
     template_name = "records/deleted_study_list.html"
     rows_template_name = "records/_deleted_study_rows.html"
@@ -81,6 +88,7 @@ class StudyRestoreView(VerbRequiredMixin, View):
     """Brings a deleted study back."""
 
     verb = Verb.STUDY_DELETE
+    reads = NOTHING
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Restore it and show it, or say why not."""
@@ -99,6 +107,7 @@ class HoldListView(VerbRequiredMixin, FormView):
     """The legal holds that stand, and the form for another. Shows no patient."""
 
     verb = Verb.STUDY_HOLD
+    reads = NOTHING
     form_class = HoldForm
     template_name = "records/hold_list.html"
 
@@ -128,6 +137,7 @@ class HoldLiftView(VerbRequiredMixin, FormView):
     """Asks why, and ends a hold."""
 
     verb = Verb.STUDY_HOLD
+    reads = NOTHING
     form_class = ReasonForm
     template_name = "records/hold_confirm_lift.html"
 
@@ -156,6 +166,7 @@ class StorageView(VerbRequiredMixin, TemplateView):
     """How much is stored, how whole it is, and what is due to go. Shows no patient."""
 
     verb = Verb.STUDY_HOLD
+    reads = NOTHING
     template_name = "records/storage_detail.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

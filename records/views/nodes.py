@@ -11,6 +11,7 @@ from django.views.generic import FormView, TemplateView
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.forms import as_validation_error
+from accounts.reads import NOTHING
 from accounts.roles import Verb
 from records.errors import NodeTitleTaken
 from records.forms import NodeForm
@@ -22,6 +23,7 @@ class NodeListView(VerbRequiredMixin, TemplateView):
     """Every node, with what it may do."""
 
     verb = Verb.NODE_MANAGE
+    reads = NOTHING
     template_name = "records/node_list.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -35,6 +37,7 @@ class NodeCreateView(VerbRequiredMixin, FormView):
     """A new node."""
 
     verb = Verb.NODE_MANAGE
+    reads = NOTHING
     form_class = NodeForm
     template_name = "records/node_form.html"
     extra_context = {"title": "Add a DICOM node"}
@@ -54,6 +57,7 @@ class NodeEditView(VerbRequiredMixin, FormView):
     """Other values for a node."""
 
     verb = Verb.NODE_MANAGE
+    reads = NOTHING
     form_class = NodeForm
     template_name = "records/node_form.html"
 
@@ -92,6 +96,7 @@ class NodeRemoveView(VerbRequiredMixin, View):
     """Asks, then lets the node in no more."""
 
     verb = Verb.NODE_MANAGE
+    reads = NOTHING
 
     def get(self, request: HttpRequest, pk: str) -> HttpResponse:
         """Ask."""
