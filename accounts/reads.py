@@ -31,6 +31,8 @@ def reads_nothing(view: Any) -> Any:
 
 def declared_reads(view: Any, method: str) -> Declared | None:
     """What a view declares for a method, by the callable in the URL map; None if it forgot."""
+    if method.lower() in WITHOUT_DATA:
+        return NOTHING
     declared = getattr(_class_of(view) or view, "reads", None)
     if not isinstance(declared, Mapping):
         return declared
@@ -40,7 +42,7 @@ def declared_reads(view: Any, method: str) -> Declared | None:
         if name in declared:
             found: Declared = declared[name]
             return found
-    return NOTHING if method in WITHOUT_DATA else None
+    return None
 
 
 def forgotten_reads(

@@ -63,6 +63,8 @@ SENTENCES = {
     "submissions.listed": "{actor} listed the submissions",
     "export.viewed": "{actor} looked at an export",
     "exports.listed": "{actor} listed the exports",
+    "storage.viewed": "{actor} looked at the state of storage",
+    "holds.viewed": "{actor} looked at the legal holds",
     "classifications.listed": "{actor} listed the classifications",
     "study.viewed": "{actor} looked at a study",
     "patient.viewed": "{actor} looked at a patient",

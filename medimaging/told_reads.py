@@ -39,7 +39,6 @@ class ToldReadsMiddleware:
         if declared is not None and (not declared or declared & told):
             return response
         logger.error("read_untold: %s %s was held back", request.method, match.view_name)
-        response.close()
         return problems.server_error(request)
 
     def process_view(self, request: HttpRequest, *_: Any) -> None:

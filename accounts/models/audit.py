@@ -70,6 +70,8 @@ class Action(models.TextChoices):
     SUBMISSIONS_LISTED = "submissions.listed", "Submissions listed"
     EXPORT_VIEWED = "export.viewed", "Export viewed"
     EXPORTS_LISTED = "exports.listed", "Exports listed"
+    STORAGE_VIEWED = "storage.viewed", "State of storage viewed"
+    HOLDS_VIEWED = "holds.viewed", "Legal holds viewed"
     CLASSIFICATIONS_LISTED = "classifications.listed", "Classifications listed"
     STUDY_VIEWED = "study.viewed", "Study viewed"
     PATIENT_VIEWED = "patient.viewed", "Patient viewed"

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from django.db.models import QuerySet
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import extend_schema, extend_schema_view
-from rest_framework import mixins, status, viewsets
+from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -73,11 +73,16 @@ class DeletedStudyViewSet(ToldListViewSet):
 
 
 @extend_schema_view(list=extend_schema(summary="Legal holds, newest first, lifted ones included"))
-class HoldViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[LegalHold]):
-    """Legal holds of the whole hospital, without any patient's data."""
+class HoldViewSet(ToldListViewSet):
+    """Legal holds of the whole hospital: of patients, the UIDs of their studies alone."""
 
     verb: ClassVar[Verb] = Verb.STUDY_HOLD
-    reads = NOTHING
+    reads: ClassVar[dict[str, Declared]] = {
+        "list": told_by(Action.HOLDS_VIEWED),
+        "create": told_by(Action.STUDY_HELD),
+        "lift": told_by(Action.STUDY_RELEASED),
+    }
+    list_action = Action.HOLDS_VIEWED
     serializer_class = HoldSerializer
     queryset = LegalHold.objects.none()
     ordering = ("-placed_at", "-id")
