@@ -37,7 +37,7 @@ class ToldListViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Any]):
         record_list_read(
             actor=signed_in_user(request),
             action=self.list_action,
-            place=f"api-{self.basename}",
+            place=str(self.basename),
             filters=dict.fromkeys(used, ""),
             searched=[value for values in used.values() for value in values],
             rows=self.shown,

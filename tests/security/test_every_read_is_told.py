@@ -148,7 +148,8 @@ def test_a_whole_study_after_one_of_its_frames_is_told_by_session_and_by_token(m
     rules = {rule[0]: rule for rule in RULES}
     walker.knock(rules["api-dicomweb-frames"])
     for who in ("session", "session", "second session", "token"):
-        walker.knock(rules["api-dicomweb-study"], who=who)
+        answer, body = walker.knock(rules["api-dicomweb-study"], who=who)
+        assert answer.status_code == 200, body
 
     whole = AuditEvent.objects.filter(action="study.retrieved")
     assert [event.details["instances"] for event in whole] == [1, 1, 1, 1]
