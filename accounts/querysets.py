@@ -225,7 +225,7 @@ class ReadTallyQuerySet(models.QuerySet["ReadTally"]):
         isn't added to but begun again.
         """
         with connections[self.db].cursor() as cursor:
-            values = [key, minute, json.dumps(stamp), answers, frames, size]
+            values: list[Any] = [key, minute, json.dumps(stamp), answers, frames, size]
             cursor.execute(ADD_TO_TALLY, values)
             (is_new,) = cursor.fetchone()
         return bool(is_new)

@@ -12,6 +12,7 @@ from django.urls import URLPattern, URLResolver
 from accounts.models import Action
 
 Declared = frozenset[Action]
+Reads = Declared | Mapping[str, Declared]
 NOTHING: Declared = frozenset()
 """No patient's data is shown."""
 WITHOUT_DATA = frozenset({"options", "trace"})

@@ -43,12 +43,12 @@ class AuditListView(FilteredListView):
 
     def after_reading(self, form: forms.Form, rows: Sequence[Any]) -> None:
         """Reading the trail is in the trail."""
-        is_used = isinstance(form, AuditFilterForm) and form.is_bound
+        asked = form if isinstance(form, AuditFilterForm) and form.is_bound else None
         record_trail_viewed(
             actor=signed_in_user(self.request),
-            filters=form.used() if is_used else {},
+            filters=asked.used() if asked else {},
             count=len(rows),
-            searched=form.terms() if is_used else (),
+            searched=asked.terms() if asked else (),
         )
 
 

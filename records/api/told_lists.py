@@ -23,9 +23,9 @@ class ToldListViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Any]):
     list_action: ClassVar[Action]
     shown: Sequence[Any] = ()
 
-    def paginate_queryset(self, queryset: QuerySet[Any] | list[Any]) -> list[Any] | None:
+    def paginate_queryset(self, queryset: QuerySet[Any] | Sequence[Any]) -> list[Any] | None:
         """Keep the rows that the answer shows."""
-        page = super().paginate_queryset(queryset)
+        page: list[Any] | None = super().paginate_queryset(queryset)
         self.shown = page or ()
         return page
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from http import HTTPStatus
+from typing import ClassVar
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -10,7 +11,7 @@ from rest_framework.request import Request
 from accounts.access import signed_in_user
 from accounts.deliveries import Delivery, begin_delivery, begin_tallied
 from accounts.models import Action, User
-from accounts.reads import told_by
+from accounts.reads import Reads, told_by
 from records.dicomweb.negotiation import (
     DICOM,
     OCTET_STREAM,
@@ -52,7 +53,7 @@ from records.sending import (
 class RetrieveView(DicomwebView):
     """The files of a study, a series or one instance."""
 
-    reads = told_by(Action.STUDY_RETRIEVED)
+    reads: ClassVar[Reads] = told_by(Action.STUDY_RETRIEVED)
 
     def get(self, request: Request, **uids: str) -> HttpResponseBase:
         """Send them one by one; 206 where some can't be sent in a form that the client takes."""

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from accounts.access import signed_in_user
 from accounts.models import Action, User
-from accounts.reads import told_by
+from accounts.reads import Reads, told_by
 from records.attributes import Level
 from records.dicomweb.querying import CONTROLS, find_rows, read_search, row_attributes
 from records.dicomweb.targets import find_series, find_study
@@ -24,7 +24,7 @@ MORE = '299 medimaging "There are additional results that can be requested"'
 class SearchView(DicomwebView):
     """Rows of one level that match the query, in a stable order."""
 
-    reads = told_by(Action.STUDIES_SEARCHED)
+    reads: ClassVar[Reads] = told_by(Action.STUDIES_SEARCHED)
 
     level: ClassVar[Level]
 

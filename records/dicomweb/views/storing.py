@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from accounts.access import signed_in_user
 from accounts.models import Action
-from accounts.reads import NOTHING, Declared, told_by
+from accounts.reads import NOTHING, Reads, told_by
 from accounts.roles import Verb
 from records.attributes import Level
 from records.dicomweb.assembly import Assembly, BulkPart, check_part_count
@@ -79,7 +79,7 @@ class StoreMixin:
 class StudiesView(StoreMixin, SearchView):
     """All studies: searched, and stored into."""
 
-    reads: ClassVar[dict[str, Declared]] = {
+    reads: ClassVar[Reads] = {
         "get": told_by(Action.STUDIES_SEARCHED),
         "post": NOTHING,
     }
@@ -91,7 +91,7 @@ class StudyView(StoreMixin, RetrieveView):
     """One study: retrieved, stored into, and deleted."""
 
     verbs: ClassVar[dict[str, Verb]] = {**StoreMixin.verbs, "delete": Verb.STUDY_DELETE}
-    reads: ClassVar[dict[str, Declared]] = {
+    reads: ClassVar[Reads] = {
         "get": told_by(Action.STUDY_RETRIEVED),
         "post": NOTHING,
         "delete": NOTHING,
