@@ -239,7 +239,7 @@ class AuditFilterForm(forms.Form):
         required=False,
         label="Who searched for",
         max_length=100,
-        widget=forms.TextInput(attrs={"placeholder": "Name, patient ID or UID"}),
+        widget=forms.TextInput(attrs={"placeholder": "Searched for (name, ID, UID)"}),
     )
 
     def clean_searched(self) -> list[str]:

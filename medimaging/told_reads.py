@@ -32,6 +32,9 @@ class ToldReadsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         with noting() as told:
             response = self.get_response(request)
+        if request.method == "HEAD" and response.streaming:
+            # Nothing of a body leaves; its end is told all the same.
+            response.streaming_content = ()  # type: ignore[attr-defined]  # a streaming answer's
         match = request.resolver_match
         if match is None or not _shows(response):
             return response

@@ -71,11 +71,13 @@ class Counter:
         self.token = token
         self.received = 0
 
-    def get(self, path: str, accept: str = "*/*", *, at_most: int | None = None) -> int:
+    def get(
+        self, path: str, accept: str = "*/*", *, at_most: int | None = None, method: str = "GET"
+    ) -> int:
         """Ask, count the body, or hang up after the first bytes of it."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         headers = {"Authorization": f"Token {self.token}", "Accept": accept}
-        connection.request("GET", path, headers=headers)
+        connection.request(method, path, headers=headers)
         if at_most is not None and connection.sock is not None:
             connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         answer = connection.getresponse()
@@ -127,6 +129,12 @@ def test_a_client_that_hangs_up_is_told_no_less_than_it_received(counter, study)
     assert event.details["bytes"] < INSTANCES * 2 * MIB
     assert 1 <= event.details["instances"] < INSTANCES
     assert not event.details["is_complete"]
+
+
+def test_asking_for_the_headers_alone_tells_no_byte(counter, study):
+    assert counter.get(url_of(study), ANY_FILE, method="HEAD") == 0
+    (event,) = one_ended()
+    assert (event.details["bytes"], event.details["instances"]) == (0, 0)
 
 
 def test_the_same_study_five_times_in_a_minute_is_told_five_times(counter, study):

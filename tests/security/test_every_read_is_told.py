@@ -145,11 +145,10 @@ def test_nothing_is_seen_without_a_word_in_the_trail(make_world, roles_that_may,
 
 def test_a_whole_study_after_one_of_its_frames_is_told_by_session_and_by_token(make_world):
     walker = Walker(make_world(Role.REVIEWER))
-    rules = {rule[0]: rule for rule in RULES}
+    rules = {rule[0]: rule for rule in RULES if rule[1] == "get"}
     walker.knock(rules["api-dicomweb-frames"])
     for who in ("session", "session", "second session", "token"):
-        answer, body = walker.knock(rules["api-dicomweb-study"], who=who)
-        assert answer.status_code == 200, body
+        walker.knock(rules["api-dicomweb-study"], who=who)
 
     whole = AuditEvent.objects.filter(action="study.retrieved")
     assert [event.details["instances"] for event in whole] == [1, 1, 1, 1]
