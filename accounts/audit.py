@@ -182,14 +182,7 @@ def prepare_event(
         actor_kind=kind,
         actor_id=actor.pk if actor else None,
         actor_name=_actor_name(actor, kind, context),
-        token_id=context.token_id,
-        session_id=context.session_id,
-        responsible_id=context.responsible.pk if context.responsible else None,
-        responsible_name=str(context.responsible or ""),
-        source_address=context.source_address,
-        user_agent=context.user_agent,
-        request_id=context.request_id,
-        view=context.view,
+        **_columns_of(context),
         target_type=(target._meta.model_name or "") if target is not None else "",
         target_id=str(target.pk) if target is not None else target_id[:200],
         study_id=study.id if study is not None else None,
@@ -198,6 +191,20 @@ def prepare_event(
         searched=hashes_of(searched),
         details=details or {},
     )
+
+
+def _columns_of(context: RequestContext) -> dict[str, Any]:
+    """What an event keeps of the request in hand."""
+    return {
+        "token_id": context.token_id,
+        "session_id": context.session_id,
+        "responsible_id": context.responsible.pk if context.responsible else None,
+        "responsible_name": str(context.responsible or ""),
+        "source_address": context.source_address,
+        "user_agent": context.user_agent,
+        "request_id": context.request_id,
+        "view": context.view,
+    }
 
 
 def record_access(
