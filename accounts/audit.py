@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import models
 from django.utils.crypto import salted_hmac
 
+from accounts.hashing import keyed_digest
 from accounts.models import Action, AuditEvent, Outcome, User
 from accounts.models.audit import ActorKind
 
@@ -19,6 +20,7 @@ SYSTEM_NAME = "system"
 ANONYMOUS_NAME = "anonymous"
 TRAIL = "audit-trail"
 """What the trail's own events call it: it has no row to point at."""
+MOST_TERMS = 2000
 ANONYMOUS_ACTIONS = frozenset(
     {
         Action.SIGN_IN_FAILED,
@@ -48,9 +50,11 @@ class RequestContext:
     session_id: str = ""
     peer: str = ""
     responsible: User | None = None
+    view: str = ""
 
 
 _context: ContextVar[RequestContext] = ContextVar("audit_request_context")
+_noted: ContextVar[set[str] | None] = ContextVar("audit_noted", default=None)
 
 
 def current_context() -> RequestContext:
@@ -110,6 +114,29 @@ def bind_session(session_key: str | None, *, responsible: User | None = None) ->
     _context.set(context)
 
 
+def bind_view(view: str) -> None:
+    """Note which view answers the request in hand, by the name of its address."""
+    _context.set(replace(current_context(), view=view[:80]))
+
+
+@contextmanager
+def noting() -> Iterator[set[str]]:
+    """Gather which actions are told inside; one that a recent event tells already counts too."""
+    gathered: set[str] = set()
+    token = _noted.set(gathered)
+    try:
+        yield gathered
+    finally:
+        _noted.reset(token)
+
+
+def note(action: str) -> None:
+    """Say that an action is told, for whoever gathers."""
+    gathered = _noted.get()
+    if gathered is not None:
+        gathered.add(action)
+
+
 def session_id_of(session_key: str) -> str:
     """Return what the trail calls a session; it opens nothing."""
     digest = salted_hmac("accounts.audit.session", session_key, algorithm="sha256")
@@ -128,6 +155,7 @@ def record_event(
     outcome: Outcome = Outcome.SUCCESS,
     details: dict[str, Any] | None = None,
     sealed: str = "",
+    searched: Iterable[str] = (),
 ) -> AuditEvent:
     """Append one event, inside the caller's transaction; the arguments are `prepare_event`'s."""
     event = prepare_event(
@@ -141,14 +169,18 @@ def record_event(
         outcome=outcome,
         details=details,
         sealed=sealed,
+        searched=searched,
     )
-    AuditEvent.objects.append([event])
+    record_events([event])
     return event
 
 
 def record_events(events: Iterable[AuditEvent]) -> None:
     """Append events that were prepared, inside the caller's transaction."""
+    events = list(events)
     AuditEvent.objects.append(events)
+    for event in events:
+        note(event.action)
 
 
 def prepare_event(
@@ -163,13 +195,15 @@ def prepare_event(
     outcome: Outcome = Outcome.SUCCESS,
     details: dict[str, Any] | None = None,
     sealed: str = "",
+    searched: Iterable[str] = (),
 ) -> AuditEvent:
     """Return an event that isn't written yet, for those who append many at once.
 
     `actor` is None for what the system does by itself, and for what another system does.
     `study` (anything with `id`, `patient_id` and `department_id`) fills the three ids that
     the trail is searched by. `details` must hold no patient's name; what must, goes into
-    `sealed` (accounts.sealing).
+    `sealed` (accounts.sealing). `searched` are the terms of a search (`accounts.texts`): their
+    keyed hashes alone are kept.
     """
     context = current_context()
     kind = _actor_kind(actor, action, context)
@@ -179,21 +213,30 @@ def prepare_event(
         actor_kind=kind,
         actor_id=actor.pk if actor else None,
         actor_name=_actor_name(actor, kind, context),
-        token_id=context.token_id,
-        session_id=context.session_id,
-        responsible_id=context.responsible.pk if context.responsible else None,
-        responsible_name=str(context.responsible or ""),
-        source_address=context.source_address,
-        user_agent=context.user_agent,
-        request_id=context.request_id,
+        **_columns_of(context),
         target_type=(target._meta.model_name or "") if target is not None else "",
         target_id=str(target.pk) if target is not None else target_id[:200],
         study_id=study.id if study is not None else None,
         patient_id=study.patient_id if study is not None else patient_id,
         department_id=study.department_id if study is not None else department_id,
+        searched=hashes_of(searched),
         details=details or {},
         sealed=sealed,
     )
+
+
+def _columns_of(context: RequestContext) -> dict[str, Any]:
+    """What an event keeps of the request in hand."""
+    return {
+        "token_id": context.token_id,
+        "session_id": context.session_id,
+        "responsible_id": context.responsible.pk if context.responsible else None,
+        "responsible_name": str(context.responsible or ""),
+        "source_address": context.source_address,
+        "user_agent": context.user_agent,
+        "request_id": context.request_id,
+        "view": context.view,
+    }
 
 
 def record_access(
@@ -204,36 +247,72 @@ def record_access(
     target_id: str = "",
     study: Any = None,
     patient_id: UUID | None = None,
+    department_id: UUID | None = None,
     details: dict[str, Any] | None = None,
-) -> AuditEvent | None:
-    """Record that `actor` saw `target`: once per person, target and kind of view in five minutes.
+) -> None:
+    """Record that `actor` looked at something, unless it was told within five minutes.
 
-    `target_id` names what has no row of its own, a list for instance.
+    The same look is one by the same person, session or token, from the same address, through the
+    same view, at the same target of the same study. Not for what leaves, for searches and lists,
+    nor for the trail: those are told each time.
     """
     seen = AuditEvent.objects.recent_access(
-        actor_id=actor.pk,
-        action=action,
-        target_id=str(target.pk) if target is not None else target_id,
+        prepare_event(action=action, actor=actor, target=target, target_id=target_id, study=study),
         window=ACCESS_WINDOW,
     )
     if seen.exists():
-        return None
-    return record_event(
+        note(action)
+        return
+    record_event(
         action=action,
         actor=actor,
         target=target,
         target_id=target_id,
         study=study,
         patient_id=patient_id,
+        department_id=department_id,
         details=details,
     )
 
 
-def record_trail_viewed(*, actor: User, filters: dict[str, str]) -> None:
-    """Record that `actor` read the trail itself, with the filters of the first look."""
-    record_access(
-        action=Action.AUDIT_VIEWED, actor=actor, target_id=TRAIL, details={"filters": filters}
+def record_accesses(
+    *, action: Action, actor: User, target: models.Model, studies: Iterable[Any]
+) -> None:
+    """Record that `actor` looked at something that is about several studies, an event for each.
+
+    As `record_access`; about none, it is one event.
+    """
+    studies = list(studies)
+    if not studies:
+        department_id = getattr(target, "department_id", None)
+        record_access(action=action, actor=actor, target=target, department_id=department_id)
+        return
+    events = [
+        prepare_event(action=action, actor=actor, target=target, study=study) for study in studies
+    ]
+    recent = AuditEvent.objects.recent_access(events[0], window=ACCESS_WINDOW, is_of_any_study=True)
+    told = set(recent.values_list("study_id", flat=True))
+    record_events(event for event in events if event.study_id not in told)
+    note(action)
+
+
+def record_trail_viewed(
+    *, actor: User, filters: dict[str, str], count: int, searched: Iterable[str] = ()
+) -> None:
+    """Record that `actor` read the trail itself: how many events, found by what."""
+    record_event(
+        action=Action.AUDIT_VIEWED,
+        actor=actor,
+        target_id=TRAIL,
+        details={"filters": filters, "count": count},
+        searched=searched,
     )
+
+
+def hashes_of(terms: Iterable[str]) -> list[str]:
+    """The keyed hashes of the terms of a search, each once and not without end."""
+    chosen = list(dict.fromkeys(terms))[:MOST_TERMS]
+    return [keyed_digest(term, purpose="audit.searched") for term in chosen]
 
 
 def _actor_kind(actor: User | None, action: Action, context: RequestContext) -> ActorKind:

@@ -22,6 +22,7 @@ COLUMNS = (
     "source_address",
     "user_agent",
     "request_id",
+    "view",
     "target_type",
     "target_id",
     "study_id",

@@ -9,6 +9,7 @@ from django.contrib.auth import forms as auth_forms
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
+from accounts.audit import hashes_of
 from accounts.errors import KnownError, MailNotConfigured, SignInBusy, TooManyAttempts
 from accounts.models import Action, ApiToken, Department, Outcome, User
 from accounts.roles import DEPARTMENT_ROLES, VERB_WORDS, Role, Verb
@@ -22,6 +23,7 @@ from accounts.services import (
 )
 from accounts.services.grants import Grant
 from accounts.services.tokens import MAX_DAYS
+from accounts.texts import search_terms, sought_terms
 
 HOSPITAL_ROLES = [role for role in Role if role not in DEPARTMENT_ROLES]
 DEPARTMENT_ROLE_FIELDS = {
@@ -288,6 +290,17 @@ class AuditFilterForm(forms.Form):
         widget=forms.TextInput(attrs={"placeholder": "Patient record id"}),
     )
 
+    searched = forms.CharField(
+        required=False,
+        label="Who searched for",
+        max_length=100,
+        widget=forms.TextInput(attrs={"placeholder": "Searched for (name, ID, UID)"}),
+    )
+
+    def clean_searched(self) -> list[str]:
+        """The hashes to look for: what was typed goes no further."""
+        return hashes_of(sought_terms(self.cleaned_data["searched"]))
+
     def clean_actor(self) -> UUID | None:
         """Find the person: user names are never used again, so this is exact."""
         username = self.cleaned_data["actor"].strip()
@@ -304,4 +317,9 @@ class AuditFilterForm(forms.Form):
         Free text is left out: somebody may have typed a patient's name into it.
         """
         chosen = {name: str(value) for name, value in self.cleaned_data.items() if value}
-        return {name: "(text)" if name == "q" else value for name, value in chosen.items()}
+        texts = ("q", "searched")
+        return {name: "(text)" if name in texts else value for name, value in chosen.items()}
+
+    def terms(self) -> list[str]:
+        """What was looked for in free text, to be hashed."""
+        return search_terms(str(self.data.get(name, "")) for name in ("q", "searched"))

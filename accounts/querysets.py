@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -22,10 +22,22 @@ if TYPE_CHECKING:
         AuditEvent,
         Department,
         PasswordLink,
+        ReadTally,
         RoleProposal,
         User,
         UserSession,
     )
+
+ADD_TO_TALLY = """
+    INSERT INTO accounts_readtally AS held (key, minute, stamp, answers, frames, size_bytes)
+    VALUES (%s, %s, %s, %s, %s, %s)
+    ON CONFLICT (key) DO UPDATE SET
+        answers = held.answers + EXCLUDED.answers,
+        frames = held.frames + EXCLUDED.frames,
+        size_bytes = held.size_bytes + EXCLUDED.size_bytes
+    RETURNING xmax = 0
+"""
+"""A row that was there has been updated, and carries the transaction that did so."""
 
 
 class DepartmentQuerySet(models.QuerySet["Department"]):
@@ -198,10 +210,14 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
         outcome: str = "",
         study: UUID | None = None,
         patient: UUID | None = None,
+        searched: Sequence[str] = (),
         since: dt.date | None = None,
         until: dt.date | None = None,
     ) -> "AuditEventQuerySet":
-        """Events that pass every filter that is set; `since` and `until` are whole days."""
+        """Events that pass every filter that is set; `since` and `until` are whole days.
+
+        `searched` are hashes of terms, all of which were searched for.
+        """
         wanted = {
             "actor_id": actor,
             "action": action,
@@ -212,7 +228,9 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
             "occurred_at__lt": _midnight(until + dt.timedelta(days=1)) if until else None,
         }
         chosen = {field: value for field, value in wanted.items() if value not in (None, "")}
-        return self.filter(**chosen).matching(q)
+        found = self.filter(**chosen).matching(q)
+        # "Not empty" lets the database use its index of searches alone.
+        return found.exclude(searched=[]).filter(searched__contains=searched) if searched else found
 
     def matching(self, text: str) -> "AuditEventQuerySet":
         """Events whose actor's name or target id contains `text`."""
@@ -222,19 +240,49 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
         return self.filter(Q(actor_name__icontains=text) | Q(target_id__icontains=text))
 
     def recent_access(
-        self, *, actor_id: UUID, action: str, target_id: str, window: dt.timedelta
+        self, like: "AuditEvent", *, window: dt.timedelta, is_of_any_study: bool = False
     ) -> "AuditEventQuerySet":
-        """The same access by the same person within `window`."""
-        return self.filter(
-            actor_id=actor_id,
-            action=action,
-            target_id=target_id,
+        """The same look as the event `like`, which isn't written, within `window`.
+
+        The index on target, action and time finds it, before any other column is asked.
+        """
+        same = ("actor_id", "session_id", "token_id", "source_address", "view")
+        found = self.filter(
+            target_id=like.target_id,
+            action=like.action,
             occurred_at__gte=timezone.now() - window,
+            **_equal_or_null(like, same),
         )
+        return found if is_of_any_study else found.filter(**_equal_or_null(like, ("study_id",)))
 
     def about_study(self, study_id: UUID | str) -> "AuditEventQuerySet":
         """Everything that happened to one study, oldest first."""
         return self.filter(study_id=study_id).order_by("id")
+
+
+class ReadTallyQuerySet(models.QuerySet["ReadTally"]):
+    """The sums of what left by the minute, until they are told."""
+
+    def add(
+        self,
+        *,
+        key: str,
+        minute: dt.datetime,
+        stamp: dict[str, Any],
+        answers: int,
+        frames: int,
+        size: int,
+    ) -> bool:
+        """Add to a sum, and tell whether it is a new one.
+
+        One statement, so that two who add at once both count, and that a row which is being told
+        isn't added to but begun again.
+        """
+        with connections[self.db].cursor() as cursor:
+            values: list[Any] = [key, minute, json.dumps(stamp), answers, frames, size]
+            cursor.execute(ADD_TO_TALLY, values)
+            (is_new,) = cursor.fetchone()
+        return bool(is_new)
 
 
 SET_BY_DATABASE = frozenset({"id", "occurred_at", "database_user"})
@@ -247,3 +295,12 @@ def _as_sent(event: "AuditEvent") -> dict[str, Any]:
 
 def _midnight(day: dt.date) -> dt.datetime:
     return timezone.make_aware(dt.datetime.combine(day, dt.time.min))
+
+
+def _equal_or_null(like: "AuditEvent", names: Iterable[str]) -> dict[str, Any]:
+    """Conditions that columns are as in `like`; a null is looked for as one."""
+    values = {name: getattr(like, name) for name in names}
+    return {
+        (f"{name}__isnull" if value is None else name): (True if value is None else value)
+        for name, value in values.items()
+    }

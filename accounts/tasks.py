@@ -6,6 +6,7 @@ from accounts import services
 
 
 @shared_task
+@shared_task
 def send_account_mail(row_id: str) -> None:
     """Send one mail about an account."""
     services.send_mail_row(row_id=row_id)
@@ -14,6 +15,7 @@ def send_account_mail(row_id: str) -> None:
 @shared_task
 def sweep_accounts() -> None:
     """Tell what was counted, end sessions whose time is over, send mail that was left."""
+    services.tell_tallies()
     services.flush_refusals()
     services.expire_sessions()
     services.send_waiting_mails()

@@ -9,7 +9,9 @@ from django.apps.config import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
+from django.urls import get_resolver
 
+from accounts.reads import forgotten_reads
 from medimaging.database_roles import find_faults
 
 
@@ -105,6 +107,19 @@ def check_spool(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
             hint="Set INTAKE_SPOOL_DIR to a directory on the disk of the data directory.",
             id="medimaging.E003",
         )
+    ]
+
+
+@register(Tags.urls)
+def check_reads(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A view that doesn't say what it shows of patients could show it without a trace."""
+    return [
+        Error(
+            f"{forgotten} doesn't declare what it shows of patients.",
+            hint="Name `reads` beside its `verb`: see accounts/reads.py.",
+            id="medimaging.E006",
+        )
+        for forgotten in forgotten_reads(get_resolver().url_patterns)
     ]
 
 

@@ -26,6 +26,7 @@ DELETED_FROM = (
     "accounts.AccountMail",
     "accounts.Attempts",
     "accounts.Membership",
+    "accounts.ReadTally",
     "accounts.RefusalTally",
     "accounts.UserSession",
     "records.DicomNode",

@@ -10,16 +10,19 @@ from django.http import HttpRequest, JsonResponse
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from accounts.reads import reads_nothing
 from records.intake.storage import measure_room
 
 REDIS_TIMEOUT_S = 1
 
 
+@reads_nothing
 def live(request: HttpRequest) -> JsonResponse:
     """Answer without touching anything: a restart would not help what this can't see."""
     return JsonResponse({"status": "ok"})
 
 
+@reads_nothing
 def ready(request: HttpRequest) -> JsonResponse:
     """Name each part that the product needs, and answer 503 unless all of them work."""
     checks = {name: check() for name, check in CHECKS.items()}

@@ -28,6 +28,8 @@ DEBUG = env.bool("DEBUG", default=False)
 # Known to everyone who reads this file: `check --deploy` refuses it, the quickstart replaces it.
 INSECURE_SECRET_KEY = "insecure-key-for-commands-that-sign-nothing"  # noqa: S105 - refused where it matters
 SECRET_KEY = env.str("SECRET_KEY", default=INSECURE_SECRET_KEY)
+# What the trail's hashes of searches are made with. After a change, earlier searches aren't found.
+AUDIT_KEY = env.str("AUDIT_KEY", default="") or f"audit:{SECRET_KEY}"
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 # What digests are keyed with that have to stay the same: a process that signs no sessions has it.
 DIGEST_KEY = env.str("DIGEST_KEY", default="") or SECRET_KEY
@@ -76,6 +78,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "medimaging.middleware.NoStoreMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "medimaging.told_reads.ToldReadsMiddleware",
 ]
 
 ROOT_URLCONF = "medimaging.urls"

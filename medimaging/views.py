@@ -1,9 +1,19 @@
-"""The page that belongs to no app: the API's documentation."""
+"""What belongs to no app: the API's documentation."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from drf_spectacular.views import SpectacularAPIView
+
+from accounts.reads import NOTHING, reads_nothing
 
 
+class ApiSchemaView(SpectacularAPIView):
+    """The OpenAPI document."""
+
+    reads = NOTHING
+
+
+@reads_nothing
 def api_docs(request: HttpRequest) -> HttpResponse:
     """Draw the OpenAPI document; the reader's own session is used for trying things out."""
     return render(request, "medimaging/api_docs.html")

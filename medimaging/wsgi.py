@@ -15,3 +15,4 @@ if settings.SECRET_KEY == settings.INSECURE_SECRET_KEY:
 application = get_wsgi_application()
 # Before the server forks: the workers share them, and the first visitor doesn't wait.
 import_module(settings.ROOT_URLCONF)
+import_module("medimaging.told_reads").check_every_view_declares()

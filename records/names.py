@@ -1,20 +1,27 @@
 """Person names as DICOM writes them (PS3.5 6.2.1): three groups, compared and searched."""
 
-import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Self
 
+from accounts.texts import STROKES, fold, fold_words
+
+__all__ = [
+    "GROUP_LENGTH",
+    "MARKS",
+    "REPLACEMENT",
+    "STROKES",
+    "PersonName",
+    "display_name",
+    "fold",
+    "fold_words",
+    "plain",
+]
+
 GROUP_LENGTH = 324
 REPLACEMENT = "\ufffd"
-KATAKANA_TO_HIRAGANA = {code: code - 0x60 for code in range(0x30A1, 0x30F7)}
-# Letters that Unicode doesn't decompose into a base letter and a mark.
-STROKES = {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i"}
-STROKED = str.maketrans({**STROKES, "þ": "th", "æ": "ae", "œ": "oe"})
 # Combining diacritical marks, the first and the last.
 MARKS = ("\u0300", "\u036f")
-TATWEEL = "\u0640"
-BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +73,12 @@ def display_name(group: str) -> str:
     return ", ".join(part for part in (family.strip(), given.strip()) if part)
 
 
-def fold(text: str) -> str:
-    """Reduce a text to what a search compares: no accents, case, width, or kind of kana."""
-    lowered = unicodedata.normalize("NFKD", text).casefold().translate(STROKED)
-    bare = "".join(
-        char
-        for char in unicodedata.normalize("NFKD", lowered)
-        if not unicodedata.combining(char) and char != TATWEEL
-    )
-    return unicodedata.normalize("NFC", bare.translate(KATAKANA_TO_HIRAGANA))
-
-
 def plain(text: str) -> str:
     """A text without case and accents, letter for letter: wildcards stand for as many of them."""
     decomposed = unicodedata.normalize("NFKD", text)
     bare = "".join(char for char in decomposed if not MARKS[0] <= char <= MARKS[1])
     lowered = unicodedata.normalize("NFC", bare).lower()
     return lowered.translate(str.maketrans("".join(STROKES), "".join(STROKES.values())))
-
-
-def fold_words(text: str) -> list[str]:
-    """The words of a text, folded."""
-    return BETWEEN_WORDS.sub(" ", fold(text)).split()
 
 
 def _parts(group: str) -> tuple[str, str]:

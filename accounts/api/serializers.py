@@ -116,6 +116,7 @@ class AuditEventSerializer(serializers.ModelSerializer[AuditEvent]):
             "source_address",
             "user_agent",
             "request_id",
+            "view",
             "target_type",
             "target_id",
             "study_id",

@@ -23,6 +23,7 @@ from accounts.api.serializers import (
 from accounts.audit import record_trail_viewed
 from accounts.forms import AuditFilterForm
 from accounts.models import Action, ApiToken, AuditEvent, Department, Outcome
+from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
 from accounts.services import issue_token, revoke_token
 
@@ -35,11 +36,19 @@ AUDIT_FILTERS = [
     OpenApiParameter("outcome", int, enum=Outcome.values),
     OpenApiParameter("study", OpenApiTypes.UUID, description="A study's id."),
     OpenApiParameter("patient", OpenApiTypes.UUID, description="A patient record's id."),
+    OpenApiParameter(
+        "searched",
+        str,
+        description="Searches for this name, patient ID, accession number or UID. Addresses end up "
+        "in logs: the page posts it instead.",
+    ),
 ]
 
 
 class MeView(APIView):
     """Who is asking. Open to everyone who is signed in."""
+
+    reads = NOTHING
 
     permission_classes = (permissions.IsAuthenticated,)
 
@@ -52,6 +61,8 @@ class MeView(APIView):
 @extend_schema_view(list=extend_schema(summary="My departments"))
 class DepartmentViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Department]):
     """The caller's own departments. Open to everyone who is signed in."""
+
+    reads = NOTHING
 
     permission_classes = (permissions.IsAuthenticated,)
     serializer_class = DepartmentSerializer
@@ -68,6 +79,7 @@ class TokenViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[ApiToken]):
     """The caller's own API tokens."""
 
     verb = Verb.TOKEN_OWN
+    reads = NOTHING
     serializer_class = ApiTokenSerializer
     pagination_class = None
     queryset = ApiToken.objects.none()
@@ -109,9 +121,11 @@ class AuditEventViewSet(viewsets.ReadOnlyModelViewSet[AuditEvent]):
     """The audit trail. Reading it is recorded in it."""
 
     verb = Verb.AUDIT_VIEW
+    reads = told_by(Action.AUDIT_VIEWED)
     serializer_class = AuditEventSerializer
     queryset = AuditEvent.objects.none()
     ordering = ("-id",)
+    form: AuditFilterForm
     lookup_field = "event_id"
     lookup_value_converter = "uuid"
 
@@ -128,11 +142,22 @@ class AuditEventViewSet(viewsets.ReadOnlyModelViewSet[AuditEvent]):
             raise ValidationError(
                 {name: [str(error) for error in errors] for name, errors in form.errors.items()}
             )
-        record_trail_viewed(actor=signed_in_user(self.request), filters=form.used())
+        self.form = form
         return queryset.filtered(**form.cleaned_data)
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return a page of events, and note that they were read."""
+        response = super().list(request, *args, **kwargs)
+        record_trail_viewed(
+            actor=signed_in_user(request),
+            filters=self.form.used(),
+            count=len(response.data["results"]),
+            searched=self.form.terms(),
+        )
+        return response
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return one event, and note that it was read."""
         response = super().retrieve(request, *args, **kwargs)
-        record_trail_viewed(actor=signed_in_user(request), filters={})
+        record_trail_viewed(actor=signed_in_user(request), filters={}, count=1)
         return response

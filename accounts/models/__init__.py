@@ -7,6 +7,7 @@ from accounts.models.mails import AccountMail, MailKind
 from accounts.models.people import Department, Membership, User
 from accounts.models.proposals import ProposalState, RoleProposal
 from accounts.models.sessions import SessionEnd, UserSession
+from accounts.models.tallies import ReadTally
 from accounts.models.tokens import ApiToken
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Outcome",
     "PasswordLink",
     "ProposalState",
+    "ReadTally",
     "RefusalTally",
     "RoleProposal",
     "SessionEnd",

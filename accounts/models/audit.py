@@ -80,6 +80,14 @@ class Action(models.TextChoices):
     STORAGE_CHECKED = "storage.checked", "Storage checked"
     STORAGE_DAMAGED = "storage.damaged", "Damaged file found"
     STORAGE_SWEPT = "storage.swept", "Files without a record removed"
+    TRANSFER_BEGUN = "transfer.begun", "Files began to leave"
+    SUBMISSION_VIEWED = "submission.viewed", "Submission viewed"
+    SUBMISSIONS_LISTED = "submissions.listed", "Submissions listed"
+    EXPORT_VIEWED = "export.viewed", "Export viewed"
+    EXPORTS_LISTED = "exports.listed", "Exports listed"
+    STORAGE_VIEWED = "storage.viewed", "State of storage viewed"
+    HOLDS_VIEWED = "holds.viewed", "Legal holds viewed"
+    CLASSIFICATIONS_LISTED = "classifications.listed", "Classifications listed"
     STUDY_VIEWED = "study.viewed", "Study viewed"
     PATIENT_VIEWED = "patient.viewed", "Patient viewed"
     IMAGE_VIEWED = "image.viewed", "Image viewed"
@@ -128,6 +136,7 @@ class AuditEvent(models.Model):
     none. Where somebody else stands behind what the actor did (an administrator whose link was
     used, for instance), `responsible_id` and `responsible_name` say who. `searched` holds keyed
     hashes of what was searched for, so that one can ask who searched for this, and not for what.
+    `view` is the name of the address through which it happened.
     The database sets `id`, `occurred_at` and `database_user` when an event is appended.
     `sealed` holds what a change of a patient's record replaced and by what, see accounts.sealing.
     """
@@ -147,6 +156,7 @@ class AuditEvent(models.Model):
     source_address = models.GenericIPAddressField(null=True)
     user_agent = models.CharField(max_length=200, blank=True, default="", db_default="")
     request_id = models.CharField(max_length=64, blank=True)
+    view = models.CharField(max_length=80, blank=True, db_default="")
     target_type = models.CharField(max_length=40, blank=True)
     target_id = models.CharField(max_length=200, blank=True)
     study_id = models.UUIDField(null=True)

@@ -24,6 +24,7 @@ from accounts.services.sessions import (
 )
 from accounts.services.sign_in import confirm_password, count_bad_token, sign_in_user
 from accounts.services.sums import Proof
+from accounts.services.tallies import tell_tallies
 from accounts.services.tokens import (
     authenticate_token,
     issue_token,
@@ -63,6 +64,7 @@ __all__ = [
     "set_password_through_link",
     "sign_in_user",
     "sweep_attempts",
+    "tell_tallies",
     "touch_session",
     "update_user",
 ]

@@ -1,5 +1,6 @@
 """Auditors and administrators: who did and saw what."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -12,10 +13,12 @@ from django.utils import timezone
 from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
-from accounts.audit import TRAIL, record_event, record_trail_viewed
+from accounts.audit import TRAIL, record_trail_viewed
+from accounts.deliveries import DeliveredBody, begin_delivery
 from accounts.exports import csv_lines
 from accounts.forms import AuditFilterForm
 from accounts.models import Action, AuditEvent
+from accounts.reads import told_by
 from accounts.roles import Verb
 from accounts.views.lists import FilteredListView
 
@@ -26,6 +29,7 @@ class AuditListView(FilteredListView):
     """The trail, newest first."""
 
     verb = Verb.AUDIT_VIEW
+    reads = told_by(Action.AUDIT_VIEWED)
     filter_form_class = AuditFilterForm
     template_name = "accounts/audit_list.html"
     rows_template_name = "accounts/_audit_rows.html"
@@ -37,16 +41,22 @@ class AuditListView(FilteredListView):
         visible = AuditEvent.objects.visible_to(signed_in_user(self.request))
         return visible.filtered(**filters)
 
-    def after_reading(self, form: forms.Form) -> None:
+    def after_reading(self, form: forms.Form, rows: Sequence[Any]) -> None:
         """Reading the trail is in the trail."""
-        used = form.used() if isinstance(form, AuditFilterForm) and form.is_bound else {}
-        record_trail_viewed(actor=signed_in_user(self.request), filters=used)
+        asked = form if isinstance(form, AuditFilterForm) and form.is_bound else None
+        record_trail_viewed(
+            actor=signed_in_user(self.request),
+            filters=asked.used() if asked else {},
+            count=len(rows),
+            searched=asked.terms() if asked else (),
+        )
 
 
 class AuditExportView(VerbRequiredMixin, View):
     """The same rows as a CSV file, streamed."""
 
     verb = Verb.AUDIT_EXPORT
+    reads = told_by(Action.AUDIT_EXPORTED)
     http_method_names = ("post",)
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
@@ -56,16 +66,18 @@ class AuditExportView(VerbRequiredMixin, View):
             messages.error(request, "Nothing was exported: one of the filters isn't valid.")
             return redirect("accounts:audit-list")
         actor = signed_in_user(request)
-        record_event(
+        delivery = begin_delivery(
             action=Action.AUDIT_EXPORTED,
             actor=actor,
             target_id=TRAIL,
             details={"filters": form.used()},
+            searched=form.terms(),
         )
         events = AuditEvent.objects.visible_to(actor).filtered(**form.cleaned_data)
+        lines = csv_lines(delivery.counted_rows(events.iterator(chunk_size=ROWS_AT_A_TIME)))
         name = f"audit-trail-{timezone.localtime():%Y%m%d-%H%M%S}.csv"
         return StreamingHttpResponse(
-            csv_lines(events.iterator(chunk_size=ROWS_AT_A_TIME)),
+            DeliveredBody((line.encode() for line in lines), delivery),
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )

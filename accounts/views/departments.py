@@ -11,6 +11,7 @@ from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.errors import DepartmentNameTaken
 from accounts.forms import DepartmentForm, as_validation_error
 from accounts.models import Department
+from accounts.reads import NOTHING
 from accounts.roles import Verb
 from accounts.services import create_department, rename_department
 
@@ -19,6 +20,7 @@ class DepartmentListView(VerbRequiredMixin, TemplateView):
     """Every department, with the number of people in it."""
 
     verb = Verb.ACCOUNT_MANAGE
+    reads = NOTHING
     template_name = "accounts/department_list.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -31,6 +33,7 @@ class DepartmentCreateView(VerbRequiredMixin, FormView):
     """A new department."""
 
     verb = Verb.ACCOUNT_MANAGE
+    reads = NOTHING
     form_class = DepartmentForm
     template_name = "accounts/department_form.html"
     extra_context = {"title": "Add a department"}
@@ -50,6 +53,7 @@ class DepartmentEditView(VerbRequiredMixin, FormView):
     """Another name for a department."""
 
     verb = Verb.ACCOUNT_MANAGE
+    reads = NOTHING
     form_class = DepartmentForm
     template_name = "accounts/department_form.html"
     extra_context = {"title": "Rename a department"}

@@ -1,5 +1,6 @@
 """What the filtered lists of this app have in common."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django import forms
@@ -34,8 +35,8 @@ class FilteredListView(VerbRequiredMixin, View):
         """What the page shows besides."""
         return {}
 
-    def after_reading(self, form: forms.Form) -> None:
-        """Note the access, where the rows are sensitive."""
+    def after_reading(self, form: forms.Form, rows: Sequence[Any]) -> None:
+        """Note the access, where the rows are sensitive; a form that was refused shows none."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Draw the page."""
@@ -49,8 +50,7 @@ class FilteredListView(VerbRequiredMixin, View):
         form = self.make_filter_form(params or None)
         rows: QuerySet[Model] = self._rows_for(request, form)
         page = paginate(rows, key=self.key, after=params.get("cursor"))
-        if form.is_valid() or not form.is_bound:
-            self.after_reading(form)
+        self.after_reading(form, page.items)
         context = {
             "filter_form": form,
             "next_cursor": page.next_cursor,

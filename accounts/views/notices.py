@@ -7,6 +7,7 @@ from django.views import View
 
 from accounts.access import signed_in_user
 from accounts.models import RoleProposal, User
+from accounts.reads import NOTHING
 from accounts.services import acknowledge_notices
 from accounts.standing import responsible_for
 
@@ -14,6 +15,7 @@ from accounts.standing import responsible_for
 class NoticesSeenView(View):
     """The person has read what was done to their account. Open to everyone who has signed in."""
 
+    reads = NOTHING
     http_method_names = ("post",)
 
     def post(self, request: HttpRequest) -> HttpResponse:

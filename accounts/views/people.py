@@ -15,6 +15,7 @@ from accounts.errors import KnownError, UsernameTaken
 from accounts.forms import InviteForm, UserFilterForm, UserForm, as_validation_error
 from accounts.mail import link_valid_days, mail_password_link
 from accounts.models import User
+from accounts.reads import NOTHING
 from accounts.roles import Verb
 from accounts.views.lists import FilteredListView
 
@@ -23,6 +24,7 @@ class UserListView(FilteredListView):
     """Everybody, by user name."""
 
     verb = Verb.ACCOUNT_MANAGE
+    reads = NOTHING
     filter_form_class = UserFilterForm
     template_name = "accounts/user_list.html"
     rows_template_name = "accounts/_user_rows.html"
@@ -42,6 +44,7 @@ class UserInviteView(VerbRequiredMixin, FormView):
     """A new person, who sets the password through a link."""
 
     verb = Verb.ACCOUNT_MANAGE
+    reads = NOTHING
     form_class = InviteForm
     template_name = "accounts/user_form.html"
     extra_context = {"title": "Invite a person"}
@@ -67,6 +70,7 @@ class UserEditView(VerbRequiredMixin, FormView):
     """A person's name, e-mail and roles."""
 
     verb = Verb.ACCOUNT_MANAGE
+    reads = NOTHING
     form_class = UserForm
     template_name = "accounts/user_form.html"
 
@@ -112,6 +116,7 @@ class UserDeactivateView(VerbRequiredMixin, View):
     """Asks, then shuts the person out."""
 
     verb = Verb.ACCOUNT_MANAGE
+    reads = NOTHING
 
     def get(self, request: HttpRequest, pk: str) -> HttpResponse:
         """Ask."""
@@ -135,6 +140,7 @@ class UserReactivateView(VerbRequiredMixin, View):
     """Lets the person in again."""
 
     verb = Verb.ACCOUNT_MANAGE
+    reads = NOTHING
     http_method_names = ("post",)
 
     def post(self, request: HttpRequest, pk: str) -> HttpResponse:
@@ -154,6 +160,7 @@ class UserSessionsEndView(VerbRequiredMixin, View):
     """Signs a person out everywhere."""
 
     verb = Verb.ACCOUNT_MANAGE
+    reads = NOTHING
     http_method_names = ("post",)
 
     def post(self, request: HttpRequest, pk: str) -> HttpResponse:
@@ -168,6 +175,7 @@ class PasswordLinkView(VerbRequiredMixin, View):
     """A set-password link for somebody who forgot the password or missed the invitation."""
 
     verb = Verb.ACCOUNT_MANAGE
+    reads = NOTHING
     http_method_names = ("post",)
 
     def post(self, request: HttpRequest, pk: str) -> HttpResponse:

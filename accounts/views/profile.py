@@ -14,6 +14,7 @@ from accounts.errors import KnownError
 from accounts.forms import TokenForm, as_validation_error
 from accounts.models import ApiToken
 from accounts.once import forget_once, keep_once, take_once
+from accounts.reads import NOTHING
 from accounts.roles import Verb
 from accounts.services import end_sessions, issue_token, revoke_token
 from accounts.services.sessions import SESSION_ROW
@@ -24,6 +25,7 @@ MOST_NOTICES = 20
 class ProfileView(TemplateView):
     """Who one is here, one's sessions and tokens. Open to everyone who has signed in."""
 
+    reads = NOTHING
     template_name = "accounts/profile_detail.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -50,6 +52,7 @@ class TokenCreateView(VerbRequiredMixin, FormView):
     """A new token of one's own, whose value is shown once."""
 
     verb = Verb.TOKEN_OWN
+    reads = NOTHING
     form_class = TokenForm
     template_name = "accounts/token_form.html"
 
@@ -73,6 +76,7 @@ class TokenCreateView(VerbRequiredMixin, FormView):
 class SessionEndView(View):
     """Ends one of one's own sessions."""
 
+    reads = NOTHING
     http_method_names = ("post",)
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -87,6 +91,7 @@ class SessionEndView(View):
 class OtherSessionsEndView(View):
     """Ends all of one's own sessions but the one in use."""
 
+    reads = NOTHING
     http_method_names = ("post",)
 
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -101,6 +106,7 @@ class TokenRevokeView(VerbRequiredMixin, View):
     """Shuts a token: one's own, or anybody's for those who manage accounts."""
 
     verb = Verb.TOKEN_OWN
+    reads = NOTHING
     http_method_names = ("post",)
 
     def post(self, request: HttpRequest, pk: str) -> HttpResponse:

@@ -13,6 +13,7 @@ from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import people_behind
 from accounts.errors import KnownError
 from accounts.models import RoleProposal
+from accounts.reads import NOTHING
 from accounts.roles import Verb
 from accounts.services import accept_proposal, decline_proposal
 
@@ -21,6 +22,7 @@ class RoleProposalListView(VerbRequiredMixin, TemplateView):
     """What waits, oldest first."""
 
     verb = Verb.ACCOUNT_MANAGE
+    reads = NOTHING
     template_name = "accounts/role_proposal_list.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -36,6 +38,7 @@ class RoleProposalDecisionView(VerbRequiredMixin, View):
     """One decision about one proposal."""
 
     verb = Verb.ACCOUNT_MANAGE
+    reads = NOTHING
     http_method_names = ("post",)
 
     def decide(self, proposal: RoleProposal) -> str:

@@ -19,6 +19,7 @@ from django.views.generic import FormView
 from accounts import forms
 from accounts.errors import KnownError, PasswordLinkEnded
 from accounts.models import User
+from accounts.reads import NOTHING
 from accounts.services import remember_device
 from accounts.services.passwords import password_links
 from accounts.services.sessions import SESSION_ROW
@@ -29,6 +30,8 @@ LINK_OWNER = "password_link_owner"
 
 class SignInView(auth_views.LoginView):
     """User name and password; `next` only leads within this site."""
+
+    reads = NOTHING
 
     template_name = "accounts/sign_in.html"
     authentication_form = forms.SignInForm
@@ -77,9 +80,13 @@ def refuse_for_now(response: HttpResponse, error: KnownError) -> HttpResponse:
 class SignOutView(auth_views.LogoutView):
     """Ends the session; by POST only, as Django has it."""
 
+    reads = NOTHING
+
 
 class PasswordChangeView(auth_views.PasswordChangeView):
     """A new password for oneself."""
+
+    reads = NOTHING
 
     template_name = "accounts/password_change.html"
     form_class = forms.ChangePasswordForm
@@ -107,6 +114,8 @@ class PasswordChangeView(auth_views.PasswordChangeView):
 class PasswordResetView(auth_views.PasswordResetView):
     """Asks for an e-mail address."""
 
+    reads = NOTHING
+
     template_name = "accounts/password_reset.html"
     form_class = forms.RequestResetForm
     success_url = reverse_lazy("accounts:password-reset-done")
@@ -124,6 +133,8 @@ class PasswordResetView(auth_views.PasswordResetView):
 class PasswordResetDoneView(auth_views.PasswordResetDoneView):
     """Says that mail is on its way, if the address is known."""
 
+    reads = NOTHING
+
     template_name = "accounts/password_reset_done.html"
 
 
@@ -133,6 +144,7 @@ class PasswordResetDoneView(auth_views.PasswordResetDoneView):
 class OpenPasswordLinkView(FormView):
     """Where a set-password link leads: its secret comes in a form, never in an address."""
 
+    reads = NOTHING
     template_name = "accounts/password_link.html"
     form_class = forms.OpenLinkForm
     success_url = reverse_lazy("accounts:password-reset-confirm")
@@ -151,6 +163,8 @@ class OpenPasswordLinkView(FormView):
 @method_decorator(login_not_required, name="dispatch")
 class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
     """A new password for the owner of the link that was opened."""
+
+    reads = NOTHING
 
     template_name = "accounts/password_reset_confirm.html"
     form_class = forms.SetPasswordForm
@@ -188,5 +202,7 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
 
 class PasswordResetCompleteView(auth_views.PasswordResetCompleteView):
     """Says that the password is set, and leads to the sign-in page."""
+
+    reads = NOTHING
 
     template_name = "accounts/password_reset_complete.html"

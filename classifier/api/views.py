@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from accounts.access import signed_in_user
 from accounts.audit import record_access
 from accounts.models import Action
+from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
 from classifier.api.serializers import (
     ClassificationDetailSerializer,
@@ -32,6 +33,7 @@ from classifier.models import (
 )
 from classifier.services.requests import rerun_classification, state_task
 from classifier.services.reviews import review_classification
+from records.api.told_lists import ToldListViewSet
 
 REVIEW_LISTING = ("reviewer", "responsible", "classification__model_version")
 FILTERS = [
@@ -45,9 +47,7 @@ FILTERS = [
 
 
 @extend_schema_view(list=extend_schema(parameters=FILTERS))
-class ClassificationViewSet(
-    mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet
-):
+class ClassificationViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
     """What the networks said, newest first."""
 
     verbs: ClassVar[dict[str, Verb]] = {
@@ -58,9 +58,18 @@ class ClassificationViewSet(
         "review_list": Verb.STUDY_VIEW,
         "review_create": Verb.REVIEW_CREATE,
     }
+    reads: ClassVar[dict[str, Declared]] = {
+        "list": told_by(Action.CLASSIFICATIONS_LISTED),
+        "retrieve": told_by(Action.CLASSIFICATION_VIEWED),
+        "rerun": told_by(Action.CLASSIFICATION_VIEWED),
+        "state_task": told_by(Action.CLASSIFICATION_VIEWED),
+        "review_list": told_by(Action.CLASSIFICATION_VIEWED),
+        "review_create": told_by(Action.CLASSIFICATION_VIEWED),
+    }
     queryset = Classification.objects.none()
     serializer_class = ClassificationSerializer
     ordering = ("-queued_at", "-id")
+    list_action = Action.CLASSIFICATIONS_LISTED
 
     def get_queryset(self) -> Any:
         """Start from what the caller may see."""
@@ -73,15 +82,6 @@ class ClassificationViewSet(
             return ClassificationDetailSerializer
         return ClassificationSerializer
 
-    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Answer with a page, and record that the results shown were seen."""
-        response = super().list(request, *args, **kwargs)
-        study = request.query_params.get("study")
-        if study and response.data["results"]:
-            row = self.get_queryset().select_related("study").first()
-            self._record_view(row)
-        return response
-
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answer with one result, and record that it was seen."""
         row = self.get_object()
@@ -93,6 +93,7 @@ class ClassificationViewSet(
     def rerun(self, request: Request, **_: Any) -> Response:
         """Run it again; the earlier result stays, superseded."""
         row = rerun_classification(actor=signed_in_user(request), classification=self.get_object())
+        self._record_view(row)
         return Response(ClassificationSerializer(row).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=TaskStatementSerializer, responses={201: ClassificationSerializer})
@@ -107,13 +108,16 @@ class ClassificationViewSet(
             classification=earlier,
             task=stated.validated_data["task"],
         )
+        self._record_view(rows[0])
         return Response(ClassificationSerializer(rows[0]).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses=ReviewSerializer(many=True))
     @action(detail=True, methods=["get"], url_path="reviews", pagination_class=None)
     def review_list(self, request: Request, **_: Any) -> Response:
         """The decision on this result, if there is one."""
-        reviews = Review.objects.filter(classification=self.get_object())
+        row = self.get_object()
+        self._record_view(row)
+        reviews = Review.objects.filter(classification=row)
         return Response(ReviewSerializer(reviews.select_related(*REVIEW_LISTING), many=True).data)
 
     @extend_schema(request=ReviewRequestSerializer, responses={201: ReviewSerializer})
@@ -121,6 +125,7 @@ class ClassificationViewSet(
     def review_create(self, request: Request, **_: Any) -> Response:
         """Record a decision; it can't be changed afterwards."""
         row = self.get_object()
+        self._record_view(row)
         decided = ReviewRequestSerializer(data=request.data)
         decided.is_valid(raise_exception=True)
         review = review_classification(
@@ -155,6 +160,7 @@ class ModelVersionViewSet(
     """The networks that the product knows."""
 
     verb = Verb.MODEL_VIEW
+    reads = NOTHING
     queryset = ModelVersion.objects.none()
     serializer_class = ModelVersionSerializer
     ordering = ("-registered_at", "-id")

@@ -12,6 +12,7 @@ from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
 from accounts.errors import KnownError
 from accounts.models import Action
+from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
 from classifier.forms import ReviewForm, TaskForm
 from classifier.inference import draw_overlay
@@ -22,6 +23,7 @@ from classifier.routing import tasks_to_state
 from classifier.services.requests import rerun_classification, state_task
 from classifier.services.reviews import review_classification
 from records.models import Patient
+from records.views.images import record_picture
 
 UNPROCESSABLE = 422
 RESULTS_SHOWN = 200
@@ -37,6 +39,15 @@ class ClassificationView(VerbRequiredMixin, View):
         """Fetch the row, if it is in the person's sight."""
         rows = Classification.objects.visible_to(signed_in_user(self.request)).with_listing()
         return get_object_or_404(rows, pk=pk)
+
+    def record_view(self, row: Classification) -> None:
+        """Note that the person saw whose the study is, and what was said of it."""
+        record_access(
+            action=Action.CLASSIFICATION_VIEWED,
+            actor=signed_in_user(self.request),
+            target=row,
+            study=row.study,
+        )
 
     def context(self, row: Classification, form: ReviewForm | None = None) -> dict[str, Any]:
         """The answer, and the form for whoever may decide on it."""
@@ -61,24 +72,24 @@ class ClassificationView(VerbRequiredMixin, View):
 class StatusView(ClassificationView):
     """The state, polled while it still changes."""
 
+    reads = told_by(Action.CLASSIFICATION_VIEWED)
+
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Draw the chip; the fragment stops asking once the state is final."""
         row = self.classification(pk)
+        self.record_view(row)
         return render(request, "classifier/_status.html", {"classification": row, "opinion": None})
 
 
 class OpinionView(ClassificationView):
     """The answer and the review form."""
 
+    reads = told_by(Action.CLASSIFICATION_VIEWED)
+
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Draw them, and record that the person saw the result."""
         row = self.classification(pk)
-        record_access(
-            action=Action.CLASSIFICATION_VIEWED,
-            actor=signed_in_user(request),
-            target=row,
-            study=row.study,
-        )
+        self.record_view(row)
         return render(request, "classifier/_opinion.html", self.context(row))
 
 
@@ -86,10 +97,12 @@ class ReviewCreateView(ClassificationView):
     """A person's decision."""
 
     verb = Verb.REVIEW_CREATE
+    reads = told_by(Action.CLASSIFICATION_VIEWED)
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Record it and show the answer as it now stands, or say what is wrong."""
         row = self.classification(pk)
+        self.record_view(row)
         form = ReviewForm(request.POST, classification=row)
         if form.is_valid():
             try:
@@ -107,6 +120,7 @@ class RerunView(ClassificationView):
     """Run it again."""
 
     verb = Verb.STUDY_RERUN
+    reads = NOTHING
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Queue a new run and return to the study."""
@@ -124,6 +138,7 @@ class TaskStateView(ClassificationView):
     """What the images show, said by a person where their header is silent."""
 
     verb = Verb.STUDY_RERUN
+    reads = NOTHING
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Note it, classify anew and return to the study."""
@@ -145,6 +160,7 @@ class PatientResultsView(VerbRequiredMixin, View):
     """The current results of one patient's studies: a part of the patient's page."""
 
     verb = Verb.STUDY_VIEW
+    reads = told_by(Action.PATIENT_VIEWED)
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Draw those that the person may see."""
@@ -161,6 +177,8 @@ class PatientResultsView(VerbRequiredMixin, View):
 class OverlayView(ClassificationView):
     """The class activation map of one frame, as a transparent picture of the image's size."""
 
+    reads = told_by(Action.IMAGE_VIEWED)
+
     def get(self, request: HttpRequest, pk: UUID, instance_pk: UUID, frame: int) -> HttpResponse:
         """Draw the map of `?label=`, by default of the label given."""
         row = self.classification(pk)
@@ -174,4 +192,6 @@ class OverlayView(ClassificationView):
         grid = explanation.activation_maps.get(label)
         if grid is None:
             raise Http404
-        return HttpResponse(draw_overlay(grid, explanation.instance), content_type="image/png")
+        picture = draw_overlay(grid, explanation.instance)
+        record_picture(signed_in_user(request), picture, row.study)
+        return HttpResponse(picture, content_type="image/png")

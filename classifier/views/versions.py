@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.errors import KnownError
+from accounts.reads import NOTHING
 from accounts.roles import Verb
 from classifier.models import Deployment, ModelVersion, Task
 from classifier.services.versions import deploy_version, withdraw_task
@@ -22,6 +23,7 @@ class ModelListView(VerbRequiredMixin, View):
     """Every task, its live version and the others."""
 
     verb = Verb.MODEL_VIEW
+    reads = NOTHING
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Draw the tasks in the order of the product."""
@@ -34,6 +36,7 @@ class ModelDetailView(VerbRequiredMixin, View):
     """One version: its card, its figures, its limits, when it was live."""
 
     verb = Verb.MODEL_VIEW
+    reads = NOTHING
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Draw what the manifest says."""
@@ -57,6 +60,7 @@ class ModelDeployView(VerbRequiredMixin, View):
     """Put a version into use."""
 
     verb = Verb.MODEL_DEPLOY
+    reads = NOTHING
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Deploy and say so."""
@@ -81,6 +85,7 @@ class TaskWithdrawView(VerbRequiredMixin, View):
     """Stop a task at once."""
 
     verb = Verb.MODEL_DEPLOY
+    reads = NOTHING
 
     def post(self, request: HttpRequest, task: str) -> HttpResponse:
         """Withdraw and say so."""

@@ -9,12 +9,13 @@ from django.views.generic import TemplateView, View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.models import Action, User
+from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
 from classifier.forms import WAITING, WorklistForm
 from classifier.models import Classification
 from classifier.querysets import WORKLIST_ORDER
 from records.models import Submission
-from records.views.lists import RecordedListView
+from records.views.lists import RecordedListView, record_list_read
 
 QUEUE_STATES = ("queued", "running", "awaiting_review", "failed", "abstained")
 
@@ -36,6 +37,8 @@ HOME_WITHOUT_STUDIES = (
 class HomeView(TemplateView):
     """Where the day starts: the queue, the latest results, what one sent oneself."""
 
+    reads = told_by(Action.STUDIES_SEARCHED)
+
     template_name = "home.html"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -50,10 +53,12 @@ class HomeView(TemplateView):
         """Show only what the person's role may see."""
         user = signed_in_user(self.request)
         recent = Classification.objects.visible_to(user).current().with_listing()
+        shown = list(recent.order_by("-queued_at", "-id")[:8])
+        record_list_read(actor=user, action=Action.STUDIES_SEARCHED, place="home", rows=shown)
         submissions = Submission.objects.visible_to(user).filter(created_by=user).with_counts()
         return super().get_context_data(
             queue=queue_counts(user),
-            recent=list(recent.order_by("-queued_at", "-id")[:8]),
+            recent=shown,
             my_submissions=list(submissions[:5]),
             **kwargs,
         )
@@ -63,6 +68,7 @@ class QueuePillView(VerbRequiredMixin, View):
     """The fragment in the top bar that says how busy the queue is."""
 
     verb = Verb.QUEUE_VIEW
+    reads = NOTHING
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Count and draw."""
@@ -75,6 +81,7 @@ class WorklistView(RecordedListView):
     """Studies that wait for somebody, the most urgent and oldest first."""
 
     verb = Verb.STUDY_VIEW
+    reads = told_by(Action.STUDIES_SEARCHED)
     template_name = "classifier/worklist.html"
     rows_template_name = "classifier/_worklist_rows.html"
     rows_name = "classifications"

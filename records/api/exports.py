@@ -1,25 +1,34 @@
 """De-identified copies through the API."""
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
-from rest_framework import mixins, renderers, serializers, status, viewsets
+from rest_framework import mixins, renderers, serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.models import Action
+from accounts.reads import Declared, told_by
 from accounts.roles import Verb
 from records.api.negotiation import AnyAccept
+from records.api.told_lists import ToldListViewSet
 from records.deidentification import Options, Rectangle
 from records.errors import ExportNotAllowed
 from records.models import Export, ExportHold, Study
 from records.services import clear_export, request_export
-from records.views.exports import export_response, find_export, find_hold, hold_response
+from records.views.exports import (
+    export_response,
+    find_export,
+    find_hold,
+    hold_response,
+    record_export_view,
+)
 
 
 class RegionSerializer(serializers.ListField):
@@ -128,15 +137,22 @@ class ExportDetailSerializer(ExportSerializer):
         responses=ExportDetailSerializer,
     ),
 )
-class ExportViewSet(
-    mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Export]
-):
+class ExportViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
     """De-identified copies of studies of the caller's departments."""
 
     verb = Verb.STUDY_EXPORT
+    reads: ClassVar[dict[str, Declared]] = {
+        "list": told_by(Action.EXPORTS_LISTED),
+        "create": told_by(Action.STUDY_EXPORTED),
+        "retrieve": told_by(Action.EXPORT_VIEWED),
+        "clear": told_by(Action.EXPORT_VIEWED),
+        "hold": told_by(Action.IMAGE_VIEWED),
+        "file": told_by(Action.STUDY_EXPORTED),
+    }
     serializer_class = ExportSerializer
     queryset = Export.objects.none()
     ordering = ("-requested_at", "-id")
+    list_action = Action.EXPORTS_LISTED
 
     def get_queryset(self) -> QuerySet[Export]:
         """Those of the departments from which the caller may export."""
@@ -168,7 +184,7 @@ class ExportViewSet(
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return one copy."""
-        return Response(ExportDetailSerializer(self.get_object()).data)
+        return self._answer(self.get_object())
 
     @extend_schema(
         summary="Decide about images that are held back",
@@ -190,7 +206,7 @@ class ExportViewSet(
             for one in given.validated_data["decisions"]
         }
         export = clear_export(actor=user, export=export, decisions=decisions)
-        return Response(ExportDetailSerializer(export).data)
+        return self._answer(export)
 
     @extend_schema(
         summary="A frame of an image that is held back, as a PNG picture",
@@ -222,3 +238,7 @@ class ExportViewSet(
         """Return the copy, once it is ready."""
         user = signed_in_user(request)
         return export_response(user, find_export(user, pk))
+
+    def _answer(self, export: Export) -> Response:
+        record_export_view(signed_in_user(self.request), export)
+        return Response(ExportDetailSerializer(export).data)

@@ -1,6 +1,6 @@
 """The API of identity conflicts and of the quarantine."""
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from accounts.access import signed_in_user
 from accounts.audit import record_access
 from accounts.models import Action
+from accounts.reads import Declared, told_by
 from accounts.roles import Verb
 from records.api.filters import read_filters
 from records.api.identity_serializers import (
@@ -29,7 +30,8 @@ from records.api.identity_serializers import (
 from records.api.views import AnyAccept, ReadOnlyViewSet
 from records.models import IdentityConflict, Patient, QuarantinedFile
 from records.services import discard_quarantined, resolve_conflict, reverse_resolution
-from records.views.quarantine import quarantined_response
+from records.views.conflicts import record_held_view
+from records.views.quarantine import quarantined_response, record_quarantine_view
 
 
 @extend_schema_view(
@@ -44,6 +46,7 @@ class ConflictViewSet(ReadOnlyViewSet):
     """What contradicts what is held about patients, in the caller's departments."""
 
     verb = Verb.CONFLICT_RESOLVE
+    reads = told_by(Action.CONFLICTS_VIEWED)
     serializer_class = ConflictSerializer
     queryset = IdentityConflict.objects.none()
     ordering = ("-raised_at", "-id")
@@ -59,10 +62,7 @@ class ConflictViewSet(ReadOnlyViewSet):
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return one conflict."""
-        conflict = self.get_object()
-        actor, study = signed_in_user(request), conflict.study
-        record_access(action=Action.CONFLICTS_VIEWED, actor=actor, target=conflict, study=study)
-        return self._answer(conflict)
+        return self._answer(self.get_object())
 
     @extend_schema(
         summary="Decide whose the images are",
@@ -87,8 +87,13 @@ class ConflictViewSet(ReadOnlyViewSet):
         return self._answer(self.get_object())
 
     def _answer(self, conflict: IdentityConflict) -> Response:
+        user, study = signed_in_user(self.request), conflict.study
+        record_access(action=Action.CONFLICTS_VIEWED, actor=user, target=conflict, study=study)
         in_sight = Patient.objects.in_sight_of(conflict)
-        context = {"is_held_visible": in_sight.filter(pk=conflict.held_patient_id).exists()}
+        is_held_visible = in_sight.filter(pk=conflict.held_patient_id).exists()
+        if is_held_visible:
+            record_held_view(user, conflict)
+        context = {"is_held_visible": is_held_visible}
         return Response(ConflictDetailSerializer(conflict, context=context).data)
 
 
@@ -106,6 +111,12 @@ class QuarantineViewSet(ReadOnlyViewSet):
 
     verb = Verb.QUARANTINE_MANAGE
     verbs = {"file": Verb.CONFLICT_RESOLVE}
+    reads: ClassVar[dict[str, Declared]] = {
+        "list": told_by(Action.QUARANTINE_VIEWED),
+        "retrieve": told_by(Action.QUARANTINE_VIEWED),
+        "file": told_by(Action.IMAGE_DOWNLOADED),
+        "discard": told_by(Action.QUARANTINE_DISCARDED),
+    }
     serializer_class = QuarantinedFileSerializer
     queryset = QuarantinedFile.objects.none()
     ordering = ("-created_at", "-id")
@@ -122,7 +133,7 @@ class QuarantineViewSet(ReadOnlyViewSet):
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return one file's identifiers and hashes."""
         file = self.get_object()
-        record_access(action=Action.QUARANTINE_VIEWED, actor=signed_in_user(request), target=file)
+        record_quarantine_view(signed_in_user(request), file)
         return Response(self.get_serializer(file).data)
 
     @extend_schema(

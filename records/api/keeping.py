@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from django.db.models import QuerySet
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import extend_schema, extend_schema_view
-from rest_framework import mixins, status, viewsets
+from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from accounts.access import signed_in_user
 from accounts.models import Action
+from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
 from records.api.keeping_serializers import (
     DeletedStudySerializer,
@@ -21,10 +22,10 @@ from records.api.keeping_serializers import (
     ReasonSerializer,
     StorageSerializer,
 )
+from records.api.told_lists import ToldListViewSet
 from records.models import LegalHold, Study
 from records.services import hold_study, lift_hold, restore_study
 from records.services.storage import describe_storage
-from records.views.lists import record_list_read
 
 
 class ReasonedDeletionSchema(AutoSchema):
@@ -45,30 +46,23 @@ def read_reason(request: Request) -> str:
 
 
 @extend_schema_view(list=extend_schema(summary="Deleted studies that can be restored"))
-class DeletedStudyViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Study]):
+class DeletedStudyViewSet(ToldListViewSet):
     """Deleted studies of the departments in which the caller may delete and restore."""
 
     verb = Verb.STUDY_DELETE
+    reads: ClassVar[dict[str, Declared]] = {
+        "list": told_by(Action.STUDIES_SEARCHED),
+        "restore": NOTHING,
+    }
     serializer_class = DeletedStudySerializer
     queryset = Study.objects.none()
     ordering = ("-deleted_at", "-id")
+    list_action = Action.STUDIES_SEARCHED
 
     def get_queryset(self) -> QuerySet[Study]:
         """Those the caller may restore."""
         found = Study.objects.restorable_by(signed_in_user(self.request)).with_holds()
         return found.select_related("patient", "department", "deleted_by")
-
-    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Return a page of them."""
-        answer = super().list(request, *args, **kwargs)
-        record_list_read(
-            actor=signed_in_user(request),
-            action=Action.STUDIES_SEARCHED,
-            place="api-deleted-study",
-            filters={},
-            is_continued="cursor" in request.query_params,
-        )
-        return answer
 
     @extend_schema(summary="Restore a study", request=None, responses={204: None})
     @action(detail=True, methods=["post"])
@@ -79,10 +73,16 @@ class DeletedStudyViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Study])
 
 
 @extend_schema_view(list=extend_schema(summary="Legal holds, newest first, lifted ones included"))
-class HoldViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[LegalHold]):
-    """Legal holds of the whole hospital, without any patient's data."""
+class HoldViewSet(ToldListViewSet):
+    """Legal holds of the whole hospital: of patients, the UIDs of their studies alone."""
 
     verb: ClassVar[Verb] = Verb.STUDY_HOLD
+    reads: ClassVar[dict[str, Declared]] = {
+        "list": told_by(Action.HOLDS_VIEWED),
+        "create": told_by(Action.STUDY_HELD),
+        "lift": told_by(Action.STUDY_RELEASED),
+    }
+    list_action = Action.HOLDS_VIEWED
     serializer_class = HoldSerializer
     queryset = LegalHold.objects.none()
     ordering = ("-placed_at", "-id")
@@ -122,6 +122,7 @@ class StorageView(APIView):
     """The state of storage."""
 
     verb = Verb.STUDY_HOLD
+    reads = NOTHING
 
     @extend_schema(summary="State of storage", responses=StorageSerializer)
     def get(self, request: Request) -> Response:

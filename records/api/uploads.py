@@ -1,7 +1,7 @@
 """Resumable uploads by tus 1.0.0: one door for the upload page and for integrators."""
 
 import io
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -17,8 +17,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.access import signed_in_user
+from accounts.audit import record_access
 from accounts.errors import KnownError
-from accounts.models import User
+from accounts.models import Action, User
+from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
 from records.api import tus
 from records.api.serializers import UploadSerializer
@@ -78,6 +80,8 @@ class TusView(APIView):
 class UploadListView(TusView):
     """The files on their way into a submission."""
 
+    reads = told_by(Action.SUBMISSION_VIEWED)
+
     @extend_schema(
         operation_id="submissions_uploads_create",
         summary="Begin a file that may come in pieces",
@@ -103,6 +107,7 @@ class UploadListView(TusView):
         """Open the upload, and take the bytes that came with the request."""
         user = signed_in_user(request)
         submission = get_object_or_404(Submission.objects.visible_to(user), pk=submission_pk)
+        _record_view(user, submission)
         tus.check_version(request)
         length = tus.read_body_length(request)
         checksum = tus.read_checksum(request)
@@ -121,6 +126,13 @@ class UploadListView(TusView):
 class UploadDetailView(TusView):
     """One file on its way; only who began it can go on with it."""
 
+    reads: ClassVar[dict[str, Declared]] = {
+        "get": told_by(Action.SUBMISSION_VIEWED),
+        "head": NOTHING,
+        "patch": NOTHING,
+        "delete": NOTHING,
+    }
+
     @extend_schema(
         operation_id="submissions_uploads_retrieve",
         summary="How far an upload has come, and the verdict once it is whole",
@@ -128,7 +140,9 @@ class UploadDetailView(TusView):
     )
     def get(self, request: Request, submission_pk: UUID, pk: UUID) -> Response:
         """Tell it in JSON; not part of tus."""
-        upload = _find(signed_in_user(request), submission_pk, pk)
+        user = signed_in_user(request)
+        upload = _find(user, submission_pk, pk)
+        _record_view(user, upload.submission)
         return Response(UploadSerializer(upload).data)
 
     def head(self, request: Request, submission_pk: UUID, pk: UUID) -> Response:
@@ -203,3 +217,13 @@ def _take_first(request: Request, user: User, upload: Upload, **options: Any) ->
 def _body(request: Request) -> Any:
     """The request's bytes as they come; the web server ends them when the sender falls silent."""
     return request.stream or io.BytesIO()
+
+
+def _record_view(user: User, submission: Submission) -> None:
+    """Note that somebody saw a file's name, and maybe what became of it."""
+    record_access(
+        action=Action.SUBMISSION_VIEWED,
+        actor=user,
+        target=submission,
+        department_id=submission.department_id,
+    )

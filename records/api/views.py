@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
-from rest_framework import mixins, parsers, renderers, status, viewsets
+from rest_framework import mixins, parsers, renderers, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from accounts.access import signed_in_user
 from accounts.audit import record_access
 from accounts.models import Action
+from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
 from records.api.filters import (
     FrameSerializer,
@@ -35,46 +36,36 @@ from records.api.serializers import (
     SubmissionListSerializer,
     SubmissionSerializer,
 )
+from records.api.told_lists import ToldListViewSet
 from records.errors import InvalidField
 from records.models import Instance, Origin, Patient, Priority, Study, Submission
 from records.services import close_submission, delete_study, resolve_department, submit_study
 from records.views.images import file_response, find_instance, png_response
-from records.views.lists import record_list_read
+from records.views.submissions import record_submission_view
 
 
-class ReadOnlyViewSet(
-    mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Any]
-):
+class ReadOnlyViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
     """Lists and single rows, noted in the audit trail."""
-
-    list_action: ClassVar[Action]
-
-    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Return a page of rows."""
-        answer = super().list(request, *args, **kwargs)
-        record_list_read(
-            actor=signed_in_user(request),
-            action=self.list_action,
-            place=f"api-{self.basename}",
-            filters={name: "" for name in sorted(request.query_params) if name != "cursor"},
-            is_continued="cursor" in request.query_params,
-        )
-        return answer
 
 
 @extend_schema_view(
     list=extend_schema(summary="Submissions, newest first"),
     retrieve=extend_schema(summary="A submission with the verdict on every file"),
 )
-class SubmissionViewSet(
-    mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Submission]
-):
+class SubmissionViewSet(ReadOnlyViewSet):
     """Batches of files sent to the caller's departments."""
 
     verb = Verb.STUDY_SUBMIT
+    reads: ClassVar[dict[str, Declared]] = {
+        "list": told_by(Action.SUBMISSIONS_LISTED),
+        "retrieve": told_by(Action.SUBMISSION_VIEWED),
+        "create": told_by(Action.SUBMISSION_OPENED),
+        "close": told_by(Action.SUBMISSION_VIEWED),
+    }
     parser_classes = (parsers.MultiPartParser,)
     queryset = Submission.objects.none()
     ordering = ("-created_at", "-id")
+    list_action = Action.SUBMISSIONS_LISTED
 
     def get_queryset(self) -> QuerySet[Submission]:
         """The caller's own, and those of the departments to which they may send."""
@@ -83,6 +74,12 @@ class SubmissionViewSet(
         return (
             rows.with_counts() if self.action == "list" else rows.prefetch_related("files__study")
         )
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return one batch, and record that it was seen."""
+        submission = self.get_object()
+        record_submission_view(signed_in_user(request), submission)
+        return Response(SubmissionSerializer(submission).data)
 
     def get_serializer_class(self) -> Any:
         """Lists count, single ones tell."""
@@ -128,7 +125,9 @@ class SubmissionViewSet(
 
         A file of which only a part has come gets the verdict `upload_unfinished`.
         """
-        submission = close_submission(actor=signed_in_user(request), submission=self.get_object())
+        user = signed_in_user(request)
+        submission = close_submission(actor=user, submission=self.get_object())
+        record_submission_view(user, submission)
         return Response(SubmissionSerializer(submission).data)
 
 
@@ -140,6 +139,10 @@ class PatientViewSet(ReadOnlyViewSet):
     """Patients with a study in the caller's departments."""
 
     verb = Verb.PATIENT_VIEW
+    reads: ClassVar[dict[str, Declared]] = {
+        "list": told_by(Action.PATIENTS_SEARCHED),
+        "retrieve": told_by(Action.PATIENT_VIEWED),
+    }
     serializer_class = PatientSerializer
     queryset = Patient.objects.none()
     ordering = ("name", "id")
@@ -171,6 +174,11 @@ class StudyViewSet(ReadOnlyViewSet):
 
     verb = Verb.STUDY_VIEW
     verbs: ClassVar[dict[str, Verb]] = {"destroy": Verb.STUDY_DELETE}
+    reads: ClassVar[dict[str, Declared]] = {
+        "list": told_by(Action.STUDIES_SEARCHED),
+        "retrieve": told_by(Action.STUDY_VIEWED),
+        "destroy": NOTHING,
+    }
     schema = ReasonedDeletionSchema()
     serializer_class = StudySerializer
     queryset = Study.objects.none()
@@ -209,6 +217,12 @@ class InstanceViewSet(ReadOnlyViewSet):
     """Stored DICOM objects of the caller's departments."""
 
     verb = Verb.STUDY_VIEW
+    reads: ClassVar[dict[str, Declared]] = {
+        "list": told_by(Action.STUDIES_SEARCHED),
+        "retrieve": told_by(Action.STUDY_VIEWED),
+        "file": told_by(Action.IMAGE_DOWNLOADED),
+        "rendered": told_by(Action.IMAGE_VIEWED),
+    }
     serializer_class = InstanceSerializer
     queryset = Instance.objects.none()
     ordering = ("created_at", "id")

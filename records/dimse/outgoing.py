@@ -3,6 +3,7 @@
 pynetdicom would read an object into memory, encode it there once more and queue all of it.
 """
 
+import os
 import time
 from pathlib import Path
 from typing import IO, Any, cast
@@ -12,6 +13,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.pdu_primitives import P_DATA
 
 WAITING_UNITS = 16
 """Units of the protocol that may wait to be sent: with the largest of ours 2 MB."""
@@ -26,6 +28,13 @@ class PacedMessages(DIMSEServiceProvider):
     def __init__(self, assoc: Association) -> None:
         super().__init__(assoc)
         self._lent: tuple[IO[bytes], int] | None = None
+        self._paced = _Paced(assoc)
+        self.objects = 0
+
+    @property
+    def data_bytes(self) -> int:
+        """How many bytes of data sets were handed to the connection."""
+        return self._paced.data_bytes
 
     def lend(self, stream: IO[bytes], start: int) -> None:
         """Have the next C-STORE's data set read from `start` of an open file."""
@@ -40,10 +49,13 @@ class PacedMessages(DIMSEServiceProvider):
     @property
     def dul(self) -> DULServiceProvider:
         """The layer below, which is given no more than it can send."""
-        return cast(DULServiceProvider, _Paced(self.assoc))
+        return cast(DULServiceProvider, self._paced)
 
     def send_msg(self, primitive: Any, context_id: int) -> None:
-        """Send a message; the data set of a C-STORE request comes from the file lent for it."""
+        """Send a message; the data set of a C-STORE request comes from the file lent for it.
+
+        The object counts once all of it was handed to the connection.
+        """
         if isinstance(primitive, C_STORE) and primitive.MessageIDBeingRespondedTo is None:
             lent, self._lent = self._lent, None
             if lent is not None:
@@ -51,6 +63,10 @@ class PacedMessages(DIMSEServiceProvider):
                 # By the descriptor: the file may have no name, and its position stays its own.
                 path = Path(f"/proc/self/fd/{stream.fileno()}")
                 primitive.DataSet, primitive._dataset_path = None, (path, start)
+                before, size = self.data_bytes, os.fstat(stream.fileno()).st_size - start
+                super().send_msg(primitive, context_id)
+                self.objects += self.data_bytes - before == size
+                return
         super().send_msg(primitive, context_id)
 
 
@@ -67,6 +83,7 @@ class _Paced:
 
     def __init__(self, association: Association) -> None:
         self._association = association
+        self.data_bytes = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._association.dul, name)
@@ -74,7 +91,17 @@ class _Paced:
     def send_pdu(self, primitive: Any) -> None:
         """Queue a unit once there is room; with a peer that takes none any more, nothing."""
         if _wait_for_room(self._association):
+            # Before it leaves: what is told may be more than what arrived, never less.
+            self.data_bytes += _data_bytes_of(primitive)
             self._association.dul.send_pdu(primitive)
+
+
+def _data_bytes_of(primitive: Any) -> int:
+    """The bytes of a data set in a unit; those of commands have the lowest bit of a mark set."""
+    if not isinstance(primitive, P_DATA):
+        return 0
+    values = [value for _, value in primitive.presentation_data_value_list]
+    return sum(len(value) - 1 for value in values if value and not value[0] & 1)
 
 
 def _wait_for_room(association: Association) -> bool:

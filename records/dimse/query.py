@@ -14,6 +14,7 @@ from pynetdicom.events import Event
 
 from accounts.audit import record_event
 from accounts.models import Action
+from accounts.texts import search_terms
 from records.attributes import ATTRIBUTES, MODELS, Attribute, Level
 from records.dimse import statuses
 from records.dimse.session import Session
@@ -93,15 +94,35 @@ def _answers(node: DicomNode, level: Level, wanted: dict[str, str]) -> tuple[lis
     check_given(wanted, HIGHER_KEYS[level])
     limit = settings.DICOM_MAX_MATCHES
     rows = list(find_rows(node, level, wanted)[: limit + 1])
-    record_event(
-        action=Action.STUDIES_SEARCHED,
-        actor=None,
-        target_id="dicom-query",
-        department_id=node.department_id,
-        # Never what was asked for: it may be a name.
-        details={"level": level.name, "filters": sorted(key for key in wanted if wanted[key])},
-    )
+    _record(node, level, wanted, rows[:limit])
     return [_as_dataset(row, level, wanted) for row in rows[:limit]], len(rows) > limit
+
+
+def _record(node: DicomNode, level: Level, wanted: dict[str, str], rows: list[Any]) -> None:
+    """Note by which keys was asked, and what for as hashes alone; one event for each study that
+    a question below the studies is about.
+    """
+    found = {study.pk: study for study in (owner_of(row, level, Level.STUDY) for row in rows)}
+    named: list[Any] = list(found.values())
+    if (level == Level.STUDY and len(named) != 1) or not named:
+        named = [None]
+    asked = {key: text for key, text in wanted.items() if text}
+    terms = search_terms(asked.values())
+    for study in named:
+        of_study = [row for row in rows if study and owner_of(row, level, Level.STUDY) == study]
+        record_event(
+            action=Action.STUDIES_SEARCHED,
+            actor=None,
+            target_id="dicom-query",
+            study=study,
+            department_id=node.department_id,
+            details={
+                "level": level.name,
+                "filters": sorted(asked),
+                "count": len(of_study) if study else len(rows),
+            },
+            searched=terms,
+        )
 
 
 def _as_dataset(row: Any, level: Level, wanted: dict[str, str]) -> Dataset:

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import IO, Any
 
 from django.conf import settings
+from django.db import connection
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
@@ -23,7 +24,7 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext
 
-from accounts.audit import record_event
+from accounts.deliveries import Delivery, begin_delivery
 from accounts.models import Action
 from records.attributes import Level
 from records.dimse import statuses
@@ -61,12 +62,34 @@ class DataSetFile:
     syntax: UID
 
 
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """The objects of one study that are to be sent, and what is told of them."""
+
+    delivery: Delivery
+    instances: list[Instance]
+
+
 @dataclass(slots=True)
 class Peer:
     """Who is sent objects: the transfer syntaxes that it takes, by SOP class, and the way there."""
 
     takes: dict[str, set[str]] = field(default_factory=dict)
     messages: PacedMessages | None = None
+
+    @contextmanager
+    def counting(self, delivery: Delivery) -> Iterator[None]:
+        """Add to a delivery what is handed to the connection meanwhile."""
+        objects, size = self._handed()
+        try:
+            yield
+        finally:
+            now = self._handed()
+            delivery.instances += now[0] - objects
+            delivery.size += now[1] - size
+
+    def _handed(self) -> tuple[int, int]:
+        return (self.messages.objects, self.messages.data_bytes) if self.messages else (0, 0)
 
     def meet(self, association: Association) -> None:
         """Note what an association has settled."""
@@ -86,7 +109,12 @@ def get(event: Event, session: Session) -> Iterator[Any]:
         yield 1
         yield statuses.as_status(DATA_SET_MISMATCH, error.message), None
         return
-    yield len(found)
+    with _telling(found, session):
+        yield from _answer_get(event, session, found)
+
+
+def _answer_get(event: Event, session: Session, found: list[Sending]) -> Iterator[Any]:
+    yield sum(len(one.instances) for one in found)
     peer = Peer()
     peer.meet(event.assoc)
     roles = event.assoc.requestor.role_selection
@@ -105,20 +133,27 @@ def move(event: Event, session: Session) -> Iterator[Any]:
         logger.warning("Association %s asked for an unknown destination", session.id)
         yield UNKNOWN_DESTINATION
         return
+    with _telling(found, session):
+        yield from _answer_move(event, session, found, destination)
+
+
+def _answer_move(
+    event: Event, session: Session, found: list[Sending], destination: tuple[DicomNode, str]
+) -> Iterator[Any]:
     node, address = destination
     peer = Peer()
     yield (
         address,
         node.port,
         {
-            "contexts": _proposed(found),
+            "contexts": _proposed(instance for one in found for instance in one.instances),
             "ae_title": node.ae_title,
             "max_pdu": settings.DICOM_MAX_PDU_BYTES,
             "tls_args": (tls_as_caller(), node.host) if node.uses_tls else None,
             "evt_handlers": [(evt.EVT_ACCEPTED, _meet, [peer])],
         },
     )
-    yield len(found)
+    yield sum(len(one.instances) for one in found)
     yield from _send(event, session, found, peer)
 
 
@@ -144,27 +179,42 @@ def _destination(event: Event, session: Session) -> tuple[DicomNode, str] | None
     return node, str(found[0][4][0])
 
 
-def _plan(event: Event, session: Session, *, destination: str) -> list[Instance]:
+def _plan(event: Event, session: Session, *, destination: str) -> list[Sending]:
     """Return what is to be sent, having noted it; raises ParameterInvalid.
 
     It is noted before the first byte leaves: what was sent must be in the trail whatever breaks.
+    How much it was is noted when it ends.
     """
     level, wanted = read_identifier(event)
     unique = {keyword: wanted[keyword] for keyword in UNIQUE_KEYS.values() if wanted.get(keyword)}
     check_given(unique, [UNIQUE_KEYS[level]])
     found = find_rows(session.caller, Level.INSTANCE, unique)
     instances = list(found.order_by("series__study_id", "series_id", "instance_number", "id"))
-    for _, of_study in groupby(instances, key=lambda instance: instance.series.study_id):
-        sent = list(of_study)
-        study = sent[0].series.study
-        record_event(
-            action=Action.STUDY_RETRIEVED,
-            actor=None,
-            target=study,
-            study=study,
-            details={"destination": destination, "instances": len(sent), "level": level.name},
-        )
-    return instances
+    grouped = groupby(instances, key=lambda instance: instance.series.study_id)
+    return [_begin(list(of_study), level, destination) for _, of_study in grouped]
+
+
+def _begin(instances: list[Instance], level: Level, destination: str) -> Sending:
+    study = instances[0].series.study
+    asked_for = {"destination": destination, "asked_for": len(instances), "level": level.name}
+    delivery = begin_delivery(
+        action=Action.STUDY_RETRIEVED, actor=None, target=study, study=study, details=asked_for
+    )
+    return Sending(delivery, instances)
+
+
+@contextmanager
+def _telling(found: Iterable[Sending], session: Session) -> Iterator[None]:
+    """Note of each study what left, however the sending ends."""
+    try:
+        yield
+    finally:
+        with session.acting():
+            for one in found:
+                one.delivery.is_complete = one.delivery.instances == len(one.instances)
+                one.delivery.end()
+        # Its association may be gone, and nobody would close it then.
+        connection.close()
 
 
 def _proposed(instances: Iterable[Instance]) -> list[PresentationContext]:
@@ -185,16 +235,18 @@ def _meet(event: Event, peer: Peer) -> None:
 
 
 def _send(
-    event: Event, session: Session, instances: list[Instance], peer: Peer
+    event: Event, session: Session, found: list[Sending], peer: Peer
 ) -> Iterator[tuple[int, Dataset | None]]:
-    logger.info("Association %s retrieves %d objects", session.id, len(instances))
+    count = sum(len(one.instances) for one in found)
+    logger.info("Association %s retrieves %d objects", session.id, count)
     try:
-        for instance in instances:
-            if event.is_cancelled:
-                yield statuses.CANCELLED, None
-                return
-            with ExitStack() as stack:
-                yield statuses.PENDING, _announce(instance, peer, stack)
+        for one in found:
+            for instance in one.instances:
+                if event.is_cancelled:
+                    yield statuses.CANCELLED, None
+                    return
+                with ExitStack() as stack, peer.counting(one.delivery):
+                    yield statuses.PENDING, _announce(instance, peer, stack)
     finally:
         excuse_silence(event.assoc)
 

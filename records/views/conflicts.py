@@ -16,6 +16,7 @@ from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
 from accounts.errors import KnownError
 from accounts.models import Action, User
+from accounts.reads import told_by
 from accounts.roles import Verb
 from records.errors import ConflictResolved
 from records.forms import RESOLUTION_FORMS, ConflictFilterForm, make_resolution_forms
@@ -30,7 +31,7 @@ from records.models import (
 from records.names import display_name
 from records.pixels import render_png
 from records.services import resolve_conflict, reverse_resolution
-from records.views.images import PRIVATE
+from records.views.images import PRIVATE, record_picture
 from records.views.lists import RecordedListView
 
 WORDS_OF = {
@@ -59,6 +60,7 @@ class ConflictListView(RecordedListView):
     """What waits for a decision in the person's departments, newest first."""
 
     verb = Verb.CONFLICT_RESOLVE
+    reads = told_by(Action.CONFLICTS_VIEWED)
     filter_form_class = ConflictFilterForm
     template_name = "records/conflict_list.html"
     rows_template_name = "records/_conflict_rows.html"
@@ -79,6 +81,7 @@ class ConflictView(VerbRequiredMixin, View):
     """One conflict of the person's departments."""
 
     verb = Verb.CONFLICT_RESOLVE
+    reads = told_by(Action.CONFLICTS_VIEWED)
 
     def conflict_of(self, pk: UUID) -> IdentityConflict:
         """Return it; 404 for any other."""
@@ -93,6 +96,8 @@ class ConflictView(VerbRequiredMixin, View):
         study = conflict.study
         record_access(action=Action.CONFLICTS_VIEWED, actor=user, target=conflict, study=study)
         is_held_visible = _is_held_in_sight(conflict)
+        if is_held_visible:
+            record_held_view(user, conflict)
         context = {
             "conflict": conflict,
             "comparisons": _compare(conflict, is_hidden=not is_held_visible),
@@ -164,18 +169,26 @@ class ConflictReverseView(ConflictView):
 class ConflictPngView(ConflictView):
     """The first frame of a file that waits, for the one who has to decide about it."""
 
+    reads = told_by(Action.IMAGE_VIEWED)
+
     def get(self, request: HttpRequest, pk: UUID, file_pk: UUID) -> HttpResponse:
         """Draw it; what can't be drawn says why in plain words."""
         conflict = self.conflict_of(pk)
         file = get_object_or_404(conflict.files.held(), pk=file_pk)
-        user, study = signed_in_user(request), conflict.study
-        record_access(action=Action.IMAGE_VIEWED, actor=user, target=file, study=study)
         try:
             picture = render_png(file.as_image())
         except KnownError as error:
             words = f"{error.message} {error.action}"
             return HttpResponse(words, content_type="text/plain", status=error.status)
+        record_picture(signed_in_user(request), picture, conflict.study)
         return HttpResponse(picture, content_type="image/png", headers={"Cache-Control": PRIVATE})
+
+
+def record_held_view(user: User, conflict: IdentityConflict) -> None:
+    """Note that somebody saw the held record, where it is another than the study's."""
+    held = conflict.held_patient
+    if held.pk != conflict.study.patient_id:
+        record_access(action=Action.PATIENT_VIEWED, actor=user, target=held, patient_id=held.pk)
 
 
 def _is_held_in_sight(conflict: IdentityConflict) -> bool:

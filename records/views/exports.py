@@ -6,23 +6,25 @@ from uuid import UUID
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.http.response import FileResponse, HttpResponseBase
+from django.http.response import HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
-from accounts.audit import record_access
+from accounts.audit import record_access, record_accesses
+from accounts.deliveries import begin_delivery, file_answer
 from accounts.errors import KnownError
 from accounts.forms import as_validation_error
 from accounts.models import Action, User
+from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
-from accounts.views.lists import FilteredListView
 from records.deidentification import Rectangle
 from records.errors import ExportHoldUnknown, NoSuchFrame, RegionUnreadable
 from records.forms import ClearanceForm, ExportFilterForm, ExportForm
 from records.models import Export, ExportHold, ExportState, Study
 from records.services import clear_export, hand_out_export, note_hold_seen, request_export
 from records.views.images import png_response, refusal_response
+from records.views.lists import RecordedListView
 
 EXPORTS_SHOWN = 10
 HOLDS_SHOWN = 24
@@ -34,14 +36,17 @@ class ExportView(VerbRequiredMixin, View):
     verb = Verb.STUDY_EXPORT
 
 
-class ExportListView(FilteredListView):
+class ExportListView(RecordedListView):
     """The copies of the person's departments, newest first. Names no patient."""
 
     verb = Verb.STUDY_EXPORT
+    reads = told_by(Action.EXPORTS_LISTED)
     filter_form_class = ExportFilterForm
     template_name = "records/export_list.html"
     rows_template_name = "records/_export_rows.html"
     rows_name = "exports"
+    list_action = Action.EXPORTS_LISTED
+    place = "export-list"
     key = ("-requested_at", "-id")
 
     def find_rows(self, filters: dict[str, Any]) -> QuerySet[Export]:
@@ -54,6 +59,8 @@ class ExportListView(FilteredListView):
 
 class StudyExportView(ExportView):
     """The form that asks for a copy of one study, and the copies that there are."""
+
+    reads = told_by(Action.STUDY_VIEWED)
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Draw the form."""
@@ -94,14 +101,20 @@ class StudyExportView(ExportView):
 class ExportDetailView(ExportView):
     """How far a copy has come, and the images that somebody must look at."""
 
+    reads = told_by(Action.EXPORT_VIEWED)
+
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Draw the page."""
-        export = find_export(signed_in_user(request), pk)
+        user = signed_in_user(request)
+        export = find_export(user, pk)
+        record_export_view(user, export)
         return render(request, "records/export_detail.html", export_context(export))
 
 
 class ExportHoldPngView(ExportView):
     """A frame of an image held back, for the person who has to decide about it."""
+
+    reads = told_by(Action.IMAGE_VIEWED)
 
     def get(self, request: HttpRequest, pk: UUID, hold_pk: UUID) -> HttpResponse:
         """Draw it, and note that this person has seen it; else say why in plain words."""
@@ -115,6 +128,8 @@ class ExportHoldPngView(ExportView):
 
 class ExportClearView(ExportView):
     """Takes what a person saw: in one image, or in all that the page shows."""
+
+    reads = NOTHING
 
     http_method_names = ("post",)
 
@@ -132,6 +147,8 @@ class ExportClearView(ExportView):
 
 class ExportFileView(ExportView):
     """The copy itself."""
+
+    reads = told_by(Action.STUDY_EXPORTED)
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
         """Stream it, or say why there is none."""
@@ -170,12 +187,34 @@ def hold_response(request: HttpRequest, user: User, hold: ExportHold) -> HttpRes
     return answer
 
 
-def export_response(user: User, export: Export) -> FileResponse:
-    """Stream a copy that is ready; raises ExportNotReady."""
+def record_export_view(user: User, export: Export) -> None:
+    """Note that somebody saw which studies a copy is of, and how far it has come."""
+    record_accesses(
+        action=Action.EXPORT_VIEWED, actor=user, target=export, studies=export.studies.all()
+    )
+
+
+def export_response(user: User, export: Export) -> StreamingHttpResponse:
+    """Stream a copy that is ready; raises ExportNotReady.
+
+    That it was taken is told for each study before, how much of it left once after.
+    """
     export = hand_out_export(actor=user, export=export)
-    return FileResponse(
+    studies = list(export.studies.all()[:2])
+    delivery = begin_delivery(
+        action=Action.STUDY_EXPORTED,
+        actor=user,
+        target=export,
+        study=studies[0] if len(studies) == 1 else None,
+        department_id=export.department_id,
+        details={"step": "sent", "project": export.project},
+        is_told=True,
+    )
+    return file_answer(
         export.file.open("rb"),
-        as_attachment=True,
+        delivery,
+        size=export.size_bytes,
+        instances=export.image_count,
         filename=f"export-{export.pk}.zip",
         content_type="application/zip",
     )

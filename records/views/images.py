@@ -4,18 +4,19 @@ import math
 from collections.abc import Mapping
 from uuid import UUID
 
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
-from accounts.audit import record_access
+from accounts.deliveries import begin_delivery, begin_tallied, file_answer
 from accounts.errors import KnownError
 from accounts.models import Action, User
+from accounts.reads import told_by
 from accounts.roles import Verb
 from records.errors import WindowInvalid
-from records.models import Instance
+from records.models import Instance, Study
 from records.pixels import render_png
 from records.stored import open_stored
 
@@ -26,6 +27,7 @@ class FramePngView(VerbRequiredMixin, View):
     """One frame as a picture, with the window that is asked for."""
 
     verb = Verb.STUDY_VIEW
+    reads = told_by(Action.IMAGE_VIEWED)
 
     def get(self, request: HttpRequest, pk: UUID, frame: int) -> HttpResponse:
         """Draw it; what can't be drawn says why in plain words."""
@@ -40,6 +42,7 @@ class InstanceFileView(VerbRequiredMixin, View):
     """The stored file."""
 
     verb = Verb.STUDY_VIEW
+    reads = told_by(Action.IMAGE_DOWNLOADED)
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
         """Stream it; what can't be handed out says why in plain words."""
@@ -59,25 +62,30 @@ def find_instance(user: User, pk: UUID) -> Instance:
 def png_response(
     user: User, instance: Instance, frame: int, params: Mapping[str, str]
 ) -> HttpResponse:
-    """Draw a frame, and note once per study that its images were looked at."""
+    """Draw a frame, and note that it was looked at."""
     picture = render_png(instance, frame, read_window(params))
-    study = instance.series.study
-    record_access(action=Action.IMAGE_VIEWED, actor=user, target=study, study=study)
+    record_picture(user, picture, instance.series.study)
     return HttpResponse(picture, content_type="image/png", headers={"Cache-Control": PRIVATE})
 
 
-def file_response(user: User, instance: Instance) -> FileResponse:
+def record_picture(user: User, picture: bytes, study: Study) -> None:
+    """Note that one picture of a study leaves."""
+    begin_tallied(action=Action.IMAGE_VIEWED, actor=user, study=study, frames=1, size=len(picture))
+
+
+def file_response(user: User, instance: Instance) -> StreamingHttpResponse:
     """Stream a stored file under its UID: the sender's name for it may hold a patient's.
 
     Raises StoredFileMissing and StoredFileDamaged.
     """
     content = open_stored(instance)
-    record_access(
+    delivery = begin_delivery(
         action=Action.IMAGE_DOWNLOADED, actor=user, target=instance, study=instance.series.study
     )
-    return FileResponse(
+    return file_answer(
         content,
-        as_attachment=True,
+        delivery,
+        size=instance.size_bytes,
         filename=f"{instance.sop_instance_uid}.dcm",
         content_type="application/dicom",
     )

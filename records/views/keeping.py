@@ -12,15 +12,17 @@ from django.views import View
 from django.views.generic import FormView, TemplateView
 
 from accounts.access import VerbRequiredMixin, signed_in_user
+from accounts.audit import record_access
 from accounts.errors import KnownError
 from accounts.forms import as_validation_error
 from accounts.models import Action
+from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
 from records.forms import DeletedStudyFilterForm, HoldForm, ReasonForm
 from records.models import Instance, LegalHold, QuarantinedFile, Study, UnreferencedFile
 from records.services import delete_study, hold_study, lift_hold, restore_study
 from records.services.storage import describe_storage
-from records.views.lists import RecordedListView
+from records.views.lists import RecordedListView, record_list_read
 
 DAMAGED_SHOWN = 100
 UNREFERENCED_SHOWN = 20
@@ -30,6 +32,7 @@ class StudyDeleteView(VerbRequiredMixin, FormView):
     """Asks why, and takes the study out of sight."""
 
     verb = Verb.STUDY_DELETE
+    reads = told_by(Action.STUDY_VIEWED)
     form_class = ReasonForm
     template_name = "records/study_confirm_delete.html"
 
@@ -44,7 +47,10 @@ class StudyDeleteView(VerbRequiredMixin, FormView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Name what is about to go."""
-        return super().get_context_data(study=self.study(), **kwargs)
+        study = self.study()
+        actor = signed_in_user(self.request)
+        record_access(action=Action.STUDY_VIEWED, actor=actor, target=study, study=study)
+        return super().get_context_data(study=study, **kwargs)
 
     def form_valid(self, form: ReasonForm) -> HttpResponse:
         """Delete it, or say what stands against it."""
@@ -62,6 +68,7 @@ class DeletedStudyListView(RecordedListView):
     """Deleted studies that can still be restored, the latest first."""
 
     verb = Verb.STUDY_DELETE
+    reads = told_by(Action.STUDIES_SEARCHED)
     filter_form_class = DeletedStudyFilterForm
     template_name = "records/deleted_study_list.html"
     rows_template_name = "records/_deleted_study_rows.html"
@@ -81,6 +88,7 @@ class StudyRestoreView(VerbRequiredMixin, View):
     """Brings a deleted study back."""
 
     verb = Verb.STUDY_DELETE
+    reads = NOTHING
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Restore it and show it, or say why not."""
@@ -96,16 +104,19 @@ class StudyRestoreView(VerbRequiredMixin, View):
 
 
 class HoldListView(VerbRequiredMixin, FormView):
-    """The legal holds that stand, and the form for another. Shows no patient."""
+    """The legal holds that stand, and the form for another: of patients, the UIDs of studies."""
 
     verb = Verb.STUDY_HOLD
+    reads = told_by(Action.HOLDS_VIEWED)
     form_class = HoldForm
     template_name = "records/hold_list.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Gather the holds."""
-        holds = LegalHold.objects.visible_to(signed_in_user(self.request)).standing()
-        return super().get_context_data(holds=holds.with_listing(), **kwargs)
+        user = signed_in_user(self.request)
+        holds = list(LegalHold.objects.visible_to(user).standing().with_listing())
+        record_list_read(actor=user, action=Action.HOLDS_VIEWED, place="hold-list", rows=holds)
+        return super().get_context_data(holds=holds, **kwargs)
 
     def form_valid(self, form: HoldForm) -> HttpResponse:
         """Place it on every study that is meant."""
@@ -128,6 +139,7 @@ class HoldLiftView(VerbRequiredMixin, FormView):
     """Asks why, and ends a hold."""
 
     verb = Verb.STUDY_HOLD
+    reads = told_by(Action.HOLDS_VIEWED)
     form_class = ReasonForm
     template_name = "records/hold_confirm_lift.html"
 
@@ -138,7 +150,9 @@ class HoldLiftView(VerbRequiredMixin, FormView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Name the hold."""
-        return super().get_context_data(hold=self.hold(), **kwargs)
+        hold, actor = self.hold(), signed_in_user(self.request)
+        record_access(action=Action.HOLDS_VIEWED, actor=actor, target=hold, study=hold.study)
+        return super().get_context_data(hold=hold, **kwargs)
 
     def form_valid(self, form: ReasonForm) -> HttpResponse:
         """Lift it."""
@@ -153,18 +167,22 @@ class HoldLiftView(VerbRequiredMixin, FormView):
 
 
 class StorageView(VerbRequiredMixin, TemplateView):
-    """How much is stored, how whole it is, and what is due to go. Shows no patient."""
+    """How much is stored, how whole it is, and what is due to go. Names studies by UID alone."""
 
     verb = Verb.STUDY_HOLD
+    reads = told_by(Action.STORAGE_VIEWED)
     template_name = "records/storage_detail.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Count, and list what is damaged."""
         damaged = Instance.objects.damaged().select_related("series__study__department")
         apart = QuarantinedFile.objects.held().damaged().select_related("submission__department")
+        shown = list(damaged.order_by("-checked_at", "pk")[:DAMAGED_SHOWN])
+        actor = signed_in_user(self.request)
+        record_list_read(actor=actor, action=Action.STORAGE_VIEWED, place="storage", rows=shown)
         return super().get_context_data(
             storage=describe_storage(),
-            damaged=damaged.order_by("-checked_at", "pk")[:DAMAGED_SHOWN],
+            damaged=shown,
             damaged_apart=apart.order_by("-checked_at", "pk")[:DAMAGED_SHOWN],
             unreferenced=UnreferencedFile.objects.all()[:UNREFERENCED_SHOWN],
             **kwargs,

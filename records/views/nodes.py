@@ -13,6 +13,7 @@ from django.views.generic import FormView, TemplateView
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.errors import KnownError
 from accounts.forms import as_validation_error
+from accounts.reads import NOTHING
 from accounts.roles import Verb
 from records.errors import NodeTitleTaken
 from records.forms import NodeForm
@@ -24,6 +25,7 @@ class NodeListView(VerbRequiredMixin, TemplateView):
     """Every node, with what it may do."""
 
     verb = Verb.NODE_MANAGE
+    reads = NOTHING
     template_name = "records/node_list.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -37,6 +39,7 @@ class NodeCreateView(VerbRequiredMixin, FormView):
     """A new node."""
 
     verb = Verb.NODE_MANAGE
+    reads = NOTHING
     form_class = NodeForm
     template_name = "records/node_form.html"
     extra_context = {"title": "Add a DICOM node"}
@@ -57,6 +60,7 @@ class NodeEditView(VerbRequiredMixin, FormView):
     """Other values for a node."""
 
     verb = Verb.NODE_MANAGE
+    reads = NOTHING
     form_class = NodeForm
     template_name = "records/node_form.html"
 
@@ -96,6 +100,7 @@ class NodeRemoveView(VerbRequiredMixin, View):
     """Asks, then lets the node in no more."""
 
     verb = Verb.NODE_MANAGE
+    reads = NOTHING
 
     def get(self, request: HttpRequest, pk: str) -> HttpResponse:
         """Ask."""
@@ -114,6 +119,7 @@ class NodeWaitingListView(VerbRequiredMixin, TemplateView):
     """For people of the department: nodes that are to take images away, until somebody confirms."""
 
     verb = Verb.NODE_CONFIRM
+    reads = NOTHING
     template_name = "records/node_waiting_list.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -127,6 +133,7 @@ class NodeDecisionView(VerbRequiredMixin, View):
     """One decision of the department about one node."""
 
     verb = Verb.NODE_CONFIRM
+    reads = NOTHING
     http_method_names = ("post",)
 
     def decide(self, node: DicomNode) -> str:

@@ -11,6 +11,7 @@ from django.views import View
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
 from accounts.models import Action
+from accounts.reads import told_by
 from accounts.roles import Verb
 from records.forms import PatientFilterForm
 from records.models import IdentityConflict, Patient, Study
@@ -23,6 +24,7 @@ class PatientListView(RecordedListView):
     """The patients with a study in the person's departments, by name."""
 
     verb = Verb.PATIENT_VIEW
+    reads = told_by(Action.PATIENTS_SEARCHED)
     filter_form_class = PatientFilterForm
     template_name = "records/patient_list.html"
     rows_template_name = "records/_patient_rows.html"
@@ -42,6 +44,7 @@ class PatientDetailView(VerbRequiredMixin, View):
     """One patient."""
 
     verb = Verb.PATIENT_VIEW
+    reads = told_by(Action.PATIENT_VIEWED)
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Draw the page."""

@@ -5,15 +5,17 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
-from accounts.audit import record_event
+from accounts.audit import record_access
+from accounts.deliveries import begin_delivery, file_answer
 from accounts.errors import KnownError
 from accounts.models import Action, User
+from accounts.reads import told_by
 from accounts.roles import Verb
 from records.errors import QuarantineEnded
 from records.forms import QuarantineFilterForm, ReasonForm
@@ -26,6 +28,7 @@ class QuarantineListView(RecordedListView):
     """Files that contradict what is held, newest first."""
 
     verb = Verb.QUARANTINE_MANAGE
+    reads = told_by(Action.QUARANTINE_VIEWED)
     filter_form_class = QuarantineFilterForm
     template_name = "records/quarantine_list.html"
     rows_template_name = "records/_quarantine_rows.html"
@@ -72,6 +75,8 @@ class QuarantineDownloadView(VerbRequiredMixin, View):
 
     verb = Verb.CONFLICT_RESOLVE
 
+    reads = told_by(Action.IMAGE_DOWNLOADED)
+
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
         """Stream them, or say that they are gone."""
         user = signed_in_user(request)
@@ -86,6 +91,8 @@ class QuarantineDownloadView(VerbRequiredMixin, View):
 
 class QuarantineDiscardView(QuarantineView):
     """Give a file up for good, with a reason."""
+
+    reads = told_by(Action.QUARANTINE_VIEWED)
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Ask for the reason."""
@@ -106,19 +113,32 @@ class QuarantineDiscardView(QuarantineView):
         return redirect("records:quarantine-list")
 
     def _draw(self, file: QuarantinedFile, form: ReasonForm) -> HttpResponse:
+        record_quarantine_view(signed_in_user(self.request), file)
         context = {"file": file, "form": form}
         status = 422 if form.is_bound else 200
         return render(self.request, "records/quarantine_discard.html", context, status=status)
 
 
-def quarantined_response(user: User, file: QuarantinedFile) -> FileResponse:
+def record_quarantine_view(user: User, file: QuarantinedFile) -> None:
+    """Note that somebody saw a file's identifiers."""
+    record_access(
+        action=Action.QUARANTINE_VIEWED,
+        actor=user,
+        target=file,
+        study=file.study,
+        department_id=file.submission.department_id,
+    )
+
+
+def quarantined_response(user: User, file: QuarantinedFile) -> StreamingHttpResponse:
     """Stream a quarantined file under its UID, and record it; raises QuarantineEnded.
 
     The event names the study that the file contradicts, and so the patient.
     """
     if not file.file:
         raise QuarantineEnded
-    record_event(
+    content = file.file.open("rb")
+    delivery = begin_delivery(
         action=Action.IMAGE_DOWNLOADED,
         actor=user,
         target=file,
@@ -126,9 +146,10 @@ def quarantined_response(user: User, file: QuarantinedFile) -> FileResponse:
         department_id=file.submission.department_id,
         details={"sha256": file.sha256, "sent_to": str(file.submission.department_id)},
     )
-    return FileResponse(
-        file.file.open("rb"),
-        as_attachment=True,
+    return file_answer(
+        content,
+        delivery,
+        size=file.size_bytes,
         filename=f"{file.sop_instance_uid}.dcm",
         content_type="application/dicom",
     )

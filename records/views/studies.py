@@ -13,6 +13,7 @@ from django.views import View
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
 from accounts.models import Action, AuditEvent, User
+from accounts.reads import told_by
 from accounts.roles import Verb
 from records.forms import StudyFilterForm
 from records.models import IdentityConflict, Instance, Series, Study
@@ -29,6 +30,7 @@ class StudyListView(RecordedListView):
     """The studies of the person's departments, newest first."""
 
     verb = Verb.STUDY_VIEW
+    reads = told_by(Action.STUDIES_SEARCHED)
     template_name = "records/study_list.html"
     rows_template_name = "records/_study_rows.html"
     rows_name = "studies"
@@ -51,6 +53,7 @@ class StudyDetailView(VerbRequiredMixin, View):
     """One study: its series, its images, the patient's other studies, its history."""
 
     verb = Verb.STUDY_VIEW
+    reads = told_by(Action.STUDY_VIEWED)
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Draw the page."""

@@ -11,8 +11,10 @@ from django.urls import reverse
 from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
+from accounts.audit import record_accesses
 from accounts.errors import KnownError
-from accounts.models import User
+from accounts.models import Action, User
+from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
 from records.errors import InvalidField
 from records.forms import SubmitForm
@@ -34,6 +36,7 @@ class SubmitView(VerbRequiredMixin, View):
     """The page with the drop zone."""
 
     verb = Verb.STUDY_SUBMIT
+    reads = NOTHING
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Draw the form, and offer to go on with what was left open."""
@@ -73,6 +76,8 @@ class UploaderView(VerbRequiredMixin, View):
 class SubmissionCreateView(UploaderView):
     """Start a batch."""
 
+    reads = NOTHING
+
     def post(self, request: HttpRequest) -> HttpResponse:
         """Open it, or say which fields are wrong."""
         user = signed_in_user(request)
@@ -97,11 +102,14 @@ class SubmissionCreateView(UploaderView):
 class SubmissionCloseView(UploaderView):
     """End a batch."""
 
+    reads = told_by(Action.SUBMISSION_VIEWED)
+
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Close it, and name the studies that it added to."""
         user = signed_in_user(request)
         submission = get_object_or_404(Submission.objects.visible_to(user), pk=pk)
         submission = close_submission(actor=user, submission=submission)
+        record_submission_view(user, submission)
         return JsonResponse(
             {
                 "state": submission.state,
@@ -118,12 +126,14 @@ class SubmissionDetailView(VerbRequiredMixin, View):
     """One batch with the verdict on every file; while it is open, more can be added."""
 
     verb = Verb.STUDY_SUBMIT
+    reads = told_by(Action.SUBMISSION_VIEWED)
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Draw the page."""
         user = signed_in_user(request)
         batches = Submission.objects.visible_to(user).select_related("department", "created_by")
         submission = get_object_or_404(batches, pk=pk)
+        record_submission_view(user, submission)
         context = {
             "submission": submission,
             "files": submission.files.with_targets(),
@@ -132,6 +142,16 @@ class SubmissionDetailView(VerbRequiredMixin, View):
         if submission.state == SubmissionState.RECEIVING:
             context |= _addresses(submission) | _unfinished(submission, user) | _uploader_context()
         return render(request, "records/submission_detail.html", context)
+
+
+def record_submission_view(user: User, submission: Submission) -> None:
+    """Note that somebody saw what was sent: names of files, and what became of them."""
+    record_accesses(
+        action=Action.SUBMISSION_VIEWED,
+        actor=user,
+        target=submission,
+        studies=Study.objects.filter(pk__in=submission.files.values("study")),
+    )
 
 
 def _studies_of(submission: Submission) -> Any:

@@ -28,8 +28,8 @@ def test_list_answers_with_the_current_result_of_a_study(as_reviewer, answered):
     assert row["probabilities"]["pneumonia"] == 0.92
     assert row["model_digest"] == answered.model_digest
     assert row["notice"]
-    viewed = AuditEvent.objects.filter(action=Action.CLASSIFICATION_VIEWED)
-    assert viewed.get().study_id == answered.study_id
+    listed = AuditEvent.objects.filter(action=Action.CLASSIFICATIONS_LISTED)
+    assert listed.get().study_id == answered.study_id
 
 
 def test_list_refuses_a_study_that_is_no_uuid(as_reviewer):

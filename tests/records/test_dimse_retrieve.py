@@ -129,7 +129,7 @@ def test_find_notes_which_keys_were_asked_and_never_their_values(server, study):
 
     event = AuditEvent.objects.get(action=Action.STUDIES_SEARCHED)
     assert event.actor_name == f"DICOM node {PEER}"
-    assert event.details == {"level": "STUDY", "filters": ["PatientName"]}
+    assert event.details == {"level": "STUDY", "filters": ["PatientName"], "count": 0}
     assert event.department_id == study.department_id
 
 
@@ -315,7 +315,7 @@ def test_peer_that_takes_nothing_any_more_is_given_up(
 
     monkeypatch.setattr(retrieve, "open_as_taken", open_to_a_sleeper)
     try:
-        eventually(lambda: AuditEvent.objects.filter(action=Action.STUDY_RETRIEVED).exists())
+        eventually(lambda: AuditEvent.objects.filter(action=Action.TRANSFER_BEGUN).exists())
         eventually(lambda: not server.active_associations)
     finally:
         peer.kill()

@@ -289,7 +289,11 @@ def test_search_finds_and_is_recorded_without_what_was_typed(page, department):
     events = AuditEvent.objects.filter(action__in=("studies.searched", "patients.searched"))
     assert events.count() == 4
     assert not any("grün" in str(event.details).lower() for event in events)
-    assert events.order_by("id")[2].details == {"filters": {"q": "text", "modality": "CR"}}
+    assert events.order_by("id")[2].details == {
+        "filters": {"q": "text", "modality": "CR"},
+        "count": 1,
+        "continued": False,
+    }
 
 
 @pytest.mark.parametrize(

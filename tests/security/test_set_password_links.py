@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from accounts.models import Action, AuditEvent, User
 from accounts.roles import Role
-from accounts.services import issue_password_link, sign_in_user
+from accounts.services import issue_password_link, send_waiting_mails, sign_in_user
 from accounts.services.passwords import password_link_path, password_links
 from tests import factories
 from tests.e2e.browser import chromium

@@ -9,6 +9,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from accounts.deliveries import DeliveredBody, Delivery
 from accounts.roles import Verb
 from records.api.views import AnyAccept
 from records.dicomweb.multipart import new_boundary, write_parts
@@ -41,7 +42,10 @@ class DicomwebView(APIView):
 
 
 def documents_response(
-    request: Request, documents: Iterable[JsonObject], headers: Headers | None = None
+    request: Request,
+    documents: Iterable[JsonObject],
+    headers: Headers | None = None,
+    delivery: Delivery | None = None,
 ) -> StreamingHttpResponse:
     """Send data sets one by one, as a JSON array or as XML parts; raises NotAcceptable."""
     media_type = choose_document(accepted_ranges(request))
@@ -49,9 +53,9 @@ def documents_response(
         xml_parts = (
             ({"Content-Type": DICOM_XML}, [to_xml(document).encode()]) for document in documents
         )
-        return multipart_response(xml_parts, media_type, headers=headers)
-    pieces = _array_pieces(documents)
-    return StreamingHttpResponse(started(pieces), content_type=media_type, headers=headers)
+        return multipart_response(xml_parts, media_type, headers=headers, delivery=delivery)
+    pieces = delivered(started(_array_pieces(documents)), delivery)
+    return StreamingHttpResponse(pieces, content_type=media_type, headers=headers)
 
 
 def document_response(
@@ -69,15 +73,23 @@ def multipart_response(
     *,
     status: int = 200,
     headers: Headers | None = None,
+    delivery: Delivery | None = None,
 ) -> StreamingHttpResponse:
     """Send parts one by one, each made when its turn comes."""
     boundary = new_boundary()
     return StreamingHttpResponse(
-        started(write_parts(parts, boundary=boundary)),
+        delivered(started(write_parts(parts, boundary=boundary)), delivery),
         content_type=f'{MULTIPART}; type="{part_type}"; boundary={boundary}',
         status=status,
         headers=headers,
     )
+
+
+def delivered(
+    pieces: Iterator[bytes], delivery: Delivery | None, *, instances: int = 0
+) -> Iterator[bytes]:
+    """The body of an answer; where it is somebody's delivery, what leaves of it is told."""
+    return pieces if delivery is None else DeliveredBody(pieces, delivery, instances=instances)
 
 
 def started(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -8,12 +8,15 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.reads import NOTHING
 from records.dicomweb.conformance import describe_service
 from records.dicomweb.views.base import DicomwebView
 
 
 class CapabilitiesView(DicomwebView):
     """The conformance statement as JSON, for whoever is signed in."""
+
+    reads = NOTHING
 
     permission_classes = (IsAuthenticated,)
 
@@ -27,6 +30,8 @@ class CapabilitiesView(DicomwebView):
 
 class ConformanceView(LoginRequiredMixin, View):
     """The conformance statement as a page."""
+
+    reads = NOTHING
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Draw it."""

@@ -7,8 +7,9 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from accounts.access import signed_in_user
-from accounts.audit import record_access
+from accounts.deliveries import begin_tallied
 from accounts.models import Action, User
+from accounts.reads import told_by
 from records.dicomweb.negotiation import MULTIPART, accepted_ranges, choose_type
 from records.dicomweb.pictures import PICTURE_TYPES, Look, draw, read_look
 from records.dicomweb.targets import Target, find_target, in_pages
@@ -16,10 +17,13 @@ from records.dicomweb.views.base import DicomwebView, PartContent, multipart_res
 from records.dicomweb.views.retrieving import read_frame_numbers
 from records.errors import NotAcceptable, NothingToShow
 from records.models import Instance
+from records.views.images import record_picture
 
 
 class RenderedView(DicomwebView):
     """Every image of a study, series or instance as a picture, or the frames named."""
+
+    reads = told_by(Action.IMAGE_VIEWED)
 
     def get(self, request: Request, frames: str = "", **uids: str) -> HttpResponseBase:
         """Send the one picture as it is, several as parts."""
@@ -37,13 +41,15 @@ class RenderedView(DicomwebView):
             return _picture_response(user, target, next(pictures), look, chosen.media_type)
         if count > 1 and chosen.is_multipart is False:
             raise NotAcceptable(offered=f'{MULTIPART}; type="{chosen.media_type}"')
-        _record_look(user, target)
-        parts = _picture_parts(pictures, look, chosen.media_type)
-        return multipart_response(parts, chosen.media_type)
+        delivery = begin_tallied(action=Action.IMAGE_VIEWED, actor=user, study=target.study)
+        parts = delivery.counted_frames(_picture_parts(pictures, look, chosen.media_type))
+        return multipart_response(parts, chosen.media_type, delivery=delivery)
 
 
 class ThumbnailView(DicomwebView):
     """One small picture that stands for a study, series, instance or frame."""
+
+    reads = told_by(Action.IMAGE_VIEWED)
 
     def get(self, request: Request, frames: str = "", **uids: str) -> HttpResponseBase:
         """Draw the frame in the middle, unless one is named."""
@@ -78,7 +84,7 @@ def _picture_response(
     user: User, target: Target, frame: tuple[Instance, int], look: Look, media_type: str
 ) -> HttpResponse:
     picture = draw(*frame, look, media_type=media_type)
-    _record_look(user, target)
+    record_picture(user, picture, target.study)
     return HttpResponse(picture, content_type=media_type)
 
 
@@ -87,7 +93,3 @@ def _picture_parts(
 ) -> Iterator[PartContent]:
     for instance, number in frames:
         yield {"Content-Type": media_type}, [draw(instance, number, look, media_type=media_type)]
-
-
-def _record_look(user: User, target: Target) -> None:
-    record_access(action=Action.IMAGE_VIEWED, actor=user, target=target.study, study=target.study)

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from http import HTTPStatus
+from typing import ClassVar
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from accounts.access import signed_in_user
-from accounts.audit import record_access
+from accounts.deliveries import Delivery, begin_delivery, begin_tallied
 from accounts.models import Action, User
+from accounts.reads import Reads, told_by
 from records.dicomweb.negotiation import (
     DICOM,
     OCTET_STREAM,
@@ -25,6 +27,7 @@ from records.dicomweb.targets import Target, find_target, in_pages, instance_url
 from records.dicomweb.views.base import (
     DicomwebView,
     PartContent,
+    delivered,
     documents_response,
     multipart_response,
     started,
@@ -50,6 +53,8 @@ from records.sending import (
 class RetrieveView(DicomwebView):
     """The files of a study, a series or one instance."""
 
+    reads: ClassVar[Reads] = told_by(Action.STUDY_RETRIEVED)
+
     def get(self, request: Request, **uids: str) -> HttpResponseBase:
         """Send them one by one; 206 where some can't be sent in a form that the client takes."""
         user = signed_in_user(request)
@@ -60,30 +65,44 @@ class RetrieveView(DicomwebView):
         count = rows.count()
         if not count or (count > 1 and not form.is_multipart):
             raise NotAcceptable(offered=f'multipart/related; type="{DICOM}"; transfer-syntax=*')
-        record_retrieval(user, target, instances=count)
+        delivery = begin_delivery(
+            action=Action.STUDY_RETRIEVED,
+            actor=user,
+            target=target.study,
+            study=target.study,
+            details={"asked_for": count},
+        )
         if not form.is_multipart:
-            return _single_response(rows.get(), form)
-        parts = (_part(instance, form) for instance in in_pages(rows))
+            return _single_response(rows.get(), form, delivery)
+        parts = (_part(instance, form, delivery) for instance in in_pages(rows))
         status = HTTPStatus.OK if count == total else HTTPStatus.PARTIAL_CONTENT
-        return multipart_response(parts, DICOM, status=status)
+        return multipart_response(parts, DICOM, status=status, delivery=delivery)
 
 
 class MetadataView(DicomwebView):
     """The attributes of instances without their pixels."""
 
+    reads = told_by(Action.STUDY_VIEWED)
+
     def get(self, request: Request, **uids: str) -> HttpResponseBase:
         """Send them one by one."""
         user = signed_in_user(request)
         target = find_target(user, **uids)
-        record_access(
-            action=Action.STUDY_VIEWED, actor=user, target=target.study, study=target.study
-        )
         rows = in_pages(target.whole_instances())
-        return documents_response(request, (_metadata_of(request, target, row) for row in rows))
+        delivery = begin_tallied(
+            action=Action.STUDY_VIEWED,
+            seen_as=Action.STUDY_VIEWED,
+            actor=user,
+            study=target.study,
+        )
+        documents = (_metadata_of(request, target, row) for row in rows)
+        return documents_response(request, documents, delivery=delivery)
 
 
 class FramesView(DicomwebView):
     """Frames of an image by number, counted from 1."""
+
+    reads = told_by(Action.STUDY_RETRIEVED)
 
     def get(self, request: Request, frames: str, **uids: str) -> HttpResponseBase:
         """Send each frame as a part, in the order that was asked for."""
@@ -94,12 +113,14 @@ class FramesView(DicomwebView):
         form = _frame_form(request, instance)
         if len(numbers) > 1 and not form.is_multipart:
             raise NotAcceptable(offered=f'multipart/related; type="{form.media_type}"')
-        record_retrieval(user, target, instances=1)
-        return frames_response(instance, [number - 1 for number in numbers], form)
+        delivery = begin_frames(user, target)
+        return frames_response(instance, [number - 1 for number in numbers], form, delivery)
 
 
 class BulkDataView(DicomwebView):
     """The value of one element that the metadata give an address for."""
+
+    reads = told_by(Action.STUDY_RETRIEVED)
 
     def get(self, request: Request, path: str, **uids: str) -> HttpResponseBase:
         """Send the pixels as frames, any other value as it is stored."""
@@ -110,10 +131,12 @@ class BulkDataView(DicomwebView):
             return self._pixels(request, user, target, instance)
         wanted = choose_type(accepted_ranges(request), (OCTET_STREAM,))
         pieces = read_bulk_data(instance, path)
-        record_retrieval(user, target, instances=1)
+        delivery = begin_frames(user, target)
         if wanted.is_multipart is False:
-            return StreamingHttpResponse(started(pieces), content_type=OCTET_STREAM)
-        return multipart_response([({"Content-Type": OCTET_STREAM}, pieces)], OCTET_STREAM)
+            body = delivered(started(pieces), delivery)
+            return StreamingHttpResponse(body, content_type=OCTET_STREAM)
+        parts = [({"Content-Type": OCTET_STREAM}, pieces)]
+        return multipart_response(parts, OCTET_STREAM, delivery=delivery)
 
     def _pixels(
         self, request: Request, user: User, target: Target, instance: Instance
@@ -122,8 +145,10 @@ class BulkDataView(DicomwebView):
             raise NoSuchBulkData
         form = _frame_form(request, instance)
         indices = list(range(instance.number_of_frames))
-        record_retrieval(user, target, instances=1)
-        return frames_response(instance, indices, form, is_one_value=not form.is_as_stored)
+        delivery = begin_frames(user, target)
+        return frames_response(
+            instance, indices, form, delivery, is_one_value=not form.is_as_stored
+        )
 
 
 PIXEL_TAGS = frozenset({"7FE00008", "7FE00009", "7FE00010"})
@@ -145,41 +170,45 @@ def read_frame_numbers(text: str, instance: Instance) -> list[int]:
 
 
 def frames_response(
-    instance: Instance, indices: list[int], form: FrameForm, *, is_one_value: bool = False
+    instance: Instance,
+    indices: list[int],
+    form: FrameForm,
+    delivery: Delivery,
+    *,
+    is_one_value: bool = False,
 ) -> StreamingHttpResponse:
     """Send frames (from 0) in the settled form, each a part, or all as the value they make up."""
     frames = frame_pieces(instance, indices, is_as_stored=form.is_as_stored)
+    frames = delivery.counted_frames(frames)
     if not form.is_multipart:
-        return StreamingHttpResponse(started(frames), content_type=form.part_type)
+        body = delivered(started(frames), delivery)
+        return StreamingHttpResponse(body, content_type=form.part_type)
     headers = {"Content-Type": form.part_type}
     parts: Iterator[PartContent] = ((headers, [frame]) for frame in frames)
     if is_one_value:
         parts = iter([(headers, frames)])
-    return multipart_response(parts, form.media_type)
+    return multipart_response(parts, form.media_type, delivery=delivery)
 
 
-def record_retrieval(user: User, target: Target, *, instances: int) -> None:
-    """Note that somebody took images of a study away."""
-    record_access(
-        action=Action.STUDY_RETRIEVED,
-        actor=user,
-        target=target.study,
-        study=target.study,
-        details={"instances": instances},
-    )
+def begin_frames(user: User, target: Target) -> Delivery:
+    """Note that somebody takes frames or values of a study away."""
+    return begin_tallied(action=Action.STUDY_RETRIEVED, actor=user, study=target.study)
 
 
-def _single_response(instance: Instance, form: InstanceForm) -> StreamingHttpResponse:
+def _single_response(
+    instance: Instance, form: InstanceForm, delivery: Delivery
+) -> StreamingHttpResponse:
     syntax = form.syntax_for(instance.transfer_syntax_uid) or ""
     return StreamingHttpResponse(
-        started(file_pieces(instance, syntax)), content_type=f"{DICOM}; transfer-syntax={syntax}"
+        delivered(started(file_pieces(instance, syntax)), delivery, instances=1),
+        content_type=f"{DICOM}; transfer-syntax={syntax}",
     )
 
 
-def _part(instance: Instance, form: InstanceForm) -> PartContent:
+def _part(instance: Instance, form: InstanceForm, delivery: Delivery) -> PartContent:
     syntax = form.syntax_for(instance.transfer_syntax_uid) or ""
     headers = {"Content-Type": f"{DICOM}; transfer-syntax={syntax}"}
-    return headers, file_pieces(instance, syntax)
+    return headers, delivery.counted(file_pieces(instance, syntax))
 
 
 def _metadata_of(request: Request, target: Target, instance: Instance) -> JsonObject:

@@ -1,6 +1,7 @@
 """QIDO-RS: searching for studies, series and instances. Answers come from rows alone."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -9,6 +10,7 @@ from rest_framework.request import Request
 
 from accounts.access import signed_in_user
 from accounts.models import Action, User
+from accounts.reads import Reads, told_by
 from records.attributes import Level
 from records.dicomweb.querying import CONTROLS, find_rows, read_search, row_attributes
 from records.dicomweb.targets import find_series, find_study
@@ -22,6 +24,8 @@ MORE = '299 medimaging "There are additional results that can be requested"'
 class SearchView(DicomwebView):
     """Rows of one level that match the query, in a stable order."""
 
+    reads: ClassVar[Reads] = told_by(Action.STUDIES_SEARCHED)
+
     level: ClassVar[Level]
 
     def get(self, request: Request, **uids: str) -> HttpResponseBase:
@@ -31,15 +35,15 @@ class SearchView(DicomwebView):
         search = read_search(request.query_params)
         rows = find_rows(user, self.level, search, parent)
         found = list(rows[search.offset : search.offset + search.limit + 1])
-        self._record(request, user)
+        shown = found[: search.limit]
+        self._record(request, user, shown, parent)
         headers = {"Warning": MORE} if len(found) > search.limit else {}
         stated = self._stated_level(parent)
         documents = (
-            row_attributes(request, self.level, row, search, lowest_stated=stated)
-            for row in found[: search.limit]
+            row_attributes(request, self.level, row, search, lowest_stated=stated) for row in shown
         )
         response = documents_response(request, documents, headers)
-        if not found[: search.limit]:
+        if not shown:
             return HttpResponse(status=status.HTTP_204_NO_CONTENT, headers=headers)
         return response
 
@@ -55,15 +59,21 @@ class SearchView(DicomwebView):
             return None
         return Level.STUDY if isinstance(parent, Study) else Level.SERIES
 
-    def _record(self, request: Request, user: User) -> None:
-        """Note by which attributes was searched, never for what."""
-        used = {name: "" for name in sorted(request.query_params) if name not in CONTROLS}
+    def _record(
+        self, request: Request, user: User, shown: Sequence[Any], parent: Study | Series | None
+    ) -> None:
+        """Note by which attributes was searched, and what for as hashes alone."""
+        params = request.query_params
+        used = [name for name in sorted(params) if name not in CONTROLS]
         record_list_read(
             actor=user,
             action=Action.STUDIES_SEARCHED,
             place="dicomweb",
-            filters=used,
-            is_continued="offset" in request.query_params,
+            filters=dict.fromkeys(used, ""),
+            searched=[value for name in used for value in params.getlist(name)],
+            rows=shown,
+            is_continued="offset" in params,
+            study=parent.study if isinstance(parent, Series) else parent,
         )
 
 

@@ -14,6 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.models import Action
+from accounts.reads import NOTHING, Reads, told_by
 from accounts.roles import Verb
 from records.attributes import Level
 from records.dicomweb.assembly import Assembly, BulkPart, check_part_count
@@ -77,6 +79,11 @@ class StoreMixin:
 class StudiesView(StoreMixin, SearchView):
     """All studies: searched, and stored into."""
 
+    reads: ClassVar[Reads] = {
+        "get": told_by(Action.STUDIES_SEARCHED),
+        "post": NOTHING,
+    }
+
     level = Level.STUDY
 
 
@@ -84,6 +91,11 @@ class StudyView(StoreMixin, RetrieveView):
     """One study: retrieved, stored into, and deleted."""
 
     verbs: ClassVar[dict[str, Verb]] = {**StoreMixin.verbs, "delete": Verb.STUDY_DELETE}
+    reads: ClassVar[Reads] = {
+        "get": told_by(Action.STUDY_RETRIEVED),
+        "post": NOTHING,
+        "delete": NOTHING,
+    }
 
     def delete(self, request: Request, study_uid: str) -> Response:
         """Take it out of sight for the reason that the query states; it can be restored."""

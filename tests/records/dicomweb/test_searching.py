@@ -252,7 +252,7 @@ def test_search_is_recorded_without_what_was_searched_for(browser, small_study):
     search(browser, "studies", PatientName="Muster*", limit=10)
 
     event = AuditEvent.objects.get(action=Action.STUDIES_SEARCHED)
-    assert event.details == {"filters": {"PatientName": ""}}
+    assert event.details == {"filters": {"PatientName": ""}, "count": 1, "continued": False}
     assert event.target_id == "dicomweb"
 
 
