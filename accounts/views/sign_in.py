@@ -10,7 +10,7 @@ from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, Pa
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import reverse_lazy
+from django.urls import reverse, reverse_lazy
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -147,7 +147,10 @@ class OpenPasswordLinkView(FormView):
     reads = NOTHING
     template_name = "accounts/password_link.html"
     form_class = forms.OpenLinkForm
-    success_url = reverse_lazy("accounts:password-reset-confirm")
+
+    def get_success_url(self) -> str:
+        """Name a place on the next page: without one, browsers carry the secret on to it."""
+        return f"{reverse('accounts:password-reset-confirm')}#id_new_password1"
 
     def form_valid(self, form: forms.OpenLinkForm) -> HttpResponse:
         """Keep the link in a session that nobody knew before, and go on to the password."""

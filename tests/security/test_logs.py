@@ -273,6 +273,8 @@ def test_secrets_are_cut_from_every_record(log_format: str, text: str) -> None:
 @pytest.mark.parametrize("log_format", ["line", "json"])
 def test_rows_that_the_database_refuses_are_not_told(log_format: str) -> None:
     statements = (
+        "INSERT INTO accounts_department (id, name, slug, created_at)"
+        " VALUES (gen_random_uuid(), %s, %s, now())",
         "INSERT INTO accounts_department (id, name, slug) VALUES (gen_random_uuid(), %s, %s)",
         "SELECT %s::uuid, %s",
         "SELECT %s::int + %s::int",
