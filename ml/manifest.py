@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ml.errors import BundleInvalid
+from ml.signing import SIGNATURE
 from ml.task_config import Code, InputConfig, ScopeConfig
 from ml.typed_tables import build_typed
 
@@ -139,9 +140,15 @@ def read_manifest(bundle: Path) -> tuple[Manifest, bytes]:
 
 
 def write_manifest(manifest: Manifest, bundle: Path) -> None:
-    """Write the manifest, keys in the order of the dataclass."""
-    text = json.dumps(dataclasses.asdict(manifest), indent=2, default=_refuse)
-    (bundle / MANIFEST).write_text(text + "\n")
+    """Write the manifest, keys in the order of the dataclass.
+
+    A signature over another manifest than this one is removed.
+    """
+    path = bundle / MANIFEST
+    text = json.dumps(dataclasses.asdict(manifest), indent=2, default=_refuse) + "\n"
+    if not path.exists() or path.read_text() != text:
+        (bundle / SIGNATURE).unlink(missing_ok=True)
+    path.write_text(text)
 
 
 def _refuse(value: Any) -> Any:

@@ -64,18 +64,11 @@ def render_texts(
 
 
 def seal(manifest: Manifest, folder: Path) -> None:
-    """Write the manifest with the hash of every file that is there now.
-
-    A signature over another manifest than this one is removed.
-    """
-    path = folder / MANIFEST
-    before = path.read_bytes() if path.exists() else b""
+    """Write the manifest with the hash of every file that is there now."""
     own = {MANIFEST, SIGNATURE}
     names = sorted(entry.name for entry in folder.iterdir() if entry.name not in own)
     files = {name: hash_file(folder / name) for name in names}
     write_manifest(dataclasses.replace(manifest, files=files), folder)
-    if path.read_bytes() != before:
-        (folder / SIGNATURE).unlink(missing_ok=True)
 
 
 def render_again(path: Path, config: TaskConfig, dataset: Dataset | None = None) -> Bundle:

@@ -18,4 +18,5 @@ def make_router(chest: Path, bundles: Path) -> Path:
         manifest[entry] = json.loads(text)
     manifest |= {"task": "body-part", "title": "Body part"}
     (copy / "manifest.json").write_text(json.dumps(manifest))
+    (copy / "manifest.sig").unlink()
     return copy
