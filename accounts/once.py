@@ -11,7 +11,6 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 KEY = "accounts.once"
-COOKIE = "once"
 SECONDS = 60
 
 
@@ -21,7 +20,7 @@ def keep_once(request: HttpRequest, response: HttpResponse, secret: str) -> None
     pad = secrets.token_bytes(len(data))
     request.session[KEY] = _xor(data, pad).hex()
     response.set_cookie(
-        COOKIE,
+        settings.ONCE_COOKIE_NAME,
         pad.hex(),
         max_age=SECONDS,
         secure=settings.BEHIND_TLS,
@@ -34,15 +33,24 @@ def take_once(request: HttpRequest) -> str:
     """Return the secret that waits for this page, and keep it no longer; else an empty text."""
     half = request.session.pop(KEY, "")
     try:
-        data, pad = bytes.fromhex(half), bytes.fromhex(request.COOKIES.get(COOKIE, ""))
+        data, pad = (
+            bytes.fromhex(half),
+            bytes.fromhex(request.COOKIES.get(settings.ONCE_COOKIE_NAME, "")),
+        )
         return _xor(data, pad).decode() if len(data) == len(pad) else ""
     except (ValueError, binascii.Error):
         return ""
 
 
 def forget_once(response: HttpResponse) -> None:
-    """Have the browser drop its half."""
-    response.delete_cookie(COOKIE, samesite="Strict")
+    """Have the browser drop its half, if it was given one."""
+    response.set_cookie(
+        settings.ONCE_COOKIE_NAME,
+        max_age=0,
+        secure=settings.BEHIND_TLS,
+        httponly=True,
+        samesite="Strict",
+    )
 
 
 def _xor(one: bytes, other: bytes) -> bytes:

@@ -39,6 +39,7 @@ VERB_WORDS: dict[str, str] = {
     Verb.CONFLICT_RESOLVE: "Resolve identity conflicts",
     Verb.QUARANTINE_MANAGE: "Manage the quarantine",
     Verb.NODE_MANAGE: "Manage DICOM nodes",
+    Verb.NODE_CONFIRM: "Confirm what DICOM nodes may take away",
     Verb.PATIENT_VIEW: "See patients",
     Verb.REVIEW_CREATE: "Review classifications",
     Verb.MODEL_VIEW: "See models",

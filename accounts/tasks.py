@@ -6,7 +6,6 @@ from accounts import services
 
 
 @shared_task
-@shared_task
 def send_account_mail(row_id: str) -> None:
     """Send one mail about an account."""
     services.send_mail_row(row_id=row_id)

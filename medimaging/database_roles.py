@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from django.apps import apps
 from django.conf import settings
 from django.db import connections, transaction
+from django.db.backends.utils import CursorWrapper
 from environ import Env
 from psycopg2 import extensions, sql
 
@@ -192,16 +193,15 @@ def _hand_over(cursor: extensions.cursor, owner: str) -> None:
 
 
 def _database(cursor: extensions.cursor) -> sql.Identifier:
-    cursor.execute("SELECT current_database()")
-    return sql.Identifier(cursor.fetchone()[0])
+    return sql.Identifier(cursor.connection.info.dbname)
 
 
-def _revoke_all(cursor: extensions.cursor, role: str) -> None:
+def _revoke_all(cursor: CursorWrapper, role: str) -> None:
     for kind in ("TABLES", "SEQUENCES", "FUNCTIONS"):
         cursor.execute(f"REVOKE ALL ON ALL {kind} IN SCHEMA public FROM {_quoted(role)}, PUBLIC")
 
 
-def _grant_app(cursor: extensions.cursor, role: str) -> None:
+def _grant_app(cursor: CursorWrapper, role: str) -> None:
     cursor.execute(
         "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') "
         "AND relnamespace = 'public'::regnamespace"
@@ -216,12 +216,12 @@ def _grant_app(cursor: extensions.cursor, role: str) -> None:
     removable = {apps.get_model(label)._meta.db_table for label in DELETED_FROM}
     _grant(cursor, "DELETE", removable & written - append_only, role)
     for function in AUDIT_FUNCTIONS:
-        cursor.execute("SELECT to_regprocedure(%s)", [function])
-        if cursor.fetchone()[0]:
+        cursor.execute("SELECT 1 WHERE to_regprocedure(%s) IS NOT NULL", [function])
+        if cursor.fetchone():
             cursor.execute(f"GRANT EXECUTE ON FUNCTION {function} TO {_quoted(role)}")
 
 
-def _grant(cursor: extensions.cursor, privilege: str, tables: Iterable[str], role: str) -> None:
+def _grant(cursor: CursorWrapper, privilege: str, tables: Iterable[str], role: str) -> None:
     for table in sorted(tables):
         cursor.execute(f"GRANT {privilege} ON {_quoted(table)} TO {_quoted(role)}")
 

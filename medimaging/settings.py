@@ -207,6 +207,7 @@ CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "medimaging.problems.form_refused"
 # By this a browser is known in which somebody has signed in before; it opens nothing.
 DEVICE_COOKIE_NAME = "__Host-device" if BEHIND_TLS else "device"
+ONCE_COOKIE_NAME = "__Host-once" if BEHIND_TLS else "once"
 DEVICE_COOKIE_AGE = 365 * 24 * 60 * 60
 
 # Mail, where the hospital has a server for it

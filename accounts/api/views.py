@@ -49,7 +49,6 @@ class MeView(APIView):
     """Who is asking. Open to everyone who is signed in."""
 
     reads = NOTHING
-
     permission_classes = (permissions.IsAuthenticated,)
 
     @extend_schema(responses=MeSerializer, summary="Who am I")
@@ -63,7 +62,6 @@ class DepartmentViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Departmen
     """The caller's own departments. Open to everyone who is signed in."""
 
     reads = NOTHING
-
     permission_classes = (permissions.IsAuthenticated,)
     serializer_class = DepartmentSerializer
     pagination_class = None

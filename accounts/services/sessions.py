@@ -22,7 +22,7 @@ KEPT_ENDED = dt.timedelta(days=30)
 @transaction.atomic
 def open_session(*, actor: User, session_key: str) -> UserSession:
     """Note that somebody signed in, and from where; return the session's row."""
-    bind_session(session_key)
+    bind_session(session_key, responsible=current_context().responsible)
     context, now = current_context(), timezone.now()
     row = UserSession.objects.create(
         user=actor,

@@ -6,7 +6,12 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, PasswordResetForm
+from django.contrib.auth.forms import (
+    AuthenticationForm,
+    PasswordChangeForm,
+    PasswordResetForm,
+    SetPasswordForm,
+)
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -32,7 +37,6 @@ class SignInView(auth_views.LoginView):
     """User name and password; `next` only leads within this site."""
 
     reads = NOTHING
-
     template_name = "accounts/sign_in.html"
     authentication_form = forms.SignInForm
     redirect_authenticated_user = True
@@ -87,7 +91,6 @@ class PasswordChangeView(auth_views.PasswordChangeView):
     """A new password for oneself."""
 
     reads = NOTHING
-
     template_name = "accounts/password_change.html"
     form_class = forms.ChangePasswordForm
     success_url = reverse_lazy("accounts:profile")
@@ -115,7 +118,6 @@ class PasswordResetView(auth_views.PasswordResetView):
     """Asks for an e-mail address."""
 
     reads = NOTHING
-
     template_name = "accounts/password_reset.html"
     form_class = forms.RequestResetForm
     success_url = reverse_lazy("accounts:password-reset-done")
@@ -134,7 +136,6 @@ class PasswordResetDoneView(auth_views.PasswordResetDoneView):
     """Says that mail is on its way, if the address is known."""
 
     reads = NOTHING
-
     template_name = "accounts/password_reset_done.html"
 
 
@@ -168,7 +169,6 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
     """A new password for the owner of the link that was opened."""
 
     reads = NOTHING
-
     template_name = "accounts/password_reset_confirm.html"
     form_class = forms.SetPasswordForm
     token_generator = password_links
@@ -189,7 +189,7 @@ class PasswordResetConfirmView(auth_views.PasswordResetConfirmView):
         user = super().get_user(uidb64)
         return user if user is not None and user.is_active else None
 
-    def form_valid(self, form: forms.SetPasswordForm) -> HttpResponse:
+    def form_valid(self, form: "SetPasswordForm[User]") -> HttpResponse:
         """Set it, unless somebody else was faster with the same link."""
         try:
             response = super().form_valid(form)
@@ -207,5 +207,4 @@ class PasswordResetCompleteView(auth_views.PasswordResetCompleteView):
     """Says that the password is set, and leads to the sign-in page."""
 
     reads = NOTHING
-
     template_name = "accounts/password_reset_complete.html"

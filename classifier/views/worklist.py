@@ -38,7 +38,6 @@ class HomeView(TemplateView):
     """Where the day starts: the queue, the latest results, what one sent oneself."""
 
     reads = told_by(Action.STUDIES_SEARCHED)
-
     template_name = "home.html"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

@@ -130,7 +130,6 @@ class ExportClearView(ExportView):
     """Takes what a person saw: in one image, or in all that the page shows."""
 
     reads = NOTHING
-
     http_method_names = ("post",)
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:

@@ -74,7 +74,6 @@ class QuarantineDownloadView(VerbRequiredMixin, View):
     """The bytes themselves, for people of the department, each time recorded."""
 
     verb = Verb.CONFLICT_RESOLVE
-
     reads = told_by(Action.IMAGE_DOWNLOADED)
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:

@@ -244,7 +244,6 @@ def test_held_patient_of_another_department_stays_out_of_a_decision(send_one, st
     """A conflict that was raised when an ID alone led to another department's record."""
     held = send_one(make_dicom(), actor=stranger, department=stranger.departments.get())
     sent = send_one(make_dicom(**OTHER))
-    IdentityConflict.objects.all().delete()
     conflict = IdentityConflict.objects.create(
         kind="patient",
         department=sent.study.department,

@@ -25,7 +25,7 @@ from records.models import (
     Verdict,
 )
 from records.services import submit_study
-from records.services.receiving import EXAMINED_AT_ONCE
+from records.services.reception import EXAMINED_AT_ONCE
 from tests.prerequisites import SHARED, require_shared, skip_or_fail
 from tests.records.files import SAMPLES, make_zip
 

@@ -91,7 +91,8 @@ def test_hostile_files_by_network_leave_nothing_but_their_verdicts(technician, s
     origin = send_all(technician, files)
 
     verdicts = SubmissionFile.objects.filter(submission__origin=origin)
-    assert SubmissionFile.objects.count() - earlier == len(files) == 254
+    answered = sum(SubmissionFile.objects.values_list("count", flat=True)) - earlier
+    assert answered == len(files) == 254
     assert not verdicts.filter(code__in=["unexpected", "decoding_crashed"]).exists()
     assert not verdicts.filter(code="").exists()
     stored = SubmissionFile.objects.filter(verdict=Verdict.STORED)

@@ -163,7 +163,7 @@ def test_dicomweb_delete_takes_the_study_away(client, manager, study):
     assert deleted.status_code == 204
     assert client.get(url).status_code == 404
     event = AuditEvent.objects.get(action=Action.STUDY_DELETED)
-    assert event.details == {"reason": "Wrong person", "instances": 3}
+    assert event.details == {"reason": "Wrong person", "instances": 3, "exports": 0}
     assert event.actor_id == manager.pk
 
 

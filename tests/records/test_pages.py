@@ -355,15 +355,15 @@ def test_pages_cost_the_same_for_many_rows(
     instance = Instance.objects.filter(series__study=study).first()
     assert instance is not None
 
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(18):
         page.get(reverse("records:study-list"))
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(18):
         page.get(reverse("records:patient-list"))
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(18):
         page.get(addresses(instance)["patient"])
-    with django_assert_max_num_queries(21):
+    with django_assert_max_num_queries(23):
         page.get(study.get_absolute_url())
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(19):
         page.get(addresses(instance)["submission"])
 
 

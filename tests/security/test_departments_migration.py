@@ -3,22 +3,27 @@
 import uuid
 
 import pytest
-from django.db import connection
+from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
+
+from medimaging.database_roles import grant_privileges
 
 BEFORE = [("records", "0012_quarantine_checked")]
 AFTER = [("records", "0013_departments_apart")]
 
 
 def migrate(to):
-    executor = MigrationExecutor(connection)
+    executor = MigrationExecutor(connections["owner"])
     executor.migrate(to)
+    # What the app may do with a table goes with the table.
+    grant_privileges(using="owner")
+    connections["owner"].close()
     return executor.loader.project_state(to).apps
 
 
 @pytest.fixture
 def before(transactional_db):
-    leaves = MigrationExecutor(connection).loader.graph.leaf_nodes()
+    leaves = MigrationExecutor(connections["owner"]).loader.graph.leaf_nodes()
     yield migrate(BEFORE)
     migrate(leaves)
 

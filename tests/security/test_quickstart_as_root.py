@@ -72,7 +72,7 @@ def query(data_dir: Path, statement: str) -> str:
         contextlib.closing(
             psycopg2.connect(
                 host=str(addresses.postgres_socket_dir(data_dir)),
-                user=addresses.DATABASE_USER,
+                user=addresses.SUPERUSER,
                 dbname=addresses.DATABASE,
             )
         ) as connection,

@@ -62,8 +62,8 @@ def door(request: pytest.FixtureRequest, port_and_tls: tuple) -> Door:
 def cookie(client: Client) -> str:
     """The session of somebody who is at work meanwhile."""
     client.force_login(make_user(Role.TECHNICIAN))
-    name = settings.SESSION_COOKIE_NAME
-    return f"{name}={client.cookies[name].value}"
+    value = client.cookies[settings.SESSION_COOKIE_NAME].value
+    return f"sessionid={value}; __Host-sessionid={value}"
 
 
 @pytest.mark.parametrize("kinds", CROWDS.values(), ids=CROWDS)

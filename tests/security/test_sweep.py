@@ -39,10 +39,10 @@ def rows() -> dict[tuple[str, str], str]:
             if table in USED or table.startswith("django_"):
                 continue
             key = connection.introspection.get_primary_key_column(cursor, table) or "id"
-            # When somebody signed in last says nothing of what they then did.
+            # When somebody was last here says nothing of what they then did.
             cursor.execute(
-                f"SELECT {key}::text, (to_jsonb(t) - 'last_login' - 'last_used_at')::text "
-                f"FROM {table} t"
+                f"SELECT {key}::text, (to_jsonb(t) - %s::text[])::text FROM {table} t",
+                [["last_login", "last_used_at", "last_seen_at"]],
             )
             found |= {(table, pk): text for pk, text in cursor.fetchall()}
     return found

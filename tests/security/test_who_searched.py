@@ -134,7 +134,7 @@ def test_a_program_may_ask_as_the_page_does(reader, auditor, study):
 
 def test_another_key_makes_other_hashes(reader, settings, auditor):
     reader.post(reverse("records:study-list"), {"q": MRN})
-    settings.AUDIT_KEY = "another"
+    settings.DIGEST_KEY = "another"
     assert found_by_page(auditor, MRN) == []
 
 

@@ -17,7 +17,6 @@ class CapabilitiesView(DicomwebView):
     """The conformance statement as JSON, for whoever is signed in."""
 
     reads = NOTHING
-
     permission_classes = (IsAuthenticated,)
 
     def get(self, request: Request) -> Response:
