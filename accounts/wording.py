@@ -126,10 +126,9 @@ def describe_event(event: "AuditEvent") -> str:
     sentence = COUNTED if "times" in event.details else SENTENCES.get(event.action)
     if sentence is None:
         return f"{event.actor_name}: {event.action_words}"
-    words = {**event.details, "actor": _who(event), "target": event.target_id}
     words = {
         **event.details,
-        "actor": event.actor_name,
+        "actor": _who(event),
         "target": event.target_id,
         "what": event.action_words,
     }

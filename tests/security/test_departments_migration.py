@@ -47,6 +47,7 @@ def make_department(apps, slug):
     return apps.get_model("accounts", "Department").objects.create(name=slug, slug=slug)
 
 
+@pytest.mark.django_db(transaction=True, databases=["default", "owner"])
 def test_records_of_before_are_carried_over_and_back(before):
     a, b = (make_department(before, slug) for slug in ("a", "b"))
     own, shared = (make(before, "Patient", mrn=mrn, name="A^B") for mrn in ("1", "2"))
