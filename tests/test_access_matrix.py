@@ -35,7 +35,7 @@ from records.models import (
     Study,
     Upload,
 )
-from records.services import delete_study, hold_study, open_submission, request_export
+from records.services import delete_study, hold_study, lift_hold, open_submission, request_export
 from tests import factories
 from tests.access_rules import PUBLIC, RULES, SIGNED_IN, Rule
 
@@ -144,7 +144,13 @@ WITHIN_A_DEPARTMENT = {
     "quarantined bytes",
     "department node",
 }
-ABOUT_A_STUDY = WITHIN_A_DEPARTMENT - {"deleted study", "submission", "in submission", "upload"}
+ABOUT_A_STUDY = WITHIN_A_DEPARTMENT - {
+    "deleted study",
+    "submission",
+    "in submission",
+    "upload",
+    "department node",
+}
 
 REFUSALS = {401, 403, 404, 405}
 
@@ -286,7 +292,7 @@ def test_other_departments_are_out_of_sight(make_world, client, rule, role):
 
 def delete_all_of(world: World) -> None:
     """Delete the study that everything in a world is about."""
-    LegalHold.objects.filter(study=world.study).update(lifted_at=timezone.now())
+    lift_hold(actor=None, hold=world.hold, reason="The case is over")
     delete_study(actor=None, study=world.study, reason="Sent by mistake")
 
 
