@@ -38,6 +38,12 @@ FOLDERS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def every_refusal_is_told(settings):
+    """These folders hold more bad files than a batch is told of one by one."""
+    settings.INTAKE_REFUSALS_TOLD = 1000
+
+
 @pytest.mark.parametrize("folder", [*FOLDERS, pytest.param(PYDICOM, id="pydicom")])
 def test_every_file_of_a_folder_gets_a_verdict(technician, department, folder):
     files = sorted(path for path in folder.rglob("*") if path.is_file())
