@@ -121,7 +121,7 @@ def test_association_is_rejected_when_the_node_calls_from_elsewhere(server, node
 )
 def test_garbage_ends_its_own_connection_and_no_other(server, connected, settings, garbage):
     settings.DICOM_IDLE_SECONDS = 2
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(OSError):  # it may be over before we have said all
         connected.sendall(garbage)
         connected.shutdown(socket.SHUT_WR)
     assert is_over(connected)
