@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 
 from accounts.access import view_name
 from accounts.audit import bind_request_context, bind_session
+from accounts.client_addresses import find_client
 from accounts.models import Action, UserSession
 from accounts.services import (
     find_open_session,
@@ -23,7 +24,6 @@ from accounts.services import (
 from accounts.services.sessions import SESSION_ROW
 from accounts.standing import responsible_for
 from medimaging import logs
-from medimaging.client_addresses import find_client
 
 Responder = Callable[[HttpRequest], HttpResponseBase]
 

@@ -1,15 +1,16 @@
 """Counting what is tried, in PostgreSQL: for all processes together, and with Redis down."""
 
 import datetime as dt
-import ipaddress
 
 from django.db import connection
 from django.utils import timezone
 
+from accounts.audit import current_context
+from accounts.client_addresses import network_of
 from accounts.models import Attempts
 
 KEPT = dt.timedelta(hours=2)
-IPV6_PREFIX = 64
+LOCAL = "local"
 COUNT = """
 INSERT INTO accounts_attempts (key, count, since) VALUES (%(key)s, 1, %(now)s)
 ON CONFLICT (key) DO UPDATE SET
@@ -21,16 +22,9 @@ RETURNING count
 """
 
 
-def network_of(address: str | None) -> str:
-    """Return what one caller holds: an IPv4 address, or the /64 of an IPv6 address."""
-    if not address:
-        return "local"
-    parsed = ipaddress.ip_address(address)
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((int(parsed), IPV6_PREFIX), strict=False))
-    return str(parsed)
+def network_in_hand() -> str:
+    """Return what counts as one caller of the request in hand; `local` outside of requests."""
+    return network_of(current_context().source_address or LOCAL)
 
 
 def count_attempt(*, key: str, window: dt.timedelta) -> int:

@@ -21,7 +21,7 @@ from accounts.models import (
     User,
     UserSession,
 )
-from accounts.services.attempts import count_attempt, network_of
+from accounts.services.attempts import count_attempt, network_in_hand
 from accounts.services.mails import enqueue_mail
 from accounts.services.notices import tell_person
 from accounts.services.refusals import note_refusal
@@ -124,7 +124,7 @@ def request_password_reset(*, actor: User | None, email: str) -> None:
     So the answer takes as long for an unknown address, and with the mail server down.
     Raises TooManyRequests for a network that asks again and again.
     """
-    network = network_of(current_context().source_address)
+    network = network_in_hand()
     if count_attempt(key=f"reset:{network}", window=RESET_WINDOW) > RESETS_PER_NETWORK:
         note_refusal(actor=actor, kind=Action.PASSWORD_RESET_REQUESTED, what=TooManyRequests.code)
         raise TooManyRequests(minutes=int(RESET_WINDOW / dt.timedelta(minutes=1)))
@@ -134,8 +134,8 @@ def request_password_reset(*, actor: User | None, email: str) -> None:
 def _redeem(*, user: User, digest: str) -> User | None:
     """Note that a link was used; return who answers for that, if it isn't the person."""
     link = PasswordLink.objects.of_secret(user=user, digest=digest).first()
-    if link is None:  # the person asked for it, and it was mailed
-        link = PasswordLink(user=user, issued_by=user.email_set_by, digest=digest)
+    if link is None:
+        raise PasswordLinkEnded
     link.redeemed_at, link.redeemed_from = timezone.now(), current_context().source_address
     link.save()
     return link.issued_by if link.issued_by_id != user.pk else None

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.audit import bind_request_context, current_context, record_event
 from accounts.models import Action, Outcome, RefusalTally, User
-from accounts.services.attempts import network_of
+from accounts.services.attempts import network_in_hand
 
 SPAN = dt.timedelta(minutes=1)
 LONGEST_SPAN = dt.timedelta(hours=1)
@@ -79,7 +79,7 @@ def _open_tally(*, kind: Action, actor: User | None) -> RefusalTally:
     """Return the caller's tally, locked; one whose span is over is told and begun anew."""
     context = current_context()
     now = timezone.now()
-    who = f"user:{actor.pk}" if actor else f"address:{network_of(context.source_address)}"
+    who = f"user:{actor.pk}" if actor else f"address:{network_in_hand()}"
     rows = RefusalTally.objects.select_for_update()
     tally = rows.filter(kind=kind, who=who).first()
     if tally is None:

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 from django.contrib.auth import authenticate
 
-from accounts.audit import current_context
 from accounts.errors import SignInBusy, TooManyAttempts
 from accounts.hashing import keyed_digest
 from accounts.models import Action, Outcome, User
 from accounts.services.attempts import (
     claim_turn,
     count_attempt,
-    network_of,
+    network_in_hand,
     uncount_attempt,
 )
 from accounts.services.devices import recognise_device
@@ -86,7 +85,7 @@ def sign_in_user(
     person = User.objects.named(username).first()
     known = recognise_device(user=person, value=device)
     name = f"name:{person.pk if person else name_digest(username)}"
-    network = network_of(current_context().source_address)
+    network = network_in_hand()
     if known:
         budgets = [_Budget(f"device:{known}", DEVICE_BUDGET, turn=f"device:{known}")]
     else:
@@ -133,7 +132,7 @@ def confirm_password(*, actor: User, password: str) -> bool:
 
 def count_bad_token() -> None:
     """Count a token that opened nothing among the failures of its network."""
-    network = network_of(current_context().source_address)
+    network = network_in_hand()
     count_attempt(key=f"network:{network}", window=WINDOW)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
-from medimaging.client_addresses import find_client, network_of
+from accounts.client_addresses import find_client, network_of
 from medimaging.web_worker.admission import Admission
 from medimaging.web_worker.channel import Channel
 from medimaging.web_worker.connection import Connection, State

@@ -13,10 +13,10 @@ import pytest
 from django.test import Client
 from django.urls import get_resolver
 
+from accounts.client_addresses import find_client, network_of
 from accounts.models import User
 from accounts.roles import Role
 from accounts.services import issue_token
-from medimaging.client_addresses import find_client, network_of
 from medimaging.web_worker.incoming import GIVES_FILES
 from records.models import Instance, Study
 from tests.factories import make_user

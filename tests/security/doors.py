@@ -16,6 +16,7 @@ from tests.records.dicomweb.messages import body_of, store
 from tests.records.files import make_dicom, make_zip
 from tests.records.tus import Tus
 
+ERIKA = {"PatientName": "Muster^Erika", "PatientBirthDate": "19800229", "PatientSex": "F"}
 PLACES = (
     "/patients/",
     "/studies/",
@@ -31,12 +32,6 @@ PLACES = (
     "/dicomweb/series?includefield=all",
     "/dicomweb/instances?includefield=all",
 )
-
-
-def signed_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def by_rest(client: Client, user: User, department: Department, content: bytes) -> None:

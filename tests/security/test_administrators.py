@@ -10,16 +10,11 @@ from django.utils import timezone
 
 from accounts.models import Action, AuditEvent, Membership, User
 from accounts.roles import Role, Verb
-from tests.factories import make_department, make_study, make_user
+from tests.factories import make_study, make_user
 from tests.security.links import redeem, sign_in, signed_in
 from tests.security.together import at_once
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def radiology():
-    return make_department("Radiology")
 
 
 @pytest.fixture

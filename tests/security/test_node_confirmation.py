@@ -16,11 +16,6 @@ EVERYTHING = ("QueryRetrieveLevel=STUDY", "StudyInstanceUID")
 
 
 @pytest.fixture
-def radiology():
-    return make_department("Radiology")
-
-
-@pytest.fixture
 def ada():
     return make_user(Role.ADMINISTRATOR, username="ada", full_name="Ada Admin")
 

@@ -5,34 +5,23 @@ import time
 import pytest
 from pydicom.uid import generate_uid
 
-from accounts.models import Department, User
+from accounts.models import User
 from accounts.roles import Role
 from records.models import Instance, Study
-from tests.factories import make_department, make_node, make_user
+from tests.factories import make_node, make_user
 from tests.security.doors import (
     DOORS,
+    ERIKA,
     by_rest,
     by_stow,
     dicom,
     everything_seen,
     last_verdict,
-    signed_in,
     uids_of,
 )
+from tests.security.links import signed_in
 
 pytestmark = pytest.mark.django_db
-
-ERIKA = {"PatientName": "Muster^Erika", "PatientBirthDate": "19800229", "PatientSex": "F"}
-
-
-@pytest.fixture
-def radiology() -> Department:
-    return make_department("Radiology")
-
-
-@pytest.fixture
-def dermatology() -> Department:
-    return make_department("Dermatology")
 
 
 @pytest.fixture

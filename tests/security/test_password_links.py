@@ -9,18 +9,13 @@ from accounts.models import Action, AuditEvent, User
 from accounts.roles import Role
 from accounts.services import issue_token, send_waiting_mails
 from classifier.models import Classification, Review
-from tests.factories import PASSWORD, make_department, make_model_version, make_study, make_user
+from tests.factories import PASSWORD, make_model_version, make_study, make_user
 from tests.security.links import NEW_PASSWORD, make_link, open_link, redeem, sign_in, signed_in
 from tests.security.together import at_once
 
 pytestmark = pytest.mark.django_db
 
 OWN = "a-password-of-my-own-3"
-
-
-@pytest.fixture
-def radiology():
-    return make_department("Radiology")
 
 
 @pytest.fixture

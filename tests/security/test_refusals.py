@@ -18,11 +18,6 @@ from tests import factories
 
 
 @pytest.fixture
-def radiology(db):
-    return factories.make_department("Radiology")
-
-
-@pytest.fixture
 def stranger(db):
     """Somebody of another department."""
     return factories.make_user(Role.TECHNICIAN, username="strange")

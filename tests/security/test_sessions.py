@@ -11,6 +11,7 @@ from accounts.models import AuditEvent
 from accounts.roles import Role
 from accounts.services import deactivate_user, set_password
 from tests import factories
+from tests.security.links import signed_in
 
 
 @pytest.fixture
@@ -21,12 +22,6 @@ def tina(db):
 @pytest.fixture
 def ada(db):
     return factories.make_user(Role.ADMINISTRATOR, username="ada")
-
-
-def signed_in(user):
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def is_in(client):

@@ -12,8 +12,9 @@ from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from accounts.models import Action, AuditEvent, User
+from accounts.models import Action, AuditEvent, PasswordLink, User
 from accounts.roles import Role
 from accounts.services import issue_password_link, send_waiting_mails, sign_in_user
 from accounts.services.passwords import password_link_path, password_links
@@ -83,6 +84,15 @@ def test_what_is_no_link_opens_nothing(client: Client, db: None, pasted: str) ->
 
     assert not client.get(reverse("accounts:password-reset-confirm")).context["validlink"]
     assert not choose(client).context["validlink"]
+
+
+def test_a_token_that_no_link_was_made_of_sets_nothing(client: Client, owner: User) -> None:
+    owner_id = urlsplit(password_link_path(owner, issued_by=None)).fragment.partition(".")[0]
+    PasswordLink.objects.update(redeemed_at=timezone.now())
+    open_link(client, f"/password/set/#{owner_id}.{password_links.make_token(owner)}")
+
+    assert not choose(client).context["validlink"]
+    assert sign_in_user(username=owner.username, password=NEW) is None
 
 
 def test_a_link_works_once(client: Client, owner: User) -> None:

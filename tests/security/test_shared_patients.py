@@ -9,30 +9,20 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.urls import reverse
 
-from accounts.models import AuditEvent, Department, User
+from accounts.models import AuditEvent, User
 from accounts.roles import Role
 from accounts.sealing import open_values
 from records.models import IdentityConflict, Patient, Study
 from records.services import submit_study
-from tests.factories import make_department, make_study, make_user
+from tests.factories import make_study, make_user
 from tests.records.files import make_png
-from tests.security.doors import DOORS, dicom, everything_seen, last_verdict, signed_in
+from tests.security.doors import DOORS, ERIKA, dicom, everything_seen, last_verdict
+from tests.security.links import signed_in
 
 pytestmark = pytest.mark.django_db
 
-ERIKA = {"PatientName": "Muster^Erika", "PatientBirthDate": "19800229", "PatientSex": "F"}
 SECRETS = ("Muster", "Erika", "19800229", "1980-02-29", "29 Feb 1980")
 FIELDS = ("mrn", "issuer", "qualifier", "name", "birth_date", "sex", "merged_into", "updated_at")
-
-
-@pytest.fixture
-def radiology() -> Department:
-    return make_department("Radiology")
-
-
-@pytest.fixture
-def dermatology() -> Department:
-    return make_department("Dermatology")
 
 
 @pytest.fixture

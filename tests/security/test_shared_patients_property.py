@@ -21,7 +21,8 @@ from records.attributes import Level
 from records.dimse.query import find_rows
 from records.models import Patient, Study
 from tests.factories import make_department, make_node, make_user
-from tests.security.doors import DOORS, dicom, everything_seen, last_verdict, signed_in, uids_of
+from tests.security.doors import DOORS, dicom, everything_seen, last_verdict, uids_of
+from tests.security.links import signed_in
 
 # No word or number here stands anywhere else in what a page or an answer holds.
 PEOPLE = (

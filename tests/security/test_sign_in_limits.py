@@ -17,8 +17,10 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from accounts.audit import bind_request_context
 from accounts.models import Action, AuditEvent
 from accounts.roles import Role
+from accounts.services.attempts import network_in_hand
 from tests import factories
 from tests.gunicorn import Gunicorn
 from tests.product import ROOT
@@ -303,3 +305,12 @@ def test_the_server_answers_others_while_sixteen_guess_at_once(tmp_path: Path):
     print(f"healthz: {len(waits)} asked, slowest {max(waits):.2f} s")
     assert set(answers) <= {200, 429}
     assert max(waits) < 3
+
+
+@pytest.mark.parametrize("mapped", ["::ffff:203.0.113.9", "::ffff:cb00:7109"])
+def test_the_same_address_in_another_family_has_no_budget_of_its_own(mapped):
+    networks = set()
+    for address in ("203.0.113.9", mapped):
+        with bind_request_context(source_address=address, request_id="x"):
+            networks.add(network_in_hand())
+    assert len(networks) == 1
