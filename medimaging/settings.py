@@ -28,8 +28,6 @@ DEBUG = env.bool("DEBUG", default=False)
 # Known to everyone who reads this file: `check --deploy` refuses it, the quickstart replaces it.
 INSECURE_SECRET_KEY = "insecure-key-for-commands-that-sign-nothing"  # noqa: S105 - refused where it matters
 SECRET_KEY = env.str("SECRET_KEY", default=INSECURE_SECRET_KEY)
-# What the trail's hashes of searches are made with. After a change, earlier searches aren't found.
-AUDIT_KEY = env.str("AUDIT_KEY", default="") or f"audit:{SECRET_KEY}"
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 # What digests are keyed with that have to stay the same: a process that signs no sessions has it.
 DIGEST_KEY = env.str("DIGEST_KEY", default="") or SECRET_KEY
@@ -205,10 +203,13 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "medimaging.problems.form_refused"
+# A browser takes a cookie of such a name only from this host, by TLS, for all of its paths.
+COOKIE_PREFIX = "__Host-" if BEHIND_TLS else ""
 # By this a browser is known in which somebody has signed in before; it opens nothing.
-DEVICE_COOKIE_NAME = "__Host-device" if BEHIND_TLS else "device"
-ONCE_COOKIE_NAME = "__Host-once" if BEHIND_TLS else "once"
+DEVICE_COOKIE_NAME = f"{COOKIE_PREFIX}device"
 DEVICE_COOKIE_AGE = 365 * 24 * 60 * 60
+# The browser's half of a secret that is shown once (`accounts/once.py`).
+ONCE_COOKIE_NAME = f"{COOKIE_PREFIX}once"
 
 # Mail, where the hospital has a server for it
 
@@ -225,8 +226,6 @@ EMAIL_TIMEOUT = 10
 
 # Transport and browser
 
-# A browser takes a cookie of such a name only from this host, by TLS, for all of its paths.
-COOKIE_PREFIX = "__Host-" if BEHIND_TLS else ""
 SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
 CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
 # What a page says once is kept with the session: no third cookie carries it.

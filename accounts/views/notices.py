@@ -6,10 +6,10 @@ from django.utils.functional import SimpleLazyObject
 from django.views import View
 
 from accounts.access import signed_in_user
+from accounts.audit import current_context
 from accounts.models import RoleProposal, User
 from accounts.reads import NOTHING
 from accounts.services import acknowledge_notices
-from accounts.standing import responsible_for
 
 
 class NoticesSeenView(View):
@@ -31,7 +31,7 @@ def account_matters(request: HttpRequest) -> dict[str, object]:
         return {}
     return {
         "account_notices": SimpleLazyObject(lambda: list(user.notices.unseen().with_names())),
-        "stands_behind": SimpleLazyObject(lambda: responsible_for(request.session, user=user)),
+        "stands_behind": current_context().responsible,
         "proposals_waiting": SimpleLazyObject(
             lambda: RoleProposal.objects.visible_to(user).waiting().count()
         ),
