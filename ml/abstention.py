@@ -108,7 +108,7 @@ def _check_subject(frame: Frame, subject: Subject, scope: ScopeConfig) -> Absten
     modality = _code(subject.modality)
     if modality and scope.modalities and modality not in _codes(scope.modalities):
         return Abstention("wrong_modality", f"The model isn't made for modality {modality}.")
-    # The image's own word counts beside what is known of its series.
+    # What an image says of itself counts beside what is known of its series.
     for part in (_code(subject.body_part), _code(frame.header.get("BodyPartExamined", ""))):
         if part and scope.body_parts and not any(one in part for one in _codes(scope.body_parts)):
             reason = f"The model isn't made for this body part ({part})."
@@ -119,7 +119,8 @@ def _check_subject(frame: Frame, subject: Subject, scope: ScopeConfig) -> Absten
 def _check_view(frame: Frame, subject: Subject, scope: ScopeConfig) -> Abstention | None:
     # PS3.3 C.7.6.1.1.1: where the first row points. A or P means that it was taken from the side.
     is_sideways = _code(frame.header.get("PatientOrientation", ""))[:1] in ("A", "P")
-    is_excluded = _code(subject.view) in _codes(scope.excluded_views)
+    views = {_code(subject.view), _code(frame.header.get("ViewPosition", ""))}
+    is_excluded = bool(views & _codes(scope.excluded_views))
     if scope.excluded_views and (is_excluded or is_sideways):
         return Abstention("wrong_view", "This is a lateral or oblique view; a frontal is needed.")
     said = (subject.view, subject.body_part, *subject.descriptions)
