@@ -29,7 +29,8 @@ def headline_of(classification: Classification) -> str:
     suspected = _named(classification, classification.suspected_label)
     match classification.outcome:
         case ClassificationOutcome.FINDING:
-            return f"{classification.label_display}, above its operating point"
+            others = _others_above(classification)
+            return f"{classification.label_display}, above its operating point{others}"
         case ClassificationOutcome.NO_FINDING:
             return "No finding passed its operating point"
         case ClassificationOutcome.BELOW_OPERATING_POINT:
@@ -94,6 +95,16 @@ def _apart(classification: Classification) -> tuple[str, str]:
         if written[0] != written[1]:
             return written
     return f"{value:.{DECIMALS}f}", f"{point:.{DECIMALS}f}"
+
+
+def _others_above(classification: Classification) -> str:
+    """The diseases above their own operating points that a more probable one would hide."""
+    found = [
+        f"{_named(classification, label)} {value:.{DECIMALS}f}"
+        for label, value in classification.probabilities.items()
+        if label != classification.label and classification.is_above_operating_point(label)
+    ]
+    return f". Also above its own: {', '.join(found)}" if found else ""
 
 
 def _most_probable(classification: Classification) -> str:

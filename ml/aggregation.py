@@ -45,7 +45,8 @@ class StudyPrediction:
     is `high`, `medium` or `low`, and always low without a label; `deciding_frame` is the index of
     the frame to show first. `doubt` says to staff which disease lies so near to its operating point
     that answers were too often wrong there on the validation images; empty for none. An answer can
-    be a finding and have one about another disease.
+    be a finding and have one about another disease. `also_passed` says which diseases passed beside
+    the label given: a more probable one must not hide them.
     """
 
     outcome: Outcome
@@ -57,6 +58,7 @@ class StudyPrediction:
     confidence: str
     deciding_frame: int
     doubt: str = ""
+    also_passed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ def aggregate(
         confidence=_grade_confidence(decision.label, probabilities, thresholds),
         deciding_frame=int(scores[:, labels.index(shown)].argmax()),
         doubt=_describe_doubt(probabilities, points, bands or {}),
+        also_passed=_describe_others(decision, probabilities, points, bands or {}),
     )
 
 
@@ -140,15 +143,11 @@ def decide(
 ) -> Decision:
     """The outcome by each disease's operating point (`points`) and indeterminate band.
 
-    A disease that passed outside its band settles it; else one inside its band leaves it open,
-    however probable the normal label is; else the leading label decides.
+    A disease that passed outside its band settles it, the most probable of several; else one inside
+    its band leaves it open, however probable the normal label is; else the leading label decides.
     """
     doubtful = _doubtful(probabilities, points, bands)
-    passed = [
-        name
-        for name, point in points.items()
-        if probabilities[name] >= point and name not in doubtful
-    ]
+    passed = _passed(probabilities, points, bands)
     if passed:
         return Decision(Outcome.FINDING, label=max(passed, key=lambda name: probabilities[name]))
     if doubtful:
@@ -171,6 +170,32 @@ def _doubtful(
         for name in points
         if name in bands and bands[name][0] <= probabilities[name] < bands[name][1]
     ]
+
+
+def _passed(
+    probabilities: Mapping[str, float],
+    points: Mapping[str, float],
+    bands: Mapping[str, tuple[float, float]],
+) -> list[str]:
+    """The diseases at or above their operating point and outside their band."""
+    doubtful = _doubtful(probabilities, points, bands)
+    reached = [name for name, point in points.items() if probabilities[name] >= point]
+    return [name for name in reached if name not in doubtful]
+
+
+def _describe_others(
+    decision: Decision,
+    probabilities: Mapping[str, float],
+    points: Mapping[str, float],
+    bands: Mapping[str, tuple[float, float]],
+) -> str:
+    """Which diseases passed beside the one that is given, in a sentence for each."""
+    return " ".join(
+        f"The probability of {name} ({probabilities[name]:.2f}) is above its "
+        f"operating point ({points[name]:.2f}) too."
+        for name in _passed(probabilities, points, bands)
+        if name != decision.label
+    )
 
 
 def _describe_doubt(

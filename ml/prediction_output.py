@@ -56,7 +56,7 @@ def describe_predictions(
     return {
         "path": str(path),
         **_describe_study(predictor, study, abstention),
-        "notes": [] if abstention else collect_notes(predictions[row] for row in kept),
+        "notes": [] if abstention else _collect_notes(study, [predictions[row] for row in kept]),
         "frames": len(frames),
         "deciding_frame": deciding,
         **_describe_model(predictor),
@@ -113,6 +113,12 @@ def _describe_study(
         "indeterminate": is_indeterminate,
         "indeterminate_reason": study.doubt if is_indeterminate else "",
     }
+
+
+def _collect_notes(study: StudyPrediction, used: Sequence[FramePrediction]) -> list[str]:
+    """What has to be known beside the answer; what it leaves open stands there already."""
+    doubt = "" if study.outcome == Outcome.INDETERMINATE else study.doubt
+    return [note for note in (study.also_passed, doubt) if note] + collect_notes(used)
 
 
 def _describe_model(predictor: Predictor) -> dict[str, Any]:

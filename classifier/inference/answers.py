@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from classifier.headlines import in_sentence
 from classifier.inference.bundles import Router, live_router, predictor_for
 from classifier.inference.looks import (
     SeriesLook,
@@ -185,7 +186,7 @@ def _conclude(
         probabilities=_rounded(conclusion.probabilities),
         confidence=conclusion.confidence,
         notes=[
-            *_notes_on_doubt(conclusion, version),
+            *_notes_on_diseases(conclusion, version),
             *collect_notes(found for _, found in used),
             *answer.notes,
         ],
@@ -228,12 +229,13 @@ def _notes_on_left_out(seen: Sequence[Entry], used: Sequence[Entry]) -> list[str
     return [f"{left_out} of {len(seen)} images were left out. {' '.join(reasons)}"]
 
 
-def _notes_on_doubt(conclusion: StudyPrediction, version: ModelVersion) -> list[str]:
-    """Say which finding is too close to its operating point, in the words that staff know it by."""
-    reason = conclusion.doubt
+def _notes_on_diseases(conclusion: StudyPrediction, version: ModelVersion) -> list[str]:
+    """Which diseases passed beside the label, or are too close to call, in words of staff."""
+    notes = [conclusion.also_passed, conclusion.doubt]
     for label in version.labels:
-        reason = reason.replace(f" of {label} (", f" of {version.display_of(label).lower()} (")
-    return [reason] if reason else []
+        words = in_sentence(version.display_of(label))
+        notes = [note.replace(f" of {label} (", f" of {words} (") for note in notes]
+    return [note for note in notes if note]
 
 
 def _frame_results(entries: Sequence[Entry], deciding: int) -> list[FrameResult]:

@@ -308,6 +308,11 @@ class Classification(models.Model):
         """The probability from which that label is given; None for the normal one."""
         return self.model_version.threshold_of(self.named_label) if self.model_version else None
 
+    def is_above_operating_point(self, label: str) -> bool:
+        """Tell whether a disease's probability reached its operating point."""
+        point = self.model_version.threshold_of(label) if self.model_version else None
+        return point is not None and self.probabilities.get(label, 0.0) >= point
+
     @property
     def label_code(self) -> dict[str, str] | None:
         """The code of the label given: value, scheme and meaning."""

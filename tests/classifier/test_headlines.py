@@ -61,6 +61,14 @@ def test_headline_of_a_disease_in_question_that_leads_names_it_once(claim, answe
     assert headline_of(row) == "Indeterminate: tuberculosis 0.60 lies at its operating point 0.30"
 
 
+def test_headline_of_a_finding_names_what_else_passed(claim, answer):
+    both = {"normal": 0.1, "pneumonia": 0.55, "tuberculosis": 0.35}
+    row = complete(claim, replace(answer, probabilities=both))
+    assert headline_of(row) == (
+        "Pneumonia, above its operating point. Also above its own: tuberculosis 0.35"
+    )
+
+
 def test_headline_of_what_has_not_ended_is_its_state(queued):
     assert headline_of(queued) == "Queued"
     assert not queued.may_be_confirmed

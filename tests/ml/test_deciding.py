@@ -140,6 +140,14 @@ def test_aggregate_gives_a_disease_without_a_threshold_from_one_half_on(
     assert (found.label or found.suspected_label) == "pneumonia"
 
 
+def test_aggregate_tells_of_diseases_that_a_more_probable_one_would_hide() -> None:
+    frame = {"normal": 0.05, "pneumonia": 0.35, "tuberculosis": 0.6}
+    found = aggregate("mean", [frame], LABELS, "normal", thresholds=THRESHOLDS)
+    assert (found.outcome, found.label) == ("finding", "tuberculosis")
+    assert "pneumonia (0.35) is above its operating point (0.30) too" in found.also_passed
+    assert decide((0.69, 0.31, 0.0)).also_passed == ""
+
+
 def test_aggregate_keeps_one_label_for_tables_whatever_the_outcome() -> None:
     found = decide((0.3, 0.15, 0.55))
     assert (found.outcome, found.label_at_thresholds) == ("below_operating_point", "tuberculosis")
