@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from classifier.headlines import in_sentence
 from classifier.inference.bundles import Router, live_router, predictor_for
 from classifier.inference.looks import (
     SeriesLook,
@@ -21,7 +22,7 @@ from classifier.routing import open_series, possible_tasks, task_for_series
 from classifier.services.runs import Answer, Claim, FrameResult, Routed
 from ml.abstention import Abstention as FrameAbstention
 from ml.aggregation import StudyPrediction
-from ml.predictor import FramePrediction, Predictor
+from ml.predictor import FramePrediction, Predictor, collect_notes
 from records.models import Series, Study
 
 MAP_DECIMALS = 3
@@ -179,11 +180,16 @@ def _conclude(
     conclusion = predictor.conclude([found for _, found in used])
     return replace(
         answer,
-        label=conclusion.label,
+        outcome=conclusion.outcome.value,
+        label=conclusion.label or "",
+        suspected_label=conclusion.suspected_label or "",
         probabilities=_rounded(conclusion.probabilities),
         confidence=conclusion.confidence,
-        is_indeterminate=conclusion.is_indeterminate,
-        notes=[*_notes_on_doubt(conclusion, version), *answer.notes],
+        notes=[
+            *_notes_on_diseases(conclusion, version),
+            *collect_notes(found for _, found in used),
+            *answer.notes,
+        ],
         frames=_frame_results(used, conclusion.deciding_frame),
     )
 
@@ -223,12 +229,13 @@ def _notes_on_left_out(seen: Sequence[Entry], used: Sequence[Entry]) -> list[str
     return [f"{left_out} of {len(seen)} images were left out. {' '.join(reasons)}"]
 
 
-def _notes_on_doubt(conclusion: StudyPrediction, version: ModelVersion) -> list[str]:
-    """Say which finding is too close to its threshold, in the words that staff know it by."""
-    reason = conclusion.indeterminate_reason
+def _notes_on_diseases(conclusion: StudyPrediction, version: ModelVersion) -> list[str]:
+    """Which diseases passed beside the label, or are too close to call, in words of staff."""
+    notes = [conclusion.also_passed, conclusion.doubt]
     for label in version.labels:
-        reason = reason.replace(f" of {label} (", f" of {version.display_of(label).lower()} (")
-    return [reason] if reason else []
+        words = in_sentence(version.display_of(label))
+        notes = [note.replace(f" of {label} (", f" of {words} (") for note in notes]
+    return [note for note in notes if note]
 
 
 def _frame_results(entries: Sequence[Entry], deciding: int) -> list[FrameResult]:

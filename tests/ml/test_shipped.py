@@ -5,19 +5,24 @@ import json
 import re
 from collections import Counter
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ml.bundles import find_bundles, find_task_bundle, load_bundle
 from ml.commands.options import BUNDLES_DIR
+from ml.images import read_frames
 from ml.openings import read_openings
-from ml.predictor import check_canary, open_predictor
+from ml.predictor import Predictor, check_canary, open_predictor
 from ml.rejects import score_rejects
 from ml.rejects.gathered import PHOTOGRAPH_KINDS, read_photographs
 from ml.task_config import TASKS_DIR, find_task, load_task
+from tests.ml.pictures import make_dicom
 
 BUNDLES = find_bundles(BUNDLES_DIR)
+LUNG_CT = Path(__file__).parents[2] / "samples" / "lung-ct-malignant" / "01.dcm"
 MAX_BYTES = 16_000_000
 FIGURES_PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 FIGURE_ROW = r"^\| (\S+) (\S+) \| (\w+) \| `(\S+)` \| (\S+) "
@@ -189,3 +194,26 @@ def test_docs_state_the_figures_of_the_shipped_bundles() -> None:
         manifest = load_bundle(path).manifest
         assert (manifest.version, manifest.stage) == (version, stage)
         assert stated == f"{read_figures(path)[name]:.3f}", (task, name)
+
+
+@pytest.mark.parametrize("window", [("40", "400"), ("-600", "1500"), ("300", "1500"), None])
+def test_lung_ct_reads_hounsfield_units_whatever_window_is_shown(window: tuple | None) -> None:
+    predictor = lung_ct()
+    center, width = predictor.bundle.manifest.input.hu_window or (0.0, 0.0)
+    (shown,) = read_frames(LUNG_CT.read_bytes())
+    hu = shown.pixels.astype(float) / 255 * width + center - width / 2
+    fields = {"Modality": "CT", "RescaleSlope": "1", "RescaleIntercept": "-1024"}
+    if window:
+        fields |= {"WindowCenter": window[0], "WindowWidth": window[1]}
+    (frame,) = read_frames(make_dicom((hu.round() + 1024).astype(np.uint16), **fields))
+    found, usual = predictor.predict([frame, shown])
+    assert "a window of its own" in found.notes[-1]
+    assert not any("window" in note for note in usual.notes)
+    # The same values as the picture, but for rounding to whole Hounsfield units.
+    for label, score in usual.probabilities.items():
+        assert found.probabilities[label] == pytest.approx(score, abs=0.02)
+
+
+@cache
+def lung_ct() -> Predictor:
+    return open_predictor(find_task_bundle(BUNDLES_DIR, "lung-ct"), device="cpu")
