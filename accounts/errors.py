@@ -204,3 +204,51 @@ class PasswordLinkEnded(KnownError):
     message = "This link was used already, or its time has passed."
     action = "Ask for a new one."
     status = 409
+
+
+class ChangedMeanwhile(KnownError):
+    """A decision was about a state that is not there any more."""
+
+    code = "changed_meanwhile"
+    message = "This has changed since you fetched it, so nothing was done."
+    action = "Fetch it again, look, and decide on what it says now."
+    status = 412
+
+
+class IdempotencyKeyInvalid(KnownError):
+    """A key has to be told from others, and fit into a header."""
+
+    code = "idempotency_key_invalid"
+    message = "An Idempotency-Key has 1 to 255 visible ASCII characters."
+    action = "Send a UUID, a new one for each new request."
+
+
+class IdempotencyKeyReused(KnownError):
+    """One key for two requests: one of them would get the other's answer."""
+
+    code = "idempotency_key_reused"
+    message = "This Idempotency-Key came with another request before."
+    action = "Send a new key with a new request, and the same body with the same key."
+    status = 422
+
+
+class RequestUnderWay(KnownError):
+    """The first request of a key has not ended, or its server died over it."""
+
+    code = "request_under_way"
+    message = "A request with this Idempotency-Key has begun and not ended."
+    action = (
+        "Wait a few seconds and send it again. If that stays so for minutes, look whether it was "
+        "done, and use a new key if it was not."
+    )
+    status = 409
+    retry_after = 5
+
+
+class SecretShownOnce(KnownError):
+    """A repeated request can't be answered alike, because the secret is kept nowhere."""
+
+    code = "secret_shown_once"
+    message = "The token {token} was made with this Idempotency-Key; its value was shown then."
+    action = "If you don't have the value, revoke that token and make another with a new key."
+    status = 409

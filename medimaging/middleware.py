@@ -8,10 +8,12 @@ from http import HTTPStatus
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.http.response import HttpResponseBase
+from rest_framework.response import Response
 
 from accounts.access import view_name
+from accounts.api.entity_tags import is_known, tag_of
 from accounts.audit import bind_request_context, bind_session
 from accounts.client_addresses import find_client
 from accounts.models import Action, UserSession
@@ -161,6 +163,27 @@ class RefusalMiddleware:
         else:
             return
         note_refusal(actor=actor, kind=kind, what=what, details=details)
+
+
+class EntityTagMiddleware:
+    """Name the state that an answer of the API shows, and send no body to who has it already.
+
+    Such a look was told like any other: it comes after the view, and before the body leaves.
+    """
+
+    def __init__(self, get_response: Responder) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        is_read = request.method in {"GET", "HEAD"} and response.status_code == HTTPStatus.OK
+        if not is_read or not isinstance(response, Response):
+            return response
+        tag = tag_of(response.data)
+        if not is_known(tag, given=request.headers.get("If-None-Match", "")):
+            response["ETag"] = tag
+            return response
+        return HttpResponseNotModified(headers={"ETag": tag})
 
 
 class AuditSessionMiddleware:

@@ -76,6 +76,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "medimaging.middleware.NoStoreMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "medimaging.middleware.EntityTagMiddleware",
     "medimaging.told_reads.ToldReadsMiddleware",
 ]
 
@@ -263,7 +264,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["accounts.access.HasVerb"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "accounts.api.contract.ContractSchema",
     "DEFAULT_PAGINATION_CLASS": "medimaging.paging.KeysetPagination",
     "PAGE_SIZE": 50,
     "EXCEPTION_HANDLER": "medimaging.problems.problem_handler",
