@@ -44,6 +44,7 @@ REFUSALS = {
         "Try again. If it happens again, give your administrator the reference.",
     ),
 }
+LONGEST_NAME = 64
 OTHER_REFUSAL = ("request_refused", "The request was refused.", "See the detail.")
 
 
@@ -112,14 +113,24 @@ def _field_errors(detail: Any, pointer: str) -> Any:
     """Yield one entry per message, with a JSON pointer to the field that it is about."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            step = "" if name == "non_field_errors" else f"/{name}"
+            step = "" if name == "non_field_errors" else f"/{_shown_name(name)}"
             yield from _field_errors(inner, pointer + step)
     elif isinstance(detail, list):
         for index, inner in enumerate(detail):
             is_nested = isinstance(inner, dict | list)
             yield from _field_errors(inner, f"{pointer}/{index}" if is_nested else pointer)
     else:
-        yield {"pointer": pointer or "/", "code": detail.code, "detail": str(detail)}
+        yield {"pointer": pointer or "/", "code": detail.code, "detail": _shown(detail)}
+
+
+def _shown_name(name: Any) -> str:
+    """A name as a JSON pointer has it (RFC 6901); a stranger's is cut where no field's is."""
+    return _shown(name)[:LONGEST_NAME].replace("~", "~0").replace("/", "~1")
+
+
+def _shown(text: Any) -> str:
+    """Text that can be sent: halves of characters, which only JSON can hold, are replaced."""
+    return str(text).encode("utf-8", "replace").decode()
 
 
 def _problem(

@@ -263,7 +263,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.access.HasVerb"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["accounts.api.strict.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "accounts.api.contract.ContractSchema",
     "DEFAULT_PAGINATION_CLASS": "medimaging.paging.KeysetPagination",
     "PAGE_SIZE": 50,

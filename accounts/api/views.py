@@ -20,6 +20,7 @@ from accounts.api.serializers import (
     MeSerializer,
     NewTokenSerializer,
 )
+from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_trail_viewed
 from accounts.forms import AuditFilterForm
 from accounts.models import Action, ApiToken, AuditEvent, Department, Outcome
@@ -96,8 +97,7 @@ class TokenViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[ApiToken]):
 
         One that is made with a token ends with that one at the latest.
         """
-        wanted = NewTokenSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
+        wanted = read_body(request, NewTokenSerializer)
         user = signed_in_user(request)
         parent = request.auth if isinstance(request.auth, ApiToken) else None
         token, value = issue_token(actor=user, user=user, parent=parent, **wanted.validated_data)
@@ -107,6 +107,7 @@ class TokenViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[ApiToken]):
     @extend_schema(responses={204: None}, summary="Revoke an API token")
     def destroy(self, request: Request, pk: str) -> Response:
         """Shut the token for good."""
+        refuse_body(request)
         revoke_token(actor=signed_in_user(request), token=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
 

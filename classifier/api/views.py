@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
 from accounts.models import Action
 from accounts.reads import NOTHING, Declared, told_by
@@ -92,7 +93,9 @@ class ClassificationViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
     @action(detail=True, methods=["post"])
     def rerun(self, request: Request, **_: Any) -> Response:
         """Run it again; the earlier result stays, superseded."""
-        row = rerun_classification(actor=signed_in_user(request), classification=self.get_object())
+        row = self.get_object()
+        refuse_body(request)
+        row = rerun_classification(actor=signed_in_user(request), classification=row)
         self._record_view(row)
         return Response(ClassificationSerializer(row).data, status=status.HTTP_201_CREATED)
 
@@ -101,8 +104,7 @@ class ClassificationViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
     def state_task(self, request: Request, **_: Any) -> Response:
         """Say what the images show, where their header doesn't, and classify them anew."""
         earlier = self.get_object()
-        stated = TaskStatementSerializer(data=request.data)
-        stated.is_valid(raise_exception=True)
+        stated = read_body(request, TaskStatementSerializer)
         rows = state_task(
             actor=signed_in_user(request),
             classification=earlier,
@@ -126,8 +128,7 @@ class ClassificationViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
         """Record a decision; it can't be changed afterwards."""
         row = self.get_object()
         self._record_view(row)
-        decided = ReviewRequestSerializer(data=request.data)
-        decided.is_valid(raise_exception=True)
+        decided = read_body(request, ReviewRequestSerializer)
         review = review_classification(
             actor=signed_in_user(request),
             classification=row,

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.api.strict import StrictSerializer, read_body
 from accounts.models import Action
 from accounts.reads import Declared, told_by
 from accounts.roles import Verb
@@ -41,7 +42,7 @@ class RegionSerializer(serializers.ListField):
         super().__init__(min_length=4, max_length=4, **kwargs)
 
 
-class NewExportSerializer(serializers.Serializer[Any]):
+class NewExportSerializer(StrictSerializer):
     """A copy as it is asked for."""
 
     studies = serializers.ListField(child=serializers.UUIDField(), allow_empty=False)
@@ -52,14 +53,14 @@ class NewExportSerializer(serializers.Serializer[Any]):
     retain_patient = serializers.BooleanField(default=False)
 
 
-class DecisionSerializer(serializers.Serializer[Any]):
+class DecisionSerializer(StrictSerializer):
     """What a person saw in one image; no region means that nothing is written on it."""
 
     hold = serializers.UUIDField()
     regions = serializers.ListField(child=RegionSerializer(), default=list)
 
 
-class ClearanceSerializer(serializers.Serializer[Any]):
+class ClearanceSerializer(StrictSerializer):
     """Decisions about images that are held back."""
 
     decisions = serializers.ListField(child=DecisionSerializer(), allow_empty=False)
@@ -166,8 +167,7 @@ class ExportViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
     )
     def create(self, request: Request) -> Response:
         """Ask for it; follow `state` until it is `ready`, or `held` for a person to look."""
-        given = NewExportSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = read_body(request, NewExportSerializer)
         wanted, user = given.validated_data, signed_in_user(request)
         studies = list(Study.objects.visible_to(user).filter(pk__in=wanted["studies"]))
         if len(studies) != len(set(wanted["studies"])):
@@ -199,8 +199,7 @@ class ExportViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
         """
         user = signed_in_user(request)
         export = find_export(user, pk)
-        given = ClearanceSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = read_body(request, ClearanceSerializer)
         decisions = {
             one["hold"]: [Rectangle(*region) for region in one["regions"]]
             for one in given.validated_data["decisions"]

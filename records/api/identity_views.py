@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
 from accounts.models import Action
 from accounts.reads import Declared, told_by
@@ -73,8 +74,7 @@ class ConflictViewSet(ReadOnlyViewSet):
     def resolve(self, request: Request, **_: Any) -> Response:
         """Merge, keep apart or correct; a later `reverse` takes it back."""
         conflict = self.get_object()
-        given = ResolutionSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = read_body(request, ResolutionSerializer)
         resolve_conflict(actor=signed_in_user(request), conflict=conflict, **given.decision())
         return self._answer(self.get_object())
 
@@ -83,6 +83,7 @@ class ConflictViewSet(ReadOnlyViewSet):
     def reverse(self, request: Request, **_: Any) -> Response:
         """Restore everything that the decision changed; the conflict is open again."""
         conflict = self.get_object()
+        refuse_body(request)
         reverse_resolution(actor=signed_in_user(request), conflict=conflict)
         return self._answer(self.get_object())
 
@@ -158,8 +159,7 @@ class QuarantineViewSet(ReadOnlyViewSet):
     def discard(self, request: Request, **_: Any) -> Response:
         """Give it up for good; identifiers, hashes and the reason stay."""
         file = self.get_object()
-        given = DiscardSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = read_body(request, DiscardSerializer)
         reason = given.validated_data["reason"]
         file = discard_quarantined(actor=signed_in_user(request), file=file, reason=reason)
         return Response(self.get_serializer(file).data)

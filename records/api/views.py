@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
 from accounts.models import Action
 from accounts.reads import NOTHING, Declared, told_by
@@ -97,8 +98,7 @@ class SubmissionViewSet(ReadOnlyViewSet):
         Sending the same file again changes nothing. With `keep_open` the submission goes on:
         send large files to its `uploads/`, and close it at its `close/`.
         """
-        given = NewSubmissionSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = read_body(request, NewSubmissionSerializer)
         user = signed_in_user(request)
         try:
             submission = submit_study(
@@ -126,7 +126,9 @@ class SubmissionViewSet(ReadOnlyViewSet):
         A file of which only a part has come gets the verdict `upload_unfinished`.
         """
         user = signed_in_user(request)
-        submission = close_submission(actor=user, submission=self.get_object())
+        submission = self.get_object()
+        refuse_body(request)
+        submission = close_submission(actor=user, submission=submission)
         record_submission_view(user, submission)
         return Response(SubmissionSerializer(submission).data)
 
