@@ -21,6 +21,8 @@ class KnownError(Exception):
     status = 400
     retry_after: int | None = None
     """After how many seconds another try makes sense, where waiting helps."""
+    field = ""
+    """The field of a body that has to be sent, or sent otherwise, where one is to blame."""
 
     def __init__(self, **context: object) -> None:
         """Fill the sentences from `context`."""
@@ -105,6 +107,7 @@ class TokenLifetimeInvalid(KnownError):
     """Tokens always expire."""
 
     code = "token_lifetime_invalid"
+    field = "days"
     message = "A token can be valid for 1 to {maximum} days, not {days}."
     action = "Ask for a lifetime within that range."
 
@@ -113,6 +116,7 @@ class VerbNotHeld(KnownError):
     """A token can't do more than its owner."""
 
     code = "verb_not_held"
+    field = "scopes"
     message = "A token can't have the permission {verb}: its owner doesn't hold it."
     action = "Choose among the owner's permissions."
     status = 403

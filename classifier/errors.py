@@ -16,6 +16,7 @@ class NothingToConfirm(KnownError):
     """The model abstained, so there is no label to confirm."""
 
     code = "nothing_to_confirm"
+    field = "decision"
     message = "The model gave no answer, so there is none to confirm."
     action = "Override it with your own finding, or record that the study can't be assessed."
 
@@ -24,6 +25,7 @@ class LabelRequired(KnownError):
     """An override states what is there instead."""
 
     code = "label_required"
+    field = "label"
     message = "An override needs your own finding."
     action = "Choose the label that you see."
 
@@ -32,6 +34,7 @@ class LabelUnknown(KnownError):
     """The label is none of the model's, nor "other"."""
 
     code = "label_unknown"
+    field = "label"
     message = "“{label}” is not one of the labels of this task."
     action = "Choose one of: {choices}."
 
@@ -40,6 +43,7 @@ class LabelUnchanged(KnownError):
     """An override with the model's own label would be a confirmation."""
 
     code = "label_unchanged"
+    field = "label"
     message = "Your finding is the model's own answer."
     action = "Confirm the answer instead, or choose another label."
 
@@ -48,6 +52,7 @@ class ReasonRequired(KnownError):
     """Whoever disagrees says why, in a coded reason that monitoring can count."""
 
     code = "reason_required"
+    field = "reason"
     message = "This decision needs a reason."
     action = "Choose one of: {choices}."
 
@@ -56,6 +61,7 @@ class CommentRequired(KnownError):
     """The reason "other" says nothing by itself."""
 
     code = "comment_required"
+    field = "comment"
     message = "With the reason “other”, the comment has to say what it was."
     action = "Write a short comment."
 
@@ -64,6 +70,7 @@ class CommentTooLong(KnownError):
     """Comments are notes, not reports."""
 
     code = "comment_too_long"
+    field = "comment"
     message = "The comment has {length} characters; {maximum} fit."
     action = "Shorten the comment."
 
@@ -81,6 +88,7 @@ class NotStatable(KnownError):
     """The header rules out what a person stated, or says enough by itself."""
 
     code = "not_statable"
+    field = "task"
     message = "What these images show can't be stated as that: their header says otherwise."
     action = "Choose one of the kinds offered, or have the header corrected and send them again."
 

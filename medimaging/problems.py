@@ -56,7 +56,7 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     request = context["request"]
     if isinstance(exc, KnownError):
         response = exception_handler(exceptions.APIException(), context)
-        body = _problem(request, exc.status, code=exc.code, detail=exc.message, action=exc.action)
+        body = _known(request, exc)
         wait = {"Retry-After": str(exc.retry_after)} if exc.retry_after else {}
     else:
         exc = _as_api_exception(exc)
@@ -74,6 +74,19 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     for name, value in wait.items():
         response[name] = value
     return response
+
+
+def _known(request: Any, exc: KnownError) -> dict[str, Any]:
+    """The document of an error of ours, with a pointer to the field that it is about."""
+    blamed = {"pointer": f"/{exc.field}", "code": exc.code, "detail": exc.message}
+    return _problem(
+        request,
+        exc.status,
+        code=exc.code,
+        detail=exc.message,
+        action=exc.action,
+        **({"errors": [blamed]} if exc.field else {}),
+    )
 
 
 def _as_api_exception(exc: Exception) -> Exception:
@@ -99,6 +112,9 @@ def _refusal(request: Any, exc: Any) -> dict[str, Any]:
             action=action,
             errors=list(_field_errors(exc.detail, "")),
         )
+    if isinstance(exc, exceptions.UnsupportedMediaType):
+        accepted = {parser.media_type for parser in request.parsers}
+        action = f"Send {' or '.join(sorted(accepted))}."
     specific = exc.detail != type(exc).default_detail
     return _problem(
         request,
@@ -133,12 +149,17 @@ def _shown(text: Any) -> str:
     return str(text).encode("utf-8", "replace").decode()
 
 
+def problem_type(code: str) -> str:
+    """The URI of a kind of problem (RFC 9457), which is its code and no address."""
+    return f"urn:medimaging:problem:{code}"
+
+
 def _problem(
     request: Any, status_code: int, *, code: str, detail: str, action: str, **more: Any
 ) -> dict[str, Any]:
     title = REFUSALS.get(status_code, OTHER_REFUSAL)[1]
     return {
-        "type": "about:blank",
+        "type": problem_type(code),
         "title": title,
         "status": status_code,
         "code": code,

@@ -35,7 +35,10 @@ def is_known(tag: str, *, given: str) -> bool:
 
 
 def check_unchanged(request: Request, data: Any) -> None:
-    """Raise ChangedMeanwhile where `If-Match` names another state than `data` shows."""
+    """Raise ChangedMeanwhile where `If-Match` names another state than `data` shows.
+
+    `*` asks for no more than that there is something, which the caller knows.
+    """
     given = request.headers.get("If-Match")
     if given is None or given.strip() == "*":
         return

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.access import signed_in_user
+from accounts.api.idempotency import idempotent
 from accounts.api.serializers import (
     ApiTokenSerializer,
     AuditEventSerializer,
@@ -22,6 +23,7 @@ from accounts.api.serializers import (
 )
 from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_trail_viewed
+from accounts.errors import SecretShownOnce
 from accounts.forms import AuditFilterForm
 from accounts.models import Action, ApiToken, AuditEvent, Department, Outcome
 from accounts.reads import NOTHING, told_by
@@ -73,6 +75,11 @@ class DepartmentViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Departmen
         return Department.objects.of_member(signed_in_user(self.request))
 
 
+def refuse_secret(view: "TokenViewSet", body: Any) -> None:
+    """Say which token a repeated request made: its value is kept nowhere."""
+    raise SecretShownOnce(token=body["id"])
+
+
 @extend_schema_view(list=extend_schema(summary="My API tokens"))
 class TokenViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[ApiToken]):
     """The caller's own API tokens."""
@@ -80,6 +87,7 @@ class TokenViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[ApiToken]):
     verb = Verb.TOKEN_OWN
     reads = NOTHING
     serializer_class = ApiTokenSerializer
+    lookup_value_converter = "uuid"
     pagination_class = None
     queryset = ApiToken.objects.none()
 
@@ -92,6 +100,7 @@ class TokenViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[ApiToken]):
         responses={201: IssuedTokenSerializer},
         summary="Make an API token",
     )
+    @idempotent(refuse_secret, without=("value",))
     def create(self, request: Request) -> Response:
         """Issue a token; the answer holds its value, which is never shown again.
 

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, status, viewsets
@@ -12,6 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.api.entity_tags import Editable
+from accounts.api.idempotency import idempotent
 from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
 from accounts.models import Action
@@ -47,8 +50,18 @@ FILTERS = [
 ]
 
 
+def recall_classification(view: "ClassificationViewSet", body: Any) -> None:
+    """Let a kept answer with a new classification leave again, to who may still see it."""
+    view.record_view(get_object_or_404(view.get_queryset(), pk=body["id"]))
+
+
+def recall_review(view: "ClassificationViewSet", body: Any) -> None:
+    """Let a kept answer with a decision leave again, to who may still see what it is about."""
+    view.record_view(get_object_or_404(view.get_queryset(), pk=body["classification"]))
+
+
 @extend_schema_view(list=extend_schema(parameters=FILTERS))
-class ClassificationViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
+class ClassificationViewSet(Editable, mixins.RetrieveModelMixin, ToldListViewSet):
     """What the networks said, newest first."""
 
     verbs: ClassVar[dict[str, Verb]] = {
@@ -86,20 +99,26 @@ class ClassificationViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answer with one result, and record that it was seen."""
         row = self.get_object()
-        self._record_view(row)
-        return Response(self.get_serializer(row).data)
+        self.record_view(row)
+        return Response(self.describe(row))
+
+    def describe(self, row: Classification) -> Any:
+        """With its frames."""
+        return ClassificationDetailSerializer(row).data
 
     @extend_schema(request=None, responses={201: ClassificationSerializer})
+    @idempotent(recall_classification)
     @action(detail=True, methods=["post"])
     def rerun(self, request: Request, **_: Any) -> Response:
         """Run it again; the earlier result stays, superseded."""
         row = self.get_object()
         refuse_body(request)
         row = rerun_classification(actor=signed_in_user(request), classification=row)
-        self._record_view(row)
+        self.record_view(row)
         return Response(ClassificationSerializer(row).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=TaskStatementSerializer, responses={201: ClassificationSerializer})
+    @idempotent(recall_classification)
     @action(detail=True, methods=["post"], url_path="task")
     def state_task(self, request: Request, **_: Any) -> Response:
         """Say what the images show, where their header doesn't, and classify them anew."""
@@ -110,7 +129,7 @@ class ClassificationViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
             classification=earlier,
             task=stated.validated_data["task"],
         )
-        self._record_view(rows[0])
+        self.record_view(rows[0])
         return Response(ClassificationSerializer(rows[0]).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses=ReviewSerializer(many=True))
@@ -118,16 +137,17 @@ class ClassificationViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
     def review_list(self, request: Request, **_: Any) -> Response:
         """The decision on this result, if there is one."""
         row = self.get_object()
-        self._record_view(row)
+        self.record_view(row)
         reviews = Review.objects.filter(classification=row)
         return Response(ReviewSerializer(reviews.select_related(*REVIEW_LISTING), many=True).data)
 
     @extend_schema(request=ReviewRequestSerializer, responses={201: ReviewSerializer})
     @review_list.mapping.post
+    @idempotent(recall_review)
     def review_create(self, request: Request, **_: Any) -> Response:
         """Record a decision; it can't be changed afterwards."""
         row = self.get_object()
-        self._record_view(row)
+        self.record_view(row)
         decided = read_body(request, ReviewRequestSerializer)
         review = review_classification(
             actor=signed_in_user(request),
@@ -146,7 +166,8 @@ class ClassificationViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
         wants_all = params.get("all", "").lower() in {"1", "true"} or params.get("status")
         return rows if wants_all else rows.current()
 
-    def _record_view(self, row: Classification) -> None:
+    def record_view(self, row: Classification) -> None:
+        """Note that somebody saw a result."""
         record_access(
             action=Action.CLASSIFICATION_VIEWED,
             actor=signed_in_user(self.request),
@@ -164,6 +185,7 @@ class ModelVersionViewSet(
     reads = NOTHING
     queryset = ModelVersion.objects.none()
     serializer_class = ModelVersionSerializer
+    lookup_value_converter = "uuid"
     ordering = ("-registered_at", "-id")
 
     def get_queryset(self) -> Any:

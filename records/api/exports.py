@@ -13,6 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.api.entity_tags import Editable, check_unchanged
+from accounts.api.idempotency import idempotent
 from accounts.api.strict import StrictSerializer, read_body
 from accounts.models import Action
 from accounts.reads import Declared, told_by
@@ -131,6 +133,12 @@ class ExportDetailSerializer(ExportSerializer):
         fields = (*ExportSerializer.Meta.fields, "holds", "left_out")
 
 
+def recall_export(view: "ExportViewSet", body: Any) -> None:
+    """Let a kept answer about a copy leave again, to who may still see it."""
+    user = signed_in_user(view.request)
+    record_export_view(user, find_export(user, body["id"]))
+
+
 @extend_schema_view(
     list=extend_schema(summary="De-identified copies, newest first"),
     retrieve=extend_schema(
@@ -138,13 +146,13 @@ class ExportDetailSerializer(ExportSerializer):
         responses=ExportDetailSerializer,
     ),
 )
-class ExportViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
+class ExportViewSet(Editable, mixins.RetrieveModelMixin, ToldListViewSet):
     """De-identified copies of studies of the caller's departments."""
 
     verb = Verb.STUDY_EXPORT
     reads: ClassVar[dict[str, Declared]] = {
         "list": told_by(Action.EXPORTS_LISTED),
-        "create": told_by(Action.STUDY_EXPORTED),
+        "create": told_by(Action.STUDY_EXPORTED, Action.EXPORT_VIEWED),
         "retrieve": told_by(Action.EXPORT_VIEWED),
         "clear": told_by(Action.EXPORT_VIEWED),
         "hold": told_by(Action.IMAGE_VIEWED),
@@ -160,11 +168,16 @@ class ExportViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
         rows = Export.objects.visible_to(signed_in_user(self.request))
         return rows.prefetch_related("studies")
 
+    def describe(self, row: Export) -> Any:
+        """With what is held back."""
+        return ExportDetailSerializer(row).data
+
     @extend_schema(
         summary="Ask for a de-identified copy",
         request=NewExportSerializer,
         responses={201: ExportDetailSerializer},
     )
+    @idempotent(recall_export)
     def create(self, request: Request) -> Response:
         """Ask for it; follow `state` until it is `ready`, or `held` for a person to look."""
         given = read_body(request, NewExportSerializer)
@@ -199,6 +212,7 @@ class ExportViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
         """
         user = signed_in_user(request)
         export = find_export(user, pk)
+        check_unchanged(request, self.describe(export))
         given = read_body(request, ClearanceSerializer)
         decisions = {
             one["hold"]: [Rectangle(*region) for region in one["regions"]]
@@ -240,4 +254,4 @@ class ExportViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
 
     def _answer(self, export: Export) -> Response:
         record_export_view(signed_in_user(self.request), export)
-        return Response(ExportDetailSerializer(export).data)
+        return Response(self.describe(export))

@@ -90,12 +90,19 @@ class ConflictViewSet(ReadOnlyViewSet):
     def _answer(self, conflict: IdentityConflict) -> Response:
         user, study = signed_in_user(self.request), conflict.study
         record_access(action=Action.CONFLICTS_VIEWED, actor=user, target=conflict, study=study)
-        in_sight = Patient.objects.in_sight_of(conflict)
-        is_held_visible = in_sight.filter(pk=conflict.held_patient_id).exists()
-        if is_held_visible:
+        if self._is_held_visible(conflict):
             record_held_view(user, conflict)
-        context = {"is_held_visible": is_held_visible}
-        return Response(ConflictDetailSerializer(conflict, context=context).data)
+        return Response(self.describe(conflict))
+
+    def describe(self, row: IdentityConflict) -> Any:
+        """With both sides, as far as the caller may see them."""
+        context = {"is_held_visible": self._is_held_visible(row)}
+        return ConflictDetailSerializer(row, context=context).data
+
+    @staticmethod
+    def _is_held_visible(conflict: IdentityConflict) -> bool:
+        in_sight = Patient.objects.in_sight_of(conflict)
+        return in_sight.filter(pk=conflict.held_patient_id).exists()
 
 
 @extend_schema_view(

@@ -20,6 +20,7 @@ CONTROLS = frozenset({"cursor", "page_size", "format"})
 class ToldListViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Any]):
     """A list that shows patients' data; `list_action` is what reading it is called."""
 
+    lookup_value_converter = "uuid"
     list_action: ClassVar[Action]
     shown: Sequence[Any] = ()
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import mixins, parsers, renderers, status
@@ -14,6 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.api.entity_tags import Editable
+from accounts.api.idempotency import idempotent
 from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
 from accounts.models import Action
@@ -27,6 +30,7 @@ from records.api.filters import (
 )
 from records.api.keeping import ReasonedDeletionSchema, read_reason
 from records.api.negotiation import AnyAccept
+from records.api.searches import PatientSearchSerializer, Searched, StudySearchSerializer, page_of
 from records.api.serializers import (
     InstanceSerializer,
     NewSubmissionSerializer,
@@ -45,8 +49,15 @@ from records.views.images import file_response, find_instance, png_response
 from records.views.submissions import record_submission_view
 
 
-class ReadOnlyViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
+class ReadOnlyViewSet(Editable, mixins.RetrieveModelMixin, ToldListViewSet):
     """Lists and single rows, noted in the audit trail."""
+
+
+def recall_submission(view: "SubmissionViewSet", body: Any) -> None:
+    """Let a kept answer about a batch leave again, to who may still see it."""
+    user = signed_in_user(view.request)
+    visible = Submission.objects.visible_to(user)
+    record_submission_view(user, get_object_or_404(visible, pk=body["id"]))
 
 
 @extend_schema_view(
@@ -60,7 +71,7 @@ class SubmissionViewSet(ReadOnlyViewSet):
     reads: ClassVar[dict[str, Declared]] = {
         "list": told_by(Action.SUBMISSIONS_LISTED),
         "retrieve": told_by(Action.SUBMISSION_VIEWED),
-        "create": told_by(Action.SUBMISSION_OPENED),
+        "create": told_by(Action.SUBMISSION_OPENED, Action.SUBMISSION_VIEWED),
         "close": told_by(Action.SUBMISSION_VIEWED),
     }
     parser_classes = (parsers.MultiPartParser,)
@@ -80,7 +91,7 @@ class SubmissionViewSet(ReadOnlyViewSet):
         """Return one batch, and record that it was seen."""
         submission = self.get_object()
         record_submission_view(signed_in_user(request), submission)
-        return Response(SubmissionSerializer(submission).data)
+        return Response(self.describe(submission))
 
     def get_serializer_class(self) -> Any:
         """Lists count, single ones tell."""
@@ -91,6 +102,7 @@ class SubmissionViewSet(ReadOnlyViewSet):
         request={"multipart/form-data": NewSubmissionSerializer},
         responses={201: SubmissionSerializer},
     )
+    @idempotent(recall_submission)
     def create(self, request: Request) -> Response:
         """Take the files, close the submission, and return the verdict on each file.
 
@@ -128,27 +140,29 @@ class SubmissionViewSet(ReadOnlyViewSet):
         user = signed_in_user(request)
         submission = self.get_object()
         refuse_body(request)
-        submission = close_submission(actor=user, submission=submission)
+        close_submission(actor=user, submission=submission)
+        submission = self.get_queryset().get(pk=pk)
         record_submission_view(user, submission)
-        return Response(SubmissionSerializer(submission).data)
+        return Response(self.describe(submission))
 
 
 @extend_schema_view(
     list=extend_schema(summary="Patients, by name"),
     retrieve=extend_schema(summary="A patient"),
 )
-class PatientViewSet(ReadOnlyViewSet):
+class PatientViewSet(Searched, ReadOnlyViewSet):
     """Patients with a study in the caller's departments."""
 
     verb = Verb.PATIENT_VIEW
     reads: ClassVar[dict[str, Declared]] = {
         "list": told_by(Action.PATIENTS_SEARCHED),
+        "search": told_by(Action.PATIENTS_SEARCHED),
         "retrieve": told_by(Action.PATIENT_VIEWED),
     }
     serializer_class = PatientSerializer
     queryset = Patient.objects.none()
     ordering = ("name", "id")
-    list_action = Action.PATIENTS_SEARCHED
+    list_action = search_action = Action.PATIENTS_SEARCHED
 
     def get_queryset(self) -> QuerySet[Patient]:
         """Those the caller may see."""
@@ -164,20 +178,33 @@ class PatientViewSet(ReadOnlyViewSet):
             target=patient,
             patient_id=patient.pk,
         )
-        return Response(self.get_serializer(patient).data)
+        return Response(self.describe(patient))
+
+    @extend_schema(
+        summary="Find patients by ID",
+        request=PatientSearchSerializer,
+        responses=page_of(PatientSerializer),
+    )
+    @action(detail=False, methods=["post"])
+    def search(self, request: Request) -> Response:
+        """Find those of a patient ID, which no address may hold. Noted in the audit trail."""
+        return self.search_in(
+            self.get_queryset(), by=PatientSearchSerializer, key=("created_at", "id")
+        )
 
 
 @extend_schema_view(
     list=extend_schema(summary="Studies, newest first", parameters=[StudyFilterSerializer]),
     retrieve=extend_schema(summary="A study with its series", responses=StudyDetailSerializer),
 )
-class StudyViewSet(ReadOnlyViewSet):
+class StudyViewSet(Searched, ReadOnlyViewSet):
     """Studies of the caller's departments."""
 
     verb = Verb.STUDY_VIEW
     verbs: ClassVar[dict[str, Verb]] = {"destroy": Verb.STUDY_DELETE}
     reads: ClassVar[dict[str, Declared]] = {
         "list": told_by(Action.STUDIES_SEARCHED),
+        "search": told_by(Action.STUDIES_SEARCHED),
         "retrieve": told_by(Action.STUDY_VIEWED),
         "destroy": NOTHING,
     }
@@ -185,7 +212,7 @@ class StudyViewSet(ReadOnlyViewSet):
     serializer_class = StudySerializer
     queryset = Study.objects.none()
     ordering = ("-received_at", "-id")
-    list_action = Action.STUDIES_SEARCHED
+    list_action = search_action = Action.STUDIES_SEARCHED
 
     def get_queryset(self) -> QuerySet[Study]:
         """Those the caller may see, narrowed by the parameters."""
@@ -199,7 +226,23 @@ class StudyViewSet(ReadOnlyViewSet):
         study = self.get_object()
         actor = signed_in_user(request)
         record_access(action=Action.STUDY_VIEWED, actor=actor, target=study, study=study)
-        return Response(StudyDetailSerializer(study).data)
+        return Response(self.describe(study))
+
+    def describe(self, row: Study) -> Any:
+        """With its series."""
+        return StudyDetailSerializer(row).data
+
+    @extend_schema(
+        summary="Find studies by accession number or patient ID",
+        request=StudySearchSerializer,
+        responses=page_of(StudySerializer),
+    )
+    @action(detail=False, methods=["post"])
+    def search(self, request: Request) -> Response:
+        """Find those of numbers that no address may hold. Noted in the audit trail."""
+        return self.search_in(
+            self.get_queryset(), by=StudySearchSerializer, key=("-received_at", "-id")
+        )
 
     @extend_schema(summary="Delete a study", responses={204: None})
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
