@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import append_meta
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.settings import api_settings
@@ -36,12 +37,14 @@ JSON = "application/json"
 ALWAYS = (400, 401, 403, 429, 500, 503)
 WITH_BODY = (408, 413, 415)
 NAMES = {"list": "list_{many}", "retrieve": "get_{one}", "create": "create_{one}"}
-NAMES |= {"destroy": "delete_{one}"}
-SINGULARS = {
-    "audit-events": "audit_event",
-    "deleted-studies": "deleted_study",
-    "quarantine": "quarantined_file",
-    "studies": "study",
+NAMES |= {"destroy": "delete_{one}", "search": "search_{many}", "rendered": "render_{one}"}
+NAMES |= {"review_list": "list_reviews", "review_create": "review_{one}"}
+NAMES |= {"state_task": "state_{one}_task", "hold": "get_{one}_hold"}
+NAMES |= {"file": "download_{one}"}
+NOUNS = {
+    "deleted-studies": ("deleted_study", "deleted_studies"),
+    "quarantine": ("quarantined_file", "quarantined_files"),
+    "studies": ("study", "studies"),
 }
 IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match",
@@ -80,9 +83,9 @@ class ContractSchema(AutoSchema):
 
     def get_operation_id(self) -> str:
         """Return a name that a person would write: `list_studies`, `close_submission`."""
-        plural = self._tokenize_path()[0]
-        many = plural.replace("-", "_")
-        one = SINGULARS.get(plural, many.removesuffix("s"))
+        segment = self._tokenize_path()[0]
+        named = segment.replace("-", "_")
+        one, many = NOUNS.get(segment, (named.removesuffix("s"), named))
         action = getattr(self.view, "action", None)
         if action is None:
             return f"{self.method.lower()}_{one}"
@@ -119,7 +122,7 @@ class ContractSchema(AutoSchema):
         found = set(ALWAYS)
         if "{" in self.path:
             found.add(404)
-        if self.method != "GET":
+        if self.method != "GET" and getattr(self.view, "action", None) != "search":
             found.add(409)
         if "requestBody" in operation:
             found.update(WITH_BODY)
@@ -140,9 +143,18 @@ class ContractSchema(AutoSchema):
     def _map_serializer_field(self, field: Any, direction: Any, *args: Any, **kwargs: Any) -> Any:
         """Describe a field as it is: null and blank where the column may be so."""
         if isinstance(field, serializers.TimeField):
-            return {"type": "string", "pattern": r"^\d{2}:\d{2}:\d{2}(\.\d{1,6})?$"}
+            # Without an offset, which JSON Schema's format `time` asks for.
+            time = {"type": "string", "pattern": r"^\d{2}:\d{2}:\d{2}(\.\d{1,6})?$"}
+            return append_meta(time, self._get_serializer_field_meta(field, direction))
         _learn_from_model(field)
         return super()._map_serializer_field(field, direction, *args, **kwargs)
+
+    def _postprocess_serializer_schema(self, schema: Any, serializer: Any, direction: Any) -> Any:
+        """Say that answers always have all of their fields."""
+        found = super()._postprocess_serializer_schema(schema, serializer, direction)
+        if direction == "response" and found.get("properties"):
+            found["required"] = sorted(found["properties"])
+        return found
 
     def _get_serializer_field_meta(self, field: Any, direction: Any) -> Any:
         """Leave defaults out of answers, which say all that they say."""
@@ -181,7 +193,7 @@ def _learn_from_model(field: Any) -> None:
             column = model._meta.get_field(name)
         except FieldDoesNotExist:
             return
-        if getattr(column, "null", False):
+        if column.concrete and column.null:
             field.allow_null = True
         if not column.is_relation:
             is_choice = isinstance(field, serializers.ChoiceField)

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema, extend_schema_serializer, extend_schema_view
 from rest_framework import mixins, renderers, serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -55,6 +55,7 @@ class NewExportSerializer(StrictSerializer):
     retain_patient = serializers.BooleanField(default=False)
 
 
+@extend_schema_serializer(component_name="HoldDecision")
 class DecisionSerializer(StrictSerializer):
     """What a person saw in one image; no region means that nothing is written on it."""
 

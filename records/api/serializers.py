@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from accounts.api.strict import StrictSerializer
@@ -119,6 +119,7 @@ class UploadSerializer(serializers.ModelSerializer[Upload]):
         read_only_fields = fields
 
 
+@extend_schema_serializer(component_name="SubmissionSummary")
 class SubmissionListSerializer(serializers.ModelSerializer[Submission]):
     """A batch with the number of files by verdict."""
 
