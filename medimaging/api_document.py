@@ -30,6 +30,8 @@ SETTINGS: dict[str, Any] = {
     # Four are fields called `state`, three are called `task`.
     "ENUM_NAME_OVERRIDES": {
         "ClassificationState": "classifier.models.ClassificationState",
+        "ClassificationOutcome": "classifier.models.ClassificationOutcome",
+        "AuditOutcome": "accounts.models.Outcome",
         "StudyState": "records.models.StudyState",
         "SubmissionState": "records.models.SubmissionState",
         "ConflictState": "records.models.ConflictState",

@@ -1,5 +1,6 @@
 """How each operation of the API is described: its name, its refusals, and what is null or blank."""
 
+import json
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
@@ -11,6 +12,7 @@ from rest_framework.settings import api_settings
 
 from accounts.api.entity_tags import Editable
 from accounts.api.idempotency import is_idempotent
+from accounts.api.strict import StrictSerializer
 
 PROBLEMS = {
     400: "Invalid",
@@ -34,6 +36,9 @@ PROBLEMS = {
 """The statuses with which something is refused, and what the document calls each."""
 
 JSON = "application/json"
+TEXT = r"^[^\x00]*[^\s\x00][^\x00]*$"
+"""A text that says something; PostgreSQL holds no NUL."""
+ANY_TEXT = r"^[^\x00]*$"
 ALWAYS = (400, 401, 403, 429, 500, 503)
 WITH_BODY = (408, 413, 415)
 NAMES = {"list": "list_{many}", "retrieve": "get_{one}", "create": "create_{one}"}
@@ -78,6 +83,8 @@ class ContractSchema(AutoSchema):
         """Add refusals and headers to what the library describes."""
         operation = super().get_operation(*args, **kwargs)
         if operation is not None:
+            if "requestBody" in operation:
+                operation["requestBody"]["required"] = True
             _describe_answers(operation, self._statuses(operation))
         return operation
 
@@ -147,21 +154,35 @@ class ContractSchema(AutoSchema):
             time = {"type": "string", "pattern": r"^\d{2}:\d{2}:\d{2}(\.\d{1,6})?$"}
             return append_meta(time, self._get_serializer_field_meta(field, direction))
         _learn_from_model(field)
-        return super()._map_serializer_field(field, direction, *args, **kwargs)
+        found = super()._map_serializer_field(field, direction, *args, **kwargs)
+        is_text = type(field) is serializers.CharField and direction == "request"
+        if is_text and "pattern" not in found:
+            found["pattern"] = ANY_TEXT if field.allow_blank else TEXT
+        if isinstance(field, serializers.ListField) and not field.allow_empty:
+            found.setdefault("minItems", 1)
+        return found
 
     def _postprocess_serializer_schema(self, schema: Any, serializer: Any, direction: Any) -> Any:
-        """Say that answers always have all of their fields."""
+        """Say that answers always have all of their fields, and strict bodies no others.
+
+        A serializer names in `rules` what JSON Schema can say of fields together.
+        """
         found = super()._postprocess_serializer_schema(schema, serializer, direction)
         if direction == "response" and found.get("properties"):
             found["required"] = sorted(found["properties"])
+        if direction == "request" and isinstance(serializer, StrictSerializer):
+            found["additionalProperties"] = False
+            found |= getattr(serializer, "rules", {})
         return found
 
     def _get_serializer_field_meta(self, field: Any, direction: Any) -> Any:
-        """Leave defaults out of answers, which say all that they say."""
+        """Tell defaults in words: makers of clients take a field that has one as always there."""
         _learn_from_model(field)
         meta = super()._get_serializer_field_meta(field, direction)
-        if direction == "response":
-            meta.pop("default", None)
+        default = meta.pop("default", None)
+        if direction == "request" and default not in (None, "", []):
+            told = f"Left out: `{json.dumps(default)}`."
+            meta["description"] = f"{meta.get('description', '')} {told}".strip()
         return meta
 
 

@@ -54,6 +54,8 @@ class PatientSearchSerializer(PageWantedSerializer):
 class StudySearchSerializer(PatientSearchSerializer):
     """Studies by their numbers: all that are given must match, each as a whole."""
 
+    rules: ClassVar[dict[str, Any]] = {"dependentRequired": {"issuer": ["patient_id"]}}
+
     accession_number = serializers.CharField(required=False, max_length=64)
     patient_id = serializers.CharField(required=False, max_length=64)
     study_instance_uid = serializers.RegexField(r"^[0-9.]{1,64}$", required=False)

@@ -139,6 +139,7 @@ class SubmissionListSerializer(serializers.ModelSerializer[Submission]):
             "origin",
             "created_at",
             "closed_at",
+            "updated_at",
             "stored_count",
             "duplicate_count",
             "rejected_count",
@@ -162,6 +163,7 @@ class SubmissionSerializer(serializers.ModelSerializer[Submission]):
             "origin",
             "created_at",
             "closed_at",
+            "updated_at",
             "files",
         )
 
@@ -219,6 +221,11 @@ class StudySerializer(serializers.ModelSerializer[Study]):
         allow_null=True,
         help_text='When the study was done: "45 y", "7 mo", "3 wk".',
     )
+    updated_at = serializers.DateTimeField(
+        source="changed_at",
+        read_only=True,
+        help_text="When the study or its patient last changed.",
+    )
     study_id = serializers.CharField(
         read_only=True, help_text="Study ID (0020,0010), as the department numbers its studies."
     )
@@ -248,6 +255,7 @@ class StudySerializer(serializers.ModelSerializer[Study]):
             "instance_count",
             "received_at",
             "completed_at",
+            "updated_at",
         )
 
 
