@@ -16,7 +16,7 @@ class NothingToConfirm(KnownError):
     """The model abstained, so there is no label to confirm."""
 
     code = "nothing_to_confirm"
-    field = "decision"
+    pointer = "/decision"
     message = "The model gave no answer, so there is none to confirm."
     action = "Override it with your own finding, or record that the study can't be assessed."
 
@@ -25,7 +25,7 @@ class LabelRequired(KnownError):
     """The model gave no label to confirm, or an override doesn't say what is there instead."""
 
     code = "label_required"
-    field = "label"
+    pointer = "/label"
     message = "This decision needs your own finding: there is no label to confirm."
     action = "Override it with the label that you see, or record that it can't be assessed."
 
@@ -34,7 +34,7 @@ class LabelUnknown(KnownError):
     """The label is none of the model's, nor "other"."""
 
     code = "label_unknown"
-    field = "label"
+    pointer = "/label"
     message = "“{label}” is not one of the labels of this task."
     action = "Choose one of: {choices}."
 
@@ -43,7 +43,7 @@ class LabelUnchanged(KnownError):
     """An override with the model's own label would be a confirmation."""
 
     code = "label_unchanged"
-    field = "label"
+    pointer = "/label"
     message = "Your finding is the model's own answer."
     action = "Confirm the answer instead, or choose another label."
 
@@ -52,7 +52,7 @@ class ReasonRequired(KnownError):
     """Whoever disagrees says why, in a coded reason that monitoring can count."""
 
     code = "reason_required"
-    field = "reason"
+    pointer = "/reason"
     message = "This decision needs a reason."
     action = "Choose one of: {choices}."
 
@@ -61,7 +61,7 @@ class CommentRequired(KnownError):
     """The reason "other" says nothing by itself."""
 
     code = "comment_required"
-    field = "comment"
+    pointer = "/comment"
     message = "With the reason “other”, the comment has to say what it was."
     action = "Write a short comment."
 
@@ -70,7 +70,7 @@ class CommentTooLong(KnownError):
     """Comments are notes, not reports."""
 
     code = "comment_too_long"
-    field = "comment"
+    pointer = "/comment"
     message = "The comment has {length} characters; {maximum} fit."
     action = "Shorten the comment."
 
@@ -88,7 +88,7 @@ class NotStatable(KnownError):
     """The header rules out what a person stated, or says enough by itself."""
 
     code = "not_statable"
-    field = "task"
+    pointer = "/task"
     message = "What these images show can't be stated as that: their header says otherwise."
     action = "Choose one of the kinds offered, or have the header corrected and send them again."
 

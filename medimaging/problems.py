@@ -4,6 +4,7 @@ Every problem has a stable `code`, a `detail` for staff, an `action` that says w
 the request's id as `reference`. Unknown errors keep their cause to the log.
 """
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +19,7 @@ from rest_framework.views import exception_handler
 from accounts.access import view_name
 from accounts.errors import KnownError
 from accounts.models import Action, User
+from accounts.parameters import Fault
 from accounts.services import note_refusal
 
 MEDIA_TYPE = "application/problem+json"
@@ -44,6 +46,7 @@ REFUSALS = {
         "Try again. If it happens again, give your administrator the reference.",
     ),
 }
+PAGE_ACTION = "Go back, reload the page and try again. Don't change the address by hand."
 LONGEST_NAME = 64
 OTHER_REFUSAL = ("request_refused", "The request was refused.", "See the detail.")
 
@@ -76,17 +79,11 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     return response
 
 
-def _known(request: Any, exc: KnownError) -> dict[str, Any]:
-    """The document of an error of ours, with a pointer to the field that it is about."""
-    blamed = {"pointer": f"/{exc.field}", "code": exc.code, "detail": exc.message}
-    return _problem(
-        request,
-        exc.status,
-        code=exc.code,
-        detail=exc.message,
-        action=exc.action,
-        **({"errors": [blamed]} if exc.field else {}),
-    )
+def _known(request: Any, error: KnownError) -> dict[str, Any]:
+    said = {"code": error.code, "detail": error.message}
+    errors = [{"pointer": _shown(error.pointer), **said}] if error.pointer else []
+    more = {"errors": errors} if errors else {}
+    return _problem(request, error.status, action=error.action, **said, **more)
 
 
 def _as_api_exception(exc: Exception) -> Exception:
@@ -168,6 +165,30 @@ def _problem(
         "reference": getattr(request, "id", ""),
         **more,
     }
+
+
+def refuse_parameters(request: HttpRequest, faults: Sequence[Fault]) -> HttpResponse:
+    """Answer what says something that its view doesn't take: 400, with a pointer to each."""
+    code, title, action = REFUSALS[HTTPStatus.BAD_REQUEST]
+    if not request.path.startswith(API_PREFIXES):
+        words = [f"{_shown_name(fault.name)}: {fault.words}".lstrip(": ") for fault in faults]
+        return refuse_page(request, code=code, message=" ".join(words), action=PAGE_ACTION)
+    errors = [
+        {"pointer": f"/{_shown_name(fault.name)}", "code": fault.code, "detail": fault.words}
+        for fault in faults
+    ]
+    body = _problem(
+        request, HTTPStatus.BAD_REQUEST, code=code, detail=title, action=action, errors=errors
+    )
+    return JsonResponse(body, status=HTTPStatus.BAD_REQUEST, content_type=MEDIA_TYPE)
+
+
+def refuse_page(request: HttpRequest, *, code: str, message: str, action: str) -> HttpResponse:
+    """Draw the page of a request that a page can't make sense of."""
+    error = {"code": code, "message": message, "action": action}
+    context = {"error": error, "reference": getattr(request, "id", "")}
+    page = render_to_string("400.html", context, request)
+    return HttpResponse(page, status=HTTPStatus.BAD_REQUEST)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

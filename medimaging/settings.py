@@ -65,7 +65,7 @@ MIDDLEWARE = [
     "medimaging.middleware.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "medimaging.middleware.IdleSessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "medimaging.middleware.SlashMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "medimaging.middleware.OpenSessionMiddleware",
@@ -77,6 +77,7 @@ MIDDLEWARE = [
     "medimaging.middleware.NoStoreMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "medimaging.middleware.EntityTagMiddleware",
+    "medimaging.parameters.ParametersMiddleware",
     "medimaging.told_reads.ToldReadsMiddleware",
 ]
 
@@ -265,6 +266,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["accounts.api.strict.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "accounts.api.contract.ContractSchema",
+    "DEFAULT_FILTER_BACKENDS": ["accounts.api.filtering.FormFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "medimaging.paging.KeysetPagination",
     "PAGE_SIZE": 50,
     "EXCEPTION_HANDLER": "medimaging.problems.problem_handler",

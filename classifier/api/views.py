@@ -1,14 +1,11 @@
 """Classifications, reviews and model versions over REST."""
 
 from typing import Any, ClassVar
-from uuid import UUID
 
 from django.shortcuts import get_object_or_404
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -20,6 +17,7 @@ from accounts.audit import record_access
 from accounts.models import Action
 from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
+from classifier.api.filters import ClassificationFilters
 from classifier.api.serializers import (
     ClassificationDetailSerializer,
     ClassificationSerializer,
@@ -28,26 +26,12 @@ from classifier.api.serializers import (
     ReviewSerializer,
     TaskStatementSerializer,
 )
-from classifier.models import (
-    CLASSIFICATION_TASKS,
-    Classification,
-    ClassificationState,
-    ModelVersion,
-    Review,
-)
+from classifier.models import Classification, ModelVersion, Review
 from classifier.services.requests import rerun_classification, state_task
 from classifier.services.reviews import review_classification
 from records.api.told_lists import ToldListViewSet
 
 REVIEW_LISTING = ("reviewer", "responsible", "classification__model_version")
-FILTERS = [
-    OpenApiParameter("study", OpenApiTypes.UUID, description="Of this study only."),
-    OpenApiParameter("status", str, enum=ClassificationState.values),
-    OpenApiParameter("task", str, enum=[task for task, _ in CLASSIFICATION_TASKS]),
-    OpenApiParameter(
-        "all", bool, description="With those that were superseded or cancelled as well."
-    ),
-]
 
 
 def recall_classification(view: "ClassificationViewSet", body: Any) -> None:
@@ -60,7 +44,6 @@ def recall_review(view: "ClassificationViewSet", body: Any) -> None:
     view.record_view(get_object_or_404(view.get_queryset(), pk=body["classification"]))
 
 
-@extend_schema_view(list=extend_schema(parameters=FILTERS))
 class ClassificationViewSet(Editable, mixins.RetrieveModelMixin, ToldListViewSet):
     """What the networks said, newest first."""
 
@@ -84,11 +67,11 @@ class ClassificationViewSet(Editable, mixins.RetrieveModelMixin, ToldListViewSet
     serializer_class = ClassificationSerializer
     ordering = ("-queued_at", "-id")
     list_action = Action.CLASSIFICATIONS_LISTED
+    filter_form_class = ClassificationFilters
 
     def get_queryset(self) -> Any:
         """Start from what the caller may see."""
-        rows = Classification.objects.visible_to(signed_in_user(self.request)).with_listing()
-        return self._filtered(rows) if self.action == "list" else rows
+        return Classification.objects.visible_to(signed_in_user(self.request)).with_listing()
 
     def get_serializer_class(self) -> type[ClassificationSerializer]:
         """One row comes with its frames."""
@@ -156,16 +139,6 @@ class ClassificationViewSet(Editable, mixins.RetrieveModelMixin, ToldListViewSet
         )
         return Response(ReviewSerializer(review).data, status=status.HTTP_201_CREATED)
 
-    def _filtered(self, rows: Any) -> Any:
-        params = self.request.query_params
-        if study := params.get("study"):
-            rows = rows.filter(study=_uuid(study, "study"))
-        for name, column in (("status", "state"), ("task", "task")):
-            if value := params.get(name):
-                rows = rows.filter(**{column: value})
-        wants_all = params.get("all", "").lower() in {"1", "true"} or params.get("status")
-        return rows if wants_all else rows.current()
-
     def record_view(self, row: Classification) -> None:
         """Note that somebody saw a result."""
         record_access(
@@ -191,10 +164,3 @@ class ModelVersionViewSet(
     def get_queryset(self) -> Any:
         """Start from what the caller may see."""
         return ModelVersion.objects.visible_to(signed_in_user(self.request)).with_live()
-
-
-def _uuid(value: str, name: str) -> UUID:
-    try:
-        return UUID(value)
-    except ValueError as error:
-        raise ValidationError({name: "Not a UUID."}) from error

@@ -14,11 +14,14 @@ from rest_framework.response import Response
 
 from accounts.access import signed_in_user
 from accounts.api.entity_tags import Editable, check_unchanged
+from accounts.api.filtering import parameters_of
 from accounts.api.idempotency import idempotent
 from accounts.api.strict import StrictSerializer, read_body
 from accounts.models import Action
+from accounts.parameters import Takes, takes
 from accounts.reads import Declared, told_by
 from accounts.roles import Verb
+from records.api.filters import HoldFrameForm, read_parameters
 from records.api.negotiation import AnyAccept
 from records.api.told_lists import ToldListViewSet
 from records.deidentification import Options, Rectangle
@@ -67,12 +70,6 @@ class ClearanceSerializer(StrictSerializer):
     """Decisions about images that are held back."""
 
     decisions = serializers.ListField(child=DecisionSerializer(), allow_empty=False)
-
-
-class HoldFrameSerializer(serializers.Serializer[Any]):
-    """Which frame of an image to draw."""
-
-    frame = serializers.IntegerField(required=False, min_value=1, default=1)
 
 
 class ExportHoldSerializer(serializers.ModelSerializer[ExportHold]):
@@ -163,6 +160,7 @@ class ExportViewSet(Editable, mixins.RetrieveModelMixin, ToldListViewSet):
     queryset = Export.objects.none()
     ordering = ("-requested_at", "-id")
     list_action = Action.EXPORTS_LISTED
+    parameters: ClassVar[dict[str, Takes]] = {"hold": takes(form=HoldFrameForm)}
 
     def get_queryset(self) -> QuerySet[Export]:
         """Those of the departments from which the caller may export."""
@@ -224,7 +222,7 @@ class ExportViewSet(Editable, mixins.RetrieveModelMixin, ToldListViewSet):
 
     @extend_schema(
         summary="A frame of an image that is held back, as a PNG picture",
-        parameters=[HoldFrameSerializer],
+        parameters=parameters_of(HoldFrameForm),
         responses={(200, "image/png"): OpenApiTypes.BINARY},
     )
     @action(
@@ -236,6 +234,7 @@ class ExportViewSet(Editable, mixins.RetrieveModelMixin, ToldListViewSet):
     def hold(self, request: Request, pk: UUID, hold_pk: UUID) -> HttpResponseBase:
         """Draw one frame, counted from 1; who decides about the image has fetched each."""
         user = signed_in_user(request)
+        read_parameters(request, HoldFrameForm)
         hold = find_hold(find_export(user, pk), hold_pk)
         return hold_response(request._request, user, hold)
 

@@ -10,11 +10,8 @@ from accounts.models import Department
 from records.forms import holds_text
 from records.models import (
     ConflictDecision,
-    ConflictState,
     IdentityConflict,
     QuarantinedFile,
-    QuarantineReason,
-    QuarantineState,
     Resolution,
     Sex,
 )
@@ -108,12 +105,6 @@ class ConflictDetailSerializer(ConflictSerializer):
         return conflict.files.held().count()
 
 
-class ConflictFilterSerializer(serializers.Serializer[Any]):
-    """What conflicts can be narrowed by."""
-
-    state = serializers.ChoiceField(choices=ConflictState.choices, required=False)
-
-
 class ResolutionSerializer(StrictSerializer):
     """A decision on whose the images are.
 
@@ -177,13 +168,6 @@ class QuarantinedFileSerializer(serializers.ModelSerializer[QuarantinedFile]):
             "ended_reason",
         )
         read_only_fields = fields
-
-
-class QuarantineFilterSerializer(serializers.Serializer[Any]):
-    """What quarantined files can be narrowed by."""
-
-    state = serializers.ChoiceField(choices=QuarantineState.choices, required=False)
-    reason = serializers.ChoiceField(choices=QuarantineReason.choices, required=False)
 
 
 class DiscardSerializer(StrictSerializer):

@@ -18,14 +18,12 @@ from accounts.audit import record_access
 from accounts.models import Action
 from accounts.reads import Declared, told_by
 from accounts.roles import Verb
-from records.api.filters import read_filters
+from records.api.filters import ConflictFilters, QuarantineFilters
 from records.api.identity_serializers import (
     ConflictDetailSerializer,
-    ConflictFilterSerializer,
     ConflictSerializer,
     DiscardSerializer,
     QuarantinedFileSerializer,
-    QuarantineFilterSerializer,
     ResolutionSerializer,
 )
 from records.api.views import AnyAccept, ReadOnlyViewSet
@@ -36,9 +34,7 @@ from records.views.quarantine import quarantined_response, record_quarantine_vie
 
 
 @extend_schema_view(
-    list=extend_schema(
-        summary="Identity conflicts, newest first", parameters=[ConflictFilterSerializer]
-    ),
+    list=extend_schema(summary="Identity conflicts, newest first"),
     retrieve=extend_schema(
         summary="An identity conflict with both sides", responses=ConflictDetailSerializer
     ),
@@ -52,14 +48,12 @@ class ConflictViewSet(ReadOnlyViewSet):
     queryset = IdentityConflict.objects.none()
     ordering = ("-raised_at", "-id")
     list_action = Action.CONFLICTS_VIEWED
+    filter_form_class = ConflictFilters
 
     def get_queryset(self) -> QuerySet[IdentityConflict]:
-        """Those the caller may decide, narrowed by the parameters."""
+        """Those the caller may decide."""
         visible = IdentityConflict.objects.visible_to(signed_in_user(self.request))
-        rows = visible.with_listing()
-        if self.action == "list":
-            rows = rows.filter(**read_filters(self.request, ConflictFilterSerializer))
-        return rows
+        return visible.with_listing()
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return one conflict."""
@@ -106,9 +100,7 @@ class ConflictViewSet(ReadOnlyViewSet):
 
 
 @extend_schema_view(
-    list=extend_schema(
-        summary="Quarantined files, newest first", parameters=[QuarantineFilterSerializer]
-    ),
+    list=extend_schema(summary="Quarantined files, newest first"),
     retrieve=extend_schema(summary="A quarantined file"),
 )
 class QuarantineViewSet(ReadOnlyViewSet):
@@ -129,14 +121,12 @@ class QuarantineViewSet(ReadOnlyViewSet):
     queryset = QuarantinedFile.objects.none()
     ordering = ("-created_at", "-id")
     list_action = Action.QUARANTINE_VIEWED
+    filter_form_class = QuarantineFilters
 
     def get_queryset(self) -> QuerySet[QuarantinedFile]:
-        """Those the caller may see, narrowed by the parameters."""
+        """Those the caller may see."""
         user, files = signed_in_user(self.request), QuarantinedFile.objects.with_listing()
-        rows = files.readable_by(user) if self.action == "file" else files.visible_to(user)
-        if self.action == "list":
-            rows = rows.filter(**read_filters(self.request, QuarantineFilterSerializer))
-        return rows
+        return files.readable_by(user) if self.action == "file" else files.visible_to(user)
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return one file's identifiers and hashes."""

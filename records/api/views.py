@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.http import QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
@@ -16,17 +17,20 @@ from rest_framework.response import Response
 
 from accounts.access import signed_in_user
 from accounts.api.entity_tags import Editable
+from accounts.api.filtering import parameters_of
 from accounts.api.idempotency import idempotent
 from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
 from accounts.models import Action
+from accounts.parameters import Takes, takes
 from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
 from records.api.filters import (
-    FrameSerializer,
-    InstanceFilterSerializer,
-    StudyFilterSerializer,
-    read_filters,
+    FrameForm,
+    InstanceFilters,
+    StudyFilters,
+    SubmissionFilters,
+    read_parameters,
 )
 from records.api.keeping import ReasonedDeletionSchema, read_reason
 from records.api.negotiation import AnyAccept
@@ -78,6 +82,7 @@ class SubmissionViewSet(ReadOnlyViewSet):
     queryset = Submission.objects.none()
     ordering = ("-created_at", "-id")
     list_action = Action.SUBMISSIONS_LISTED
+    filter_form_class = SubmissionFilters
 
     def get_queryset(self) -> QuerySet[Submission]:
         """The caller's own, and those of the departments to which they may send."""
@@ -194,7 +199,7 @@ class PatientViewSet(Searched, ReadOnlyViewSet):
 
 
 @extend_schema_view(
-    list=extend_schema(summary="Studies, newest first", parameters=[StudyFilterSerializer]),
+    list=extend_schema(summary="Studies, newest first"),
     retrieve=extend_schema(summary="A study with its series", responses=StudyDetailSerializer),
 )
 class StudyViewSet(Searched, ReadOnlyViewSet):
@@ -213,13 +218,15 @@ class StudyViewSet(Searched, ReadOnlyViewSet):
     queryset = Study.objects.none()
     ordering = ("-received_at", "-id")
     list_action = search_action = Action.STUDIES_SEARCHED
+    filter_form_class = StudyFilters
+
+    def make_filter_form(self, params: QueryDict) -> StudyFilters:
+        """The parameters of somebody who sees some departments."""
+        return StudyFilters(params, user=signed_in_user(self.request))
 
     def get_queryset(self) -> QuerySet[Study]:
-        """Those the caller may see, narrowed by the parameters."""
-        rows = Study.objects.visible_to(signed_in_user(self.request)).with_listing()
-        if self.action == "list":
-            rows = rows.filtered(read_filters(self.request, StudyFilterSerializer))
-        return rows
+        """Those the caller may see."""
+        return Study.objects.visible_to(signed_in_user(self.request)).with_listing()
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return one study."""
@@ -253,9 +260,7 @@ class StudyViewSet(Searched, ReadOnlyViewSet):
 
 
 @extend_schema_view(
-    list=extend_schema(
-        summary="Instances, in order of arrival", parameters=[InstanceFilterSerializer]
-    ),
+    list=extend_schema(summary="Instances, in order of arrival"),
     retrieve=extend_schema(summary="An instance"),
 )
 class InstanceViewSet(ReadOnlyViewSet):
@@ -272,16 +277,12 @@ class InstanceViewSet(ReadOnlyViewSet):
     queryset = Instance.objects.none()
     ordering = ("created_at", "id")
     list_action = Action.STUDIES_SEARCHED
+    filter_form_class = InstanceFilters
+    parameters: ClassVar[dict[str, Takes]] = {"rendered": takes(form=FrameForm)}
 
     def get_queryset(self) -> QuerySet[Instance]:
-        """Those the caller may see, narrowed by the parameters."""
+        """Those the caller may see."""
         rows = Instance.objects.visible_to(signed_in_user(self.request))
-        if self.action == "list":
-            wanted = read_filters(self.request, InstanceFilterSerializer)
-            if "study" in wanted:
-                rows = rows.filter(series__study=wanted["study"])
-            if "series" in wanted:
-                rows = rows.filter(series=wanted["series"])
         return rows.select_related("series__study")
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -308,7 +309,7 @@ class InstanceViewSet(ReadOnlyViewSet):
 
     @extend_schema(
         summary="A frame as a PNG picture",
-        parameters=[FrameSerializer],
+        parameters=parameters_of(FrameForm),
         responses={(200, "image/png"): OpenApiTypes.BINARY},
     )
     @action(
@@ -319,6 +320,6 @@ class InstanceViewSet(ReadOnlyViewSet):
     def rendered(self, request: Request, pk: UUID) -> HttpResponseBase:
         """Draw one frame, counted from 1, with the given window or else its own."""
         user = signed_in_user(request)
-        wanted = read_filters(request, FrameSerializer)
+        wanted = read_parameters(request, FrameForm)
         instance = find_instance(user, pk)
         return png_response(user, instance, wanted["frame"], request.query_params)

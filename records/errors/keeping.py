@@ -7,7 +7,7 @@ class ReasonMissing(KnownError):
     """What takes something away, or forbids it, says why."""
 
     code = "reason_missing"
-    field = "reason"
+    pointer = "/reason"
     message = "A reason is needed."
     action = "State it in a few words, without the patient's name; it stays in the audit trail."
 
@@ -16,7 +16,7 @@ class ReasonTooLong(KnownError):
     """Reasons are read in lists."""
 
     code = "reason_too_long"
-    field = "reason"
+    pointer = "/reason"
     message = "The reason has {length} characters; {maximum} fit."
     action = "Shorten it."
 
@@ -52,7 +52,7 @@ class NoSuchStudy(KnownError):
     """No study has this UID or accession number."""
 
     code = "no_such_study"
-    field = "study"
+    pointer = "/study"
     message = "No study is held under “{given}”."
     action = "Check the Study Instance UID or the accession number."
     status = 404

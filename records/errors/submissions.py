@@ -7,7 +7,7 @@ class DepartmentRequired(KnownError):
     """No department to file the images in."""
 
     code = "department_required"
-    field = "department"
+    pointer = "/department"
     message = "No department was chosen."
     action = "Choose the department that the images belong to."
 
@@ -16,7 +16,7 @@ class DepartmentUnknown(KnownError):
     """Not a department in which this person may submit; whether it exists isn't said."""
 
     code = "department_unknown"
-    field = "department"
+    pointer = "/department"
     message = "There is no such department to which you may send images."
     action = "Choose one of your own departments."
 
