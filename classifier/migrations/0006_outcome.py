@@ -83,24 +83,30 @@ def decide_as_before(probabilities, manifest):
     return label, bool(find_doubtful(probabilities, asked, bands))
 
 
-def answered(apps):
-    """The rows that a network answered, and with them the manifest that they were answered by."""
-    rows = apps.get_model("classifier", "Classification").objects.filter(
+def answered(rows):
+    """Those that a network answered, and with them the manifest that they were answered by."""
+    found = rows.filter(
         finished_at__isnull=False, abstention="", failure_code="", model_version__isnull=False
     )
-    return rows.exclude(probabilities={}).select_related("model_version")
+    return found.exclude(probabilities={}).select_related("model_version")
 
 
 def write(rows, columns, change):
     """Change each row, a batch at a time."""
     batch = []
-    for row in rows.iterator(chunk_size=BATCH):
+    for row in answered(rows).iterator(chunk_size=BATCH):
         change(row)
         batch.append(row)
         if len(batch) == BATCH:
-            rows.model.objects.bulk_update(batch, columns)
+            rows.bulk_update(batch, columns)
             batch = []
-    rows.model.objects.bulk_update(batch, columns)
+    rows.bulk_update(batch, columns)
+
+
+def rows_of(apps, schema_editor):
+    """The table by the role that owns it: the app's own waits for this very transaction."""
+    model = apps.get_model("classifier", "Classification")
+    return model.objects.using(schema_editor.connection.alias)
 
 
 def give_outcomes(apps, schema_editor):
@@ -109,9 +115,9 @@ def give_outcomes(apps, schema_editor):
             row.probabilities, row.model_version.manifest
         )
 
-    rows = apps.get_model("classifier", "Classification").objects
+    rows = rows_of(apps, schema_editor)
     rows.exclude(abstention="").update(outcome="abstained", label="")
-    write(answered(apps), ["outcome", "label", "suspected_label"], change)
+    write(rows, ["outcome", "label", "suspected_label"], change)
     # Without scores nothing tells whether the label passed: a person has to say.
     unknown = rows.filter(outcome="").exclude(label="")
     unknown.update(outcome="indeterminate", suspected_label=models.F("label"), label="")
@@ -123,7 +129,11 @@ def give_labels_back(apps, schema_editor):
             row.probabilities, row.model_version.manifest
         )
 
-    write(answered(apps), ["label", "is_indeterminate"], change)
+    rows = rows_of(apps, schema_editor)
+    write(rows, ["label", "is_indeterminate"], change)
+    # No row twice: its foreign keys would wait for the end, and the table couldn't be altered.
+    without_scores = rows.filter(label="").exclude(suspected_label="")
+    without_scores.update(label=models.F("suspected_label"))
 
 
 class Migration(migrations.Migration):
@@ -206,4 +216,23 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunSQL(sql=guard(AFTER), reverse_sql=UNGUARD),
+        migrations.AlterField(
+            model_name="review",
+            name="reason",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("false_positive", "The model saw a finding that isn't there"),
+                    ("false_negative", "The model missed a finding"),
+                    ("wrong_finding", "A finding is there, but a different one"),
+                    ("other_finding", "A finding outside the model's labels"),
+                    ("image_quality", "Image quality misled the model"),
+                    ("wrong_study", "Wrong body part, view or patient"),
+                    ("clinical_context", "Clinical information decides otherwise"),
+                    ("other", "Another reason (in the comment)"),
+                    ("no_model_label", "The model gave no label"),
+                ],
+                max_length=20,
+            ),
+        ),
     ]
