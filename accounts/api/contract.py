@@ -170,6 +170,11 @@ class ContractSchema(AutoSchema):
         found = super()._postprocess_serializer_schema(schema, serializer, direction)
         if direction == "response" and found.get("properties"):
             found["required"] = sorted(found["properties"])
+        for name, field in found.get("properties", {}).items():
+            if {"type": "string", "maxLength": 0} in field.get("oneOf", ()):
+                # The pattern lets a blank through by itself.
+                found["properties"][name] = {**field["oneOf"][0], **field}
+                del found["properties"][name]["oneOf"]
         if direction == "request" and isinstance(serializer, StrictSerializer):
             found["additionalProperties"] = False
             found |= getattr(serializer, "rules", {})

@@ -11,6 +11,12 @@ from tests.product import ROOT, Product, running
 CLIENTS = ROOT / "var" / "clients"
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the fuzzer come last: it deletes and decides on what the others have found."""
+    items.sort(key=lambda item: "schemathesis" in item.name)
+
+
 @pytest.fixture(scope="session")
 def tools() -> Path:
     """Where `make clients` has put programs and packages."""

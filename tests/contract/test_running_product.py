@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pydicom.uid import generate_uid
 from tests.product import ROOT, Product
 
 DOCUMENT = ROOT / "docs" / "openapi.yaml"
+PAGE = ROOT / "docs" / "integrators.md"
 HERE = Path(__file__).parent
 SAMPLE = ROOT / "samples" / "chest-pneumonia-child-1" / "01.dcm"
 ROLES = ("integrator", "reviewer", "administrator")
@@ -92,6 +94,41 @@ def test_typescript_client_submits_polls_reads_and_reviews(product, tokens, tool
     said = run("node", "use_typescript.ts", *words, tools=tools, cwd=tmp_path)
 
     check_reviewed(json.loads(said))
+
+
+def test_docs_lead_from_make_run_to_a_reviewed_result_by_paste_alone(product, tmp_path):
+    for name in (".venv", "manage.py", "samples"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text("utf-8"), re.S)
+    assert len(blocks) > 12
+    environment = {"MEDIMAGING": product.url, "PATH": "/usr/bin:/bin"}
+    environment["MEDIMAGING_DATA_DIR"] = str(product.data_dir)
+
+    # A variable that nobody has set ends a command before anything is asked for.
+    for block in blocks:
+        if "issue_token" not in block:
+            assert shell(block, tmp_path, environment).returncode != 0, block
+
+    done = shell("set -euo pipefail\n" + "\n".join(blocks), tmp_path, environment)
+
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    assert (tmp_path / "image.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "image.dcm").read_bytes()[128:132] == b"DICM"
+    signed = [line for line in done.stdout.splitlines() if line == "normal"]
+    assert signed, done.stdout[-4000:]
+
+
+def shell(script: str, cwd: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """What a stranger's shell makes of it."""
+    return subprocess.run(
+        ["bash", "-c", script],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
 
 
 def test_schemathesis_finds_nothing_by_three_roles(product, tokens, tools, tmp_path):
