@@ -102,6 +102,16 @@ def taken_parameters(view: Any, method: str) -> Takes:
     return found
 
 
+def handles(view: Any, method: str) -> bool:
+    """Whether a view has the method at all; who asks for one that it hasn't is told just that."""
+    actions = getattr(view, "actions", None)
+    name = _plain(method)
+    if actions is not None:
+        return name == "options" or name in actions
+    owner = _class_of(view)
+    return owner is None or hasattr(owner, name)
+
+
 def taken_fields(view: Any, method: str) -> Takes:
     """The fields that a page takes when it is posted to."""
     owner = _class_of(view) or view

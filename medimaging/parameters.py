@@ -12,6 +12,7 @@ from accounts.parameters import (
     Fault,
     faults_of,
     faults_of_query,
+    handles,
     taken_fields,
     taken_parameters,
 )
@@ -42,6 +43,8 @@ class ParametersMiddleware:
         if is_api and not (request.user.is_authenticated or "Authorization" in request.headers):
             return None
         method = request.method or ""
+        if is_api and not handles(view, method):
+            return None  # 405, by the view
         if not is_api and method not in PAGE_METHODS:
             return HttpResponseNotAllowed(PAGE_METHODS)
         query = request.META.get("QUERY_STRING", "")

@@ -156,6 +156,12 @@ class ExportViewSet(Editable, mixins.RetrieveModelMixin, ToldListViewSet):
         "hold": told_by(Action.IMAGE_VIEWED),
         "file": told_by(Action.STUDY_EXPORTED),
     }
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {
+        "create": (404,),
+        "clear": (410,),
+        "file": (409, 410),
+        "hold": (410, 422),
+    }
     serializer_class = ExportSerializer
     queryset = Export.objects.none()
     ordering = ("-requested_at", "-id")

@@ -3,7 +3,6 @@
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
@@ -12,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.access import signed_in_user
+from accounts.api.contract import ContractSchema
 from accounts.api.strict import read_body, refuse_body
 from accounts.models import Action
 from accounts.reads import NOTHING, Declared, told_by
@@ -29,7 +29,7 @@ from records.services import hold_study, lift_hold, restore_study
 from records.services.storage import describe_storage
 
 
-class ReasonedDeletionSchema(AutoSchema):
+class ReasonedDeletionSchema(ContractSchema):
     """Describes the body of a DELETE, which the library leaves out."""
 
     def _get_request_body(self, direction: Any = "request") -> Any:
@@ -84,6 +84,7 @@ class HoldViewSet(ToldListViewSet):
         "create": told_by(Action.STUDY_HELD),
         "lift": told_by(Action.STUDY_RELEASED),
     }
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"create": (404,)}
     list_action = Action.HOLDS_VIEWED
     serializer_class = HoldSerializer
     queryset = LegalHold.objects.none()

@@ -214,6 +214,7 @@ class StudyViewSet(Searched, ReadOnlyViewSet):
         "destroy": NOTHING,
     }
     schema = ReasonedDeletionSchema()
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"list": (404,)}
     serializer_class = StudySerializer
     queryset = Study.objects.none()
     ordering = ("-received_at", "-id")
@@ -273,6 +274,7 @@ class InstanceViewSet(ReadOnlyViewSet):
         "file": told_by(Action.IMAGE_DOWNLOADED),
         "rendered": told_by(Action.IMAGE_VIEWED),
     }
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"rendered": (422,)}
     serializer_class = InstanceSerializer
     queryset = Instance.objects.none()
     ordering = ("created_at", "id")

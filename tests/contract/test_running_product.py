@@ -17,7 +17,7 @@ PAGE = ROOT / "docs" / "integrators.md"
 HERE = Path(__file__).parent
 SAMPLE = ROOT / "samples" / "chest-pneumonia-child-1" / "01.dcm"
 ROLES = ("integrator", "reviewer", "administrator")
-EXAMPLES = 5
+EXAMPLES = 3
 SECONDS = 240
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
