@@ -195,7 +195,7 @@ class EntityTagMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
         is_read = request.method in {"GET", "HEAD"} and response.status_code == HTTPStatus.OK
-        if not is_read or not isinstance(response, Response):
+        if not is_read or not isinstance(response, Response) or response.data is None:
             return response
         tag = tag_of(response.data)
         if not is_known(tag, given=request.headers.get("If-None-Match", "")):

@@ -49,7 +49,7 @@ def check_unchanged(request: Request, data: Any) -> None:
 class Editable:
     """A view set of things that are decided about: `If-Match` is held against each one's answer."""
 
-    request: Request
+    request: Any
 
     def describe(self, row: Any) -> Any:
         """What `retrieve` answers about a row."""

@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_serializer, inline_serializer
 from rest_framework import serializers
-from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
@@ -73,7 +72,7 @@ class Searched:
     """A view set whose rows can be searched for with `search_in`."""
 
     search_action: ClassVar[Action]
-    request: Request
+    request: Any
 
     def search_in(
         self,
