@@ -81,7 +81,8 @@ class ClassificationQuerySet(models.QuerySet[Any]):
         changed = self.annotate(
             last_change_at=Greatest("updated_at", "study__updated_at", "study__patient__updated_at")
         )
-        return changed.filter(last_change_at__lt=settled_before())
+        settled: ClassificationQuerySet = changed.filter(last_change_at__lt=settled_before())
+        return settled
 
     def with_listing(self) -> "ClassificationQuerySet":
         """Fetch what a list row shows."""

@@ -85,7 +85,14 @@ class Searched:
         given = read_body(self.request, by).validated_data
         numbers = {name: text for name, text in given.items() if name not in PAGE_CONTROLS}
         found = rows.bearing(numbers)
-        page = paginate(found, key=key, after=given.get("cursor"), size=given["page_size"])
+        page = paginate(
+            found,
+            key=key,
+            after=given.get("cursor"),
+            size=given["page_size"],
+            # A blank issuer narrows too.
+            filters={name: [f"={text}"] for name, text in numbers.items()},
+        )
         record_list_read(
             actor=signed_in_user(self.request),
             action=self.search_action,
