@@ -119,6 +119,7 @@ class TokenLifetimeInvalid(KnownError):
     code = "token_lifetime_invalid"
     message = "A token can be valid for 1 to {maximum} days, not {days}."
     action = "Ask for a lifetime within that range."
+    pointer = "/days"
 
 
 class VerbNotHeld(KnownError):
@@ -127,6 +128,7 @@ class VerbNotHeld(KnownError):
     code = "verb_not_held"
     message = "A token can't have the permission {verb}: its owner doesn't hold it."
     action = "Choose among the owner's permissions."
+    pointer = "/scopes"
     status = 403
 
 

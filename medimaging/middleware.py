@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 
-from accounts.access import view_name
+from accounts.access import known_method, view_name
 from accounts.audit import bind_request_context, bind_session
 from accounts.client_addresses import find_client
 from accounts.models import Action, UserSession
@@ -168,7 +168,7 @@ class RefusalMiddleware:
     @staticmethod
     def _note(request: HttpRequest, status: int) -> None:
         actor = request.user if request.user.is_authenticated else None
-        details = {"view": view_name(request), "method": request.method or ""}
+        details = {"view": view_name(request), "method": known_method(request)}
         match = request.resolver_match
         if status == HTTPStatus.NOT_FOUND and match and match.kwargs:
             ids = [str(value) for value in match.kwargs.values()]

@@ -16,7 +16,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from accounts.access import view_name
+from accounts.access import known_method, view_name
 from accounts.errors import KnownError
 from accounts.models import Action, User
 from accounts.parameters import Fault
@@ -202,7 +202,7 @@ def form_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
         actor=request.user if isinstance(request.user, User) else None,
         kind=Action.FORM_REFUSED,
         what=view_name(request),
-        details={"method": request.method or ""},
+        details={"method": known_method(request)},
     )
     if request.path.startswith(API_PREFIXES):
         return _answer(request, HTTPStatus.FORBIDDEN)

@@ -152,6 +152,8 @@ def test_the_trail_keeps_no_name_that_a_stranger_made_up(api: APIClient, departm
     for place in ("api/v1/studies/", "dicomweb/studies", "studies/"):
         api.get(f"/{place}?Berger%5EJonas=1")
     api.generic("BERGER", "/api/v1/studies/")
+    APIClient().generic("BERGER", "/studies/")
+    APIClient(enforce_csrf_checks=True).generic("BERGER", "/sign-in/")
     api.generic("BERGER", "/api/v1/tokens/", HTTP_AUTHORIZATION="Token mi_wrong")
     kept = json.dumps(list(AuditEvent.objects.values()), default=str)
     assert "berger" not in kept.lower()
