@@ -68,7 +68,12 @@ def schema_of(field: forms.Field) -> dict[str, Any]:
     found = dict(next(schema for owner, schema in SCHEMAS if isinstance(field, owner)))
     choices = getattr(field, "choices", None)
     if choices and not isinstance(field, FlagField | forms.ModelChoiceField):
-        found["enum"] = [str(value) for value, _ in choices if value != ""]
+        values = sorted(value for value, _ in choices if value != "")
+        is_number = all(isinstance(value, int) for value in values)
+        found |= {"enum": values, "type": "integer" if is_number else "string"}
+    least = getattr(field, "min_value", None)
+    if least is not None:
+        found["minimum"] = least
     if longest := getattr(field, "max_length", None):
         found["maxLength"] = longest
     return found
