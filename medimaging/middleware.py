@@ -98,7 +98,9 @@ class SlashMiddleware(CommonMiddleware):
     has them send the same again, body included.
     """
 
-    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
         """Redirect what would be found with a slash."""
         response = super().process_response(request, response)
         is_moved = response.status_code == HTTPStatus.MOVED_PERMANENTLY

@@ -81,8 +81,9 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
 
 def _known(request: Any, error: KnownError) -> dict[str, Any]:
     said = {"code": error.code, "detail": error.message}
-    errors = [{"pointer": _shown(error.pointer), **said}] if error.pointer else []
-    more = {"errors": errors} if errors else {}
+    more: dict[str, Any] = {}
+    if error.pointer:
+        more["errors"] = [{"pointer": _shown(error.pointer), **said}]
     return _problem(request, error.status, action=error.action, **said, **more)
 
 

@@ -94,7 +94,7 @@ def refusal_of(form: forms.Form) -> APIException:
 
 def parameters_of(form_class: type[forms.Form]) -> list[OpenApiParameter]:
     """A form's fields as the OpenAPI document has them, for an answer that is no list."""
-    fields: dict[str, forms.Field] = form_class.base_fields  # type: ignore[attr-defined]  # its metaclass makes them
+    fields: dict[str, forms.Field] = form_class.base_fields
     return [
         OpenApiParameter(name, type=schema_of(field), description=str(field.help_text or ""))
         for name, field in fields.items()
