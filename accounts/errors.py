@@ -117,18 +117,18 @@ class TokenLifetimeInvalid(KnownError):
     """Tokens always expire."""
 
     code = "token_lifetime_invalid"
-    pointer = "/days"
     message = "A token can be valid for 1 to {maximum} days, not {days}."
     action = "Ask for a lifetime within that range."
+    pointer = "/days"
 
 
 class VerbNotHeld(KnownError):
     """A token can't do more than its owner."""
 
     code = "verb_not_held"
-    pointer = "/scopes"
     message = "A token can't have the permission {verb}: its owner doesn't hold it."
     action = "Choose among the owner's permissions."
+    pointer = "/scopes"
     status = 403
 
 

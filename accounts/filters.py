@@ -37,9 +37,7 @@ class FlagField(forms.TypedChoiceField):
     def __init__(self, **kwargs: Any) -> None:
         """Take true and false, and the numbers that stand for them."""
         choices = [(word, word) for word in ("true", "false", "1", "0")]
-        super().__init__(
-            required=False, choices=choices, coerce=is_yes, empty_value=False, **kwargs
-        )
+        super().__init__(required=False, choices=choices, coerce=is_yes, empty_value=None, **kwargs)
 
 
 class UpperField(forms.CharField):

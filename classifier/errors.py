@@ -34,45 +34,45 @@ class LabelUnknown(KnownError):
     """The label is none of the model's, nor "other"."""
 
     code = "label_unknown"
-    pointer = "/label"
     message = "“{label}” is not one of the labels of this task."
     action = "Choose one of: {choices}."
+    pointer = "/label"
 
 
 class LabelUnchanged(KnownError):
     """An override with the model's own label would be a confirmation."""
 
     code = "label_unchanged"
-    pointer = "/label"
     message = "Your finding is the model's own answer."
     action = "Confirm the answer instead, or choose another label."
+    pointer = "/label"
 
 
 class ReasonRequired(KnownError):
     """Whoever disagrees says why, in a coded reason that monitoring can count."""
 
     code = "reason_required"
-    pointer = "/reason"
     message = "This decision needs a reason."
     action = "Choose one of: {choices}."
+    pointer = "/reason"
 
 
 class CommentRequired(KnownError):
     """The reason "other" says nothing by itself."""
 
     code = "comment_required"
-    pointer = "/comment"
     message = "With the reason “other”, the comment has to say what it was."
     action = "Write a short comment."
+    pointer = "/comment"
 
 
 class CommentTooLong(KnownError):
     """Comments are notes, not reports."""
 
     code = "comment_too_long"
-    pointer = "/comment"
     message = "The comment has {length} characters; {maximum} fit."
     action = "Shorten the comment."
+    pointer = "/comment"
 
 
 class NotRerunnable(KnownError):

@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 from rest_framework.response import Response
 
-from accounts.access import view_name
+from accounts.access import known_method, view_name
 from accounts.api.entity_tags import is_known, tag_of
 from accounts.audit import bind_request_context, bind_session
 from accounts.client_addresses import find_client
@@ -100,7 +100,9 @@ class SlashMiddleware(CommonMiddleware):
     has them send the same again, body included.
     """
 
-    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
         """Redirect what would be found with a slash."""
         response = super().process_response(request, response)
         is_moved = response.status_code == HTTPStatus.MOVED_PERMANENTLY
@@ -170,7 +172,7 @@ class RefusalMiddleware:
     @staticmethod
     def _note(request: HttpRequest, status: int) -> None:
         actor = request.user if request.user.is_authenticated else None
-        details = {"view": view_name(request), "method": request.method or ""}
+        details = {"view": view_name(request), "method": known_method(request)}
         match = request.resolver_match
         if status == HTTPStatus.NOT_FOUND and match and match.kwargs:
             ids = [str(value) for value in match.kwargs.values()]

@@ -7,9 +7,9 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.settings import api_settings
 from rest_framework.utils.urls import replace_query_param
 
+from accounts.paging import PAGE_SIZE as DEFAULT_PAGE_SIZE
 from accounts.paging import Page, paginate
 from accounts.parameters import CURSOR, PAGE_SIZE
 
@@ -22,9 +22,7 @@ class KeysetPagination(BasePagination):
     request: Request
     page: Page[Any]
 
-    def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: Any = None
-    ) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """Return the rows of one page; raises ValidationError and CursorInvalid."""
         self.request = request
         given = dict(request.query_params.lists())
@@ -49,7 +47,7 @@ class KeysetPagination(BasePagination):
         """How many rows a page has; raises ValidationError."""
         text = request.query_params.get(PAGE_SIZE)
         if text is None:
-            return int(api_settings.PAGE_SIZE)
+            return DEFAULT_PAGE_SIZE
         if not (text.isascii() and text.isdigit() and len(text) < 9):
             text = "0"
         if not 1 <= int(text) <= MAX_PAGE_SIZE:
@@ -89,7 +87,7 @@ class KeysetPagination(BasePagination):
                 "in": "query",
                 "required": False,
                 "description": "How many rows a page has.",
-                "schema": size | {"default": int(api_settings.PAGE_SIZE)},
+                "schema": size | {"default": DEFAULT_PAGE_SIZE},
             },
         ]
 

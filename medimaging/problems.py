@@ -16,7 +16,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from accounts.access import view_name
+from accounts.access import known_method, view_name
 from accounts.errors import KnownError
 from accounts.models import Action, User
 from accounts.parameters import Fault
@@ -81,8 +81,9 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
 
 def _known(request: Any, error: KnownError) -> dict[str, Any]:
     said = {"code": error.code, "detail": error.message}
-    errors = [{"pointer": _shown(error.pointer), **said}] if error.pointer else []
-    more = {"errors": errors} if errors else {}
+    more: dict[str, Any] = {}
+    if error.pointer:
+        more["errors"] = [{"pointer": _shown(error.pointer), **said}]
     return _problem(request, error.status, action=error.action, **said, **more)
 
 
@@ -210,7 +211,7 @@ def form_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
         actor=request.user if isinstance(request.user, User) else None,
         kind=Action.FORM_REFUSED,
         what=view_name(request),
-        details={"method": request.method or ""},
+        details={"method": known_method(request)},
     )
     if request.path.startswith(API_PREFIXES):
         return _answer(request, HTTPStatus.FORBIDDEN)

@@ -268,7 +268,6 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "accounts.api.contract.ContractSchema",
     "DEFAULT_FILTER_BACKENDS": ["accounts.api.filtering.FormFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "medimaging.paging.KeysetPagination",
-    "PAGE_SIZE": 50,
     "EXCEPTION_HANDLER": "medimaging.problems.problem_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }

@@ -70,7 +70,12 @@ def schema_of(field: forms.Field) -> dict[str, Any]:
     found = dict(next(schema for owner, schema in SCHEMAS if isinstance(field, owner)))
     choices = getattr(field, "choices", None)
     if choices and not isinstance(field, FlagField | forms.ModelChoiceField):
-        found["enum"] = [str(value) for value, _ in choices if value != ""]
+        values = sorted(value for value, _ in choices if value != "")
+        is_number = all(isinstance(value, int) for value in values)
+        found |= {"enum": values, "type": "integer" if is_number else "string"}
+    least = getattr(field, "min_value", None)
+    if least is not None:
+        found["minimum"] = least
     if longest := getattr(field, "max_length", None):
         found["maxLength"] = longest
     return found
@@ -91,7 +96,7 @@ def refusal_of(form: forms.Form) -> APIException:
 
 def parameters_of(form_class: type[forms.Form]) -> list[OpenApiParameter]:
     """A form's fields as the OpenAPI document has them, for an answer that is no list."""
-    fields: dict[str, forms.Field] = form_class.base_fields  # type: ignore[attr-defined]  # its metaclass makes them
+    fields: dict[str, forms.Field] = form_class.base_fields
     return [
         OpenApiParameter(name, type=schema_of(field), description=str(field.help_text or ""))
         for name, field in fields.items()

@@ -7,18 +7,18 @@ class ReasonMissing(KnownError):
     """What takes something away, or forbids it, says why."""
 
     code = "reason_missing"
-    pointer = "/reason"
     message = "A reason is needed."
     action = "State it in a few words, without the patient's name; it stays in the audit trail."
+    pointer = "/reason"
 
 
 class ReasonTooLong(KnownError):
     """Reasons are read in lists."""
 
     code = "reason_too_long"
-    pointer = "/reason"
     message = "The reason has {length} characters; {maximum} fit."
     action = "Shorten it."
+    pointer = "/reason"
 
 
 class StudyGone(KnownError):

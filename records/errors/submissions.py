@@ -7,18 +7,18 @@ class DepartmentRequired(KnownError):
     """No department to file the images in."""
 
     code = "department_required"
-    pointer = "/department"
     message = "No department was chosen."
     action = "Choose the department that the images belong to."
+    pointer = "/department"
 
 
 class DepartmentUnknown(KnownError):
     """Not a department in which this person may submit; whether it exists isn't said."""
 
     code = "department_unknown"
-    pointer = "/department"
     message = "There is no such department to which you may send images."
     action = "Choose one of your own departments."
+    pointer = "/department"
 
 
 class SubmissionEnded(KnownError):

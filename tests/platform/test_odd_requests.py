@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 from django.http import HttpResponse
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import resolve, reverse
 
 from accounts.models import AuditEvent
 from accounts.parameters import NOTHING_TAKEN, taken_fields, taken_parameters
 from accounts.roles import Role
+from medimaging.handler import Application
 from tests.access_rules import RULES, Rule
 from tests.test_access_matrix import TARGETS, World, make_world, state_of  # noqa: F401 - a fixture
 
@@ -126,6 +127,18 @@ def test_a_view_that_declares_nothing_takes_nothing() -> None:
 
     assert taken_parameters(view, "get") == NOTHING_TAKEN
     assert taken_fields(view, "post").names == {"csrfmiddlewaretoken"}
+
+
+@pytest.mark.django_db
+def test_a_charset_that_is_none_is_answered() -> None:
+    for charset in ("rot13", "base64", "no-such", "utf-16", "a b"):
+        for path in ("/api/v1/studies/", "/sign-in/", "/healthz"):
+            environ = RequestFactory().get(f"{path}?next=x").environ
+            environ["CONTENT_TYPE"] = f"text/plain; charset={charset}"
+            statuses: list[str] = []
+            answer = Application()(environ, lambda status, _: statuses.append(status))  # noqa: B023
+            answer.close()
+            assert statuses[0][:3] in {"200", "400", "401"}, (charset, path)
 
 
 def test_who_is_not_signed_in_learns_no_parameter(world: World, client: Client) -> None:
