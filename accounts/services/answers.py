@@ -1,6 +1,7 @@
 """Requests with an Idempotency-Key: done once, and answered alike for a day."""
 
 import datetime as dt
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,13 +44,14 @@ def claim_request(*, actor: User, key: str, fingerprint: str) -> KeptAnswer | An
     if row is None or row.status is None:
         raise RequestUnderWay
     kept = open_values(row.body)
-    return Answer(row.status, row.headers, None if kept is None else kept["body"])
+    return Answer(row.status, row.headers, None if kept is None else json.loads(kept["body"]))
 
 
 def keep_answer(*, row: KeptAnswer, answer: Answer) -> None:
     """Keep what was answered, for whoever sends the same again."""
     row.status, row.headers = answer.status, answer.headers
-    row.body = seal_values({"body": answer.body})
+    # As text: its fields come back in the order in which they left.
+    row.body = seal_values({"body": json.dumps(answer.body)})
     row.save(update_fields=["status", "headers", "body"])
 
 

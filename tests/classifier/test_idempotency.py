@@ -43,7 +43,7 @@ def test_same_key_gives_the_same_answer_and_does_nothing_twice(api):
     again = send(api, key, content)
 
     assert (first.status_code, again.status_code) == (201, 201)
-    assert again.json() == first.json()
+    assert again.content == first.content
     assert again.json()["files"][0]["verdict"] == "stored"
     assert "Idempotent-Replayed" not in first
     assert again["Idempotent-Replayed"] == "true"
@@ -153,12 +153,12 @@ def test_a_review_is_signed_once(api, answered):
 @pytest.mark.django_db(transaction=True)
 def test_of_two_at_once_one_is_done(department):
     user = make_user(Role.INTEGRATOR, department=department)
-    answers = []
+    answers, content = [], make_dicom()
 
     def ask() -> None:
         client = APIClient()
         client.force_login(user)
-        answers.append(send(client, "k", make_dicom(SOPInstanceUID="1.2.3")).status_code)
+        answers.append(send(client, "k", content).status_code)
         connection.close()
 
     at_once(*[ask] * 4)
