@@ -10,6 +10,7 @@ MINUTES ?= 10
 SALT ?= 0
 ADVISORIES ?=
 AUDIT := var/audit/venv
+CLIENTS := var/clients
 
 # pip's own configuration says where packages come from.
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
@@ -20,13 +21,14 @@ LOCK := $(BIN)/uv pip compile --python-version 3.11 --python-platform x86_64-man
 SOURCES := accounts classifier medimaging ml records
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test backbones run test lint types fmt openapi lock audit bench \
+.PHONY: help install install-test backbones run test clients lint types fmt openapi lock audit bench \
 	bench-inference bench-intake fuzz pin-images clean
 
 help:
 	@echo "make run        start everything on http://$(HOST):$(PORT) (PORT=, HOST=)"
 	@echo "make backbones  fetch the first weights that training starts from"
 	@echo "make test       every check and test"
+	@echo "make clients    install what the API's contract is tested with"
 	@echo "make lint       style, import rules, bandit, templates, migrations, OpenAPI document"
 	@echo "make types      mypy"
 	@echo "make fmt        format sources and templates"
@@ -62,7 +64,7 @@ run: install
 	@$(BIN)/python manage.py quickstart --host $(HOST) --port $(PORT)
 
 # Each process has servers of its own; a file's tests stay together, and share what they start.
-test: lint types
+test: lint types clients
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: install-test
@@ -91,7 +93,7 @@ openapi: install-test
 
 # In this order: each set is resolved against the ones before it.
 lock: install-test
-	for set in base train test gpu backbones audit; do \
+	for set in base train test gpu backbones audit clients; do \
 		$(LOCK) requirements/$$set.in --output-file requirements/$$set.txt || exit 1; \
 	done
 
@@ -104,6 +106,19 @@ $(AUDIT)/.installed: requirements/audit.txt
 audit: install-test $(AUDIT)/.installed
 	$(BIN)/python manage.py check_dependencies $(if $(ADVISORIES),--advisories $(ADVISORIES))
 	$(BIN)/python -m tests.scan.scan_pages --wapiti $(AUDIT)/bin/wapiti --out var/audit
+
+# Other people's programs, which make and drive clients of the API; node comes as a wheel.
+$(CLIENTS)/.installed: requirements/clients.txt tests/contract/typescript/package-lock.json
+	@echo "Installing what the API's contract is tested with ..."
+	@test -x $(CLIENTS)/venv/bin/python || $(PYTHON) -m venv $(CLIENTS)/venv
+	@$(CLIENTS)/venv/bin/pip --disable-pip-version-check --quiet install \
+		--require-hashes --only-binary :all: -r requirements/clients.txt
+	@mkdir -p $(CLIENTS)/typescript
+	@cp tests/contract/typescript/package*.json tests/contract/typescript/.npmrc $(CLIENTS)/typescript
+	@PATH=$(abspath $(CLIENTS))/venv/bin:$$PATH npm ci --silent --prefix $(CLIENTS)/typescript
+	@touch $@
+
+clients: $(CLIENTS)/.installed
 
 bench: install-test
 	$(BIN)/pytest tests/bench -m bench -q -s

@@ -21,13 +21,25 @@ class KnownError(Exception):
     status = 400
     retry_after: int | None = None
     """After how many seconds another try makes sense, where waiting helps."""
+    pointer = ""
+    """Which parameter or field is wrong, where it is one: a format string too."""
 
     def __init__(self, **context: object) -> None:
         """Fill the sentences from `context`."""
         self.context = context
         self.message = type(self).message.format(**context)
         self.action = type(self).action.format(**context)
+        self.pointer = type(self).pointer.format(**context)
         super().__init__(f"{self.code}: {self.message}")
+
+
+class CursorInvalid(KnownError):
+    """A list's cursor that was altered, or that belongs to another list or other filters."""
+
+    code = "invalid"
+    message = "The cursor doesn't belong to this list as it is filtered now."
+    action = "Start again without it, and follow `next` as it stands."
+    pointer = "/cursor"
 
 
 class NotYourDepartment(KnownError):
@@ -107,6 +119,7 @@ class TokenLifetimeInvalid(KnownError):
     code = "token_lifetime_invalid"
     message = "A token can be valid for 1 to {maximum} days, not {days}."
     action = "Ask for a lifetime within that range."
+    pointer = "/days"
 
 
 class VerbNotHeld(KnownError):
@@ -115,6 +128,7 @@ class VerbNotHeld(KnownError):
     code = "verb_not_held"
     message = "A token can't have the permission {verb}: its owner doesn't hold it."
     action = "Choose among the owner's permissions."
+    pointer = "/scopes"
     status = 403
 
 
@@ -203,4 +217,52 @@ class PasswordLinkEnded(KnownError):
     code = "password_link_ended"
     message = "This link was used already, or its time has passed."
     action = "Ask for a new one."
+    status = 409
+
+
+class ChangedMeanwhile(KnownError):
+    """A decision was about a state that is not there any more."""
+
+    code = "changed_meanwhile"
+    message = "This has changed since you fetched it, so nothing was done."
+    action = "Fetch it again, look, and decide on what it says now."
+    status = 412
+
+
+class IdempotencyKeyInvalid(KnownError):
+    """A key has to be told from others, and fit into a header."""
+
+    code = "idempotency_key_invalid"
+    message = "An Idempotency-Key has 1 to 255 visible ASCII characters."
+    action = "Send a UUID, a new one for each new request."
+
+
+class IdempotencyKeyReused(KnownError):
+    """One key for two requests: one of them would get the other's answer."""
+
+    code = "idempotency_key_reused"
+    message = "This Idempotency-Key came with another request before."
+    action = "Send a new key with a new request, and the same body with the same key."
+    status = 422
+
+
+class RequestUnderWay(KnownError):
+    """The first request of a key has not ended, or its server died over it."""
+
+    code = "request_under_way"
+    message = "A request with this Idempotency-Key has begun and not ended."
+    action = (
+        "Wait a few seconds and send it again. If that stays so for minutes, look whether it was "
+        "done, and use a new key if it was not."
+    )
+    status = 409
+    retry_after = 5
+
+
+class SecretShownOnce(KnownError):
+    """A repeated request can't be answered alike, because the secret is kept nowhere."""
+
+    code = "secret_shown_once"
+    message = "The token {token} was made with this Idempotency-Key; its value was shown then."
+    action = "If you don't have the value, revoke that token and make another with a new key."
     status = 409

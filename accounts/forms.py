@@ -7,10 +7,12 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth import forms as auth_forms
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.audit import hashes_of
 from accounts.errors import KnownError, MailNotConfigured, SignInBusy, TooManyAttempts
+from accounts.filters import FilterForm
 from accounts.models import Action, ApiToken, Department, Outcome, User
 from accounts.roles import DEPARTMENT_ROLES, VERB_WORDS, Role, Verb
 from accounts.services import (
@@ -142,7 +144,7 @@ class RequestResetForm(auth_forms.PasswordResetForm):
         request_password_reset(actor=None, email=self.cleaned_data["email"])
 
 
-class UserFilterForm(forms.Form):
+class UserFilterForm(FilterForm):
     """What narrows the list of people."""
 
     q = forms.CharField(
@@ -254,7 +256,7 @@ class TokenForm(forms.Form):
         self.fields["scopes"].choices = choices  # type: ignore[attr-defined]  # it has them
 
 
-class AuditFilterForm(forms.Form):
+class AuditFilterForm(FilterForm):
     """What narrows the audit trail, on its page, in its export and in the API."""
 
     q = forms.CharField(
@@ -296,6 +298,10 @@ class AuditFilterForm(forms.Form):
         max_length=100,
         widget=forms.TextInput(attrs={"placeholder": "Searched for (name, ID, UID)"}),
     )
+
+    def narrow(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The events that pass."""
+        return rows.filtered(**self.cleaned_data)  # type: ignore[attr-defined]  # an AuditEventQuerySet
 
     def clean_searched(self) -> list[str]:
         """The hashes to look for: what was typed goes no further."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ApiToken,
         AuditEvent,
         Department,
+        KeptAnswer,
         PasswordLink,
         ReadTally,
         RoleProposal,
@@ -164,6 +165,18 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
         if user.has_verb(Verb.ACCOUNT_MANAGE):
             return self
         return self.filter(user=user)
+
+
+class KeptAnswerQuerySet(models.QuerySet["KeptAnswer"]):
+    """Reads of answers that are kept for whoever sends the same again."""
+
+    def of_key(self, *, user: "User", key: str) -> "KeptAnswerQuerySet":
+        """What a caller sent with a key, by its hash."""
+        return self.filter(user=user, key=key)
+
+    def older_than(self, age: dt.timedelta) -> "KeptAnswerQuerySet":
+        """Those that came longer ago."""
+        return self.filter(created_at__lt=timezone.now() - age)
 
 
 class UserSessionQuerySet(models.QuerySet["UserSession"]):

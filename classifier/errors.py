@@ -16,6 +16,7 @@ class NothingToConfirm(KnownError):
     """The model abstained, so there is no label to confirm."""
 
     code = "nothing_to_confirm"
+    pointer = "/decision"
     message = "The model gave no answer, so there is none to confirm."
     action = "Override it with your own finding, or record that the study can't be assessed."
 
@@ -24,6 +25,7 @@ class LabelRequired(KnownError):
     """The model gave no label to confirm, or an override doesn't say what is there instead."""
 
     code = "label_required"
+    pointer = "/label"
     message = "This decision needs your own finding: there is no label to confirm."
     action = "Override it with the label that you see, or record that it can't be assessed."
 
@@ -34,6 +36,7 @@ class LabelUnknown(KnownError):
     code = "label_unknown"
     message = "“{label}” is not one of the labels of this task."
     action = "Choose one of: {choices}."
+    pointer = "/label"
 
 
 class LabelUnchanged(KnownError):
@@ -42,6 +45,7 @@ class LabelUnchanged(KnownError):
     code = "label_unchanged"
     message = "Your finding is the model's own answer."
     action = "Confirm the answer instead, or choose another label."
+    pointer = "/label"
 
 
 class ReasonRequired(KnownError):
@@ -50,6 +54,7 @@ class ReasonRequired(KnownError):
     code = "reason_required"
     message = "This decision needs a reason."
     action = "Choose one of: {choices}."
+    pointer = "/reason"
 
 
 class CommentRequired(KnownError):
@@ -58,6 +63,7 @@ class CommentRequired(KnownError):
     code = "comment_required"
     message = "With the reason “other”, the comment has to say what it was."
     action = "Write a short comment."
+    pointer = "/comment"
 
 
 class CommentTooLong(KnownError):
@@ -66,6 +72,7 @@ class CommentTooLong(KnownError):
     code = "comment_too_long"
     message = "The comment has {length} characters; {maximum} fit."
     action = "Shorten the comment."
+    pointer = "/comment"
 
 
 class NotRerunnable(KnownError):
@@ -81,6 +88,7 @@ class NotStatable(KnownError):
     """The header rules out what a person stated, or says enough by itself."""
 
     code = "not_statable"
+    pointer = "/task"
     message = "What these images show can't be stated as that: their header says otherwise."
     action = "Choose one of the kinds offered, or have the header corrected and send them again."
 

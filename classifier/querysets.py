@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import Count, Exists, OuterRef, Q, Subquery
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from accounts.roles import Verb
+from accounts.settled import settled_before
 from records.querysets import patient_named
 
 if TYPE_CHECKING:
@@ -73,6 +75,14 @@ class ClassificationQuerySet(models.QuerySet[Any]):
     def current(self) -> "ClassificationQuerySet":
         """Without those that were superseded or cancelled."""
         return self.exclude(state__in=("superseded", "cancelled"))
+
+    def with_changes(self) -> "ClassificationQuerySet":
+        """Add `last_change_at`, of answer, study or patient; leave out what isn't settled yet."""
+        changed = self.annotate(
+            last_change_at=Greatest("updated_at", "study__updated_at", "study__patient__updated_at")
+        )
+        settled: ClassificationQuerySet = changed.filter(last_change_at__lt=settled_before())
+        return settled
 
     def with_listing(self) -> "ClassificationQuerySet":
         """Fetch what a list row shows."""

@@ -7,10 +7,15 @@ SETTINGS: dict[str, Any] = {
     "DESCRIPTION": (
         "Submit imaging studies, follow their classification, read and review results. "
         "Decision support: a person decides. Errors are RFC 9457 problem documents with a "
-        "stable `code` and an `action` that says what to do."
+        "stable `code` and an `action` that says what to do; their `type` is the code as a URN. "
+        "Enums of answers may grow: take a value that you don't know as one more of its kind. "
+        "Within v1 nothing else of an answer changes its name, its type or its meaning, and "
+        "nothing that is accepted is refused later; what will go is marked `deprecated` for six "
+        "months, with the header `Sunset`."
     ),
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
+    "SERVERS": [{"url": "/", "description": "The installation that this document comes from."}],
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
@@ -18,9 +23,15 @@ SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "medimaging.api_components.complete",
+    ],
     # Four are fields called `state`, three are called `task`.
     "ENUM_NAME_OVERRIDES": {
         "ClassificationState": "classifier.models.ClassificationState",
+        "ClassificationOutcome": "classifier.models.ClassificationOutcome",
+        "AuditOutcome": "accounts.models.Outcome",
         "StudyState": "records.models.StudyState",
         "SubmissionState": "records.models.SubmissionState",
         "ConflictState": "records.models.ConflictState",

@@ -26,6 +26,7 @@ READ_ONLY = ("django_migrations", "django_content_type", "auth_permission")
 DELETED_FROM = (
     "accounts.AccountMail",
     "accounts.Attempts",
+    "accounts.KeptAnswer",
     "accounts.Membership",
     "accounts.ReadTally",
     "accounts.RefusalTally",

@@ -136,6 +136,8 @@ RULES: list[Rule] = [
     ("api-patient-list", "get", Verb.PATIENT_VIEW, ""),
     ("api-patient-detail", "get", Verb.PATIENT_VIEW, "patient"),
     ("api-study-list", "get", Verb.STUDY_VIEW, ""),
+    ("api-study-search", "post", Verb.STUDY_VIEW, ""),
+    ("api-patient-search", "post", Verb.PATIENT_VIEW, ""),
     ("api-study-detail", "get", Verb.STUDY_VIEW, "study"),
     ("api-study-detail", "delete", Verb.STUDY_DELETE, "study"),
     ("api-deleted-study-list", "get", Verb.STUDY_DELETE, ""),

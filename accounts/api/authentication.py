@@ -44,7 +44,7 @@ class TokenAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         """Name the scheme in WWW-Authenticate, which makes a refusal a 401."""
-        return 'Token realm="api"'
+        return 'Bearer realm="api"'
 
 
 def _note_refused(request: Request, value: str) -> None:

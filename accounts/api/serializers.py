@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.strict import StrictSerializer
 from accounts.models import Action, ApiToken, AuditEvent, Department, User
 from accounts.roles import Verb
 from accounts.services.tokens import MAX_DAYS
@@ -68,12 +69,15 @@ class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
         read_only_fields: tuple[str, ...] = fields
 
 
-class NewTokenSerializer(serializers.Serializer[Any]):
+class NewTokenSerializer(StrictSerializer):
     """What a new token is to be."""
 
     name = serializers.CharField(max_length=80, help_text="What the token is for.")
     days = serializers.IntegerField(
-        default=DEFAULT_TOKEN_DAYS, help_text=f"How long it is valid: 1 to {MAX_DAYS} days."
+        min_value=1,
+        max_value=MAX_DAYS,
+        default=DEFAULT_TOKEN_DAYS,
+        help_text=f"How long it is valid: 1 to {MAX_DAYS} days.",
     )
     scopes = serializers.ListField(
         child=serializers.ChoiceField(choices=[verb.value for verb in Verb]),
@@ -97,6 +101,9 @@ class AuditEventSerializer(serializers.ModelSerializer[AuditEvent]):
 
     action = serializers.ChoiceField(choices=Action.choices, read_only=True)
     sentence = serializers.CharField(read_only=True, help_text="The event in words.")
+    details = serializers.DictField(
+        read_only=True, help_text="What else there is to say; other names for each action."
+    )
 
     class Meta:
         model = AuditEvent

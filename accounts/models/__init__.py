@@ -1,5 +1,6 @@
 """The rows of the accounts app."""
 
+from accounts.models.answers import KeptAnswer
 from accounts.models.audit import Action, AuditEvent, Outcome
 from accounts.models.limits import Attempts, RefusalTally
 from accounts.models.links import AccountNotice, NoticeKind, PasswordLink
@@ -18,6 +19,7 @@ __all__ = [
     "Attempts",
     "AuditEvent",
     "Department",
+    "KeptAnswer",
     "MailKind",
     "Membership",
     "NoticeKind",

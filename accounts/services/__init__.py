@@ -1,5 +1,6 @@
 """Every write of the accounts app: who acts comes first, and each leaves one audit event."""
 
+from accounts.services.answers import forget_answers
 from accounts.services.attempts import sweep_attempts
 from accounts.services.departments import create_department, rename_department
 from accounts.services.devices import remember_device
@@ -47,6 +48,7 @@ __all__ = [
     "expire_sessions",
     "find_open_session",
     "flush_refusals",
+    "forget_answers",
     "invite_user",
     "issue_password_link",
     "issue_token",

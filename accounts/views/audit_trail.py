@@ -57,6 +57,7 @@ class AuditExportView(VerbRequiredMixin, View):
 
     verb = Verb.AUDIT_EXPORT
     reads = told_by(Action.AUDIT_EXPORTED)
+    filter_form_class = AuditFilterForm
     http_method_names = ("post",)
 
     def post(self, request: HttpRequest) -> HttpResponseBase:

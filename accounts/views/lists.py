@@ -1,6 +1,7 @@
 """What the filtered lists of this app have in common."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 from django import forms
@@ -12,6 +13,7 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin
 from accounts.paging import paginate
+from accounts.parameters import CURSOR
 
 
 class FilteredListView(VerbRequiredMixin, View):
@@ -49,16 +51,23 @@ class FilteredListView(VerbRequiredMixin, View):
     def _draw(self, request: HttpRequest, params: QueryDict) -> HttpResponse:
         form = self.make_filter_form(params or None)
         rows: QuerySet[Model] = self._rows_for(request, form)
-        page = paginate(rows, key=self.key, after=params.get("cursor"))
+        page = paginate(
+            rows,
+            key=self.key,
+            after=params.get(CURSOR),
+            filters={name: params.getlist(name) for name in form.fields},
+        )
         self.after_reading(form, page.items)
         context = {
             "filter_form": form,
             "next_cursor": page.next_cursor,
             self.rows_name: page.items,
         }
-        if request.headers.get("HX-Request") and params.get("cursor"):
-            return render(request, self.rows_template_name, context)
-        return render(request, self.template_name, context | self.more_context(rows))
+        status = HTTPStatus.BAD_REQUEST if form.errors else HTTPStatus.OK
+        if request.headers.get("HX-Request") and params.get(CURSOR):
+            return render(request, self.rows_template_name, context, status=status)
+        context |= self.more_context(rows)
+        return render(request, self.template_name, context, status=status)
 
     def _rows_for(self, request: HttpRequest, form: forms.Form) -> QuerySet[Any]:
         if not form.is_bound:

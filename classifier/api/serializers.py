@@ -2,14 +2,16 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from accounts.api.strict import StrictSerializer
 from classifier.headlines import conclusion_of, headline_of
 from classifier.models import (
     STUDY_TASKS,
     Classification,
     ClassificationOutcome,
+    ClassificationState,
     Decision,
     InstanceScore,
     ModelVersion,
@@ -71,13 +73,13 @@ class ReviewSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class ReviewRequestSerializer(serializers.Serializer):
+@extend_schema_serializer(component_name="NewReview")
+class ReviewRequestSerializer(StrictSerializer):
     """What a reviewer decides."""
 
     decision = serializers.ChoiceField(choices=Decision.choices)
     label = serializers.CharField(  # type: ignore[assignment]  # a field, not this one's caption
         required=False,
-        allow_blank=True,
         default="",
         max_length=40,
         help_text="Your own finding; required with `override`.",
@@ -85,15 +87,14 @@ class ReviewRequestSerializer(serializers.Serializer):
     reason = serializers.ChoiceField(
         choices=REASONS_TO_CHOOSE,
         required=False,
-        allow_blank=True,
         default="",
         help_text="Required with `uninterpretable`, and with `override` of a label that the model "
         "gave.",
     )
-    comment = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
+    comment = serializers.CharField(required=False, default="", max_length=2000)
 
 
-class TaskStatementSerializer(serializers.Serializer):
+class TaskStatementSerializer(StrictSerializer):
     """What the images of a study show, where their header doesn't say."""
 
     task = serializers.ChoiceField(choices=STUDY_TASKS)
@@ -108,6 +109,8 @@ class InstanceScoreSerializer(serializers.ModelSerializer):
         model = InstanceScore
         fields = ("instance", "frame", "probabilities", "is_deciding")
         read_only_fields = fields
+
+    probabilities = serializers.DictField(child=serializers.FloatField(), read_only=True)
 
 
 AGREEMENTS = ("agrees", "disagrees", "unsure", "chosen", "no_header")
@@ -163,6 +166,22 @@ class ConclusionSerializer(serializers.Serializer):
     decision = serializers.ChoiceField(choices=Decision.choices)
 
 
+class FailureSerializer(serializers.Serializer):
+    """Why a classification failed, and what to do."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+    action = serializers.CharField()
+
+
+class CodeSerializer(serializers.Serializer):
+    """A label in a terminology; scheme `SCT` is SNOMED CT."""
+
+    value = serializers.CharField()
+    scheme = serializers.CharField()
+    meaning = serializers.CharField()
+
+
 class ClassificationSerializer(serializers.ModelSerializer[Classification]):
     """A network's answer about a study, and a person's conclusion once there is one."""
 
@@ -183,12 +202,7 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
     suspected_label_display = TextOrNull(help_text="The suspected label in words.")
     headline = serializers.SerializerMethodField()
     conclusion = serializers.SerializerMethodField()
-    label_code = serializers.DictField(
-        child=serializers.CharField(),
-        read_only=True,
-        allow_null=True,
-        help_text="`value`, `scheme` (`SCT` is SNOMED CT) and `meaning`.",
-    )
+    label_code = CodeSerializer(read_only=True, allow_null=True)
     stage = serializers.ChoiceField(
         choices=Stage.choices,
         source="model_version.stage",
@@ -211,7 +225,32 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
         help_text="Issuer of Patient ID (0010,0021); may be empty.",
     )
     routing = serializers.SerializerMethodField()
-    status = serializers.CharField(source="state", help_text="The state of the workflow.")
+    status = serializers.ChoiceField(
+        choices=ClassificationState.choices,
+        source="state",
+        read_only=True,
+        help_text="The state of the workflow.",
+    )
+    probabilities = serializers.DictField(
+        child=serializers.FloatField(), read_only=True, help_text="Of each label, calibrated."
+    )
+    abstention = serializers.CharField(
+        read_only=True, help_text="The code of the reason why there is no answer; more may come."
+    )
+    input_hashes = serializers.ListField(
+        child=serializers.CharField(), read_only=True, help_text="SHA-256 of what was looked at."
+    )
+    notes = serializers.ListField(
+        child=serializers.CharField(), read_only=True, help_text="Sentences for people."
+    )
+    timings = serializers.DictField(
+        child=serializers.FloatField(), read_only=True, help_text="Of each step, in seconds."
+    )
+    updated_at = serializers.DateTimeField(
+        source="changed_at",
+        read_only=True,
+        help_text="When the result, its study or its patient last changed.",
+    )
     probability = serializers.FloatField(
         allow_null=True, help_text="Of the label given or suspected, calibrated."
     )
@@ -266,6 +305,7 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
             "queued_at",
             "started_at",
             "finished_at",
+            "updated_at",
             "supersedes",
             "review",
             "notice",
@@ -291,6 +331,7 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
         found = conclusion_of(row)
         return ConclusionSerializer(found).data if found else None
 
+    @extend_schema_field(FailureSerializer(allow_null=True))
     def get_failure(self, row: Classification) -> dict[str, str] | None:
         """The reason of a failure."""
         if not row.failure_code:
@@ -301,6 +342,7 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
             "action": row.failure_action,
         }
 
+    @extend_schema_field(ReviewSerializer(allow_null=True))
     def get_review(self, row: Classification) -> dict[str, Any] | None:
         """The person's decision, once there is one."""
         review = getattr(row, "review", None)
@@ -325,6 +367,24 @@ class ClassificationDetailSerializer(ClassificationSerializer):
         read_only_fields = fields
 
 
+@extend_schema_field(
+    {
+        "type": "object",
+        "description": "What the bundle says of itself; docs/models.md explains it.",
+        "properties": {
+            "task": {"type": "string"},
+            "version": {"type": "string"},
+            "labels": {"type": "array", "items": {"type": "string"}},
+            "operating": {"type": "object", "additionalProperties": True},
+            "files": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+        "additionalProperties": True,
+    }
+)
+class ManifestField(serializers.JSONField):
+    """A bundle's manifest, as it is signed."""
+
+
 class ModelVersionSerializer(serializers.ModelSerializer):
     """A trained network. `is_live` tells whether it answers its task now.
 
@@ -333,6 +393,7 @@ class ModelVersionSerializer(serializers.ModelSerializer):
     """
 
     is_live = serializers.SerializerMethodField()
+    manifest = ManifestField(read_only=True)
 
     class Meta:
         """With the manifest: labels, thresholds, figures, limits."""

@@ -1,9 +1,11 @@
 """One question about one study, and the network's answer."""
 
+import datetime as dt
 import uuid
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models import User
@@ -156,6 +158,7 @@ class Classification(models.Model):
     rung_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
     model_version = models.ForeignKey(
         ModelVersion, on_delete=models.PROTECT, related_name="classifications", null=True
@@ -248,6 +251,11 @@ class Classification(models.Model):
     def __str__(self) -> str:
         """Return the task and the state."""
         return f"{self.task or 'no task'} {self.id}: {self.state}"
+
+    @property
+    def changed_at(self) -> dt.datetime:
+        """When the answer, its study or its patient last changed."""
+        return max(self.updated_at, self.study.changed_at)
 
     @property
     def is_active(self) -> bool:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from django.template.loader import render_to_string
 
 from medimaging.middleware import CONTENT_SECURITY_POLICY
-from medimaging.problems import API_PREFIXES, MEDIA_TYPE
+from medimaging.problems import API_PREFIXES, MEDIA_TYPE, problem_type
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Refusals:
 def _problem(status: HTTPStatus, reference: str) -> bytes:
     refusal = REFUSALS[status]
     problem = {
-        "type": "about:blank",
+        "type": problem_type(refusal.code),
         "title": status.phrase,
         "status": status.value,
         "code": refusal.code,

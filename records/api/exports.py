@@ -6,16 +6,22 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema, extend_schema_serializer, extend_schema_view
 from rest_framework import mixins, renderers, serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.api.entity_tags import Editable, check_unchanged
+from accounts.api.filtering import parameters_of
+from accounts.api.idempotency import idempotent
+from accounts.api.strict import StrictSerializer, read_body
 from accounts.models import Action
+from accounts.parameters import Takes, takes
 from accounts.reads import Declared, told_by
 from accounts.roles import Verb
+from records.api.filters import HoldFrameForm, read_parameters
 from records.api.negotiation import AnyAccept
 from records.api.told_lists import ToldListViewSet
 from records.deidentification import Options, Rectangle
@@ -41,7 +47,7 @@ class RegionSerializer(serializers.ListField):
         super().__init__(min_length=4, max_length=4, **kwargs)
 
 
-class NewExportSerializer(serializers.Serializer[Any]):
+class NewExportSerializer(StrictSerializer):
     """A copy as it is asked for."""
 
     studies = serializers.ListField(child=serializers.UUIDField(), allow_empty=False)
@@ -52,23 +58,18 @@ class NewExportSerializer(serializers.Serializer[Any]):
     retain_patient = serializers.BooleanField(default=False)
 
 
-class DecisionSerializer(serializers.Serializer[Any]):
+@extend_schema_serializer(component_name="HoldDecision")
+class DecisionSerializer(StrictSerializer):
     """What a person saw in one image; no region means that nothing is written on it."""
 
     hold = serializers.UUIDField()
     regions = serializers.ListField(child=RegionSerializer(), default=list)
 
 
-class ClearanceSerializer(serializers.Serializer[Any]):
+class ClearanceSerializer(StrictSerializer):
     """Decisions about images that are held back."""
 
     decisions = serializers.ListField(child=DecisionSerializer(), allow_empty=False)
-
-
-class HoldFrameSerializer(serializers.Serializer[Any]):
-    """Which frame of an image to draw."""
-
-    frame = serializers.IntegerField(required=False, min_value=1, default=1)
 
 
 class ExportHoldSerializer(serializers.ModelSerializer[ExportHold]):
@@ -130,6 +131,12 @@ class ExportDetailSerializer(ExportSerializer):
         fields = (*ExportSerializer.Meta.fields, "holds", "left_out")
 
 
+def recall_export(view: "ExportViewSet", body: Any) -> None:
+    """Let a kept answer about a copy leave again, to who may still see it."""
+    user = signed_in_user(view.request)
+    record_export_view(user, find_export(user, body["id"]))
+
+
 @extend_schema_view(
     list=extend_schema(summary="De-identified copies, newest first"),
     retrieve=extend_schema(
@@ -137,37 +144,48 @@ class ExportDetailSerializer(ExportSerializer):
         responses=ExportDetailSerializer,
     ),
 )
-class ExportViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
+class ExportViewSet(Editable, mixins.RetrieveModelMixin, ToldListViewSet):
     """De-identified copies of studies of the caller's departments."""
 
     verb = Verb.STUDY_EXPORT
     reads: ClassVar[dict[str, Declared]] = {
         "list": told_by(Action.EXPORTS_LISTED),
-        "create": told_by(Action.STUDY_EXPORTED),
+        "create": told_by(Action.STUDY_EXPORTED, Action.EXPORT_VIEWED),
         "retrieve": told_by(Action.EXPORT_VIEWED),
         "clear": told_by(Action.EXPORT_VIEWED),
         "hold": told_by(Action.IMAGE_VIEWED),
         "file": told_by(Action.STUDY_EXPORTED),
     }
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {
+        "create": (404,),
+        "clear": (410,),
+        "file": (409, 410),
+        "hold": (410, 422),
+    }
     serializer_class = ExportSerializer
     queryset = Export.objects.none()
     ordering = ("-requested_at", "-id")
     list_action = Action.EXPORTS_LISTED
+    parameters: ClassVar[dict[str, Takes]] = {"hold": takes(form=HoldFrameForm)}
 
     def get_queryset(self) -> QuerySet[Export]:
         """Those of the departments from which the caller may export."""
         rows = Export.objects.visible_to(signed_in_user(self.request))
         return rows.prefetch_related("studies")
 
+    def describe(self, row: Export) -> Any:
+        """With what is held back."""
+        return ExportDetailSerializer(row).data
+
     @extend_schema(
         summary="Ask for a de-identified copy",
         request=NewExportSerializer,
         responses={201: ExportDetailSerializer},
     )
+    @idempotent(recall_export)
     def create(self, request: Request) -> Response:
         """Ask for it; follow `state` until it is `ready`, or `held` for a person to look."""
-        given = NewExportSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = read_body(request, NewExportSerializer)
         wanted, user = given.validated_data, signed_in_user(request)
         studies = list(Study.objects.visible_to(user).filter(pk__in=wanted["studies"]))
         if len(studies) != len(set(wanted["studies"])):
@@ -199,8 +217,8 @@ class ExportViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
         """
         user = signed_in_user(request)
         export = find_export(user, pk)
-        given = ClearanceSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        check_unchanged(request, self.describe(export))
+        given = read_body(request, ClearanceSerializer)
         decisions = {
             one["hold"]: [Rectangle(*region) for region in one["regions"]]
             for one in given.validated_data["decisions"]
@@ -210,7 +228,7 @@ class ExportViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
 
     @extend_schema(
         summary="A frame of an image that is held back, as a PNG picture",
-        parameters=[HoldFrameSerializer],
+        parameters=parameters_of(HoldFrameForm),
         responses={(200, "image/png"): OpenApiTypes.BINARY},
     )
     @action(
@@ -222,6 +240,7 @@ class ExportViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
     def hold(self, request: Request, pk: UUID, hold_pk: UUID) -> HttpResponseBase:
         """Draw one frame, counted from 1; who decides about the image has fetched each."""
         user = signed_in_user(request)
+        read_parameters(request, HoldFrameForm)
         hold = find_hold(find_export(user, pk), hold_pk)
         return hold_response(request._request, user, hold)
 
@@ -241,4 +260,4 @@ class ExportViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
 
     def _answer(self, export: Export) -> Response:
         record_export_view(signed_in_user(self.request), export)
-        return Response(ExportDetailSerializer(export).data)
+        return Response(self.describe(export))

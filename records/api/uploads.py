@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.access import signed_in_user
+from accounts.api.idempotency import idempotent
 from accounts.audit import record_access
 from accounts.errors import KnownError
 from accounts.models import Action, User
@@ -77,13 +78,21 @@ class TusView(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT, headers=tus.server_headers())
 
 
+def recall_upload(view: Any, body: Any) -> None:
+    """Let a kept answer about an upload leave again, to who began it."""
+    user = signed_in_user(view.request)
+    _record_view(user, _find(user, view.kwargs["submission_pk"], body["id"]).submission)
+
+
 class UploadListView(TusView):
     """The files on their way into a submission."""
 
     reads = told_by(Action.SUBMISSION_VIEWED)
+    announced = ("Upload-Length", "Upload-Metadata", "Upload-Checksum", "Content-Length")
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"post": (410, 412, 423, 460)}
 
     @extend_schema(
-        operation_id="submissions_uploads_create",
+        operation_id="begin_upload",
         summary="Begin a file that may come in pieces",
         description=(
             "tus 1.0.0, creation and creation-with-upload: the body may hold the first bytes, or "
@@ -103,6 +112,7 @@ class UploadListView(TusView):
         request=BYTES,
         responses={201: UploadSerializer},
     )
+    @idempotent(recall_upload)
     def post(self, request: Request, submission_pk: UUID) -> Response:
         """Open the upload, and take the bytes that came with the request."""
         user = signed_in_user(request)
@@ -132,9 +142,13 @@ class UploadDetailView(TusView):
         "patch": NOTHING,
         "delete": NOTHING,
     }
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {
+        "patch": (410, 412, 423, 460),
+        "delete": (410, 412, 423),
+    }
 
     @extend_schema(
-        operation_id="submissions_uploads_retrieve",
+        operation_id="get_upload",
         summary="How far an upload has come, and the verdict once it is whole",
         responses=UploadSerializer,
     )
@@ -154,7 +168,7 @@ class UploadDetailView(TusView):
         return Response(headers=tus.upload_headers(upload))
 
     @extend_schema(
-        operation_id="submissions_uploads_append",
+        operation_id="send_upload_bytes",
         summary="Send the next bytes of a file",
         description="With the last one the file is checked and filed; `GET` has the verdict then.",
         parameters=[RESUMABLE, _header("Upload-Offset"), CHECKSUM],
@@ -178,7 +192,7 @@ class UploadDetailView(TusView):
         return Response(status=status.HTTP_204_NO_CONTENT, headers=tus.upload_headers(upload))
 
     @extend_schema(
-        operation_id="submissions_uploads_cancel",
+        operation_id="cancel_upload",
         summary="Take a file back",
         parameters=[RESUMABLE],
         responses={204: None},

@@ -4,7 +4,9 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.http import QueryDict
 from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import mixins, parsers, renderers, status
@@ -14,18 +16,25 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.api.entity_tags import Editable
+from accounts.api.filtering import parameters_of
+from accounts.api.idempotency import idempotent
+from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
 from accounts.models import Action
+from accounts.parameters import Takes, takes
 from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
 from records.api.filters import (
-    FrameSerializer,
-    InstanceFilterSerializer,
-    StudyFilterSerializer,
-    read_filters,
+    FrameForm,
+    InstanceFilters,
+    StudyFilters,
+    SubmissionFilters,
+    read_parameters,
 )
 from records.api.keeping import ReasonedDeletionSchema, read_reason
 from records.api.negotiation import AnyAccept
+from records.api.searches import PatientSearchSerializer, Searched, StudySearchSerializer, page_of
 from records.api.serializers import (
     InstanceSerializer,
     NewSubmissionSerializer,
@@ -44,8 +53,15 @@ from records.views.images import file_response, find_instance, png_response
 from records.views.submissions import record_submission_view
 
 
-class ReadOnlyViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
+class ReadOnlyViewSet(Editable, mixins.RetrieveModelMixin, ToldListViewSet):
     """Lists and single rows, noted in the audit trail."""
+
+
+def recall_submission(view: "SubmissionViewSet", body: Any) -> None:
+    """Let a kept answer about a batch leave again, to who may still see it."""
+    user = signed_in_user(view.request)
+    visible = Submission.objects.visible_to(user)
+    record_submission_view(user, get_object_or_404(visible, pk=body["id"]))
 
 
 @extend_schema_view(
@@ -59,13 +75,14 @@ class SubmissionViewSet(ReadOnlyViewSet):
     reads: ClassVar[dict[str, Declared]] = {
         "list": told_by(Action.SUBMISSIONS_LISTED),
         "retrieve": told_by(Action.SUBMISSION_VIEWED),
-        "create": told_by(Action.SUBMISSION_OPENED),
+        "create": told_by(Action.SUBMISSION_OPENED, Action.SUBMISSION_VIEWED),
         "close": told_by(Action.SUBMISSION_VIEWED),
     }
     parser_classes = (parsers.MultiPartParser,)
     queryset = Submission.objects.none()
     ordering = ("-created_at", "-id")
     list_action = Action.SUBMISSIONS_LISTED
+    filter_form_class = SubmissionFilters
 
     def get_queryset(self) -> QuerySet[Submission]:
         """The caller's own, and those of the departments to which they may send."""
@@ -79,7 +96,7 @@ class SubmissionViewSet(ReadOnlyViewSet):
         """Return one batch, and record that it was seen."""
         submission = self.get_object()
         record_submission_view(signed_in_user(request), submission)
-        return Response(SubmissionSerializer(submission).data)
+        return Response(self.describe(submission))
 
     def get_serializer_class(self) -> Any:
         """Lists count, single ones tell."""
@@ -90,6 +107,7 @@ class SubmissionViewSet(ReadOnlyViewSet):
         request={"multipart/form-data": NewSubmissionSerializer},
         responses={201: SubmissionSerializer},
     )
+    @idempotent(recall_submission)
     def create(self, request: Request) -> Response:
         """Take the files, close the submission, and return the verdict on each file.
 
@@ -97,8 +115,7 @@ class SubmissionViewSet(ReadOnlyViewSet):
         Sending the same file again changes nothing. With `keep_open` the submission goes on:
         send large files to its `uploads/`, and close it at its `close/`.
         """
-        given = NewSubmissionSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = read_body(request, NewSubmissionSerializer)
         user = signed_in_user(request)
         try:
             submission = submit_study(
@@ -126,27 +143,31 @@ class SubmissionViewSet(ReadOnlyViewSet):
         A file of which only a part has come gets the verdict `upload_unfinished`.
         """
         user = signed_in_user(request)
-        submission = close_submission(actor=user, submission=self.get_object())
+        submission = self.get_object()
+        refuse_body(request)
+        close_submission(actor=user, submission=submission)
+        submission = self.get_queryset().get(pk=pk)
         record_submission_view(user, submission)
-        return Response(SubmissionSerializer(submission).data)
+        return Response(self.describe(submission))
 
 
 @extend_schema_view(
     list=extend_schema(summary="Patients, by name"),
     retrieve=extend_schema(summary="A patient"),
 )
-class PatientViewSet(ReadOnlyViewSet):
+class PatientViewSet(Searched, ReadOnlyViewSet):
     """Patients with a study in the caller's departments."""
 
     verb = Verb.PATIENT_VIEW
     reads: ClassVar[dict[str, Declared]] = {
         "list": told_by(Action.PATIENTS_SEARCHED),
+        "search": told_by(Action.PATIENTS_SEARCHED),
         "retrieve": told_by(Action.PATIENT_VIEWED),
     }
     serializer_class = PatientSerializer
     queryset = Patient.objects.none()
     ordering = ("name", "id")
-    list_action = Action.PATIENTS_SEARCHED
+    list_action = search_action = Action.PATIENTS_SEARCHED
 
     def get_queryset(self) -> QuerySet[Patient]:
         """Those the caller may see."""
@@ -162,42 +183,74 @@ class PatientViewSet(ReadOnlyViewSet):
             target=patient,
             patient_id=patient.pk,
         )
-        return Response(self.get_serializer(patient).data)
+        return Response(self.describe(patient))
+
+    @extend_schema(
+        summary="Find patients by ID",
+        request=PatientSearchSerializer,
+        responses=page_of(PatientSerializer),
+    )
+    @action(detail=False, methods=["post"])
+    def search(self, request: Request) -> Response:
+        """Find those of a patient ID, which no address may hold. Noted in the audit trail."""
+        return self.search_in(
+            self.get_queryset(), by=PatientSearchSerializer, key=("created_at", "id")
+        )
 
 
 @extend_schema_view(
-    list=extend_schema(summary="Studies, newest first", parameters=[StudyFilterSerializer]),
+    list=extend_schema(summary="Studies, newest first"),
     retrieve=extend_schema(summary="A study with its series", responses=StudyDetailSerializer),
 )
-class StudyViewSet(ReadOnlyViewSet):
+class StudyViewSet(Searched, ReadOnlyViewSet):
     """Studies of the caller's departments."""
 
     verb = Verb.STUDY_VIEW
     verbs: ClassVar[dict[str, Verb]] = {"destroy": Verb.STUDY_DELETE}
     reads: ClassVar[dict[str, Declared]] = {
         "list": told_by(Action.STUDIES_SEARCHED),
+        "search": told_by(Action.STUDIES_SEARCHED),
         "retrieve": told_by(Action.STUDY_VIEWED),
         "destroy": NOTHING,
     }
     schema = ReasonedDeletionSchema()
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"list": (404,)}
     serializer_class = StudySerializer
     queryset = Study.objects.none()
     ordering = ("-received_at", "-id")
-    list_action = Action.STUDIES_SEARCHED
+    list_action = search_action = Action.STUDIES_SEARCHED
+    filter_form_class = StudyFilters
+
+    def make_filter_form(self, params: QueryDict) -> StudyFilters:
+        """The parameters of somebody who sees some departments."""
+        return StudyFilters(params, user=signed_in_user(self.request))
 
     def get_queryset(self) -> QuerySet[Study]:
-        """Those the caller may see, narrowed by the parameters."""
-        rows = Study.objects.visible_to(signed_in_user(self.request)).with_listing()
-        if self.action == "list":
-            rows = rows.filtered(read_filters(self.request, StudyFilterSerializer))
-        return rows
+        """Those the caller may see."""
+        return Study.objects.visible_to(signed_in_user(self.request)).with_listing()
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return one study."""
         study = self.get_object()
         actor = signed_in_user(request)
         record_access(action=Action.STUDY_VIEWED, actor=actor, target=study, study=study)
-        return Response(StudyDetailSerializer(study).data)
+        return Response(self.describe(study))
+
+    def describe(self, row: Study) -> Any:
+        """With its series."""
+        return StudyDetailSerializer(row).data
+
+    @extend_schema(
+        summary="Find studies by accession number or patient ID",
+        request=StudySearchSerializer,
+        responses=page_of(StudySerializer),
+    )
+    @action(detail=False, methods=["post"])
+    def search(self, request: Request) -> Response:
+        """Find those of numbers that no address may hold. Noted in the audit trail."""
+        return self.search_in(
+            self.get_queryset(), by=StudySearchSerializer, key=("-received_at", "-id")
+        )
 
     @extend_schema(summary="Delete a study", responses={204: None})
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -208,9 +261,7 @@ class StudyViewSet(ReadOnlyViewSet):
 
 
 @extend_schema_view(
-    list=extend_schema(
-        summary="Instances, in order of arrival", parameters=[InstanceFilterSerializer]
-    ),
+    list=extend_schema(summary="Instances, in order of arrival"),
     retrieve=extend_schema(summary="An instance"),
 )
 class InstanceViewSet(ReadOnlyViewSet):
@@ -223,20 +274,17 @@ class InstanceViewSet(ReadOnlyViewSet):
         "file": told_by(Action.IMAGE_DOWNLOADED),
         "rendered": told_by(Action.IMAGE_VIEWED),
     }
+    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"rendered": (422,)}
     serializer_class = InstanceSerializer
     queryset = Instance.objects.none()
     ordering = ("created_at", "id")
     list_action = Action.STUDIES_SEARCHED
+    filter_form_class = InstanceFilters
+    parameters: ClassVar[dict[str, Takes]] = {"rendered": takes(form=FrameForm)}
 
     def get_queryset(self) -> QuerySet[Instance]:
-        """Those the caller may see, narrowed by the parameters."""
+        """Those the caller may see."""
         rows = Instance.objects.visible_to(signed_in_user(self.request))
-        if self.action == "list":
-            wanted = read_filters(self.request, InstanceFilterSerializer)
-            if "study" in wanted:
-                rows = rows.filter(series__study=wanted["study"])
-            if "series" in wanted:
-                rows = rows.filter(series=wanted["series"])
         return rows.select_related("series__study")
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -263,7 +311,7 @@ class InstanceViewSet(ReadOnlyViewSet):
 
     @extend_schema(
         summary="A frame as a PNG picture",
-        parameters=[FrameSerializer],
+        parameters=parameters_of(FrameForm),
         responses={(200, "image/png"): OpenApiTypes.BINARY},
     )
     @action(
@@ -274,6 +322,6 @@ class InstanceViewSet(ReadOnlyViewSet):
     def rendered(self, request: Request, pk: UUID) -> HttpResponseBase:
         """Draw one frame, counted from 1, with the given window or else its own."""
         user = signed_in_user(request)
-        wanted = read_filters(request, FrameSerializer)
+        wanted = read_parameters(request, FrameForm)
         instance = find_instance(user, pk)
         return png_response(user, instance, wanted["frame"], request.query_params)

@@ -30,6 +30,7 @@ class ExportNotAllowed(KnownError):
     """A study that the actor may not export; whether it exists isn't said."""
 
     code = "export_not_allowed"
+    pointer = "/studies"
     message = "There is no such study that you may export."
     action = "Choose studies of a department in which you may export."
     status = 404
@@ -39,6 +40,7 @@ class ExportAcrossDepartments(KnownError):
     """One export belongs to one department."""
 
     code = "export_across_departments"
+    pointer = "/studies"
     message = "The studies belong to several departments."
     action = "Export the studies of each department by themselves, for the same project."
 
@@ -47,6 +49,7 @@ class ExportOfOpenStudy(KnownError):
     """A copy of half a study would pass for the whole."""
 
     code = "export_of_open_study"
+    pointer = "/studies"
     message = "A study is still arriving."
     action = "Export it once it is complete."
     status = 409
@@ -56,6 +59,7 @@ class ExportTooLarge(KnownError):
     """More than a worker prepares in one piece."""
 
     code = "export_too_large"
+    pointer = "/studies"
     message = "The studies hold {count} images; at most {limit} are prepared at once."
     action = "Export fewer studies at a time, or ask your operator to run `manage.py deidentify`."
 
@@ -64,6 +68,7 @@ class ExportEmpty(KnownError):
     """Nothing of the studies can leave."""
 
     code = "export_empty"
+    pointer = "/studies"
     message = "None of the objects of these studies can be de-identified."
     action = "Choose studies with images; reports and documents can't be exported."
     status = 422
@@ -99,6 +104,7 @@ class ExportHoldUnknown(KnownError):
     """A decision about an image that isn't held back in this export."""
 
     code = "export_hold_unknown"
+    pointer = "/decisions"
     message = "One of the images isn't held back in this export."
     action = "Load the page again and decide about the images that it shows."
 
@@ -143,6 +149,7 @@ class RegionUnreadable(KnownError):
     """A person asked to blacken something, but not what."""
 
     code = "region_unreadable"
+    pointer = "/decisions"
     message = "The regions to blacken can't be read."
     action = "Write x, y, width and height as whole numbers, one region a line."
 
@@ -151,5 +158,6 @@ class RegionOutside(KnownError):
     """A rectangle to blacken that isn't part of the image."""
 
     code = "region_outside"
+    pointer = "/decisions"
     message = "A region to blacken lies outside the image of {columns} × {rows} pixels."
     action = "Correct the region: x, y, width and height in pixels from the upper left corner."

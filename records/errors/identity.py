@@ -34,6 +34,7 @@ class DecisionNotOffered(KnownError):
     """Another department's record stays its own, whatever this one decides."""
 
     code = "decision_not_offered"
+    pointer = "/resolution"
     message = "This can't be decided here: the other department has a record of its own."
     action = "Keep the two apart; speak with the other department where its record is wrong."
     status = 409
@@ -43,6 +44,7 @@ class CorrectionContradicts(KnownError):
     """The corrected patient ID is held for yet another person."""
 
     code = "correction_contradicts"
+    pointer = "/corrected"
     message = "The corrected patient ID is held with another {differing}."
     action = "Check the patient ID, and enter what is held for it or another ID."
     status = 409

@@ -21,6 +21,11 @@ class SpooledUpload(UploadedFile):
         super().__init__(file=None, **described)
         self._content = content
 
+    @property
+    def sha256(self) -> str:
+        """The hash of what came; empty where it wasn't taken."""
+        return self._content.finish().sha256 if isinstance(self._content, Spool) else ""
+
     @contextmanager
     def lent(self) -> Iterator[Spooled]:
         """Lend the file once; it may be taken over. Raises why it isn't there."""

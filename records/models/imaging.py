@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.files.storage import Storage, storages
 from django.db import models
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
@@ -75,7 +76,8 @@ class Study(models.Model):
     Beside that, a study is kept, deleted (`deleted_at`: out of everybody's sight, all of it still
     there) or purged (`purged_at`: its files are destroyed). The rows of a purged study stay,
     because answers and reviews hang on them, but without identifiers: those, with the hashes,
-    are in its StudyTombstone, and the UIDs are free for the study to be sent again.
+    are in its StudyTombstone, and the UIDs are free for the study to be sent again. The database
+    itself keeps `updated_at`, when the row last changed.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -114,6 +116,7 @@ class Study(models.Model):
     )
     deletion_reason = models.CharField(max_length=REASON_LENGTH, blank=True)
     purged_at = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects = StudyQuerySet.as_manager()
 
@@ -179,6 +182,11 @@ class Study(models.Model):
     def restorable_until(self) -> dt.datetime | None:
         """When a deleted study's files are destroyed; None for a study that is kept."""
         return self.deleted_at + settings.RETENTION_DELETED if self.deleted_at else None
+
+    @property
+    def changed_at(self) -> dt.datetime:
+        """When the study or its patient last changed."""
+        return max(self.updated_at, self.patient.updated_at)
 
     @property
     def patient_age(self) -> Age | None:

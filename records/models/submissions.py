@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Sequence
 
 from django.db import models
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
@@ -48,7 +49,7 @@ class Submission(models.Model):
 
     `declared` holds what the sender stated for files that don't say it themselves
     (patient and study fields of PNG and JPEG). `touched_at` tells the sweeper which
-    batches were left half-way by a sender or a server that died.
+    batches were left half-way by a sender or a server that died. The database keeps `updated_at`.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -65,6 +66,7 @@ class Submission(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     touched_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
     unlisted: "Sequence[SubmissionFile]" = ()
     """Verdicts of the request at hand that have no rows of their own, in memory alone."""

@@ -34,6 +34,14 @@ class PatientQuerySet(models.QuerySet["Patient"]):
             return self
         return self.filter(patient_named(text) | Q(mrn__istartswith=text))
 
+    def bearing(self, numbers: dict[str, str]) -> "PatientQuerySet":
+        """Patients of this very `patient_id` (and `issuer`), or of a record merged into theirs."""
+        wanted = {"mrn": numbers["patient_id"]}
+        if "issuer" in numbers:
+            wanted["issuer"] = numbers["issuer"]
+        aliases = self.model.objects.filter(merged_into=OuterRef("pk"), **wanted)
+        return self.filter(Q(**wanted) | Exists(aliases))
+
     def of_department(self, department_id: UUID) -> "PatientQuerySet":
         """A department's own records, and those that it shares with others."""
         from records.models import Study  # the models import this module

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from accounts.roles import Verb
+from accounts.settled import settled_before
 from records.querysets.counts import count_of
 from records.querysets.names import patient_named
 
@@ -95,6 +97,21 @@ class StudyQuerySet(models.QuerySet["Study"]):
             | Q(description__icontains=text)
             | Q(study_instance_uid=text)
         )
+
+    def bearing(self, numbers: dict[str, str]) -> "StudyQuerySet":
+        """Studies of these very numbers: accession number, Study Instance UID, patient's ID."""
+        from records.models import Patient  # the models import this module
+
+        own = {"accession_number", "study_instance_uid"} & numbers.keys()
+        found = self.filter(**{name: numbers[name] for name in own})
+        if "patient_id" in numbers:
+            found = found.filter(patient__in=Patient.objects.bearing(numbers))
+        return found
+
+    def with_changes(self) -> "StudyQuerySet":
+        """Add `last_change_at`, of the study or its patient; leave out what isn't settled yet."""
+        changed = self.annotate(last_change_at=Greatest("updated_at", "patient__updated_at"))
+        return changed.filter(last_change_at__lt=settled_before())
 
     def filtered(self, filters: dict[str, Any]) -> "StudyQuerySet":
         """Studies that pass every filter given: text, modality, body part, state, and so on."""

@@ -9,6 +9,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Least
 
 from accounts.roles import Verb
+from accounts.settled import settled_before
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -24,6 +25,11 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
         One's own too: whoever leaves a department leaves behind what they sent there.
         """
         return self.filter(department__in=user.department_ids_for(Verb.STUDY_SUBMIT))
+
+    def with_changes(self) -> "SubmissionQuerySet":
+        """Add `last_change_at`; leave out what isn't settled yet."""
+        changed = self.annotate(last_change_at=F("updated_at"))
+        return changed.filter(last_change_at__lt=settled_before())
 
     def abandoned(
         self, *, before: dt.datetime, associations_before: dt.datetime

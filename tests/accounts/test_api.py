@@ -50,7 +50,7 @@ def test_api_answers_401_when_the_token_is_bad(client, administrator, technician
     value = {"unknown": "mi_x", "empty": "", "two": f"{value} {value}"}.get(case, value)
     response = client.get(ME, headers=with_token(value))
     assert response.status_code == 401
-    assert response["WWW-Authenticate"] == 'Token realm="api"'
+    assert response["WWW-Authenticate"] == 'Bearer realm="api"'
     assert response.json()["code"] == "not_authenticated"
 
 

@@ -123,6 +123,51 @@ def test_retrieve_names_the_label_in_words_and_code(as_reviewer, answered):
     assert (row["outcome"], row["routing"]) == ("finding", None)
 
 
+def test_a_refusal_says_of_what_kind_it_is_and_which_field_is_to_blame(as_reviewer, answered):
+    path = f"{ROOT}{answered.pk}/reviews/"
+    for body, code, pointer in (
+        ({"decision": "override", "reason": "false_positive"}, "label_required", "/label"),
+        ({"decision": "override", "label": "normal"}, "reason_required", "/reason"),
+        ({"decision": "override", "label": "x", "reason": "other"}, "label_unknown", "/label"),
+        ({"decision": "uninterpretable"}, "reason_required", "/reason"),
+    ):
+        problem = as_reviewer.post(path, body, format="json").json()
+        assert (problem["code"], problem["errors"][0]["pointer"]) == (code, pointer)
+        assert problem["errors"][0]["code"] == code
+        assert problem["type"] == f"urn:medimaging:problem:{code}"
+
+
+def test_what_is_no_uuid_is_nowhere_at_every_door(as_reviewer):
+    for path in (
+        "classifications/x/",
+        "classifications/x/reviews/",
+        "instances/x/",
+        "instances/x/file/",
+        "instances/x/rendered/",
+        "studies/1/",
+        "exports/x/file/",
+        "tokens/x/",
+        "submissions/x/uploads/",
+    ):
+        answer = as_reviewer.get(f"/api/v1/{path}")
+        assert answer.status_code == 404, path
+        assert answer["Content-Type"] == "application/problem+json"
+        assert answer.json()["type"] == "urn:medimaging:problem:not_found"
+
+
+def test_a_body_of_the_wrong_kind_is_told_the_right_one(reviewer):
+    client = APIClient()
+    client.force_login(factories.make_user(Role.INTEGRATOR, department=factories.make_department()))
+    for path, body, kind, wanted in (
+        ("submissions/", b"{}", "application/json", "multipart/form-data"),
+        ("studies/search/", b"<x/>", "application/xml", "application/json"),
+        ("tokens/", b"a=b", "application/x-www-form-urlencoded", "application/json"),
+    ):
+        answer = client.generic("POST", f"/api/v1/{path}", body, content_type=kind)
+        assert answer.status_code == 415
+        assert answer.json()["action"] == f"Send {wanted}."
+
+
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_result_says_its_outcome_and_whose_it_is(as_reviewer, claim, answer, outcome):
     assert runs.complete_classification(claim=claim, answer=answer_of(answer, outcome))

@@ -124,7 +124,7 @@ def test_api_says_401_and_how_to_sign_in_when_nobody_is(client: Client) -> None:
     response = client.get("/api/schema/")
 
     assert response.status_code == 401
-    assert response["WWW-Authenticate"].startswith("Token")
+    assert response["WWW-Authenticate"].startswith("Bearer")
     assert response.json()["code"] == "not_authenticated"
 
 
