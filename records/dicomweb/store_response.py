@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from records.dicomweb.targets import instance_url, study_url
 from records.errors import FileTooLarge, StorageLow
 from records.failure_reasons import FAILURE_REASONS, PROCESSING_FAILURE
-from records.models import Verdict
+from records.models import Instance, Verdict
 from records.outgoing.dicom_json import JsonObject, element
 from records.services.storing import StoreOutcome
 
@@ -58,8 +58,8 @@ def store_document(request: HttpRequest, outcomes: Iterable[StoreOutcome]) -> Js
     for outcome in outcomes:
         if outcome.file.verdict != Verdict.REJECTED:
             items.setdefault(HELD, []).append(_held_item(request, outcome))
-            studies.add(outcome.incoming.study_instance_uid)
-        elif outcome.incoming.sop_instance_uid:
+            studies.add(_instance_of(outcome).series.study.study_instance_uid)
+        elif outcome.sop_instance_uid:
             items.setdefault(FAILED, []).append(_failed_item(outcome))
         else:
             items.setdefault(OTHER_FAILED, []).append(_failed_item(outcome))
@@ -70,8 +70,7 @@ def store_document(request: HttpRequest, outcomes: Iterable[StoreOutcome]) -> Js
 
 
 def _held_item(request: HttpRequest, outcome: StoreOutcome) -> JsonObject:
-    instance = outcome.file.instance
-    assert instance is not None  # noqa: S101 - every verdict but a refusal has one
+    instance = _instance_of(outcome)
     series = instance.series
     url = instance_url(
         request,
@@ -91,15 +90,20 @@ def _held_item(request: HttpRequest, outcome: StoreOutcome) -> JsonObject:
     return dict(sorted(item.items()))
 
 
+def _instance_of(outcome: StoreOutcome) -> Instance:
+    instance = outcome.file.instance
+    assert instance is not None  # noqa: S101 - every verdict but a refusal has one
+    return instance
+
+
 def _failed_item(outcome: StoreOutcome) -> JsonObject:
     """An object that is not held; one whose UIDs nobody could read has none here."""
-    incoming = outcome.incoming
     item = _in_our_words(outcome)
     item |= [element("FailureReason", FAILURE_REASONS.get(outcome.file.code, PROCESSING_FAILURE))]
-    if incoming.sop_instance_uid:
+    if outcome.sop_instance_uid:
         item |= [
-            element("ReferencedSOPClassUID", incoming.sop_class_uid),
-            element("ReferencedSOPInstanceUID", incoming.sop_instance_uid),
+            element("ReferencedSOPClassUID", outcome.sop_class_uid),
+            element("ReferencedSOPInstanceUID", outcome.sop_instance_uid),
         ]
     return dict(sorted(item.items()))
 

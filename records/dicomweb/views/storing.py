@@ -132,7 +132,6 @@ def _objects_of(parts: Iterable[Readable]) -> Iterator[IncomingObject]:
         identity = stream.identity
         yield IncomingObject(
             name=identity.sop_instance_uid or f"(part {number})",
-            study_instance_uid=identity.study_instance_uid,
             sop_class_uid=identity.sop_class_uid,
             sop_instance_uid=identity.sop_instance_uid,
             stream=stream,
