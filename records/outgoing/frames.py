@@ -53,8 +53,15 @@ def native_frames(
     if is_plain(stored, pixels):
         return [_cut(stored, pixels, index) for index in indices]
     bits = int(stored.dataset.get("BitsAllocated") or 8)
-    values = read_stored_values(stored.content, frames=indices)
-    return [_as_bytes(each, is_bits=bits == 1) for each in values]
+    return unpacked_frames(stored.content, indices, is_bits=bits == 1)
+
+
+def unpacked_frames(
+    content: bytes, indices: Sequence[int], *, is_bits: bool = False
+) -> list[Bytes]:
+    """The stored values of frames, however they lie in the file; raises as `native_frames`."""
+    values = read_stored_values(content, frames=indices)
+    return [_as_bytes(each, is_bits=is_bits) for each in values]
 
 
 def is_plain(stored: StoredObject, pixels: PixelElement) -> bool:

@@ -20,9 +20,10 @@ from records.intake.photograph import PhotographUids, as_dicom
 from records.intake.preamble import missing_wrapping
 from records.intake.proof import ALWAYS_PROVED, Exclusion, find_exclusion
 from records.intake.sniff import Kind
+from records.intake.statements import read_statement
 from records.outgoing.dicom_json import metadata as as_metadata
 from records.outgoing.dicom_json import to_text
-from records.outgoing.frames import native_frames, stored_frames
+from records.outgoing.frames import native_frames, stored_frames, unpacked_frames
 from records.outgoing.rewriting import outline
 from records.outgoing.stored import read_stored
 from records.outgoing.values import find_value
@@ -140,6 +141,25 @@ class Cut:
     """Those frames, in that order."""
 
     frames: list[NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacking:
+    """Ask for the stored values of frames, counted from 0, however they are compressed."""
+
+    frames: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Stating:
+    """Ask what an object says, however it is written (`records.intake.statements`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """The JSON text of a Statement, in UTF-8."""
+
+    statement: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +297,16 @@ def cut_frames(question: Cutting, content: bytes) -> Cut:
     return Cut(cut(stored, stored.pixels, question.frames))
 
 
+def unpack(question: Unpacking, content: bytes) -> Cut:
+    """Raises the errors of `ml.images.read_frames`."""
+    return Cut(unpacked_frames(content, question.frames))
+
+
+def state(question: Stating, content: bytes) -> Stated:
+    """Raises what pydicom does for a broken file."""
+    return Stated(np.frombuffer(read_statement(content).to_json(), np.uint8))
+
+
 def rewrite(question: Rewriting, content: bytes) -> Rewritten:
     """Raises the errors of `ml.images.read_frames`."""
     found = outline(read_stored(content), syntax=question.syntax)
@@ -322,6 +352,8 @@ JOBS = {
     "describe": Job(Description, describe, Described),
     "extract": Job(Extraction, extract, Extracted),
     "cut": Job(Cutting, cut_frames, Cut),
+    "unpack": Job(Unpacking, unpack, Cut),
+    "state": Job(Stating, state, Stated),
     "rewrite": Job(Rewriting, rewrite, Rewritten),
     "list": Job(Listing, list_documents, Listed),
     "assemble": Job(Assembling, assemble, Assembled),
