@@ -2,16 +2,20 @@
 
 import logging
 import re
+from collections.abc import Iterable
 
+from pydicom.uid import UID, MediaStorageDirectoryStorage
 from pynetdicom import build_context
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
+from pynetdicom.service_class import ServiceClass, StorageServiceClass
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made when it is loaded
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
     Verification,
+    uid_to_service_class,
 )
 
 from records.dimse.session import Session
@@ -24,6 +28,11 @@ REJECTED_FOR_GOOD, REJECTED_FOR_NOW = 0x01, 0x02
 BY_USER, BY_PRESENTATION = 0x01, 0x03
 CALLING_TITLE_NOT_RECOGNISED, CALLED_TITLE_NOT_RECOGNISED = 0x03, 0x07
 TEMPORARY_CONGESTION = 0x01
+DICOM_ROOT = "1.2.840.10008."
+STORAGE_CLASSES = f"{DICOM_ROOT}5.1.4.1.1."
+"""What the standard's storage classes begin with, those that are younger than our table too."""
+NO_OBJECTS = frozenset((str(MediaStorageDirectoryStorage), f"{DICOM_ROOT}1.20.2"))
+"""Directories of media, and the retired pull model of storage commitment."""
 UNPRINTABLE = re.compile(r"[^ -~]")
 
 
@@ -49,7 +58,8 @@ def admit(event: Event, session: Session) -> None:
         return
     if node is not None and not reason:
         session.node = node
-        association.acceptor.supported_contexts = _offered(node)
+        asked_for = request.presentation_context_definition_list
+        association.acceptor.supported_contexts = _offered(node, asked_for)
         return
     logger.warning("Association from %s (%s) refused: %s", session.address, calling, reason)
     diagnostic = CALLING_TITLE_NOT_RECOGNISED if node is None else CALLED_TITLE_NOT_RECOGNISED
@@ -65,15 +75,56 @@ def _recognise(address: str, calling: str) -> tuple[DicomNode | None, str]:
     return node, ""
 
 
-def _offered(node: DicomNode) -> list[PresentationContext]:
-    """What this node may ask for. Storage is negotiated apart, for classes of any kind."""
+def _offered(
+    node: DicomNode, asked_for: Iterable[PresentationContext]
+) -> list[PresentationContext]:
+    """What this node may ask for, and nothing that would be refused when it does.
+
+    Objects are taken in whatever transfer syntax they come, so each class of them that is asked
+    for is offered in those that are asked for.
+    """
     services = [Verification]
     if node.may_query:
         services.append(StudyRootQueryRetrieveInformationModelFind)
     if node.may_retrieve:
         services.append(StudyRootQueryRetrieveInformationModelGet)
         services.append(StudyRootQueryRetrieveInformationModelMove)
-    return [build_context(service) for service in services]
+    offered = [build_context(service) for service in services]
+    if node.can_store or node.may_retrieve:
+        offered += _storage(asked_for)
+    return offered
+
+
+def _storage(asked_for: Iterable[PresentationContext]) -> list[PresentationContext]:
+    syntaxes: dict[str, dict[str, None]] = {}
+    for context in asked_for:
+        uid = str(context.abstract_syntax or "")
+        if is_stored_class(uid):
+            syntaxes.setdefault(uid, {}).update(dict.fromkeys(map(str, context.transfer_syntax)))
+    contexts = []
+    for uid, wanted in syntaxes.items():
+        context = build_context(uid, list(wanted))
+        # The roles of C-GET, for whoever proposes them: we send and take.
+        context.scu_role = context.scp_role = True
+        contexts.append(context)
+    return contexts
+
+
+def is_stored_class(uid: str) -> bool:
+    """Whether objects of a class are taken in: those about patients, private ones, unknown ones.
+
+    A class that the standard has and that isn't one of storage is a service that isn't served.
+    Objects that belong to no patient have no study to lie in.
+    """
+    found = UID(uid)
+    if not uid.startswith(DICOM_ROOT):
+        return True
+    if uid_to_service_class(uid) is StorageServiceClass:
+        return True
+    if uid_to_service_class(uid) is not ServiceClass or uid in NO_OBJECTS:
+        return False
+    is_known = found.name != uid
+    return "Storage" in found.name if is_known else uid.startswith(STORAGE_CLASSES)
 
 
 def _reject(event: Event, result: int, source: int, diagnostic: int) -> None:

@@ -1,6 +1,7 @@
 """Every error of the records app, by subject: code, sentence, what to do."""
 
 from records.errors.dicomweb import (
+    BodyBroken,
     LengthRequired,
     MediaTypeUnsupported,
     MultipartBroken,
@@ -121,6 +122,7 @@ from records.errors.uploads import (
 
 __all__ = [
     "AwaitsDecision",
+    "BodyBroken",
     "BulkDataMissing",
     "ChangedSince",
     "ChecksumMismatch",

@@ -21,6 +21,7 @@ from records.intake.header import DicomHeader, RequestFields
 from records.intake.storage import publish
 from records.models import (
     Instance,
+    InstanceDescription,
     Priority,
     Series,
     Study,
@@ -31,6 +32,7 @@ from records.models import (
 from records.names import PersonName
 from records.services.conflicts import question_study
 from records.services.departments import tell_other_departments
+from records.services.descriptions import make_description
 from records.services.held import check_not_deleted, check_not_elsewhere, find_held
 from records.services.identity import (
     Placement,
@@ -165,6 +167,7 @@ class _Filing:
         self._settled: set[tuple[str, Whose]] = set()
         self._series: dict[str, Series] = {}
         self._instances: list[Instance] = []
+        self._descriptions: list[InstanceDescription] = []
         self._files: list[Spooled] = []
 
     def lock(self, received: ReceivedObject) -> Study:
@@ -207,6 +210,8 @@ class _Filing:
         series = self._series_of(self.lock(received), received.header)
         instance = make_instance(series, received, self._declared)
         self._instances.append(instance)
+        if received.document:
+            self._descriptions.append(make_description(instance, received.document))
         self._files.append(received.file)
         return judge_stored(**common, instance=instance, whose=whose)
 
@@ -214,6 +219,7 @@ class _Filing:
         """Store the files, write the instances, and have their studies count them."""
         publish(self._files)
         Instance.objects.bulk_create(self._instances)
+        InstanceDescription.objects.bulk_create(self._descriptions)
         for study in self._studies.values():
             series = [one.series for one in self._instances if one.series.study_id == study.pk]
             if series:

@@ -72,7 +72,10 @@ class _Waiting:
     def received(self) -> ReceivedObject:
         """Wait for the examination; raises what it found wrong."""
         found = self.examined.result()
-        return ReceivedObject(self.sent, self.kind, self.file, found.header, found.exclusion)
+        document = b"" if found.document is None else found.document.tobytes()
+        return ReceivedObject(
+            self.sent, self.kind, self.file, found.header, found.exclusion, document
+        )
 
 
 class Reception:

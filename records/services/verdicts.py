@@ -38,13 +38,17 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedObject:
-    """A DICOM object ready to be filed; `source` is the file that was sent."""
+    """A DICOM object ready to be filed; `source` is the file that was sent.
+
+    `document` is its description, b"" where that is made only if somebody asks for it.
+    """
 
     source: Sent
     source_format: str
     file: Spooled
     header: DicomHeader
     exclusion: Exclusion
+    document: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,12 +117,13 @@ def decode_frames(source: IO[bytes], *, frames: list[int]) -> list[Frame]:
     return result
 
 
-def describe(source: IO[bytes], *, url: str) -> bytes:
-    """Return a stored object as DICOM JSON, addresses below `url` for long binary values.
+def describe(source: IO[bytes], *, syntax: str) -> bytes:
+    """Return the DICOM JSON of a stored object, packed (`records.outgoing.descriptions`).
 
     Raises DecodingStopped.
     """
-    return bytes(_ask_about_stored(Description(url), source, output=HEADER_BYTES).document)
+    question = Description(syntax)
+    return bytes(_ask_about_stored(question, source, output=HEADER_BYTES).document)
 
 
 def extract(source: IO[bytes], *, path: str) -> Extracted:

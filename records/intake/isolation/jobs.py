@@ -21,8 +21,7 @@ from records.intake.preamble import missing_wrapping
 from records.intake.proof import ALWAYS_PROVED, Exclusion, find_exclusion
 from records.intake.sniff import Kind
 from records.intake.statements import read_statement
-from records.outgoing.dicom_json import metadata as as_metadata
-from records.outgoing.dicom_json import to_text
+from records.outgoing import descriptions
 from records.outgoing.frames import native_frames, stored_frames, unpacked_frames
 from records.outgoing.rewriting import outline
 from records.outgoing.stored import read_stored
@@ -32,6 +31,8 @@ from records.outgoing.values import find_value
 # slowest decoder, JPEG 2000's, with time to spare.
 SMALL_IMAGE_SECONDS = 4
 PROOF_SECONDS_PER_PIXEL = 0.6e-6
+# A header that took longer to be read is described when somebody asks for it.
+QUICK_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,11 @@ class Examination:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A file that can be filed."""
+    """A file that can be filed; `document` describes it for whoever asks, unless that is long."""
 
     header: DicomHeader
     exclusion: Exclusion
+    document: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +100,14 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """Ask for all that a stored object says but its pixels, as DICOM JSON.
+    """Ask for all that a stored object says but its pixels; `syntax` is its transfer syntax."""
 
-    Long binary values are told as addresses below `url`.
-    """
-
-    url: str
+    syntax: str
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """The JSON text, in UTF-8."""
+    """Its DICOM JSON, packed (`records.outgoing.descriptions`)."""
 
     document: NDArray[np.uint8]
 
@@ -239,9 +238,14 @@ def examine(question: Examination, content: bytes) -> Examined:
     started = time.process_time()
     with time_until(started + question.limits.header_seconds):
         header = read_header(content, question.limits)
+    is_quick = time.process_time() - started < QUICK_SECONDS
     seconds = SMALL_IMAGE_SECONDS + PROOF_SECONDS_PER_PIXEL * _proved_pixels(header)
     with time_until(started + seconds):
-        return Examined(header, find_exclusion(content, header))
+        exclusion = find_exclusion(content, header)
+    with time_until(time.process_time() + SMALL_IMAGE_SECONDS):
+        syntax = header.transfer_syntax_uid
+        document = descriptions.describe_briefly(content, syntax=syntax) if is_quick else None
+    return Examined(header, exclusion, _array(document or b""))
 
 
 def _proved_pixels(header: DicomHeader) -> int:
@@ -276,8 +280,9 @@ def decode_frames(question: Decoding, content: bytes) -> Decoded:
 
 def describe(question: Description, content: bytes) -> Described:
     """Raises what pydicom does for a broken file, which a stored one isn't."""
-    document = as_metadata(read_stored(content), bulk_url=question.url)
-    return Described(np.frombuffer(to_text(document).encode(), np.uint8))
+    return Described(
+        np.frombuffer(descriptions.describe(content, syntax=question.syntax), np.uint8)
+    )
 
 
 def extract(question: Extraction, content: bytes) -> Extracted:
