@@ -20,6 +20,7 @@ from records.dicomweb.querying import MAX_RESULTS
 from records.dicomweb.store_response import WARNING_REASONS
 from records.failure_reasons import FAILURE_REASONS, PROCESSING_FAILURE
 from records.matching import Matching
+from records.storage_classes import is_stored_class
 
 STUDY = "/studies/{study}"
 SERIES = f"{STUDY}/series/{{series}}"
@@ -115,7 +116,7 @@ STATUS_CODES: Table = (
     },
     {"code": 411, "when": "A chunked body behind a server that can't read it."},
     {"code": 413, "when": "Store: every object is too large."},
-    {"code": 415, "when": "Store: the body's content type is not accepted."},
+    {"code": 415, "when": "The body's content type is not accepted, or the body is packed."},
     {"code": 422, "when": "Rendered: the object has no pixels, or none that can be decoded."},
 )
 
@@ -173,7 +174,7 @@ def _storage_classes() -> Table:
     return tuple(
         {"uid": uid, "name": name}
         for uid, (name, kind, _, retired, _) in UID_dictionary.items()
-        if kind == "SOP Class" and name.endswith("Storage") and not retired
+        if kind == "SOP Class" and not retired and is_stored_class(uid)
     )
 
 

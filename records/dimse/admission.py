@@ -4,23 +4,21 @@ import logging
 import re
 from collections.abc import Iterable
 
-from pydicom.uid import UID, MediaStorageDirectoryStorage
 from pynetdicom import build_context
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
-from pynetdicom.service_class import ServiceClass, StorageServiceClass
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made when it is loaded
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
     Verification,
-    uid_to_service_class,
 )
 
 from records.dimse.session import Session
 from records.models import DicomNode
 from records.services import note_refused_association
+from records.storage_classes import is_stored_class
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +26,6 @@ REJECTED_FOR_GOOD, REJECTED_FOR_NOW = 0x01, 0x02
 BY_USER, BY_PRESENTATION = 0x01, 0x03
 CALLING_TITLE_NOT_RECOGNISED, CALLED_TITLE_NOT_RECOGNISED = 0x03, 0x07
 TEMPORARY_CONGESTION = 0x01
-DICOM_ROOT = "1.2.840.10008."
-STORAGE_CLASSES = f"{DICOM_ROOT}5.1.4.1.1."
-"""What the standard's storage classes begin with, those that are younger than our table too."""
-NO_OBJECTS = frozenset((str(MediaStorageDirectoryStorage), f"{DICOM_ROOT}1.20.2"))
-"""Directories of media, and the retired pull model of storage commitment."""
 UNPRINTABLE = re.compile(r"[^ -~]")
 
 
@@ -108,23 +101,6 @@ def _storage(asked_for: Iterable[PresentationContext]) -> list[PresentationConte
         context.scu_role = context.scp_role = True
         contexts.append(context)
     return contexts
-
-
-def is_stored_class(uid: str) -> bool:
-    """Whether objects of a class are taken in: those about patients, private ones, unknown ones.
-
-    A class that the standard has and that isn't one of storage is a service that isn't served.
-    Objects that belong to no patient have no study to lie in.
-    """
-    found = UID(uid)
-    if not uid.startswith(DICOM_ROOT):
-        return True
-    if uid_to_service_class(uid) is StorageServiceClass:
-        return True
-    if uid_to_service_class(uid) is not ServiceClass or uid in NO_OBJECTS:
-        return False
-    is_known = found.name != uid
-    return "Storage" in found.name if is_known else uid.startswith(STORAGE_CLASSES)
 
 
 def _reject(event: Event, result: int, source: int, diagnostic: int) -> None:

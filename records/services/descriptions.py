@@ -8,6 +8,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from records.models import Instance, InstanceDescription
 from records.outgoing.descriptions import LONGEST_KEPT, VERSION, compose
 from records.sending import describe_instance
+from records.stored import check_untouched
 
 
 def describe_at(instance: Instance, *, url: str) -> str:
@@ -18,6 +19,7 @@ def describe_at(instance: Instance, *, url: str) -> str:
     """
     kept = _kept_of(instance)
     if kept is not None and (kept.sha256, kept.version) == (instance.sha256, VERSION):
+        check_untouched(instance)
         return compose(bytes(kept.document), url=url)
     document = describe_instance(instance)
     if len(document) <= LONGEST_KEPT:

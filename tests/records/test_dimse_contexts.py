@@ -134,12 +134,12 @@ def test_every_request_is_answered_and_the_association_goes_on(server):
     store = {"AffectedSOPClassUID": CTImageStorage, "AffectedSOPInstanceUID": generate_uid()}
     cases = [
         (request(C_STORE, Priority=2, **store), CTImageStorage, 0xC000),
-        (request(C_FIND, Priority=2, AffectedSOPClassUID=find), find, 0xC000),
-        (request(C_GET, Priority=2, AffectedSOPClassUID=get), get, 0xC000),
+        (request(C_FIND, Priority=2, AffectedSOPClassUID=find), find, 0xA900),
+        (request(C_GET, Priority=2, AffectedSOPClassUID=get), get, 0xA900),
         (
             request(C_MOVE, Priority=2, AffectedSOPClassUID=move, MoveDestination="X"),
             move,
-            0xC000,
+            0xA801,
         ),
         (
             request(C_FIND, Priority=2, AffectedSOPClassUID=find, Identifier=BytesIO(b"")),
