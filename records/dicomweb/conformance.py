@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from pydicom.pixels import get_decoder
-from pydicom.uid import UID, AllTransferSyntaxes, UID_dictionary
+from pydicom.uid import AllTransferSyntaxes, UID_dictionary
 
 from records.attributes import ATTRIBUTES, Level
 from records.dicomweb.negotiation import (
@@ -14,6 +13,7 @@ from records.dicomweb.negotiation import (
     MULTIPART,
     OCTET_STREAM,
     compressed_type,
+    has_decoder,
 )
 from records.dicomweb.pictures import PICTURE_TYPES, WINDOW_FUNCTIONS
 from records.dicomweb.querying import MAX_RESULTS
@@ -155,18 +155,11 @@ def _transfer_syntaxes() -> Table:
         {
             "uid": str(uid),
             "name": uid.name,
-            "is_decoded": _is_decoded(uid),
+            "is_decoded": has_decoder(uid),
             "frames_as": compressed_type(uid) or OCTET_STREAM,
         }
         for uid in AllTransferSyntaxes
     )
-
-
-def _is_decoded(uid: UID) -> bool:
-    try:
-        return bool(get_decoder(uid).is_available)
-    except NotImplementedError:
-        return False
 
 
 def _storage_classes() -> Table:

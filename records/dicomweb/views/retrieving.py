@@ -21,6 +21,7 @@ from records.dicomweb.negotiation import (
     choose_frame_form,
     choose_instance_form,
     choose_type,
+    has_decoder,
     sendable,
 )
 from records.dicomweb.targets import Target, find_target, in_pages, instance_url
@@ -227,6 +228,6 @@ def _frame_form(request: Request, instance: Instance) -> FrameForm:
     try:
         return choose_frame_form(ranges, stored=stored, is_decodable=is_decodable)
     except NotAcceptable:
-        if instance.exclusion != PIXELS_UNREADABLE:
+        if instance.exclusion != PIXELS_UNREADABLE or not has_decoder(stored):
             raise
     return choose_frame_form(ranges, stored=stored, is_decodable=True)

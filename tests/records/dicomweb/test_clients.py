@@ -111,7 +111,8 @@ def test_upload_goes_on_by_chunks_of_which_nobody_said_how_many(gunicorn, token)
     content = make_dicom()
     headers = {"Authorization": f"Token {token}", "Tus-Resumable": "1.0.0"}
     submissions = f"{gunicorn.url}/api/v1/submissions/"
-    opened = requests.post(submissions, headers=headers, json={"keep_open": True}, timeout=30)
+    form = {"keep_open": (None, "true")}
+    opened = requests.post(submissions, headers=headers, files=form, timeout=30)
     assert opened.status_code == 201, opened.text
     uploads = f"{submissions}{opened.json()['id']}/uploads/"
     stated = headers | {"Upload-Length": str(len(content)), "Content-Type": tus.BYTES}
