@@ -9,11 +9,12 @@ import zlib
 from pathlib import Path
 
 import pydicom
+from pydicom.dataelem import RawDataElement
 
 from records.intake.values import PARSE_ERRORS
 from records.outgoing import dicom_json, stored
 from records.outgoing.dicom_json import BINARY_VRS, JsonObject, element, metadata, to_text
-from records.outgoing.stored import StoredObject, left_in_file, read_stored, vr_of
+from records.outgoing.stored import StoredObject, read_stored, vr_of
 
 RETRIEVE_URL = "00081190"
 BULK_DATA = '"BulkDataURI":"'
@@ -85,5 +86,8 @@ def _members(document: JsonObject) -> str:
 
 def _left_texts(found: StoredObject) -> int:
     """Bytes of long values that are written out, and not given as an address."""
-    raws = (left_in_file(found.dataset, tag) for tag in found.dataset.keys())  # noqa: SIM118
-    return sum(raw.length for raw in raws if raw is not None and vr_of(raw) not in BINARY_VRS)
+    return sum(
+        raw.length
+        for raw in found.dataset.values()
+        if isinstance(raw, RawDataElement) and raw.value is None and vr_of(raw) not in BINARY_VRS
+    )

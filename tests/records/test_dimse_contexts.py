@@ -4,7 +4,8 @@ import time
 from io import BytesIO
 
 import pytest
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE, N_ACTION, N_GET
@@ -176,4 +177,12 @@ def test_every_request_is_answered_and_the_association_goes_on(server):
     whole = request(C_STORE, Priority=2, DataSet=BytesIO(data_set), **store)
     assert ask(association, whole, CTImageStorage) in (0x0000, 0xB007)
     association.release()
+
+    peer = AE(ae_title=PEER)
+    peer.add_requested_context(CTImageStorage, ImplicitVRLittleEndian)
+    again = peer.associate("127.0.0.1", port_of(server), ae_title="MEDIMAGING")
+    implicit = dcmread(BytesIO(content))
+    implicit.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    assert again.send_c_store(implicit).Status == 0x0000
+    again.release()
     assert Instance.objects.count() == 1
