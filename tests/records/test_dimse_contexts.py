@@ -73,6 +73,9 @@ SERVICES = (
 )
 
 
+LEVEL = b"\x08\0\x52\0CS\6\0STUDY "
+
+
 @pytest.fixture
 def server(department):
     make_node(department=department, ae_title=PEER)
@@ -143,7 +146,7 @@ def test_every_request_is_answered_and_the_association_goes_on(server):
             0xA801,
         ),
         (
-            request(C_FIND, Priority=2, AffectedSOPClassUID=find, Identifier=BytesIO(b"")),
+            request(C_FIND, Priority=2, AffectedSOPClassUID=find, Identifier=BytesIO(LEVEL)),
             CTImageStorage,
             0x0122,
         ),
@@ -183,6 +186,9 @@ def test_every_request_is_answered_and_the_association_goes_on(server):
     again = peer.associate("127.0.0.1", port_of(server), ae_title="MEDIMAGING")
     implicit = dcmread(BytesIO(content))
     implicit.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    assert again.send_c_store(implicit).Status == 0x0000
+    file = BytesIO()
+    implicit.save_as(file, implicit_vr=True, little_endian=True)
+    file.seek(0)
+    assert again.send_c_store(dcmread(file)).Status == 0x0000
     again.release()
     assert Instance.objects.count() == 1
