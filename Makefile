@@ -22,7 +22,7 @@ SOURCES := accounts classifier medimaging ml records
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-test backbones run test clients lint types fmt openapi lock audit bench \
-	bench-inference bench-intake fuzz pin-images clean
+	bench-inference bench-intake bench-metadata fuzz pin-images clean
 
 help:
 	@echo "make run        start everything on http://$(HOST):$(PORT) (PORT=, HOST=)"
@@ -38,6 +38,7 @@ help:
 	@echo "make bench      measure pages and training's input"
 	@echo "make bench-inference  measure the engines side by side, for every model"
 	@echo "make bench-intake     measure intake by every door, beside Orthanc"
+	@echo "make bench-metadata   measure the metadata of a study, beside Orthanc"
 	@echo "make fuzz       feed damaged files to the readers for MINUTES=10 each, with another SALT= others"
 	@echo "make pin-images  write the digests of compose's images into .env (needs Docker)"
 	@echo "make clean      remove caches (never var/, which holds your data)"
@@ -128,6 +129,9 @@ bench-inference: install-test
 
 bench-intake: install-test
 	$(BIN)/python -m tests.bench.bench_intake
+
+bench-metadata: install-test
+	$(BIN)/python -m tests.bench.bench_metadata
 
 # Cases that end in neither frames nor a verdict are kept in var/fuzz.
 fuzz: install-test

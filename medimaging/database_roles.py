@@ -32,6 +32,7 @@ DELETED_FROM = (
     "accounts.RefusalTally",
     "accounts.UserSession",
     "records.DicomNode",
+    "records.InstanceDescription",
     "records.Patient",
     "records.UnreferencedFile",
     "records.Upload",

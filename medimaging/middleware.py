@@ -26,7 +26,7 @@ from accounts.services import (
 )
 from accounts.services.sessions import SESSION_ROW
 from accounts.standing import responsible_for
-from medimaging import logs
+from medimaging import logs, problems
 
 Responder = Callable[[HttpRequest], HttpResponseBase]
 
@@ -79,6 +79,19 @@ def client_address(request: HttpRequest) -> str | None:
     peer = request.META.get("REMOTE_ADDR", "")
     forwarded = request.headers.get("X-Forwarded-For", "")
     return find_client(forwarded=forwarded, peer=peer, proxies=settings.TRUSTED_PROXIES) or None
+
+
+class ContentEncodingMiddleware:
+    """Refuse a body that was packed on its way (RFC 9110 8.4): nothing here unpacks it."""
+
+    def __init__(self, get_response: Responder) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        stated = request.headers.get("Content-Encoding", "").strip().lower()
+        if stated in ("", "identity"):
+            return self.get_response(request)
+        return problems.body_encoded(request)
 
 
 class ContentSecurityPolicyMiddleware:

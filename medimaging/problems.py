@@ -227,6 +227,25 @@ def form_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
     return HttpResponse(page, status=HTTPStatus.FORBIDDEN)
 
 
+def body_encoded(request: HttpRequest) -> HttpResponse:
+    """Answer a request whose body is packed, as by gzip."""
+    code, action = "content_encoding_unsupported", "Send the body as it is, without encoding it."
+    message = "A body that is packed (Content-Encoding) isn't accepted."
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    response: HttpResponse
+    if request.path.startswith(API_PREFIXES):
+        problem = _problem(request, status, code=code, detail=message, action=action)
+        response = JsonResponse(problem, status=status, content_type=MEDIA_TYPE)
+    else:
+        context = {
+            "error": {"code": code, "message": message, "action": action},
+            "reference": getattr(request, "id", ""),
+        }
+        response = HttpResponse(render_to_string("refused.html", context), status=status)
+    response["Accept-Encoding"] = "identity"
+    return response
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     return _answer(request, 500)
 

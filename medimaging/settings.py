@@ -63,6 +63,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "medimaging.middleware.RequestContextMiddleware",
     "medimaging.middleware.ContentSecurityPolicyMiddleware",
+    "medimaging.middleware.ContentEncodingMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "medimaging.middleware.IdleSessionMiddleware",
     "medimaging.middleware.SlashMiddleware",

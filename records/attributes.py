@@ -141,7 +141,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _told("InstanceAvailability", STUDY, _online),
     _told("NumberOfStudyRelatedSeries", STUDY, _column("series_count"), is_count=True),
     _told("NumberOfStudyRelatedInstances", STUDY, _column("instance_count"), is_count=True),
-    _held(SERIES, "Modality", "modality", Matching.TEXT),
+    _held(SERIES, "Modality", "modality", Matching.LIST),
     _held(SERIES, "SeriesDescription", "description", Matching.TEXT),
     _held(SERIES, "SeriesInstanceUID", "series_instance_uid", Matching.UID),
     _held(SERIES, "SeriesNumber", "series_number", Matching.NUMBER),

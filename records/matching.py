@@ -25,6 +25,8 @@ NUMBER = re.compile(r"[+-]?\d{1,19}")
 LARGEST_NUMBER = 2**31 - 1
 DATE = re.compile(r"\d{8}")
 TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?")
+LONGEST_PARTICLE = 3
+"""What may stand before a family name, with an apostrophe or a space between: O', Mc, van."""
 NAME_COLUMNS = ("name", "ideographic_name", "phonetic_name")
 
 
@@ -169,11 +171,19 @@ def _one_name(path: str, text: str) -> Q:
 
 
 def _fuzzy_name(path: str, text: str) -> Q:
-    """Every word of the key begins some word of the name, in whatever order, without accents."""
-    found = Q()
-    for word in fold_words(text):
-        found &= Q(**{f"{path}search_name__regex": rf"(^| ){re.escape(word)}"})
-    return found
+    """Every word of the key begins some word of the name, in whatever order, without accents.
+
+    O'Brien may be held as one word and asked for as two, or the other way round.
+    """
+    words = fold_words(text)
+    apart, together = Q(), Q()
+    for word in words:
+        ways = [word, *(f"{word[:at]} {word[at:]}" for at in range(1, LONGEST_PARTICLE + 1))]
+        begins = "|".join(re.escape(way) for way in ways if way == word or way[-1] != " ")
+        apart &= Q(**{f"{path}search_name__regex": f"(^| )({begins})"})
+    if len(words) > 1:
+        together = Q(**{f"{path}search_name__regex": f"(^| ){re.escape(''.join(words))}"})
+    return apart | together
 
 
 def _uid(path: str, text: str) -> Q:

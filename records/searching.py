@@ -19,7 +19,7 @@ def _read_key(attribute: Attribute, text: str, *, is_fuzzy: bool) -> Q:
     found = condition(
         attribute.matching, attribute.path, text, keyword=attribute.keyword, is_fuzzy=is_fuzzy
     )
-    if found and attribute.matching is Matching.LIST:
+    if found and attribute.matching is Matching.LIST and attribute.level == Level.STUDY:
         series = Series.objects.with_instances().filter(found, study=OuterRef("pk"))
         return Q(Exists(series))
     return found

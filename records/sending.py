@@ -3,10 +3,9 @@
 What is sent as it is stored is copied; everything else is made in an isolated child.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, Any
+from typing import IO
 
 from pydicom.uid import AllTransferSyntaxes
 
@@ -19,7 +18,8 @@ from records.stored import open_stored, open_verified
 
 CHUNK_BYTES = 256 * 1024
 UNCOMPRESSED = tuple(str(uid) for uid in AllTransferSyntaxes if not uid.is_encapsulated)
-UNDECODABLE = ("unsupported_transfer_syntax", "pixels_unreadable")
+PIXELS_UNREADABLE = "pixels_unreadable"
+UNDECODABLE = ("unsupported_transfer_syntax", PIXELS_UNREADABLE)
 """The exclusions of objects whose pixels were found undecodable when they came in."""
 
 BULK_PATH = re.compile(r"[0-9A-F]{8}(/[1-9]\d{0,5}/[0-9A-F]{8})*")
@@ -42,17 +42,16 @@ def file_pieces(instance: Instance, syntax: str) -> Iterator[bytes]:
             raise NotAcceptable(offered="the object as it is stored (transfer-syntax=*)") from error
 
 
-def read_metadata(instance: Instance, *, url: str) -> dict[str, Any]:
-    """Return the DICOM JSON of a stored object, addresses below `url` for long binary values.
+def describe_instance(instance: Instance) -> bytes:
+    """Return the DICOM JSON of a stored object as `records.outgoing.descriptions` packs it.
 
     Raises NothingToShow, StoredFileMissing and StoredFileDamaged.
     """
     with open_verified(instance) as stream:
         try:
-            document: dict[str, Any] = json.loads(describe(stream, url=url))
-        except (MLError, ValueError) as error:
+            return describe(stream, syntax=instance.transfer_syntax_uid)
+        except MLError as error:
             raise NothingToShow(detail="its header can't be read.") from error
-    return document
 
 
 def read_bulk_data(instance: Instance, path: str) -> Iterator[bytes]:

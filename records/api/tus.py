@@ -9,6 +9,7 @@ from django.conf import settings
 from django.utils.http import http_date
 from rest_framework.request import Request
 
+from records.api.body import is_chunked
 from records.errors import (
     TusContentTypeInvalid,
     TusHeaderInvalid,
@@ -61,12 +62,15 @@ def read_number(request: Request, name: str) -> int:
     return int(text)
 
 
-def read_body_length(request: Request) -> int:
-    """How many bytes of the file come with this request."""
-    if "Transfer-Encoding" in request.headers:
-        raise TusHeaderInvalid(name="Content-Length")
-    length = read_number(request, "Content-Length") if request.headers.get("Content-Length") else 0
-    if length and request.content_type != CONTENT_TYPE:
+def read_body_length(request: Request) -> int | None:
+    """How many bytes of the file come with this request; None where only their end will tell."""
+    if is_chunked(request._request):
+        length = None
+    elif request.headers.get("Content-Length"):
+        length = read_number(request, "Content-Length")
+    else:
+        length = 0
+    if length != 0 and request.content_type != CONTENT_TYPE:
         raise TusContentTypeInvalid
     return length
 

@@ -24,6 +24,7 @@ from accounts.models import Action, User
 from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
 from records.api import tus
+from records.api.body import body_stream, is_chunked
 from records.api.serializers import UploadSerializer
 from records.errors import UploadGone
 from records.models import Submission, Upload, UploadState
@@ -123,7 +124,7 @@ class UploadListView(TusView):
         checksum = tus.read_checksum(request)
         creation = tus.read_creation(request)
         upload = open_upload(actor=user, submission=submission, **creation._asdict())
-        if length or not creation.size:
+        if length != 0 or not creation.size:
             upload = _take_first(request, user, upload, length=length, checksum=checksum)
         address = reverse("api-submission-upload-detail", args=[submission_pk, upload.pk])
         return Response(
@@ -220,7 +221,7 @@ def _take_first(request: Request, user: User, upload: Upload, **options: Any) ->
         begun = append_to_upload(
             actor=user, upload=upload, offset=0, stream=_body(request), **options
         )
-        if begun.offset < options["length"]:
+        if options["length"] is not None and begun.offset < options["length"]:
             raise UploadGone
     except KnownError:
         abandon_upload(upload=upload)
@@ -230,6 +231,8 @@ def _take_first(request: Request, user: User, upload: Upload, **options: Any) ->
 
 def _body(request: Request) -> Any:
     """The request's bytes as they come; the web server ends them when the sender falls silent."""
+    if is_chunked(request._request):
+        return body_stream(request._request)
     return request.stream or io.BytesIO()
 
 

@@ -170,7 +170,6 @@ class _Plan:
         document = self._document
         return IncomingObject(
             document.sop_instance_uid or "(metadata)",
-            document.study_instance_uid,
             document.sop_class_uid,
             document.sop_instance_uid,
             stream,

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from pydicom.pixels import get_decoder
-from pydicom.uid import UID, AllTransferSyntaxes, UID_dictionary
+from pydicom.uid import AllTransferSyntaxes, UID_dictionary
 
 from records.attributes import ATTRIBUTES, Level
 from records.dicomweb.negotiation import (
@@ -14,12 +13,14 @@ from records.dicomweb.negotiation import (
     MULTIPART,
     OCTET_STREAM,
     compressed_type,
+    has_decoder,
 )
 from records.dicomweb.pictures import PICTURE_TYPES, WINDOW_FUNCTIONS
 from records.dicomweb.querying import MAX_RESULTS
 from records.dicomweb.store_response import WARNING_REASONS
 from records.failure_reasons import FAILURE_REASONS, PROCESSING_FAILURE
 from records.matching import Matching
+from records.storage_classes import is_stored_class
 
 STUDY = "/studies/{study}"
 SERIES = f"{STUDY}/series/{{series}}"
@@ -115,7 +116,7 @@ STATUS_CODES: Table = (
     },
     {"code": 411, "when": "A chunked body behind a server that can't read it."},
     {"code": 413, "when": "Store: every object is too large."},
-    {"code": 415, "when": "Store: the body's content type is not accepted."},
+    {"code": 415, "when": "The body's content type is not accepted, or the body is packed."},
     {"code": 422, "when": "Rendered: the object has no pixels, or none that can be decoded."},
 )
 
@@ -154,18 +155,11 @@ def _transfer_syntaxes() -> Table:
         {
             "uid": str(uid),
             "name": uid.name,
-            "is_decoded": _is_decoded(uid),
+            "is_decoded": has_decoder(uid),
             "frames_as": compressed_type(uid) or OCTET_STREAM,
         }
         for uid in AllTransferSyntaxes
     )
-
-
-def _is_decoded(uid: UID) -> bool:
-    try:
-        return bool(get_decoder(uid).is_available)
-    except NotImplementedError:
-        return False
 
 
 def _storage_classes() -> Table:
@@ -173,7 +167,7 @@ def _storage_classes() -> Table:
     return tuple(
         {"uid": uid, "name": name}
         for uid, (name, kind, _, retired, _) in UID_dictionary.items()
-        if kind == "SOP Class" and name.endswith("Storage") and not retired
+        if kind == "SOP Class" and not retired and is_stored_class(uid)
     )
 
 

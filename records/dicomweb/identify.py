@@ -1,6 +1,7 @@
 """Which object the first bytes of a file belong to, before the whole of it has come.
 
-Three elements are looked up by stepping over all others: nothing is parsed here.
+Two elements are looked up by stepping over all others: nothing is parsed here. What they say
+names an object whose header can't be read; nothing is decided by it.
 """
 
 import struct
@@ -16,12 +17,11 @@ from records.intake.storage import Readable
 from records.outgoing.stored import UNDEFINED
 
 FIRST_BYTES = 64 * 1024
-MOST_BYTES = 4 * 1024 * 1024
-MOST_ELEMENTS = 5000
-"""Before the study's UID stand some dozens, those of nested items included."""
+MOST_ELEMENTS = 500
+"""Before these two stand some dozens, those of nested items included."""
 
 SYNTAX = 0x00020010
-SOP_CLASS, SOP_INSTANCE, STUDY = 0x00080016, 0x00080018, 0x0020000D
+SOP_CLASS, SOP_INSTANCE = 0x00080016, 0x00080018
 ITEM_GROUP = 0xFFFE
 ITEM_ENDS = (0xE00D, 0xE0DD)
 LONGEST_UID = 64
@@ -33,23 +33,21 @@ class Identity:
 
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
-    study_instance_uid: str = ""
 
 
 class Peeked:
     """A stream whose first bytes were looked at; `identity` is what they say."""
 
     def __init__(self, source: Readable) -> None:
-        """Read as much as it takes to know the study, within a limit."""
+        """Read the first bytes."""
         self._source = source
         self._first = bytearray()
-        wanted = FIRST_BYTES
-        while True:
-            is_over = self._read_up_to(wanted)
-            self.identity = _identify(bytes(self._first))
-            if self.identity.study_instance_uid or is_over or wanted >= MOST_BYTES:
+        while len(self._first) < FIRST_BYTES:
+            data = source.read(FIRST_BYTES - len(self._first))
+            if not data:
                 break
-            wanted *= 8
+            self._first += data
+        self.identity = _identify(bytes(self._first))
 
     def read(self, size: int = -1, /) -> bytes:
         """Return the first bytes again, then those that follow."""
@@ -58,14 +56,6 @@ class Peeked:
         taken = bytes(self._first[:size] if size > 0 else self._first)
         del self._first[: len(taken)]
         return taken
-
-    def _read_up_to(self, size: int) -> bool:
-        while len(self._first) < size:
-            data = self._source.read(size - len(self._first))
-            if not data:
-                return True
-            self._first += data
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +72,11 @@ def _identify(content: bytes) -> Identity:
     # What is broken, or not all here yet, ends the search.
     with suppress(struct.error, zlib.error):
         for element in _data_set(content):
-            if element.tag in (SOP_CLASS, SOP_INSTANCE, STUDY):
+            if element.tag in (SOP_CLASS, SOP_INSTANCE):
                 found[element.tag] = _text(element.value)
-            if element.tag >= STUDY:
+            if element.tag >= SOP_INSTANCE:
                 break
-    return Identity(*(found.get(tag, "") for tag in (SOP_CLASS, SOP_INSTANCE, STUDY)))
+    return Identity(*(found.get(tag, "") for tag in (SOP_CLASS, SOP_INSTANCE)))
 
 
 def _data_set(content: bytes) -> Iterator[_Element]:
@@ -99,7 +89,7 @@ def _data_set(content: bytes) -> Iterator[_Element]:
         if element.tag == SYNTAX:
             syntax = _text(element.value)
     if syntax == DeflatedExplicitVRLittleEndian:
-        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[start:], MOST_BYTES)
+        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[start:], FIRST_BYTES)
         start = 0
     # The group of the first element is a small number: one of its bytes is zero, the first
     # where the order is that of network protocols.

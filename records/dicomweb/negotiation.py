@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.http import parse_header_parameters
+from pydicom.pixels import get_decoder
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from records.errors import NotAcceptable
@@ -185,6 +186,14 @@ def compressed_type(syntax: str) -> str:
         if syntax in syntaxes:
             return media_type
     return OCTET_STREAM if UID(syntax).is_encapsulated else ""
+
+
+def has_decoder(syntax: str) -> bool:
+    """Whether pixels in a transfer syntax can be decoded at all, where they are whole."""
+    try:
+        return bool(get_decoder(UID(syntax)).is_available)
+    except NotImplementedError:
+        return False
 
 
 def _takes_stored(wanted: MediaRange, own_type: str, stored: str) -> bool:

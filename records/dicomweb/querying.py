@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, QueryDict
+from django.http import QueryDict
 from pydicom.datadict import dictionary_keyword, keyword_dict
 
 from accounts.models import User
@@ -81,7 +81,7 @@ def find_rows(user: User, level: Level, search: Search, parent: Study | Series |
 
 
 def row_attributes(
-    request: HttpRequest, level: Level, row: Any, search: Search, *, lowest_stated: Level | None
+    level: Level, row: Any, search: Search, *, lowest_stated: Level | None
 ) -> JsonObject:
     """A row's attributes: the default ones of its level, and those that were asked for.
 
@@ -97,7 +97,7 @@ def row_attributes(
         values = attribute.values(owner_of(row, level, attribute.level))
         if _is_included(attribute, search) or (is_near and _is_default(attribute, values)):
             found |= [element(attribute.keyword, *values)]
-    found |= [element(*pair) for pair in _identity(request, level, row)]
+    found |= [element(*pair) for pair in _identity(level, row)]
     return dict(sorted(found.items()))
 
 
@@ -125,19 +125,19 @@ def _is_default(attribute: Attribute, values: tuple[object, ...]) -> bool:
     return attribute.returned is Returned.ALWAYS
 
 
-def _identity(request: HttpRequest, level: Level, row: Any) -> Iterable[tuple[str, object]]:
+def _identity(level: Level, row: Any) -> Iterable[tuple[str, object]]:
     """The UIDs down to a row, and its address."""
     study = owner_of(row, level, Level.STUDY).study_instance_uid
     yield "StudyInstanceUID", study
     if level == Level.STUDY:
-        yield "RetrieveURL", study_url(request, study)
+        yield "RetrieveURL", study_url(study)
         return
     series = owner_of(row, level, Level.SERIES).series_instance_uid
     yield "SeriesInstanceUID", series
     if level == Level.SERIES:
-        yield "RetrieveURL", series_url(request, study, series)
+        yield "RetrieveURL", series_url(study, series)
         return
-    yield "RetrieveURL", instance_url(request, study, series, row.sop_instance_uid)
+    yield "RetrieveURL", instance_url(study, series, row.sop_instance_uid)
 
 
 def _matched_keyword(name: str) -> str:

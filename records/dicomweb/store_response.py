@@ -3,12 +3,10 @@
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 
-from django.http import HttpRequest
-
 from records.dicomweb.targets import instance_url, study_url
 from records.errors import FileTooLarge, StorageLow
 from records.failure_reasons import FAILURE_REASONS, PROCESSING_FAILURE
-from records.models import Verdict
+from records.models import Instance, Verdict
 from records.outgoing.dicom_json import JsonObject, element
 from records.services.storing import StoreOutcome
 
@@ -48,7 +46,7 @@ def retry_headers(status: HTTPStatus) -> dict[str, str]:
     return {"Retry-After": str(StorageLow.retry_after)} if is_busy else {}
 
 
-def store_document(request: HttpRequest, outcomes: Iterable[StoreOutcome]) -> JsonObject:
+def store_document(outcomes: Iterable[StoreOutcome]) -> JsonObject:
     """The data set of the answer: what is held, with its address, and what failed, with why.
 
     Beside the standard's reasons, private attributes carry our own code, sentence and action.
@@ -57,24 +55,22 @@ def store_document(request: HttpRequest, outcomes: Iterable[StoreOutcome]) -> Js
     studies = set()
     for outcome in outcomes:
         if outcome.file.verdict != Verdict.REJECTED:
-            items.setdefault(HELD, []).append(_held_item(request, outcome))
-            studies.add(outcome.incoming.study_instance_uid)
-        elif outcome.incoming.sop_instance_uid:
+            items.setdefault(HELD, []).append(_held_item(outcome))
+            studies.add(_instance_of(outcome).series.study.study_instance_uid)
+        elif outcome.sop_instance_uid:
             items.setdefault(FAILED, []).append(_failed_item(outcome))
         else:
             items.setdefault(OTHER_FAILED, []).append(_failed_item(outcome))
     found = {tag: {"vr": "SQ", "Value": values} for tag, values in items.items()}
     if len(studies) == 1:
-        found |= [element("RetrieveURL", study_url(request, *studies))]
+        found |= [element("RetrieveURL", study_url(*studies))]
     return dict(sorted(found.items()))
 
 
-def _held_item(request: HttpRequest, outcome: StoreOutcome) -> JsonObject:
-    instance = outcome.file.instance
-    assert instance is not None  # noqa: S101 - every verdict but a refusal has one
+def _held_item(outcome: StoreOutcome) -> JsonObject:
+    instance = _instance_of(outcome)
     series = instance.series
     url = instance_url(
-        request,
         series.study.study_instance_uid,
         series.series_instance_uid,
         instance.sop_instance_uid,
@@ -91,15 +87,20 @@ def _held_item(request: HttpRequest, outcome: StoreOutcome) -> JsonObject:
     return dict(sorted(item.items()))
 
 
+def _instance_of(outcome: StoreOutcome) -> Instance:
+    instance = outcome.file.instance
+    assert instance is not None  # noqa: S101 - every verdict but a refusal has one
+    return instance
+
+
 def _failed_item(outcome: StoreOutcome) -> JsonObject:
     """An object that is not held; one whose UIDs nobody could read has none here."""
-    incoming = outcome.incoming
     item = _in_our_words(outcome)
     item |= [element("FailureReason", FAILURE_REASONS.get(outcome.file.code, PROCESSING_FAILURE))]
-    if incoming.sop_instance_uid:
+    if outcome.sop_instance_uid:
         item |= [
-            element("ReferencedSOPClassUID", incoming.sop_class_uid),
-            element("ReferencedSOPInstanceUID", incoming.sop_instance_uid),
+            element("ReferencedSOPClassUID", outcome.sop_class_uid),
+            element("ReferencedSOPInstanceUID", outcome.sop_instance_uid),
         ]
     return dict(sorted(item.items()))
 

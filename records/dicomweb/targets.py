@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
@@ -77,17 +78,21 @@ def in_pages(rows: QuerySet[Instance]) -> Iterator[Instance]:
         yield from rows.filter(pk__in=keys[first : first + ROWS_AT_A_TIME])
 
 
-def study_url(request: HttpRequest, study_uid: str) -> str:
-    """The address of a study."""
+def study_url(study_uid: str) -> str:
+    """The address of a study: whole where it is known how this server is reached, else relative.
+
+    What a request calls this server may leave its port out, or be a lie. PS3.5 6.2 lets
+    addresses be relative to the one that was asked.
+    """
     path = reverse("api-dicomweb-study", kwargs={"study_uid": study_uid})
-    return request.build_absolute_uri(path)
+    return f"{settings.SITE_URL}{path}" if settings.IS_SITE_URL_SET else path
 
 
-def series_url(request: HttpRequest, study_uid: str, series_uid: str) -> str:
+def series_url(study_uid: str, series_uid: str) -> str:
     """The address of a series."""
-    return f"{study_url(request, study_uid)}/series/{series_uid}"
+    return f"{study_url(study_uid)}/series/{series_uid}"
 
 
-def instance_url(request: HttpRequest, study_uid: str, series_uid: str, instance_uid: str) -> str:
+def instance_url(study_uid: str, series_uid: str, instance_uid: str) -> str:
     """The address of an instance."""
-    return f"{series_url(request, study_uid, series_uid)}/instances/{instance_uid}"
+    return f"{series_url(study_uid, series_uid)}/instances/{instance_uid}"

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Iterable
 
 from pynetdicom import build_context
 from pynetdicom.events import Event
@@ -17,6 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made when it
 from records.dimse.session import Session
 from records.models import DicomNode
 from records.services import note_refused_association
+from records.storage_classes import is_stored_class
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +51,8 @@ def admit(event: Event, session: Session) -> None:
         return
     if node is not None and not reason:
         session.node = node
-        association.acceptor.supported_contexts = _offered(node)
+        asked_for = request.presentation_context_definition_list
+        association.acceptor.supported_contexts = _offered(node, asked_for)
         return
     logger.warning("Association from %s (%s) refused: %s", session.address, calling, reason)
     diagnostic = CALLING_TITLE_NOT_RECOGNISED if node is None else CALLED_TITLE_NOT_RECOGNISED
@@ -65,15 +68,39 @@ def _recognise(address: str, calling: str) -> tuple[DicomNode | None, str]:
     return node, ""
 
 
-def _offered(node: DicomNode) -> list[PresentationContext]:
-    """What this node may ask for. Storage is negotiated apart, for classes of any kind."""
+def _offered(
+    node: DicomNode, asked_for: Iterable[PresentationContext]
+) -> list[PresentationContext]:
+    """What this node may ask for, and nothing that would be refused when it does.
+
+    Objects are taken in whatever transfer syntax they come, so each class of them that is asked
+    for is offered in those that are asked for.
+    """
     services = [Verification]
     if node.may_query:
         services.append(StudyRootQueryRetrieveInformationModelFind)
     if node.may_retrieve:
         services.append(StudyRootQueryRetrieveInformationModelGet)
         services.append(StudyRootQueryRetrieveInformationModelMove)
-    return [build_context(service) for service in services]
+    offered = [build_context(service) for service in services]
+    if node.can_store or node.may_retrieve:
+        offered += _storage(asked_for)
+    return offered
+
+
+def _storage(asked_for: Iterable[PresentationContext]) -> list[PresentationContext]:
+    syntaxes: dict[str, dict[str, None]] = {}
+    for context in asked_for:
+        uid = str(context.abstract_syntax or "")
+        if is_stored_class(uid):
+            syntaxes.setdefault(uid, {}).update(dict.fromkeys(map(str, context.transfer_syntax)))
+    contexts = []
+    for uid, wanted in syntaxes.items():
+        context = build_context(uid, list(wanted))
+        # The roles of C-GET, for whoever proposes them: we send and take.
+        context.scu_role = context.scp_role = True
+        contexts.append(context)
+    return contexts
 
 
 def _reject(event: Event, result: int, source: int, diagnostic: int) -> None:

@@ -28,6 +28,7 @@ from records.dimse.incoming import (
 from records.dimse.outgoing import UNCONNECTED
 from records.dimse.query import find
 from records.dimse.retrieve import get, move
+from records.dimse.serving import bind_service
 from records.dimse.session import Session
 from records.dimse.store import store
 
@@ -74,6 +75,7 @@ class Connection(RequestHandler):
 
     def _bind(self, association: Association, session: Session) -> None:
         bind_limits(association, self.request)
+        bind_service(association)
         handlers: dict[evt.EventType, Callable[..., Any]] = {
             evt.EVT_REQUESTED: admit,
             evt.EVT_C_STORE: store,
@@ -189,8 +191,6 @@ def make_server(*, host: str, port: int) -> DicomServer:
     _config.LOG_HANDLER_LEVEL = "none"
     _config.LOG_REQUEST_IDENTIFIERS = False
     _config.LOG_RESPONSE_IDENTIFIERS = False
-    # Every class of object that intake keeps, those unknown to pynetdicom included.
-    _config.UNRESTRICTED_STORAGE_SERVICE = True
     ae = AE(ae_title=settings.DICOM_AE_TITLE)
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION

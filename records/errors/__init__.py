@@ -1,6 +1,7 @@
 """Every error of the records app, by subject: code, sentence, what to do."""
 
 from records.errors.dicomweb import (
+    BodyBroken,
     LengthRequired,
     MediaTypeUnsupported,
     MultipartBroken,
@@ -122,6 +123,7 @@ from records.errors.uploads import (
 
 __all__ = [
     "AwaitsDecision",
+    "BodyBroken",
     "BulkDataMissing",
     "ChangedSince",
     "ChecksumMismatch",

@@ -38,6 +38,14 @@ class LengthRequired(KnownError):
     status = 411
 
 
+class BodyBroken(KnownError):
+    """A chunked body whose chunks aren't what they say."""
+
+    code = "body_broken"
+    message = "The chunks in which the request's body came can't be put together."
+    action = "Send it again; what was stored before is kept, and sending it twice changes nothing."
+
+
 class ParameterInvalid(KnownError):
     """A query parameter that can't be understood, or by which nothing is matched."""
 

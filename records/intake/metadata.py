@@ -15,7 +15,7 @@ from records.outgoing.encoding import encode_around_pixels
 PIXEL_DATA = "7FE00010"
 META_GROUP = "0002"
 SYNTAX = "00083002"
-UIDS = ("00080016", "00080018", "0020000D")
+UIDS = ("00080016", "00080018")
 LONGEST_UID = 64
 UNICODE = "ISO_IR 192"
 MOST_SECONDS = 1.0
@@ -31,7 +31,6 @@ class Named:
 
     sop_class_uid: str
     sop_instance_uid: str
-    study_instance_uid: str
     syntax: str
     pixels: str
     others: list[str]
@@ -66,8 +65,8 @@ def name(document: Document) -> Named:
     """Say what a data set is, without reading it."""
     pixels = _uri(document.get(PIXEL_DATA))
     rest = [value for tag, value in document.items() if tag != PIXEL_DATA]
-    sop_class, sop_instance, study = (_first(document, tag) for tag in UIDS)
-    return Named(sop_class, sop_instance, study, _first(document, SYNTAX), pixels, _uris(rest))
+    sop_class, sop_instance = (_first(document, tag) for tag in UIDS)
+    return Named(sop_class, sop_instance, _first(document, SYNTAX), pixels, _uris(rest))
 
 
 def put_together(

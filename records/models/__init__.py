@@ -10,6 +10,7 @@ from records.models.conflicts import (
     QuarantineState,
     Resolution,
 )
+from records.models.descriptions import InstanceDescription
 from records.models.exports import Export, ExportHold, ExportHoldSight, ExportState, HoldCause
 from records.models.imaging import Damage, Instance, Priority, Series, Study, StudyState
 from records.models.keeping import LegalHold, StudyTombstone, UnreferencedFile
@@ -31,6 +32,7 @@ __all__ = [
     "HoldCause",
     "IdentityConflict",
     "Instance",
+    "InstanceDescription",
     "LegalHold",
     "Origin",
     "Patient",

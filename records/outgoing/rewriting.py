@@ -65,7 +65,7 @@ def _decoded_outline(stored: StoredObject, pixels: PixelElement, syntax: str) ->
         raise ImageTooLarge(pixels=total, limit=LONGEST_PIXELS)
     if not is_plain(stored, pixels):
         _describe_decoded(stored.dataset, frame_bytes)
-    bits = int(stored.dataset.BitsAllocated)
+    bits = int(stored.dataset.get("BitsAllocated") or 8)
     vr = pixels.vr if pixels.vr in ("OF", "OD") else "OB" if bits <= 8 else "OW"
     before, after = encode_around_pixels(stored.dataset, syntax=syntax)
     head = _head(pixels, vr, total + total % 2, syntax)
@@ -78,13 +78,13 @@ def _describe_decoded(dataset: Dataset, frame_bytes: int) -> None:
         if keyword in dataset:
             del dataset[keyword]
     samples = int(dataset.get("SamplesPerPixel") or 1)
-    if samples == 1 and dataset.BitsAllocated == 1:
+    if samples == 1 and dataset.get("BitsAllocated") == 1:
         return
     dataset.BitsAllocated = 8 * frame_bytes // (int(dataset.Rows) * int(dataset.Columns) * samples)
     if samples > 1:
         dataset.PhotometricInterpretation = "RGB"
         dataset.PlanarConfiguration = 0
-        dataset.BitsStored = min(int(dataset.BitsStored), dataset.BitsAllocated)
+        dataset.BitsStored = min(int(dataset.get("BitsStored") or 8), dataset.BitsAllocated)
         dataset.HighBit = dataset.BitsStored - 1
 
 

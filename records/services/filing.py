@@ -12,18 +12,16 @@ from accounts.models import User
 from records.errors import (
     FileRejected,
     SeriesStudyMismatch,
-    StoredFileDamaged,
-    StoredFileMissing,
     StudyPatientMismatch,
     SubmissionEnded,
     UidConflict,
 )
 from records.intake.declared import DeclaredFields
 from records.intake.header import DicomHeader, RequestFields
-from records.intake.preamble import have_same_data_set
-from records.intake.storage import open_spooled, publish
+from records.intake.storage import publish
 from records.models import (
     Instance,
+    InstanceDescription,
     Priority,
     Series,
     Study,
@@ -34,6 +32,7 @@ from records.models import (
 from records.names import PersonName
 from records.services.conflicts import question_study
 from records.services.departments import tell_other_departments
+from records.services.descriptions import make_description
 from records.services.held import check_not_deleted, check_not_elsewhere, find_held
 from records.services.identity import (
     Placement,
@@ -44,6 +43,7 @@ from records.services.identity import (
     whose_is,
 )
 from records.services.quarantine import quarantine_file
+from records.services.sameness import Comparisons, NotCompared
 from records.services.studies import reopen_study
 from records.services.verdicts import (
     HeldVerdict,
@@ -53,10 +53,9 @@ from records.services.verdicts import (
     judge_stored,
     record_verdicts,
 )
-from records.stored import open_verified
 from records.stores import Spooled
 
-ATTEMPTS = 3
+ATTEMPTS = 4
 
 Refuse = Callable[[Sent, FileRejected], SubmissionFile]
 """Gives the verdict on a file that can't be filed, with the reason."""
@@ -73,21 +72,31 @@ def file_objects(
 
     Where one of them is refused, or contradicts what is held, each is filed by itself, and that
     one gets its own verdict: refused (by `refuse`), or quarantined. Another sender may insert the
-    same row first: the database refuses the second, and the next attempt finds it held.
+    same row first: the database refuses the second, and the next attempt finds it held. Where
+    other bytes are held under its identifier, the two are compared between attempts.
     Raises SubmissionEnded.
     """
     if len(received) > 1:
-        with contextlib.suppress(FileRejected, IntegrityError), transaction.atomic():
-            return _file_together(actor, submission, received)
+        one_by_one = (FileRejected, IntegrityError, NotCompared)
+        with contextlib.suppress(*one_by_one), transaction.atomic():
+            return _file_together(actor, submission, received, Comparisons())
     return [_file_alone(actor, submission, one, refuse) for one in received]
 
 
 def _file_alone(
     actor: User | None, submission: Submission, received: ReceivedObject, refuse: Refuse
 ) -> SubmissionFile:
+    comparisons = Comparisons()
     for attempt in range(ATTEMPTS):
         try:
-            return _file_or_refuse(actor, submission, received, refuse)
+            return _file_or_refuse(actor, submission, received, refuse, comparisons)
+        except NotCompared as question:
+            if attempt == ATTEMPTS - 1:
+                raise
+            try:
+                comparisons.settle(question.held, received)
+            except FileRejected as refusal:
+                return refuse(received.source, refusal)
         except IntegrityError:
             if attempt == ATTEMPTS - 1:
                 raise
@@ -95,11 +104,15 @@ def _file_alone(
 
 
 def _file_or_refuse(
-    actor: User | None, submission: Submission, received: ReceivedObject, refuse: Refuse
+    actor: User | None,
+    submission: Submission,
+    received: ReceivedObject,
+    refuse: Refuse,
+    comparisons: Comparisons,
 ) -> SubmissionFile:
     try:
         with transaction.atomic():
-            return _file_together(actor, submission, [received])[0]
+            return _file_together(actor, submission, [received], comparisons)[0]
     except (UidConflict, StudyPatientMismatch) as refusal:
         with transaction.atomic():
             lock_receiving(submission)
@@ -121,10 +134,13 @@ def lock_receiving(submission: Submission) -> Submission:
 
 
 def _file_together(
-    actor: User | None, submission: Submission, received: Sequence[ReceivedObject]
+    actor: User | None,
+    submission: Submission,
+    received: Sequence[ReceivedObject],
+    comparisons: Comparisons,
 ) -> list[SubmissionFile]:
     submission = lock_receiving(submission)
-    filing = _Filing(actor, submission)
+    filing = _Filing(actor, submission, comparisons)
     held = find_held(actor, submission, [one.header.sop_instance_uid for one in received])
     # In one order whatever came first, so that two senders can't wait for each other.
     for one in sorted(received, key=lambda one: one.header.study_instance_uid):
@@ -140,14 +156,18 @@ def _file_together(
 class _Filing:
     """Objects on their way into one transaction: each study and series is looked up once."""
 
-    def __init__(self, actor: User | None, submission: Submission) -> None:
+    def __init__(
+        self, actor: User | None, submission: Submission, comparisons: Comparisons
+    ) -> None:
         self._actor = actor
         self._submission = submission
+        self._comparisons = comparisons
         self._declared = DeclaredFields.from_json(submission.declared)
         self._studies: dict[str, Study] = {}
         self._settled: set[tuple[str, Whose]] = set()
         self._series: dict[str, Series] = {}
         self._instances: list[Instance] = []
+        self._descriptions: list[InstanceDescription] = []
         self._files: list[Spooled] = []
 
     def lock(self, received: ReceivedObject) -> Study:
@@ -167,7 +187,10 @@ class _Filing:
         return study
 
     def take(self, received: ReceivedObject, held: Instance | None) -> HeldVerdict:
-        """Return the verdict on an object; raises FileRejected for one that can't be filed."""
+        """Return the verdict on an object; raises FileRejected for one that can't be filed.
+
+        Raises NotCompared where other bytes are held and nobody has compared the two.
+        """
         whose = whose_is(received.header, self._declared)
         common: dict[str, Any] = {
             "actor": self._actor,
@@ -175,7 +198,7 @@ class _Filing:
             "sent": received.source,
         }
         if held is not None:
-            if not _is_same(held, received):
+            if not self._comparisons.is_same(held, received):
                 study, sha256 = held.series.study, received.source.sha256
                 raise UidConflict(
                     study=study, held_sha256=held.source_sha256, received_sha256=sha256
@@ -187,6 +210,8 @@ class _Filing:
         series = self._series_of(self.lock(received), received.header)
         instance = make_instance(series, received, self._declared)
         self._instances.append(instance)
+        if received.document:
+            self._descriptions.append(make_description(instance, received.document))
         self._files.append(received.file)
         return judge_stored(**common, instance=instance, whose=whose)
 
@@ -194,6 +219,7 @@ class _Filing:
         """Store the files, write the instances, and have their studies count them."""
         publish(self._files)
         Instance.objects.bulk_create(self._instances)
+        InstanceDescription.objects.bulk_create(self._descriptions)
         for study in self._studies.values():
             series = [one.series for one in self._instances if one.series.study_id == study.pk]
             if series:
@@ -214,21 +240,6 @@ class _Filing:
         if series.study_id != study.pk:
             raise SeriesStudyMismatch
         return series
-
-
-def _is_same(held: Instance, received: ReceivedObject) -> bool:
-    """Whether an object is the one that is held, by whichever doors the two came."""
-    if {received.source.sha256, received.file.sha256} & {held.source_sha256, held.sha256}:
-        return True
-    if received.header.transfer_syntax_uid != held.transfer_syntax_uid:
-        return False
-    with (
-        contextlib.suppress(StoredFileMissing, StoredFileDamaged),
-        open_verified(held) as stored,
-        open_spooled(received.file) as stream,
-    ):
-        return have_same_data_set(stored, stream)
-    return False
 
 
 def _lock_study(

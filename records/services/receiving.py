@@ -25,7 +25,7 @@ from records.intake.storage import Readable, spooled
 from records.intake.upload_handler import SpooledUpload
 from records.intake.values import clean_text
 from records.models import Submission, SubmissionFile, SubmissionState
-from records.services.reception import Reception, failures_named, refusal_timed
+from records.services.reception import Judged, Reception, failures_named, refusal_timed
 from records.services.verdicts import Sent
 from records.stores import Spooled
 
@@ -52,28 +52,33 @@ def receive_files(
     Else as `receive_each`.
     """
     groups = receive_each(actor=actor, submission=submission, files=files)
-    return [verdict for verdicts in groups for verdict in verdicts]
+    return [judged.file for verdicts in groups for judged in verdicts]
 
 
 def receive_each(
-    *, actor: User | None, submission: Submission, files: Iterable[NamedFile]
-) -> list[list[SubmissionFile]]:
+    *,
+    actor: User | None,
+    submission: Submission,
+    files: Iterable[NamedFile],
+    study_instance_uid: str = "",
+) -> list[list[Judged]]:
     """Take files into a submission and return the verdicts on each.
 
+    Objects of another study than `study_instance_uid`, if given, are refused, by their own header.
     Every file gets a verdict, whatever is wrong with it; of very many refused ones the last are
     not written one by one (`Refusals`). Raises SubmissionEnded when the submission takes no more
     files, TooManyInOneRequest beyond those that one may have, DepartmentUnknown when the actor may
     not send there, and whatever `files` raises: what came before is filed then.
     """
     starts: list[int] = []
-    with _receiving(actor, submission) as reception:
+    with _receiving(actor, submission, study_instance_uid=study_instance_uid) as reception:
         for name, stream in files:
             if reception.is_full:
                 raise reception.end_request()
             starts.append(reception.count)
             _receive(reception, _shown(name), stream)
-    verdicts = reception.verdicts
-    return [verdicts[start:end] for start, end in pairwise([*starts, len(verdicts)])]
+    judged = reception.judged
+    return [judged[start:end] for start, end in pairwise([*starts, len(judged)])]
 
 
 def receive_spooled(
@@ -90,13 +95,19 @@ def receive_spooled(
 
 @contextmanager
 def _receiving(
-    actor: User | None, submission: Submission, *, is_one_file: bool = False
+    actor: User | None,
+    submission: Submission,
+    *,
+    is_one_file: bool = False,
+    study_instance_uid: str = "",
 ) -> Iterator[Reception]:
     """What is ready when it ends, in whichever way, is filed."""
     check_may_submit(actor, submission)
     if submission.state != SubmissionState.RECEIVING:
         raise SubmissionEnded
-    reception = Reception(actor, submission, is_one_file=is_one_file)
+    reception = Reception(
+        actor, submission, is_one_file=is_one_file, study_instance_uid=study_instance_uid
+    )
     try:
         yield reception
     finally:

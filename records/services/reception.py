@@ -16,6 +16,7 @@ from accounts.errors import new_reference
 from accounts.models import User
 from records.errors import (
     FileRejected,
+    OtherStudy,
     SubmissionEnded,
     TooManyFiles,
     TooManyInOneRequest,
@@ -42,6 +43,22 @@ REST = "(the rest of the request)"
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectUids:
+    """Which object a file holds, by its own header."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict, and the object that it is about; None where the file's header wasn't read."""
+
+    file: SubmissionFile
+    uids: ObjectUids | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Waiting:
     """An object that is being examined, and the place among the verdicts kept for its own."""
 
@@ -55,7 +72,10 @@ class _Waiting:
     def received(self) -> ReceivedObject:
         """Wait for the examination; raises what it found wrong."""
         found = self.examined.result()
-        return ReceivedObject(self.sent, self.kind, self.file, found.header, found.exclusion)
+        document = b"" if found.document is None else found.document.tobytes()
+        return ReceivedObject(
+            self.sent, self.kind, self.file, found.header, found.exclusion, document
+        )
 
 
 class Reception:
@@ -64,8 +84,18 @@ class Reception:
     While one is examined, in a child, the next may come.
     """
 
-    def __init__(self, actor: User | None, submission: Submission, *, is_one_file: bool) -> None:
-        """Begin; a file sent by itself has its refusal told, however many there were before it."""
+    def __init__(
+        self,
+        actor: User | None,
+        submission: Submission,
+        *,
+        is_one_file: bool,
+        study_instance_uid: str = "",
+    ) -> None:
+        """Begin; a file sent by itself has its refusal told, however many there were before it.
+
+        Objects of another study than `study_instance_uid`, if given, are refused.
+        """
         self.actor = actor
         self.submission = submission
         self.declared = DeclaredFields.from_json(submission.declared)
@@ -75,6 +105,8 @@ class Reception:
         self._room: int = settings.INTAKE_MAX_FILES - held["files"]
         self._refusals = Refusals(actor, submission, told=0 if is_one_file else held["refused"])
         self._verdicts: list[SubmissionFile | None] = []
+        self._uids: dict[int, ObjectUids] = {}
+        self._study_instance_uid = study_instance_uid
         self._waiting: list[_Waiting] = []
         self._examiners = ThreadPoolExecutor(EXAMINED_AT_ONCE, "examiner")
 
@@ -87,6 +119,12 @@ class Reception:
     def verdicts(self) -> list[SubmissionFile]:
         """The verdicts on what was filed or refused, in the order in which it came."""
         return [verdict for verdict in self._verdicts if verdict is not None]
+
+    @property
+    def judged(self) -> list[Judged]:
+        """The same verdicts, each with the object that it is about."""
+        places = enumerate(self._verdicts)
+        return [Judged(file, self._uids.get(place)) for place, file in places if file is not None]
 
     @property
     def written(self) -> list[SubmissionFile]:
@@ -145,7 +183,7 @@ class Reception:
         try:
             for one in waiting:
                 try:
-                    ready[one.place] = one.received()
+                    ready[one.place] = self._read(one)
                 except FileRejected as refusal:
                     self._file(ready)
                     ready.clear()
@@ -155,6 +193,15 @@ class Reception:
             for one in waiting:
                 one.examined.cancel()
                 one.file.path.unlink(missing_ok=True)
+
+    def _read(self, waiting: _Waiting) -> ReceivedObject:
+        """Wait for what an object says of itself; raises what is wrong with it, and OtherStudy."""
+        received = waiting.received()
+        header = received.header
+        self._uids[waiting.place] = ObjectUids(header.sop_class_uid, header.sop_instance_uid)
+        if self._study_instance_uid not in ("", header.study_instance_uid):
+            raise OtherStudy
+        return received
 
     def end(self) -> None:
         """File what is ready, write what was only counted, and let go of the threads."""

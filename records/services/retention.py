@@ -17,6 +17,7 @@ from accounts.roles import Verb
 from records.errors import StudyHeld, StudyNotDeleted
 from records.models import (
     Instance,
+    InstanceDescription,
     LegalHold,
     Series,
     Study,
@@ -182,6 +183,7 @@ def _bury(study: Study, *, deleted_at: dt.datetime, now: dt.datetime) -> StudyTo
 
 def _empty_rows(study: Study, now: dt.datetime) -> None:
     """Take what identifies out of the rows, and free the UIDs for the study to be sent again."""
+    InstanceDescription.objects.filter(instance__series__study=study).delete()
     freed = Concat(Value("purged."), Cast("pk", CharField()), output_field=CharField())
     Instance.with_withheld.filter(series__study=study).update(
         sop_instance_uid=freed, file="", damage="", checked_at=None, undecoded={}

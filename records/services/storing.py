@@ -1,22 +1,25 @@
-"""Objects of DICOM on their way in, each known by its UIDs before it has come whole."""
+"""Objects of DICOM on their way in, and what is told of each to whoever sent it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from accounts.models import Department, User
-from records.errors import FileRejected, OtherStudy
+from records.errors import FileRejected
 from records.intake.storage import Readable
 from records.models import Origin, Study, Submission, SubmissionFile, Verdict
-from records.services.receiving import NamedFile, Source, receive_each
+from records.services.receiving import NamedFile, receive_each
+from records.services.reception import Judged, ObjectUids
 from records.services.submissions import close_submission, open_submission
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingObject:
-    """One object as it arrives; `refusal` is why there is nothing of it to read."""
+    """One object as it arrives, with the UIDs that its first bytes seem to say.
+
+    `refusal` is why there is nothing of it to read.
+    """
 
     name: str
-    study_instance_uid: str
     sop_class_uid: str
     sop_instance_uid: str
     stream: Readable
@@ -25,10 +28,11 @@ class IncomingObject:
 
 @dataclass(frozen=True, slots=True)
 class StoreOutcome:
-    """An object that was sent, and the verdict on it."""
+    """The verdict on an object that was sent, and its UIDs, "" where nobody could read them."""
 
-    incoming: IncomingObject
     file: SubmissionFile
+    sop_class_uid: str
+    sop_instance_uid: str
 
 
 def store_objects(
@@ -67,20 +71,26 @@ def _take_all(
 
     def named() -> Iterator[NamedFile]:
         for incoming in objects:
-            yield incoming.name, _source_of(incoming, study_instance_uid)
+            yield incoming.name, incoming.refusal or incoming.stream
             seen.append(incoming)
 
-    received = receive_each(actor=actor, submission=submission, files=named())
+    received = receive_each(
+        actor=actor, submission=submission, files=named(), study_instance_uid=study_instance_uid
+    )
     pairs = zip(seen, received, strict=True)
-    return [StoreOutcome(incoming, file) for incoming, files in pairs for file in files]
+    return [
+        _outcome(incoming, judged, is_only=len(verdicts) == 1)
+        for incoming, verdicts in pairs
+        for judged in verdicts
+    ]
 
 
-def _source_of(incoming: IncomingObject, study_instance_uid: str) -> Source:
-    if incoming.refusal is not None:
-        return incoming.refusal
-    if study_instance_uid and incoming.study_instance_uid != study_instance_uid:
-        return OtherStudy()
-    return incoming.stream
+def _outcome(incoming: IncomingObject, judged: Judged, *, is_only: bool) -> StoreOutcome:
+    """By the header of the object; else by the first bytes of the part, if it held but one."""
+    uids: ObjectUids | IncomingObject | None = judged.uids or (incoming if is_only else None)
+    if uids is None:
+        return StoreOutcome(judged.file, "", "")
+    return StoreOutcome(judged.file, uids.sop_class_uid, uids.sop_instance_uid)
 
 
 def _holds(submission: Submission, expected: int) -> bool:

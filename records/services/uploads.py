@@ -79,12 +79,13 @@ def append_to_upload(
     actor: User,
     upload: Upload,
     offset: int,
-    length: int,
+    length: int | None,
     stream: Readable,
     checksum: Checksum | None = None,
 ) -> Upload:
     """Take the next `length` bytes, as many as come; the last one has the file filed.
 
+    Without a length, as of a body that comes in chunks, the stream's end tells it.
     Returns the upload as it is now. Raises UploadBusy, UploadGone, OffsetMismatch, UploadOverrun,
     ChecksumMismatch, StorageLow, DiskFull, DepartmentUnknown and SubmissionEnded.
     """
@@ -95,15 +96,18 @@ def append_to_upload(
         upload = _still_there(upload)
         if offset != upload.offset:
             raise OffsetMismatch(held=upload.offset, stated=offset)
-        if length > upload.missing_bytes:
+        if length is not None and length > upload.missing_bytes:
             raise UploadOverrun(missing=upload.missing_bytes)
         if upload.state == UploadState.FILED:
             return upload
         if partial.size_of(file) < offset:
             _drop(upload, because=UploadUnfinished)
             raise UploadGone
-        check_room(length)
-        safe_offsets = partial.write_from(stream, file, offset=offset, length=length)
+        expected = upload.missing_bytes if length is None else length
+        check_room(expected)
+        safe_offsets = partial.write_from(stream, file, offset=offset, length=expected)
+        if length is None:
+            safe_offsets = _up_to_the_end(stream, upload.missing_bytes, safe_offsets)
         if checksum is not None:
             safe_offsets = _checked(checksum, file, offset, safe_offsets)
         for safe in safe_offsets:
@@ -191,6 +195,17 @@ def _still_there(upload: Upload) -> Upload:
     if found is None:
         raise UploadGone
     return found
+
+
+def _up_to_the_end(stream: Readable, missing: int, safe_offsets: Iterator[int]) -> Iterator[int]:
+    """Yield the last offset only once nothing follows it: raises UploadOverrun before that."""
+    held_back: list[int] = []
+    for safe in safe_offsets:
+        yield from held_back
+        held_back = [safe]
+    if stream.read(1):
+        raise UploadOverrun(missing=missing)
+    yield from held_back
 
 
 def _checked(

@@ -38,13 +38,17 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedObject:
-    """A DICOM object ready to be filed; `source` is the file that was sent."""
+    """A DICOM object ready to be filed; `source` is the file that was sent.
+
+    `document` is its description, b"" where that is made only if somebody asks for it.
+    """
 
     source: Sent
     source_format: str
     file: Spooled
     header: DicomHeader
     exclusion: Exclusion
+    document: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,11 @@ def _open_conflict_of(patient: Patient) -> bool:
 def judge_duplicate(
     *, actor: User | None, submission: Submission, sent: Sent, instance: Instance
 ) -> HeldVerdict:
-    """The verdict on a file whose very bytes were held already; nothing else changes."""
+    """The verdict on a file whose object was held already; what is held stays as it is."""
+    is_very_file = sent.sha256 in (instance.source_sha256, instance.sha256)
+    message = "This very file is already held."
+    if not is_very_file:
+        message = "The same object is already held; it was written in another way."
     return _judge_held(
         actor,
         submission,
@@ -134,7 +142,7 @@ def judge_duplicate(
         verdict=Verdict.DUPLICATE,
         audit_action=Action.FILE_DUPLICATE,
         code="duplicate",
-        message="This very file is already held.",
+        message=message,
         action="",
     )
 

@@ -43,7 +43,7 @@ def try_header(content: bytes) -> str:
 
 def _take_apart(content: bytes) -> None:
     """Describing has to go well; pixels and values that can't be written have a known end."""
-    jobs.describe(jobs.Description("/studies"), content)
+    jobs.describe(jobs.Description("1.2.840.10008.1.2.1"), content)
     jobs.extract(jobs.Extraction("00091010"), content)
     for syntax in (EXPLICIT, IMPLICIT):
         try:

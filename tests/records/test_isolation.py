@@ -277,7 +277,7 @@ def test_decode_frames_raises_the_errors_of_the_library(pool):
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda source: calls.describe(source, url="/"),
+        lambda source: calls.describe(source, syntax="1.2.840.10008.1.2.1"),
         lambda source: calls.extract(source, path="7FE00010"),
         lambda source: calls.rewrite(source, syntax="1.2.840.10008.1.2.1"),
     ],

@@ -119,6 +119,9 @@ def test_matches_takes_lists_of_uids_and_keys_of_higher_levels(study):
     )
     assert not found(Level.INSTANCE, StudyInstanceUID=uids, InstanceNumber="2")
     assert not found(Level.SERIES, StudyInstanceUID=uids, Modality="MR")
+    assert found(Level.SERIES, StudyInstanceUID=uids, Modality="SR,CT")
+    assert found(Level.SERIES, StudyInstanceUID=uids, Modality="SR\\CT")
+    assert not found(Level.SERIES, StudyInstanceUID=uids, Modality="SR,MR")
 
 
 @pytest.mark.parametrize(
@@ -129,6 +132,16 @@ def test_matches_finds_physicians_by_words_when_it_is_fuzzy(study, words, expect
     keys = read_keys({"ReferringPhysicianName": words}, is_fuzzy=True)
 
     assert narrow(Study.objects.all(), Level.STUDY, keys).exists() is expected
+
+
+def test_matches_finds_a_name_whether_its_particle_is_written_apart_or_not(department):
+    names = {"O'Brien^Pat": "obrien", "OBrien^Kim": "o'brien", "van der Berg^Jo": "van der ber"}
+    for name, asked in names.items():
+        study = make_study(department=department, referring_physician=PersonName(name))
+        keys = read_keys({"ReferringPhysicianName": asked}, is_fuzzy=True)
+        assert study in narrow(Study.objects.all(), Level.STUDY, keys), name
+        keys = read_keys({"ReferringPhysicianName": "brienne"}, is_fuzzy=True)
+        assert not narrow(Study.objects.all(), Level.STUDY, keys).exists()
 
 
 SCHEDULED = "RequestAttributesSequence.ScheduledProcedureStepID"

@@ -18,6 +18,8 @@ from medimaging.quickstart.errors import QuickstartError
 from medimaging.quickstart.supervisor import StopRequested, Supervisor
 from records.intake.isolation.calls import pool
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 
 class Command(BaseCommand):
     help = "Run the whole product here: database, queue, web server, worker. Ctrl-C ends it all."
@@ -76,7 +78,11 @@ class Command(BaseCommand):
         """What the programs must know that isn't in our own environment."""
         hosts = [*settings.ALLOWED_HOSTS, host, socket.gethostname()]
         bracketed = f"[{host}]" if ":" in host else host
+        # Nobody but this machine gets in, and links in mail would have to lead people here.
+        is_only_here = host in LOOPBACK and not settings.MAIL_ENABLED
+        is_known = is_only_here and not settings.IS_SITE_URL_SET
         return {
+            **({"SITE_URL": f"http://{bracketed}:{port}"} if is_known else {}),
             "SECRET_KEY": settings.SECRET_KEY,
             "MEDIMAGING_DATA_DIR": str(settings.DATA_DIR),
             "DATABASE_URL": settings.DATABASE_URL,

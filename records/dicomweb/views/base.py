@@ -1,5 +1,6 @@
 """What every DICOMweb address shares: sign-in, permission and problems as in the REST API."""
 
+import json
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import ClassVar
@@ -25,6 +26,8 @@ from records.outgoing.dicom_json import JsonObject, to_text, to_xml
 ACCEPTED = takes(repeatable=("accept",))
 Headers = dict[str, str]
 PartContent = tuple[Headers, Iterable[bytes]]
+Document = JsonObject | str
+"""A data set in the DICOM JSON model, or its text."""
 
 
 class DicomwebView(APIView):
@@ -46,7 +49,7 @@ class DicomwebView(APIView):
 
 def documents_response(
     request: Request,
-    documents: Iterable[JsonObject],
+    documents: Iterable[Document],
     headers: Headers | None = None,
     delivery: Delivery | None = None,
 ) -> StreamingHttpResponse:
@@ -54,7 +57,7 @@ def documents_response(
     media_type = choose_document(accepted_ranges(request))
     if media_type == DICOM_XML:
         xml_parts = (
-            ({"Content-Type": DICOM_XML}, [to_xml(document).encode()]) for document in documents
+            ({"Content-Type": DICOM_XML}, [_as_xml(document).encode()]) for document in documents
         )
         return multipart_response(xml_parts, media_type, headers=headers, delivery=delivery)
     pieces = delivered(started(_array_pieces(documents)), delivery)
@@ -104,9 +107,14 @@ def started(pieces: Iterator[bytes]) -> Iterator[bytes]:
     return chain(first, pieces)
 
 
-def _array_pieces(documents: Iterable[JsonObject]) -> Iterator[bytes]:
+def _as_xml(document: Document) -> str:
+    return to_xml(json.loads(document) if isinstance(document, str) else document)
+
+
+def _array_pieces(documents: Iterable[Document]) -> Iterator[bytes]:
     mark = "["
     for document in documents:
-        yield f"{mark}{to_text(document)}".encode()
+        text = document if isinstance(document, str) else to_text(document)
+        yield f"{mark}{text}".encode()
         mark = ","
     yield b"]" if mark == "," else b"[]"

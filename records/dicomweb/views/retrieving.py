@@ -21,6 +21,7 @@ from records.dicomweb.negotiation import (
     choose_frame_form,
     choose_instance_form,
     choose_type,
+    has_decoder,
     sendable,
 )
 from records.dicomweb.targets import Target, find_target, in_pages, instance_url
@@ -40,14 +41,14 @@ from records.errors import (
     ParameterInvalid,
 )
 from records.models import Instance
-from records.outgoing.dicom_json import JsonObject, element
 from records.sending import (
+    PIXELS_UNREADABLE,
     UNDECODABLE,
     file_pieces,
     frame_pieces,
     read_bulk_data,
-    read_metadata,
 )
+from records.services.descriptions import describe_at
 
 
 class RetrieveView(DicomwebView):
@@ -88,14 +89,14 @@ class MetadataView(DicomwebView):
         """Send them one by one."""
         user = signed_in_user(request)
         target = find_target(user, **uids)
-        rows = in_pages(target.whole_instances())
+        rows = in_pages(target.whole_instances().select_related("series", "description"))
         delivery = begin_tallied(
             action=Action.STUDY_VIEWED,
             seen_as=Action.STUDY_VIEWED,
             actor=user,
             study=target.study,
         )
-        documents = (_metadata_of(request, target, row) for row in rows)
+        documents = (_metadata_of(target, row) for row in rows)
         return documents_response(request, documents, delivery=delivery)
 
 
@@ -211,24 +212,22 @@ def _part(instance: Instance, form: InstanceForm, delivery: Delivery) -> PartCon
     return headers, delivery.counted(file_pieces(instance, syntax))
 
 
-def _metadata_of(request: Request, target: Target, instance: Instance) -> JsonObject:
+def _metadata_of(target: Target, instance: Instance) -> str:
     url = instance_url(
-        request,
         target.study.study_instance_uid,
         instance.series.series_instance_uid,
         instance.sop_instance_uid,
     )
-    found = read_metadata(instance, url=f"{url}/bulkdata")
-    found |= [
-        element("RetrieveURL", url),
-        element("AvailableTransferSyntaxUID", instance.transfer_syntax_uid),
-    ]
-    return dict(sorted(found.items()))
+    return describe_at(instance, url=url)
 
 
 def _frame_form(request: Request, instance: Instance) -> FrameForm:
-    return choose_frame_form(
-        accepted_ranges(request),
-        stored=instance.transfer_syntax_uid,
-        is_decodable=instance.exclusion not in UNDECODABLE,
-    )
+    """Settle how frames are sent. Where some couldn't be decoded once, others of them may be."""
+    ranges, stored = accepted_ranges(request), instance.transfer_syntax_uid
+    is_decodable = instance.exclusion not in UNDECODABLE
+    try:
+        return choose_frame_form(ranges, stored=stored, is_decodable=is_decodable)
+    except NotAcceptable:
+        if instance.exclusion != PIXELS_UNREADABLE or not has_decoder(stored):
+            raise
+    return choose_frame_form(ranges, stored=stored, is_decodable=True)

@@ -44,9 +44,7 @@ class SearchView(DicomwebView):
         self._record(request, user, shown, parent)
         headers = {"Warning": MORE} if len(found) > search.limit else {}
         stated = self._stated_level(parent)
-        documents = (
-            row_attributes(request, self.level, row, search, lowest_stated=stated) for row in shown
-        )
+        documents = (row_attributes(self.level, row, search, lowest_stated=stated) for row in shown)
         response = documents_response(request, documents, headers)
         if not shown:
             return HttpResponse(status=status.HTTP_204_NO_CONTENT, headers=headers)

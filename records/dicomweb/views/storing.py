@@ -18,9 +18,9 @@ from accounts.models import Action
 from accounts.parameters import Parameters, takes
 from accounts.reads import NOTHING, Reads, told_by
 from accounts.roles import Verb
+from records.api.body import body_stream
 from records.attributes import Level
 from records.dicomweb.assembly import Assembly, BulkPart, check_part_count
-from records.dicomweb.body import body_stream
 from records.dicomweb.identify import Peeked
 from records.dicomweb.multipart import MultipartReader, Part
 from records.dicomweb.negotiation import (
@@ -115,7 +115,7 @@ class StudyView(StoreMixin, RetrieveView):
 
 
 def _answer(request: Request, outcomes: list[StoreOutcome]) -> HttpResponse:
-    document, status = store_document(request, outcomes), store_status(outcomes)
+    document, status = store_document(outcomes), store_status(outcomes)
     return document_response(request, document, status=status, headers=retry_headers(status))
 
 
@@ -127,12 +127,20 @@ def _read_objects(request: Request) -> Iterator[IncomingObject]:
     inner = params.get("type", DICOM).lower()
     if content_type != MULTIPART or inner not in (DICOM, *METADATA_TYPES):
         raise MediaTypeUnsupported(offered=BODIES)
-    parts = iter(MultipartReader(body_stream(request._request), params.get("boundary", "")))
+    parts = _plain(MultipartReader(body_stream(request._request), params.get("boundary", "")))
     first = next(parts, None)
     if first is None:
         raise MultipartBroken(detail="it has no part")
     parts = chain([first], parts)
     return _objects_of(parts) if inner == DICOM else _assembled(parts)
+
+
+def _plain(parts: Iterable[Part]) -> Iterator[Part]:
+    """The parts, none of which may be packed; raises MediaTypeUnsupported."""
+    for part in parts:
+        if part.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+            raise MediaTypeUnsupported(offered="each part without a Content-Encoding")
+        yield part
 
 
 def _objects_of(parts: Iterable[Readable]) -> Iterator[IncomingObject]:
@@ -141,7 +149,6 @@ def _objects_of(parts: Iterable[Readable]) -> Iterator[IncomingObject]:
         identity = stream.identity
         yield IncomingObject(
             name=identity.sop_instance_uid or f"(part {number})",
-            study_instance_uid=identity.study_instance_uid,
             sop_class_uid=identity.sop_class_uid,
             sop_instance_uid=identity.sop_instance_uid,
             stream=stream,

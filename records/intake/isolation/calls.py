@@ -42,6 +42,9 @@ from records.intake.isolation.jobs import (
     Listing,
     Rewriting,
     Rewritten,
+    Stated,
+    Stating,
+    Unpacking,
     Wrapping,
 )
 from records.intake.isolation.pool import ChildDied, MemoryExceeded, Pool, TimeExceeded
@@ -49,6 +52,7 @@ from records.intake.isolation.wire import ArrayReader, ArrayWriter, WireError, d
 from records.intake.limits import ContentLimits
 from records.intake.photograph import PhotographUids
 from records.intake.sniff import Kind
+from records.intake.statements import Statement
 from records.intake.storage import spool_directory
 
 logger = logging.getLogger(__name__)
@@ -113,12 +117,13 @@ def decode_frames(source: IO[bytes], *, frames: list[int]) -> list[Frame]:
     return result
 
 
-def describe(source: IO[bytes], *, url: str) -> bytes:
-    """Return a stored object as DICOM JSON, addresses below `url` for long binary values.
+def describe(source: IO[bytes], *, syntax: str) -> bytes:
+    """Return the DICOM JSON of a stored object, packed (`records.outgoing.descriptions`).
 
     Raises DecodingStopped.
     """
-    return bytes(_ask_about_stored(Description(url), source, output=HEADER_BYTES).document)
+    question = Description(syntax)
+    return bytes(_ask_about_stored(question, source, output=HEADER_BYTES).document)
 
 
 def extract(source: IO[bytes], *, path: str) -> Extracted:
@@ -136,6 +141,24 @@ def cut_frames(
     """
     result: Cut = _ask_about_stored(Cutting(frames, is_as_stored), source)
     return result.frames
+
+
+def unpack(source: IO[bytes], *, frames: list[int]) -> list[NDArray[np.uint8]]:
+    """Return the stored values of frames, counted from 0, colours as RGB, one after another.
+
+    Raises the errors of `ml.images`, or DecodingStopped.
+    """
+    result: Cut = _ask_about_stored(Unpacking(frames), source)
+    return result.frames
+
+
+def state(source: IO[bytes]) -> Statement:
+    """Return what a DICOM file says, however it is written. Raises DecodingStopped."""
+    result: Stated = _ask_about_stored(Stating(), source, output=HEADER_BYTES)
+    try:
+        return Statement.from_json(bytes(result.statement))
+    except ValueError as error:
+        raise DecodingStopped(detail="the decoder broke down") from error
 
 
 def rewrite(source: IO[bytes], *, syntax: str) -> Rewritten:

@@ -20,9 +20,9 @@ from records.intake.photograph import PhotographUids, as_dicom
 from records.intake.preamble import missing_wrapping
 from records.intake.proof import ALWAYS_PROVED, Exclusion, find_exclusion
 from records.intake.sniff import Kind
-from records.outgoing.dicom_json import metadata as as_metadata
-from records.outgoing.dicom_json import to_text
-from records.outgoing.frames import native_frames, stored_frames
+from records.intake.statements import read_statement
+from records.outgoing import descriptions
+from records.outgoing.frames import native_frames, stored_frames, unpacked_frames
 from records.outgoing.rewriting import outline
 from records.outgoing.stored import read_stored
 from records.outgoing.values import find_value
@@ -31,6 +31,8 @@ from records.outgoing.values import find_value
 # slowest decoder, JPEG 2000's, with time to spare.
 SMALL_IMAGE_SECONDS = 4
 PROOF_SECONDS_PER_PIXEL = 0.6e-6
+# A header that took longer to be read is described when somebody asks for it.
+QUICK_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,11 @@ class Examination:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A file that can be filed."""
+    """A file that can be filed; `document` describes it for whoever asks, unless that is long."""
 
     header: DicomHeader
     exclusion: Exclusion
+    document: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +100,14 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """Ask for all that a stored object says but its pixels, as DICOM JSON.
+    """Ask for all that a stored object says but its pixels; `syntax` is its transfer syntax."""
 
-    Long binary values are told as addresses below `url`.
-    """
-
-    url: str
+    syntax: str
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """The JSON text, in UTF-8."""
+    """Its DICOM JSON, packed (`records.outgoing.descriptions`)."""
 
     document: NDArray[np.uint8]
 
@@ -140,6 +140,25 @@ class Cut:
     """Those frames, in that order."""
 
     frames: list[NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacking:
+    """Ask for the stored values of frames, counted from 0, however they are compressed."""
+
+    frames: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Stating:
+    """Ask what an object says, however it is written (`records.intake.statements`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """The JSON text of a Statement, in UTF-8."""
+
+    statement: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +238,14 @@ def examine(question: Examination, content: bytes) -> Examined:
     started = time.process_time()
     with time_until(started + question.limits.header_seconds):
         header = read_header(content, question.limits)
+    is_quick = time.process_time() - started < QUICK_SECONDS
     seconds = SMALL_IMAGE_SECONDS + PROOF_SECONDS_PER_PIXEL * _proved_pixels(header)
     with time_until(started + seconds):
-        return Examined(header, find_exclusion(content, header))
+        exclusion = find_exclusion(content, header)
+    with time_until(time.process_time() + SMALL_IMAGE_SECONDS):
+        syntax = header.transfer_syntax_uid
+        document = descriptions.describe_briefly(content, syntax=syntax) if is_quick else None
+    return Examined(header, exclusion, _array(document or b""))
 
 
 def _proved_pixels(header: DicomHeader) -> int:
@@ -256,8 +280,9 @@ def decode_frames(question: Decoding, content: bytes) -> Decoded:
 
 def describe(question: Description, content: bytes) -> Described:
     """Raises what pydicom does for a broken file, which a stored one isn't."""
-    document = as_metadata(read_stored(content), bulk_url=question.url)
-    return Described(np.frombuffer(to_text(document).encode(), np.uint8))
+    return Described(
+        np.frombuffer(descriptions.describe(content, syntax=question.syntax), np.uint8)
+    )
 
 
 def extract(question: Extraction, content: bytes) -> Extracted:
@@ -275,6 +300,16 @@ def cut_frames(question: Cutting, content: bytes) -> Cut:
         raise ImageHasNoPixels(detail="no pixel data")
     cut = stored_frames if question.is_as_stored else native_frames
     return Cut(cut(stored, stored.pixels, question.frames))
+
+
+def unpack(question: Unpacking, content: bytes) -> Cut:
+    """Raises the errors of `ml.images.read_frames`."""
+    return Cut(unpacked_frames(content, question.frames))
+
+
+def state(question: Stating, content: bytes) -> Stated:
+    """Raises what pydicom does for a broken file."""
+    return Stated(np.frombuffer(read_statement(content).to_json(), np.uint8))
 
 
 def rewrite(question: Rewriting, content: bytes) -> Rewritten:
@@ -322,6 +357,8 @@ JOBS = {
     "describe": Job(Description, describe, Described),
     "extract": Job(Extraction, extract, Extracted),
     "cut": Job(Cutting, cut_frames, Cut),
+    "unpack": Job(Unpacking, unpack, Cut),
+    "state": Job(Stating, state, Stated),
     "rewrite": Job(Rewriting, rewrite, Rewritten),
     "list": Job(Listing, list_documents, Listed),
     "assemble": Job(Assembling, assemble, Assembled),

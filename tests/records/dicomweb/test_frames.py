@@ -1,5 +1,6 @@
 """WADO-RS of frames: in the order that was asked for, as stored or uncompressed."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from pydicom.encaps import generate_frames
 from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    RLELossless,
 )
 
 from tests.records.dicomweb.answers import (
@@ -107,3 +109,41 @@ def test_frames_of_a_report_are_refused(browser, hold):
 
 
 # Rendered
+
+
+def lacking(*keywords: str, syntax: str = "", **elements) -> bytes:
+    """An image whose header leaves out what is usual."""
+    dataset = read(make_dicom(**elements))
+    if syntax:
+        dataset.compress(syntax, generate_instance_uid=False)
+    for keyword in keywords:
+        del dataset[keyword]
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    return buffer.getvalue()
+
+
+def test_frames_bulk_data_and_pictures_agree_on_what_can_be_decoded(browser, hold):
+    usual = ("SamplesPerPixel", "PhotometricInterpretation", "BitsStored", "HighBit")
+    cases = {
+        "without samples": lacking("SamplesPerPixel"),
+        "without photometric interpretation": lacking("PhotometricInterpretation"),
+        "without the usual": lacking(*usual, "PixelRepresentation"),
+        "big endian": big_endian(),
+        "RLE": lacking(*usual, "PixelRepresentation", syntax=RLELossless),
+        "several": lacking("SamplesPerPixel", NumberOfFrames=3, PixelData=CINE.tobytes()),
+        "video": undecodable(),
+    }
+    for name, content in cases.items():
+        url = url_of(hold(content))
+        answers = {
+            "frames": get(browser, f"{url}/frames/1", OCTETS),
+            "bulk data": get(browser, f"{url}/bulkdata/7FE00010", OCTETS),
+            "rendered": get(browser, f"{url}/frames/1/rendered"),
+            "file": get(browser, url, "application/dicom; transfer-syntax=1.2.840.10008.1.2.1"),
+        }
+        succeeded = {door: answer.status_code == 200 for door, answer in answers.items()}
+        assert set(succeeded.values()) == {name != "video"}, (name, succeeded)
+        if name == "RLE":
+            as_stored = get(browser, f"{url}/frames/1", 'multipart/related; type="image/dicom-rle"')
+            assert as_stored.status_code == 200

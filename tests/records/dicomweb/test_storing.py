@@ -2,10 +2,11 @@
 
 import io
 
+import pydicom
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from pydicom.uid import generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
 
 from accounts.models import Action, AuditEvent
 from records import errors
@@ -23,7 +24,7 @@ from tests.records.dicomweb.messages import (
     reasons_of,
     store,
 )
-from tests.records.files import make_dicom, make_png, make_report
+from tests.records.files import make_dicom, make_item, make_png, make_report, make_zip
 
 pytestmark = pytest.mark.django_db
 
@@ -210,6 +211,88 @@ def test_store_refuses_a_photograph_because_it_names_no_patient(browser):
     assert reasons_of(response, OTHER_FAILED) == [0xA900]
 
 
+def referring_to(count: int, **elements) -> bytes:
+    """A slice made from many others, each named in an item without a stated length."""
+    items = [
+        make_item(ReferencedSOPClassUID="1.2.3", ReferencedSOPInstanceUID=f"1.2.{number}")
+        for number in range(count)
+    ]
+    for item in items:
+        item.is_undefined_length_sequence_item = True
+    dataset = pydicom.dcmread(io.BytesIO(make_dicom(SourceImageSequence=items, **elements)))
+    dataset["SourceImageSequence"].is_undefined_length = True
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    return buffer.getvalue()
+
+
+def with_private_bytes(size: int, **elements) -> bytes:
+    """A slice with a private value of its maker's before everything that says whose it is."""
+    dataset = pydicom.dcmread(io.BytesIO(make_dicom(**elements)))
+    block = dataset.private_block(0x0009, "MAKER", create=True)
+    block.add_new(0x01, "OB", bytes(size))
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    return buffer.getvalue()
+
+
+def test_store_answers_from_what_it_stored_however_long_the_object_is(browser):
+    contents = {
+        "references": referring_to(2000),
+        "private": with_private_bytes(6 * 1024 * 1024),
+        "zip of one": make_zip({"a.dcm": make_dicom()}),
+        "deflated": make_dicom(syntax=DeflatedExplicitVRLittleEndian),
+    }
+    for name, content in contents.items():
+        response = store(browser, body_of(content))
+
+        assert response.status_code == 200, (name, response.content)
+        (item,) = answer_of(response)[HELD]["Value"]
+        held = Instance.objects.get(sop_instance_uid=item["00081155"]["Value"][0])
+        study = held.series.study.study_instance_uid
+        assert answer_of(response)["00081190"]["Value"][0].endswith(f"/studies/{study}"), name
+        again = store(browser, body_of(content), path=f"studies/{study}")
+        assert again.status_code == 200, (name, again.content)
+
+
+def test_store_answers_for_each_object_of_an_archive(browser):
+    study, uid = generate_uid(), generate_uid()
+    store(browser, body_of(make_dicom(SOPInstanceUID=uid, StudyInstanceUID=study)))
+    archive = make_zip(
+        {
+            "new.dcm": make_dicom(StudyInstanceUID=study),
+            "other.dcm": make_dicom(),
+            "contradicts.dcm": make_dicom(SOPInstanceUID=uid, StudyInstanceUID=study, Rows=8),
+            "readme.txt": b"read me",
+        }
+    )
+
+    response = store(browser, body_of(archive), path=f"studies/{study}")
+
+    assert response.status_code == 202
+    assert len(answer_of(response)[HELD]["Value"]) == 1
+    failed = answer_of(response)[FAILED]["Value"]
+    assert {item["00091001"]["Value"][0] for item in failed} == {"other_study", "uid_conflict"}
+    assert all(item["00081155"]["Value"][0] for item in failed)
+    assert Study.objects.get().instance_count == 2
+
+
+def test_store_names_a_long_object_that_it_refuses(browser):
+    """By its own header, which is read whole, and refused wherever its address names another."""
+    uid = generate_uid()
+
+    response = store(
+        browser,
+        body_of(with_private_bytes(5 * 1024 * 1024, SOPInstanceUID=uid)),
+        path=f"studies/{generate_uid()}",
+    )
+
+    assert response.status_code == 409
+    assert answer_of(response)[FAILED]["Value"][0]["00081155"]["Value"] == [uid]
+    assert reasons_of(response) == [0xA901]
+    assert not Instance.objects.exists()
+
+
 def test_store_objects_keeps_every_verdict_with_its_object(technician, department, monkeypatch):
     """Objects are filed some at a time, but each is answered in its place."""
     monkeypatch.setattr("records.services.reception.FILED_AT_ONCE", 2)
@@ -226,7 +309,6 @@ def test_store_objects_keeps_every_verdict_with_its_object(technician, departmen
     objects = [
         IncomingObject(
             name=name,
-            study_instance_uid=generate_uid() if name == "elsewhere" else study,
             sop_class_uid="",
             sop_instance_uid="",
             stream=io.BytesIO(content),
@@ -239,14 +321,14 @@ def test_store_objects_keeps_every_verdict_with_its_object(technician, departmen
         actor=technician, department=department, objects=objects, study_instance_uid=study
     )
 
-    assert [(each.incoming.name, each.file.name, each.file.code) for each in outcomes] == [
-        ("first", "first", "stored"),
-        ("elsewhere", "elsewhere", "other_study"),
-        ("empty", "empty", "empty_file"),
-        ("second", "second", "stored"),
-        ("third", "third", "stored"),
-        ("missing", "missing", "bulk_data_missing"),
-        ("again", "again", "duplicate"),
+    assert [(each.file.name, each.file.code) for each in outcomes] == [
+        ("first", "stored"),
+        ("elsewhere", "other_study"),
+        ("empty", "empty_file"),
+        ("second", "stored"),
+        ("third", "stored"),
+        ("missing", "bulk_data_missing"),
+        ("again", "duplicate"),
     ]
 
 
@@ -256,7 +338,7 @@ def test_store_objects_locks_its_study_once_for_many(technician, department):
     def objects():
         for number in range(6):
             content = make_dicom(StudyInstanceUID=study, InstanceNumber=number)
-            yield IncomingObject(str(number), study, "", "", io.BytesIO(content))
+            yield IncomingObject(str(number), "", "", io.BytesIO(content))
 
     with CaptureQueriesContext(connection) as queries:
         store_objects(actor=technician, department=department, objects=objects())

@@ -1,0 +1,62 @@
+"""Whether an object that came is the one that is held: found out before anything is locked."""
+
+import contextlib
+
+from records.errors import StoredFileDamaged, StoredFileMissing
+from records.intake.preamble import have_same_data_set
+from records.intake.sameness import have_same_content
+from records.intake.storage import open_spooled
+from records.models import Instance
+from records.pixels import in_batches
+from records.services.verdicts import ReceivedObject
+from records.stored import open_verified
+
+
+class NotCompared(Exception):
+    """Nobody has looked yet whether an object is the one that is held."""
+
+    def __init__(self, held: Instance) -> None:
+        """The transaction that met it ends, so that none is open while the two are read."""
+        super().__init__(held.pk)
+        self.held = held
+
+
+class Comparisons:
+    """What is known of objects that came under identifiers that are held."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self._found: dict[tuple[str, str], bool] = {}
+
+    def is_same(self, held: Instance, received: ReceivedObject) -> bool:
+        """Whether an object is the one that is held, however it is written; raises NotCompared."""
+        if {received.source.sha256, received.file.sha256} & {held.source_sha256, held.sha256}:
+            return True
+        found = self._found.get((held.sha256, received.file.sha256))
+        if found is None:
+            raise NotCompared(held)
+        return found
+
+    def settle(self, held: Instance, received: ReceivedObject) -> None:
+        """Compare the two by value and by pixel; call it outside of any transaction.
+
+        Where the file that is held can't be read they count as different. Raises
+        StoreUnavailable.
+        """
+        self._found[held.sha256, received.file.sha256] = _are_same(held, received)
+
+
+def _are_same(held: Instance, received: ReceivedObject) -> bool:
+    with (
+        contextlib.suppress(StoredFileMissing, StoredFileDamaged),
+        open_verified(held) as stored,
+        open_spooled(received.file) as stream,
+    ):
+        has_same_syntax = received.header.transfer_syntax_uid == held.transfer_syntax_uid
+        if has_same_syntax and have_same_data_set(stored, stream):
+            return True
+        if received.header.geometry.frames != held.number_of_frames:
+            return False
+        batches = in_batches(held, range(held.number_of_frames))
+        return have_same_content(stored, stream, batches=batches)
+    return False
