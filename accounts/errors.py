@@ -21,6 +21,8 @@ class KnownError(Exception):
     status = 400
     retry_after: int | None = None
     """After how many seconds another try makes sense, where waiting helps."""
+    members: tuple[str, ...] = ()
+    """What of the context a problem document carries for programs, beside the words."""
 
     def __init__(self, **context: object) -> None:
         """Fill the sentences from `context`."""
@@ -107,6 +109,15 @@ class TokenLifetimeInvalid(KnownError):
     code = "token_lifetime_invalid"
     message = "A token can be valid for 1 to {maximum} days, not {days}."
     action = "Ask for a lifetime within that range."
+
+
+class TokenDepartmentNotHeld(KnownError):
+    """A token is bound to a department of its owner's, and of its parent's, or to none."""
+
+    code = "token_department_not_held"
+    message = "The token can't be bound to {department}: its owner holds no role there."
+    action = "Choose one of the owner's departments, or leave the token unbound."
+    status = 403
 
 
 class VerbNotHeld(KnownError):

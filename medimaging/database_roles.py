@@ -30,6 +30,7 @@ DELETED_FROM = (
     "accounts.ReadTally",
     "accounts.RefusalTally",
     "accounts.UserSession",
+    "records.DepartmentRule",
     "records.DicomNode",
     "records.Patient",
     "records.UnreferencedFile",

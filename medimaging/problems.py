@@ -55,7 +55,14 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     request = context["request"]
     if isinstance(exc, KnownError):
         response = exception_handler(exceptions.APIException(), context)
-        body = _problem(request, exc.status, code=exc.code, detail=exc.message, action=exc.action)
+        body = _problem(
+            request,
+            exc.status,
+            code=exc.code,
+            detail=exc.message,
+            action=exc.action,
+            **{name: exc.context[name] for name in exc.members},
+        )
         wait = {"Retry-After": str(exc.retry_after)} if exc.retry_after else {}
     else:
         exc = _as_api_exception(exc)

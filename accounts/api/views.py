@@ -68,8 +68,9 @@ class DepartmentViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Departmen
     queryset = Department.objects.none()
 
     def get_queryset(self) -> QuerySet[Department]:
-        """Where the caller holds a role."""
-        return Department.objects.of_member(signed_in_user(self.request))
+        """Where the caller holds a role; of a bound token, its own."""
+        held = signed_in_user(self.request).departments_held
+        return Department.objects.filter(pk__in=[department.pk for department in held])
 
 
 @extend_schema_view(list=extend_schema(summary="My API tokens"))
@@ -96,7 +97,7 @@ class TokenViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[ApiToken]):
 
         One that is made with a token ends with that one at the latest.
         """
-        wanted = NewTokenSerializer(data=request.data)
+        wanted = NewTokenSerializer(data=request.data, context={"request": request})
         wanted.is_valid(raise_exception=True)
         user = signed_in_user(request)
         parent = request.auth if isinstance(request.auth, ApiToken) else None

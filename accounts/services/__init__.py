@@ -1,7 +1,11 @@
 """Every write of the accounts app: who acts comes first, and each leaves one audit event."""
 
 from accounts.services.attempts import sweep_attempts
-from accounts.services.departments import create_department, rename_department
+from accounts.services.departments import (
+    create_department,
+    rename_department,
+    set_default_issuer,
+)
 from accounts.services.devices import remember_device
 from accounts.services.mailing import send_mail_row, send_waiting_mails
 from accounts.services.notices import acknowledge_notices
@@ -56,6 +60,7 @@ __all__ = [
     "refused_token",
     "remember_device",
     "rename_department",
+    "set_default_issuer",
     "request_password_reset",
     "revoke_token",
     "send_mail_row",

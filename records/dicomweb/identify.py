@@ -1,6 +1,6 @@
 """Which object the first bytes of a file belong to, before the whole of it has come.
 
-Three elements are looked up by stepping over all others: nothing is parsed here.
+A few elements are looked up by stepping over all others: nothing is parsed here.
 """
 
 import struct
@@ -13,6 +13,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from records.intake.preamble import LONG_VRS, META_GROUP, PREAMBLE, states_vr
 from records.intake.storage import Readable
+from records.models import RoutingFacts
 from records.outgoing.stored import UNDEFINED
 
 FIRST_BYTES = 64 * 1024
@@ -20,8 +21,10 @@ MOST_BYTES = 4 * 1024 * 1024
 MOST_ELEMENTS = 5000
 """Before the study's UID stand some dozens, those of nested items included."""
 
-SYNTAX = 0x00020010
+SYNTAX, SOURCE_AE_TITLE = 0x00020010, 0x00020016
+MODALITY, BODY_PART = 0x00080060, 0x00180015
 SOP_CLASS, SOP_INSTANCE, STUDY = 0x00080016, 0x00080018, 0x0020000D
+LOOKED_UP = (SOP_CLASS, SOP_INSTANCE, STUDY, MODALITY, BODY_PART, SOURCE_AE_TITLE)
 ITEM_GROUP = 0xFFFE
 ITEM_ENDS = (0xE00D, 0xE0DD)
 LONGEST_UID = 64
@@ -29,11 +32,19 @@ LONGEST_UID = 64
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The UIDs of an object, as far as its first bytes say."""
+    """The UIDs of an object, and what it is an image of, as far as its first bytes say."""
 
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
     study_instance_uid: str = ""
+    modality: str = ""
+    body_part: str = ""
+    source_ae_title: str = ""
+
+    @property
+    def facts(self) -> RoutingFacts:
+        """What of it may decide where the object is filed."""
+        return RoutingFacts(self.modality.upper(), self.body_part.upper(), self.source_ae_title)
 
 
 class Peeked:
@@ -82,11 +93,11 @@ def _identify(content: bytes) -> Identity:
     # What is broken, or not all here yet, ends the search.
     with suppress(struct.error, zlib.error):
         for element in _data_set(content):
-            if element.tag in (SOP_CLASS, SOP_INSTANCE, STUDY):
+            if element.tag in LOOKED_UP:
                 found[element.tag] = _text(element.value)
             if element.tag >= STUDY:
                 break
-    return Identity(*(found.get(tag, "") for tag in (SOP_CLASS, SOP_INSTANCE, STUDY)))
+    return Identity(*(found.get(tag, "") for tag in LOOKED_UP))
 
 
 def _data_set(content: bytes) -> Iterator[_Element]:
@@ -96,6 +107,8 @@ def _data_set(content: bytes) -> Iterator[_Element]:
         if element.tag >> 16 != META_GROUP:
             start = element.start
             break
+        if element.tag == SOURCE_AE_TITLE:
+            yield element
         if element.tag == SYNTAX:
             syntax = _text(element.value)
     if syntax == DeflatedExplicitVRLittleEndian:

@@ -47,7 +47,10 @@ holds_text = RegexValidator(NOT_TEXT, "No backslash and no control characters.",
 
 
 class SubmitForm(forms.Form):
-    """Where the files go, and what they don't say themselves."""
+    """Where the files go, and what they don't say themselves.
+
+    The department may be left to the rules where there are some (`has_rules`).
+    """
 
     department = forms.ModelChoiceField(Department.objects.none(), empty_label=None)
     priority = forms.ChoiceField(choices=Priority.choices, initial=Priority.ROUTINE)
@@ -56,6 +59,12 @@ class SubmitForm(forms.Form):
         required=False,
         max_length=64,
         help_text="Needed for PNG and JPEG files, which don't say whom they show.",
+    )
+    issuer = forms.CharField(
+        label="Issuer of the patient ID",
+        required=False,
+        max_length=64,
+        help_text="Only where several hospitals' IDs are in use. Empty: the department's own.",
     )
     patient_name = forms.CharField(
         label="Patient name", required=False, max_length=324, help_text="Family, given"
@@ -89,18 +98,23 @@ class SubmitForm(forms.Form):
         *args: Any,
         departments: QuerySet[Department],
         last_used: Department | None = None,
+        has_rules: bool = False,
         **kwargs: Any,
     ) -> None:
         """Offer the departments to which the person may send, beginning with the last one used.
 
-        With several and none used before, the person has to choose: the first by name would
-        send radiographs to the wrong ward.
+        With several and none used before, the person has to choose or leave it to the rules: the
+        first by name would send radiographs to the wrong ward.
         """
         super().__init__(*args, **kwargs)
         offered = list(departments[:2])
         field = cast(forms.ModelChoiceField, self.fields["department"])
+        field.required = not (has_rules and len(offered) > 1)
         field.initial = offered[0] if len(offered) == 1 else last_used
-        field.empty_label = None if field.initial else "Choose a department"
+        if not field.required:
+            field.empty_label = "By the images (department rules)"
+        else:
+            field.empty_label = None if field.initial else "Choose a department"
         field.queryset = departments
 
     def declared(self) -> DeclaredFields:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -20,6 +21,13 @@ class SpooledUpload(UploadedFile):
         """Hold what the handler has written; `described` is what its sender says of it."""
         super().__init__(file=None, **described)
         self._content = content
+
+    @property
+    def path(self) -> Path:
+        """Where it lies, to be looked at. Raises why it isn't there."""
+        if isinstance(self._content, FileRejected):
+            raise self._content
+        return self._content.finish().path
 
     @contextmanager
     def lent(self) -> Iterator[Spooled]:

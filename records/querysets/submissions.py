@@ -51,6 +51,11 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
 class SubmissionFileQuerySet(models.QuerySet["SubmissionFile"]):
     """Reads of verdicts."""
 
+    def rejected_count(self) -> int:
+        """How many files of the rows at hand were rejected, those that were only counted too."""
+        refused = self.filter(verdict="rejected")
+        return refused.aggregate(total=models.Sum("count", default=0))["total"]
+
     def with_targets(self) -> "SubmissionFileQuerySet":
         """Fetch the study of each verdict."""
         return self.select_related("study", "instance")

@@ -21,6 +21,7 @@ from records.errors import (
 from records.intake.declared import DeclaredFields
 from records.intake.header import DicomHeader, RequestFields
 from records.intake.preamble import have_same_data_set
+from records.intake.sniff import Kind
 from records.intake.storage import open_spooled, publish
 from records.models import (
     Instance,
@@ -44,6 +45,7 @@ from records.services.identity import (
     whose_is,
 )
 from records.services.quarantine import quarantine_file
+from records.services.routing import check_routed, rules_for
 from records.services.studies import reopen_study
 from records.services.verdicts import (
     HeldVerdict,
@@ -144,6 +146,7 @@ class _Filing:
         self._actor = actor
         self._submission = submission
         self._declared = DeclaredFields.from_json(submission.declared)
+        self._rules = rules_for(actor) if actor and submission.is_routed else None
         self._studies: dict[str, Study] = {}
         self._settled: set[tuple[str, Whose]] = set()
         self._series: dict[str, Series] = {}
@@ -152,8 +155,10 @@ class _Filing:
 
     def lock(self, received: ReceivedObject) -> Study:
         """Return the locked study of an object, once it is sure that the object belongs there."""
+        if self._rules is not None:
+            check_routed(self._rules, self._submission, received)
         header = received.header
-        uid, whose = header.study_instance_uid, whose_is(header, self._declared)
+        uid, whose = header.study_instance_uid, self._whose(received)
         if (uid, whose) in self._settled:
             return self._studies[uid]
         study, placement = self._studies.get(uid), None
@@ -168,7 +173,7 @@ class _Filing:
 
     def take(self, received: ReceivedObject, held: Instance | None) -> HeldVerdict:
         """Return the verdict on an object; raises FileRejected for one that can't be filed."""
-        whose = whose_is(received.header, self._declared)
+        whose = self._whose(received)
         common: dict[str, Any] = {
             "actor": self._actor,
             "submission": self._submission,
@@ -205,6 +210,10 @@ class _Filing:
         for study in self._studies.values():
             if study.pk in got:
                 reopen_study(actor=self._actor, study=study)
+
+    def _whose(self, received: ReceivedObject) -> Whose:
+        is_picture = received.source_format in (Kind.PNG, Kind.JPEG)
+        return whose_is(received.header, self._declared, is_picture=is_picture)
 
     def _series_of(self, study: Study, header: DicomHeader) -> Series:
         series = self._series.get(header.series_instance_uid)
