@@ -51,6 +51,10 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
 class SubmissionFileQuerySet(models.QuerySet["SubmissionFile"]):
     """Reads of verdicts."""
 
+    def total_count(self) -> int:
+        """How many files the rows at hand stand for."""
+        return self.aggregate(total=models.Sum("count", default=0))["total"]
+
     def rejected_count(self) -> int:
         """How many files of the rows at hand were rejected, those that were only counted too."""
         refused = self.filter(verdict="rejected")

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views import View
 
@@ -42,6 +43,7 @@ ACCEPTED_FORMATS = "DICOM, PNG or JPEG; a whole series may come as one ZIP"
 # Stands for the id that a verdict brings.
 NO_STUDY = UUID(int=0)
 REJECTED_NAMED = 100
+MENDABLE = (SubmissionState.PARTLY_STORED, SubmissionState.REJECTED)
 
 
 class SubmitView(VerbRequiredMixin, View):
@@ -211,6 +213,10 @@ class SubmissionCloseView(UploaderView):
             {
                 "state": submission.state,
                 "url": submission.get_absolute_url(),
+                "chip": render_to_string(
+                    "records/_submission_chip.html", {"state": submission.state}
+                ),
+                "files": submission.files.total_count(),
                 "rejected": submission.files.rejected_count(),
                 "studies": [
                     {
@@ -241,6 +247,7 @@ class SubmissionDetailView(VerbRequiredMixin, View):
             "submission": submission,
             "files": [file.as_told_to(user) for file in submission.files.with_targets()],
             "studies": _studies_of(submission).visible_to(user).with_listing(),
+            "may_mend": submission.state in MENDABLE and submission.created_by_id == user.pk,
         }
         if submission.state == SubmissionState.RECEIVING:
             context |= _addresses(submission) | _unfinished(submission, user) | _uploader_context()

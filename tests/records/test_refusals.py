@@ -197,7 +197,7 @@ def of_both(stranger, department) -> User:
     return User.objects.get(pk=stranger.pk)
 
 
-def test_study_that_the_sender_sees_elsewhere_is_refused_without_telling_whose(
+def test_study_that_the_sender_sees_elsewhere_is_refused_saying_where(
     send_one, of_both, department
 ):
     content = make_dicom()
@@ -207,7 +207,8 @@ def test_study_that_the_sender_sees_elsewhere_is_refused_without_telling_whose(
     verdict = send_one(content, actor=of_both, department=elsewhere)
 
     assert verdict.code == "held_by_other_department"
-    assert "Radiology" not in verdict.message
+    assert "Radiology" in verdict.message
+    assert verdict.held_in == department
     assert (verdict.study, verdict.instance) == (None, None)
 
 
