@@ -43,6 +43,8 @@ VIEW_POSITIONS = (
 )
 
 
+ASKED_FIRST = ("patient_id", "patient_name", "birth_date", "sex", "modality", "body_part")
+
 holds_text = RegexValidator(NOT_TEXT, "No backslash and no control characters.", inverse_match=True)
 
 
@@ -60,12 +62,6 @@ class SubmitForm(forms.Form):
         max_length=64,
         help_text="Needed for PNG and JPEG files, which don't say whom they show.",
     )
-    issuer = forms.CharField(
-        label="Issuer of the patient ID",
-        required=False,
-        max_length=64,
-        help_text="Only where several hospitals' IDs are in use. Empty: the department's own.",
-    )
     patient_name = forms.CharField(
         label="Patient name", required=False, max_length=324, help_text="Family, given"
     )
@@ -76,6 +72,12 @@ class SubmitForm(forms.Form):
         label="Sex",
         required=False,
         choices=[("", "Not stated"), *(choice for choice in Sex.choices if choice[0])],
+    )
+    issuer = forms.CharField(
+        label="Issuer of the patient ID",
+        required=False,
+        max_length=64,
+        help_text="Only where several hospitals' IDs are in use. Empty: the department's own.",
     )
     modality = forms.ChoiceField(required=False, choices=[("", "Not stated"), *MODALITIES])
     body_part = forms.ChoiceField(
@@ -116,6 +118,17 @@ class SubmitForm(forms.Form):
         else:
             field.empty_label = None if field.initial else "Choose a department"
         field.queryset = departments
+
+    @property
+    def fields_asked_first(self) -> list[forms.BoundField]:
+        """What a picture needs to be filed and classified."""
+        return [self[name] for name in ASKED_FIRST]
+
+    @property
+    def fields_asked_last(self) -> list[forms.BoundField]:
+        """What else may be said of it."""
+        apart = {"department", "priority", *ASKED_FIRST}
+        return [field for field in self.visible_fields() if field.name not in apart]
 
     def declared(self) -> DeclaredFields:
         """What was entered about the patient and the study."""

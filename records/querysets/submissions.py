@@ -2,6 +2,7 @@
 
 import datetime as dt
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
@@ -12,7 +13,12 @@ from accounts.roles import Verb
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from records.models import Submission, SubmissionFile, Upload  # noqa: F401 - in strings
+    from records.models import (  # noqa: F401 - in strings
+        Study,
+        Submission,
+        SubmissionFile,
+        Upload,
+    )
 
 
 class SubmissionQuerySet(models.QuerySet["Submission"]):
@@ -35,6 +41,19 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
         """
         dead = Q(origin="dimse", touched_at__lt=associations_before)
         return self.filter(dead | Q(touched_at__lt=before), state="receiving")
+
+    def studies_seen_by(self, user: "User") -> "dict[UUID, list[Study]]":
+        """What the rows at hand brought and `user` sees, by submission, with the patients."""
+        from records.models import Study  # the models import this module
+
+        batches = [row.pk for row in self]
+        seen = Study.objects.visible_to(user).filter(submission_files__submission__in=batches)
+        pairs = seen.annotate(batch=F("submission_files__submission")).distinct()
+        found: dict[UUID, list[Study]] = {batch: [] for batch in batches}
+        for study in pairs.select_related("patient").order_by("received_at", "pk"):
+            if study.batch in found:
+                found[study.batch].append(study)
+        return found
 
     def with_counts(self) -> "SubmissionQuerySet":
         """Add the number of files by verdict."""

@@ -78,7 +78,11 @@ export class UploadForm {
 
   lock(isLocked) {
     for (const field of this.form.elements) field.disabled = isLocked;
-    if (isLocked) this.known.replaceChildren();
+    this.form.classList.toggle("is-locked", isLocked);
+    if (!isLocked) return;
+    this.known.replaceChildren();
+    // What is settled makes room for the verdicts.
+    for (const details of this.form.querySelectorAll("details")) details.open = false;
   }
 
   focusOn(name) {
@@ -89,7 +93,7 @@ export class UploadForm {
   }
 
   #open(field) {
-    field.closest("details")?.setAttribute("open", "");
+    for (let around = field.closest("details"); around; around = around.parentElement.closest("details")) around.open = true;
   }
 
   #clearError(field) {

@@ -23,7 +23,7 @@ const running = new Map();
 /* What of this batch came only in part, before a break: by fingerprint, as the server knows it. */
 const unfinished = new Map(JSON.parse(document.getElementById("unfinished-uploads")?.textContent ?? "[]").map((known) => [known.fingerprint, known]));
 
-const rows = new Rows({ body: part("rows"), template: part("row"), more: part("more"), icons: root.dataset.icons, onTakeBack: (entry) => takeBack(entry), onFix: (entry) => fix(entry), isOver: () => batch.finished, onFrame: () => showTotals() });
+const rows = new Rows({ body: part("rows"), template: part("row"), more: part("more"), icons: root.dataset.icons, onTakeBack: (entry) => takeBack(entry), onFix: (entry) => fix(entry), isOver: () => batch.finished || !batch.uploadUrl, onFrame: () => showTotals() });
 
 const JUDGED = ["stored", "check", "duplicate", "rejected"];
 const SETTLED = [...JUDGED, "failed", "cancelled"];
@@ -159,6 +159,7 @@ const openBatch = async () => {
   }
   Object.assign(batch, { uploadUrl: body.upload_url, closeUrl: body.close_url, url: body.url });
   form.lock(true);
+  rows.paintAll();
   // Whoever reloads, or has the browser restore its pages, comes back to this very batch.
   history.replaceState(null, "", batch.url);
   return true;
