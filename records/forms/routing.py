@@ -58,7 +58,7 @@ class MoveForm(ReasonForm):
     department = forms.ModelChoiceField(
         Department.objects.none(), label="To", empty_label="Choose a department"
     )
-    field_order = ("department", "reason")
+    field_order: tuple[str, ...] = ("department", "reason")
 
     def __init__(self, *args: Any, department_ids: Iterable[UUID], **kwargs: Any) -> None:
         """Offer the departments to which the person may move it."""

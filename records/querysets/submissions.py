@@ -51,8 +51,9 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
         pairs = seen.annotate(batch=F("submission_files__submission")).distinct()
         found: dict[UUID, list[Study]] = {batch: [] for batch in batches}
         for study in pairs.select_related("patient").order_by("received_at", "pk"):
-            if study.batch in found:
-                found[study.batch].append(study)
+            batch = study.batch  # type: ignore[attr-defined]  # annotated above
+            if batch in found:
+                found[batch].append(study)
         return found
 
     def with_counts(self) -> "SubmissionQuerySet":
@@ -72,12 +73,11 @@ class SubmissionFileQuerySet(models.QuerySet["SubmissionFile"]):
 
     def total_count(self) -> int:
         """How many files the rows at hand stand for."""
-        return self.aggregate(total=models.Sum("count", default=0))["total"]
+        return int(self.aggregate(total=models.Sum("count", default=0))["total"])
 
     def rejected_count(self) -> int:
         """How many files of the rows at hand were rejected, those that were only counted too."""
-        refused = self.filter(verdict="rejected")
-        return refused.aggregate(total=models.Sum("count", default=0))["total"]
+        return self.filter(verdict="rejected").total_count()
 
     def with_targets(self) -> "SubmissionFileQuerySet":
         """Fetch the study of each verdict."""

@@ -47,4 +47,7 @@ def who_is(
         sex=declared.sex,
     )
     found = rows.order_by("qualifier", "created_at", "pk")
-    return [Known(row, row.study_count, differing_fields(row, whose)) for row in found]
+    return [
+        Known(row, row.study_count, differing_fields(row, whose))  # type: ignore[attr-defined]  # annotated
+        for row in found
+    ]

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
+from django.core.files.uploadedfile import UploadedFile
+
 from records.dicomweb.identify import Peeked
 from records.errors import FileRejected
 from records.intake.declared import DeclaredFields
@@ -12,7 +14,7 @@ from records.services import declared_facts
 
 
 def facts_of_uploads(
-    uploads: Iterable[SpooledUpload], declared: DeclaredFields
+    uploads: Iterable[UploadedFile], declared: DeclaredFields
 ) -> Iterator[RoutingFacts]:
     """Tell of each file in turn; of pictures and archives, what was declared with them.
 
@@ -26,8 +28,10 @@ def facts_of_uploads(
         yield stated
 
 
-def _header_facts(upload: SpooledUpload) -> RoutingFacts:
+def _header_facts(upload: UploadedFile) -> RoutingFacts:
     """What the first bytes of a DICOM file say; nothing of any other."""
+    if not isinstance(upload, SpooledUpload):
+        return RoutingFacts()
     try:
         path = upload.path
         if sniff(path) not in (Kind.DICOM, Kind.BARE_DICOM):

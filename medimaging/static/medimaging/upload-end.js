@@ -47,5 +47,7 @@ export const showResult = (part, icons, { studies, rejected, files, nothingNew, 
   part("result-batch").textContent = more > 0 ? `See the whole batch (${more} more)` : "See the whole batch";
   part("result-batch").href = url;
   box.hidden = false;
+  // Who pressed Send below a long list or form is to see what came of it.
+  box.scrollIntoView({ block: "nearest" });
   return words;
 };

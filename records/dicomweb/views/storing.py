@@ -67,7 +67,8 @@ class StoreMixin:
         choose_document(accepted_ranges(request))
         objects = _read_objects(request)
         expected = _read_expected(_option(request, EXPECTED))
-        user, given, seen = signed_in_user(request), _option(request, DEPARTMENT), []
+        user, given = signed_in_user(request), _option(request, DEPARTMENT)
+        seen: list[IncomingObject] = []
         # The rules are asked about the first object here, and about each when it is filed.
         choice = choose_department(actor=user, given=given, facts=_first_facts(objects, seen))
         outcomes = store_objects(
