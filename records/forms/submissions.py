@@ -114,6 +114,7 @@ class SubmitForm(forms.Form):
         field.required = not (has_rules and len(offered) > 1)
         field.initial = offered[0] if len(offered) == 1 else last_used
         if not field.required:
+            field.initial = None  # the last one used would keep the rules from being asked
             field.empty_label = "By the images (department rules)"
         else:
             field.empty_label = None if field.initial else "Choose a department"

@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Least
 
 from accounts.roles import Verb
+from records.errors import HARMLESS_CODES
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -76,8 +77,8 @@ class SubmissionFileQuerySet(models.QuerySet["SubmissionFile"]):
         return int(self.aggregate(total=models.Sum("count", default=0))["total"])
 
     def rejected_count(self) -> int:
-        """How many files of the rows at hand were rejected, those that were only counted too."""
-        return self.filter(verdict="rejected").total_count()
+        """How many files of the rows at hand the batch lacks, those that were only counted too."""
+        return self.filter(verdict="rejected").exclude(code__in=HARMLESS_CODES).total_count()
 
     def with_targets(self) -> "SubmissionFileQuerySet":
         """Fetch the study of each verdict."""

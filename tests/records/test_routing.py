@@ -305,3 +305,23 @@ def test_add_rule_records_one_event(department):
     event = AuditEvent.objects.get(action=Action.RULE_ADDED)
     assert AuditEvent.objects.count() == before + 1
     assert event.department_id == department.pk
+
+
+def test_rejected_rows_of_an_earlier_batch_lead_back_to_the_form_as_it_was(
+    client, sender, department
+):
+    client.force_login(sender)
+    fields = {"department": department.pk, "priority": "routine", "patient_name": "Doe, Jane"}
+    opened = client.post("/submissions/", fields).json()
+    batch = Submission.objects.get()
+    batch.files.create(name="mole.png", verdict="rejected", code="patient_required", message="Who?")
+    closed = client.post(opened["close_url"]).json()
+    again = f"/submissions/{batch.pk}/again/"
+
+    assert (closed["rejected"], closed["files"], closed["studies"]) == (1, 1, [])
+    assert "Rejected" in closed["chip"]
+    assert again in client.get(f"/submissions/{batch.pk}/").content.decode()
+    page = client.get(again).content.decode()
+    for words in ("Doe^Jane", "mole.png", "Who?", f'value="{department.pk}" selected'):
+        assert words in page
+    assert AuditEvent.objects.filter(action=Action.SUBMISSION_VIEWED).exists()
