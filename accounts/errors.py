@@ -23,6 +23,8 @@ class KnownError(Exception):
     """After how many seconds another try makes sense, where waiting helps."""
     pointer = ""
     """Which parameter or field is wrong, where it is one: a format string too."""
+    members: tuple[str, ...] = ()
+    """What of the context a problem document carries for programs, beside the words."""
 
     def __init__(self, **context: object) -> None:
         """Fill the sentences from `context`."""
@@ -120,6 +122,15 @@ class TokenLifetimeInvalid(KnownError):
     message = "A token can be valid for 1 to {maximum} days, not {days}."
     action = "Ask for a lifetime within that range."
     pointer = "/days"
+
+
+class TokenDepartmentNotHeld(KnownError):
+    """A token is bound to a department of its owner's, and of its parent's, or to none."""
+
+    code = "token_department_not_held"
+    message = "The token can't be bound to {department}: its owner holds no role there."
+    action = "Choose one of the owner's departments, or leave the token unbound."
+    status = 403
 
 
 class VerbNotHeld(KnownError):

@@ -1,5 +1,6 @@
 """The forms of the accounts pages; what they collect goes to the services."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -7,6 +8,7 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth import forms as auth_forms
 from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -27,6 +29,9 @@ from accounts.services.grants import Grant
 from accounts.services.tokens import MAX_DAYS
 from accounts.texts import search_terms, sought_terms
 
+plain_text = RegexValidator(
+    r"[\x00-\x1f\x7f\\]", "No backslash and no control characters.", inverse_match=True
+)
 HOSPITAL_ROLES = [role for role in Role if role not in DEPARTMENT_ROLES]
 DEPARTMENT_ROLE_FIELDS = {
     Role.TECHNICIAN: "technician_in",
@@ -222,9 +227,17 @@ class InviteForm(UserForm):
 
 
 class DepartmentForm(forms.Form):
-    """A department's name."""
+    """A department's name, and who issues its patient IDs."""
 
     name = forms.CharField(label="Name", max_length=120, strip=True)
+    default_issuer = forms.CharField(
+        label="Issuer of patient IDs",
+        required=False,
+        max_length=64,
+        validators=[plain_text],
+        help_text="For photographs, whose sender types a patient ID without its issuer. Write it "
+        "as your devices do (DICOM Issuer of Patient ID); leave it empty if they write none.",
+    )
 
 
 class TokenForm(forms.Form):
@@ -247,10 +260,25 @@ class TokenForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         help_text="Choose only what the program needs. A token never does more than you may.",
     )
+    department = forms.ModelChoiceField(
+        Department.objects.none(),
+        required=False,
+        empty_label="All of mine",
+        help_text="A token for one department acts in no other, and what it sends is filed there.",
+    )
+    field_order = ("name", "days", "department", "scopes")
 
-    def __init__(self, *args: Any, verbs: frozenset[Verb], **kwargs: Any) -> None:
-        """Offer what the person may do, none of it ticked."""
+    def __init__(
+        self,
+        *args: Any,
+        verbs: frozenset[Verb],
+        departments: Sequence[Department] = (),
+        **kwargs: Any,
+    ) -> None:
+        """Offer what the person may do, none of it ticked, and their departments."""
         super().__init__(*args, **kwargs)
+        held = Department.objects.filter(pk__in=[department.pk for department in departments])
+        self.fields["department"].queryset = held  # type: ignore[attr-defined]  # it has one
         offered = sorted(verb.value for verb in verbs)
         choices = [(verb, VERB_WORDS[verb]) for verb in offered]
         self.fields["scopes"].choices = choices  # type: ignore[attr-defined]  # it has them

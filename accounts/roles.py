@@ -12,6 +12,7 @@ class Verb(StrEnum):
     STUDY_SUBMIT = "study.submit"
     STUDY_RERUN = "study.rerun"
     STUDY_DELETE = "study.delete"
+    STUDY_MOVE = "study.move"
     STUDY_HOLD = "study.hold"
     STUDY_EXPORT = "study.export"
     CONFLICT_RESOLVE = "conflict.resolve"
@@ -34,6 +35,7 @@ VERB_WORDS: dict[str, str] = {
     Verb.STUDY_SUBMIT: "Submit studies",
     Verb.STUDY_RERUN: "Ask for a new classification",
     Verb.STUDY_DELETE: "Delete and restore studies",
+    Verb.STUDY_MOVE: "Move studies to another department",
     Verb.STUDY_HOLD: "Place and lift legal holds",
     Verb.STUDY_EXPORT: "Export de-identified copies",
     Verb.CONFLICT_RESOLVE: "Resolve identity conflicts",
@@ -84,6 +86,7 @@ ROLE_VERBS: dict[Role, frozenset[Verb]] = {
             Verb.STUDY_RERUN,
             Verb.PATIENT_VIEW,
             Verb.STUDY_DELETE,
+            Verb.STUDY_MOVE,
             Verb.STUDY_EXPORT,
             Verb.CONFLICT_RESOLVE,
             Verb.NODE_CONFIRM,
@@ -109,6 +112,7 @@ ROLE_VERBS: dict[Role, frozenset[Verb]] = {
             Verb.NODE_MANAGE,
             Verb.QUARANTINE_MANAGE,
             Verb.STUDY_HOLD,
+            Verb.STUDY_MOVE,
             Verb.AUDIT_VIEW,
             Verb.AUDIT_EXPORT,
             Verb.MODEL_VIEW,

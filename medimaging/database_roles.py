@@ -31,6 +31,7 @@ DELETED_FROM = (
     "accounts.ReadTally",
     "accounts.RefusalTally",
     "accounts.UserSession",
+    "records.DepartmentRule",
     "records.DicomNode",
     "records.InstanceDescription",
     "records.Patient",

@@ -81,7 +81,7 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
 
 def _known(request: Any, error: KnownError) -> dict[str, Any]:
     said = {"code": error.code, "detail": error.message}
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {name: error.context[name] for name in error.members}
     if error.pointer:
         more["errors"] = [{"pointer": _shown(error.pointer), **said}]
     return _problem(request, error.status, action=error.action, **said, **more)

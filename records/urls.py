@@ -10,6 +10,7 @@ from records.views import (
     nodes,
     patients,
     quarantine,
+    routing,
     studies,
     submissions,
 )
@@ -33,6 +34,24 @@ urlpatterns = [
         submissions.SubmissionCloseView.as_view(),
         name="submission-close",
     ),
+    path(
+        "submissions/<uuid:pk>/again/",
+        submissions.SubmitAgainView.as_view(),
+        name="submission-again",
+    ),
+    path("submit/known/", submissions.KnownPatientsView.as_view(), name="known-patients"),
+    path("department-rules/", routing.RuleListView.as_view(), name="department-rule-list"),
+    path("department-rules/new/", routing.RuleCreateView.as_view(), name="department-rule-create"),
+    path(
+        "department-rules/<uuid:pk>/", routing.RuleEditView.as_view(), name="department-rule-edit"
+    ),
+    path(
+        "department-rules/<uuid:pk>/remove/",
+        routing.RuleRemoveView.as_view(),
+        name="department-rule-remove",
+    ),
+    path("studies/move/", routing.StudyMoveByUidView.as_view(), name="study-move-by-uid"),
+    path("studies/<uuid:pk>/move/", routing.StudyMoveView.as_view(), name="study-move"),
     path("studies/", studies.StudyListView.as_view(), name="study-list"),
     path("studies/<uuid:pk>/", studies.StudyDetailView.as_view(), name="study-detail"),
     path("studies/<uuid:pk>/delete/", keeping.StudyDeleteView.as_view(), name="study-delete"),

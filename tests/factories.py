@@ -14,6 +14,7 @@ from accounts.roles import DEPARTMENT_ROLES, Role
 from classifier.models import Deployment, ModelVersion
 from ml.signing import product_keys
 from records.models import (
+    DepartmentRule,
     DicomNode,
     IdentityConflict,
     Instance,
@@ -163,6 +164,11 @@ def make_node(*, department: Department, **fields: Any) -> DicomNode:
     rights = dict.fromkeys(("can_store", "can_query", "can_retrieve"), True)
     defaults = {"ae_title": f"NODE{next(_numbers)}", "addresses": ["127.0.0.1"], **rights}
     return DicomNode.objects.create(department=department, **{**defaults, **fields})
+
+
+def make_rule(*, department: Department, **fields: Any) -> DepartmentRule:
+    """A rule that sends images of a modality to a department."""
+    return DepartmentRule.objects.create(department=department, **{"modality": "CR", **fields})
 
 
 MANIFEST: dict[str, Any] = {

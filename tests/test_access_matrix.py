@@ -81,6 +81,8 @@ def dicomweb_instance(world: World) -> dict[str, Any]:
 
 TARGETS: dict[str, Target] = {
     "study": lambda world: {"pk": world.study.pk},
+    "movable study": lambda world: {"pk": world.study.pk},
+    "rule": lambda world: {"pk": factories.make_rule(department=world.department).pk},
     "deleted study": lambda world: {"pk": world.deleted_study.pk},
     "hold": lambda world: {"pk": world.hold.pk},
     "patient": lambda world: {"pk": world.study.patient_id},

@@ -39,6 +39,7 @@ class TokenAuthentication(BaseAuthentication):
             raise AuthenticationFailed(REFUSAL)
         known = set(Verb)
         token.user.token_verbs = frozenset(Verb(scope) for scope in token.scopes if scope in known)
+        token.user.token_department_id = token.department_id
         bind_token(token.pk, responsible=token.responsible)
         return token.user, token
 

@@ -51,6 +51,11 @@ class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
     """A token, without its value, which nobody can read again."""
 
     is_usable = serializers.BooleanField(read_only=True)
+    department = serializers.SlugRelatedField[Department](
+        slug_field="slug",
+        read_only=True,
+        help_text="The department that it is bound to: it acts in no other.",
+    )
 
     class Meta:
         model = ApiToken
@@ -59,6 +64,7 @@ class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
             "name",
             "prefix",
             "parent",
+            "department",
             "scopes",
             "is_usable",
             "created_at",
@@ -84,6 +90,23 @@ class NewTokenSerializer(StrictSerializer):
         allow_empty=False,
         help_text="Permissions among your own, or the token's that makes it.",
     )
+    department = serializers.SlugRelatedField[Department](
+        slug_field="slug",
+        queryset=Department.objects.none(),
+        required=False,
+        allow_null=True,
+        help_text="One of your departments: what the token sends is filed there, and it acts in no "
+        "other. Without it the token acts in all of yours.",
+    )
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Offer the caller's own departments: any other is unknown to them."""
+        fields = super().get_fields()
+        user = self.context["request"].user if "request" in self.context else None
+        if isinstance(user, User):
+            held = [department.pk for department in user.departments_held]
+            fields["department"].queryset = Department.objects.filter(pk__in=held)  # type: ignore[attr-defined]  # it has one
+        return fields
 
 
 class IssuedTokenSerializer(ApiTokenSerializer):

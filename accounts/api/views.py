@@ -52,8 +52,9 @@ class DepartmentViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Departmen
     queryset = Department.objects.none()
 
     def get_queryset(self) -> QuerySet[Department]:
-        """Where the caller holds a role."""
-        return Department.objects.of_member(signed_in_user(self.request))
+        """Where the caller holds a role; of a bound token, its own."""
+        held = signed_in_user(self.request).departments_held
+        return Department.objects.filter(pk__in=[department.pk for department in held])
 
 
 def refuse_secret(view: "TokenViewSet", body: Any) -> None:

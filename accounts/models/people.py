@@ -17,11 +17,18 @@ from accounts.roles import DEPARTMENT_ROLES, ROLE_VERBS, Role, Verb, roles_with
 
 
 class Department(models.Model):
-    """A ward or unit; studies belong to exactly one, and its members see them."""
+    """A ward or unit; studies belong to exactly one, and its members see them.
+
+    `default_issuer` is who issues the patient IDs that are typed here: the Issuer of Patient ID
+    (0010,0021) of a photograph whose sender names none.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=120)
     slug = models.SlugField(max_length=60, unique=True)
+    default_issuer = models.CharField(
+        "issuer of patient IDs", max_length=64, blank=True, default="", db_default=""
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = DepartmentQuerySet.as_manager()
@@ -63,6 +70,7 @@ class User(AbstractUser):
     )
     administrator_until = models.DateTimeField(null=True, editable=False)
     token_verbs: frozenset[Verb] | None = None  # what the API token in use allows, if any
+    token_department_id: uuid.UUID | None = None  # the one that it is bound to, if any
     departments = models.ManyToManyField(Department, through="Membership", related_name="members")
 
     objects: ClassVar[UserManager] = UserManager()
@@ -108,9 +116,16 @@ class User(AbstractUser):
         return list(self.memberships.select_related("department"))
 
     @property
+    def memberships_in_use(self) -> list["Membership"]:
+        """Those that count now: a token that is bound to a department acts in no other."""
+        bound = self.token_department_id
+        held = self.memberships_held
+        return held if bound is None else [m for m in held if m.department_id in (None, bound)]
+
+    @property
     def departments_held(self) -> list[Department]:
         """The departments in which this person holds a role, each once, by name."""
-        held = {m.department_id: m.department for m in self.memberships_held if m.department}
+        held = {m.department_id: m.department for m in self.memberships_in_use if m.department}
         return sorted(held.values(), key=lambda department: department.name.casefold())
 
     @property
@@ -118,12 +133,17 @@ class User(AbstractUser):
         """Everything this person may do somewhere, narrowed by the token in use if any."""
         if not self.is_active:
             return frozenset()
-        held = frozenset().union(*(ROLE_VERBS[Role(m.role)] for m in self.memberships_held))
+        held = frozenset().union(*(ROLE_VERBS[Role(m.role)] for m in self.memberships_in_use))
         return held if self.token_verbs is None else held & self.token_verbs
 
     def has_verb(self, verb: Verb) -> bool:
         """Tell whether any role of this person carries `verb`."""
         return verb in self.verbs
+
+    def has_verb_everywhere(self, verb: Verb) -> bool:
+        """Tell whether a role that is held for the whole hospital carries `verb`."""
+        roles = set(roles_with(verb)) - DEPARTMENT_ROLES
+        return self.has_verb(verb) and any(m.role in roles for m in self.memberships_in_use)
 
     def has_verb_in(self, verb: Verb, department_id: uuid.UUID) -> bool:
         """Tell whether this person may do `verb` in that very department."""
@@ -138,7 +158,7 @@ class User(AbstractUser):
         if not self.has_verb(verb):
             return []
         roles = set(roles_with(verb))
-        held = {m.department_id for m in self.memberships_held if m.role in roles}
+        held = {m.department_id for m in self.memberships_in_use if m.role in roles}
         return sorted(pk for pk in held if pk is not None)
 
     def departments_for(self, verb: Verb) -> models.QuerySet[Department]:

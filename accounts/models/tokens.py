@@ -6,7 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
-from accounts.models.people import User
+from accounts.models.people import Department, User
 from accounts.querysets import ApiTokenQuerySet
 from accounts.roles import VERB_WORDS, Verb
 
@@ -16,7 +16,8 @@ class ApiToken(models.Model):
 
     The key itself has 256 random bits, so one SHA-256 is enough to keep it by. `responsible` is
     who stood behind the session in which it was made, where that wasn't its owner. One that was
-    made with another (`parent`) ends with it at the latest, and may do no more.
+    made with another (`parent`) ends with it at the latest, and may do no more. One that is bound
+    to a `department` acts in that one alone: what it sends is filed there.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -26,6 +27,9 @@ class ApiToken(models.Model):
     )
     parent = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="children"
+    )
+    department = models.ForeignKey(
+        Department, on_delete=models.PROTECT, related_name="+", null=True, blank=True
     )
     name = models.CharField(max_length=80)
     prefix = models.CharField(max_length=12)

@@ -2,7 +2,11 @@
 
 from accounts.services.answers import forget_answers
 from accounts.services.attempts import sweep_attempts
-from accounts.services.departments import create_department, rename_department
+from accounts.services.departments import (
+    create_department,
+    rename_department,
+    set_default_issuer,
+)
 from accounts.services.devices import remember_device
 from accounts.services.mailing import send_mail_row, send_waiting_mails
 from accounts.services.notices import acknowledge_notices
@@ -58,6 +62,7 @@ __all__ = [
     "refused_token",
     "remember_device",
     "rename_department",
+    "set_default_issuer",
     "request_password_reset",
     "revoke_token",
     "send_mail_row",

@@ -10,8 +10,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import current_context, record_event
-from accounts.errors import AccountChanged, PersonInactive, TokenLifetimeInvalid, VerbNotHeld
-from accounts.models import Action, ApiToken, User
+from accounts.errors import (
+    AccountChanged,
+    PersonInactive,
+    TokenDepartmentNotHeld,
+    TokenLifetimeInvalid,
+    VerbNotHeld,
+)
+from accounts.models import Action, ApiToken, Department, User
 from accounts.roles import Verb
 
 VALUE_PREFIX = "mi_"
@@ -30,12 +36,14 @@ def issue_token(
     days: int,
     scopes: Iterable[str] | None = None,
     parent: ApiToken | None = None,
+    department: Department | None = None,
 ) -> tuple[ApiToken, str]:
     """Return a new token of `user` and its value, which can't be read again afterwards.
 
     Without `scopes` it may do all that `user` may do now: doors let people choose, the command
     line alone leaves it out. A token made with another (`parent`) ends with it at the latest and
-    may do no more. Raises TokenLifetimeInvalid, VerbNotHeld, PersonInactive, AccountChanged.
+    may do no more. One that is bound to a `department` acts in that one alone. Raises
+    TokenLifetimeInvalid, VerbNotHeld, TokenDepartmentNotHeld, PersonInactive, AccountChanged.
     """
     if not 1 <= days <= MAX_DAYS:
         raise TokenLifetimeInvalid(maximum=MAX_DAYS, days=days)
@@ -45,6 +53,7 @@ def issue_token(
         parent = _lock_parent(parent, user)
         held &= frozenset(Verb(scope) for scope in parent.scopes if scope in set(Verb))
         expires_at = min(expires_at, parent.expires_at)
+    department_id = _bound_to(department, user, parent)
     chosen = sorted({str(verb) for verb in (held if scopes is None else scopes)})
     for verb in chosen:
         if verb not in held:
@@ -54,6 +63,7 @@ def issue_token(
         user=user,
         responsible=current_context().responsible,
         parent=parent,
+        department_id=department_id,
         name=name.strip(),
         prefix=value[:SHOWN_CHARACTERS],
         digest=_digest(value),
@@ -70,6 +80,7 @@ def issue_token(
             "scopes": chosen,
             "expires_at": token.expires_at.isoformat(),
             **({"parent": str(parent.pk)} if parent else {}),
+            **({"department": str(department_id)} if department_id else {}),
         },
     )
     return token, value
@@ -116,6 +127,16 @@ def _revoke_descendants(token: ApiToken) -> list[UUID]:
         revoked += live.values_list("pk", flat=True)
         live.update(revoked_at=timezone.now())
     return revoked
+
+
+def _bound_to(department: Department | None, user: User, parent: ApiToken | None) -> UUID | None:
+    """The department that a token is bound to: one of its owner's, and its parent's if that is."""
+    bound = parent.department_id if parent else None
+    if department is None:
+        return bound
+    if department not in user.departments_held or bound not in (None, department.pk):
+        raise TokenDepartmentNotHeld(department=department)
+    return department.pk
 
 
 def _lock_owner(user: User) -> None:

@@ -13,7 +13,20 @@ from accounts.forms import DepartmentForm, as_validation_error
 from accounts.models import Department
 from accounts.reads import NOTHING
 from accounts.roles import Verb
-from accounts.services import create_department, rename_department
+from accounts.services import create_department, rename_department, set_default_issuer
+
+
+class IssuerMixin:
+    """Pages that set who issues a department's patient IDs."""
+
+    request: HttpRequest
+
+    def save_issuer(self, department: Department, form: DepartmentForm) -> None:
+        """Set it, where it is another one."""
+        issuer = form.cleaned_data["default_issuer"]
+        if issuer != department.default_issuer:
+            actor = signed_in_user(self.request)
+            set_default_issuer(actor=actor, department=department, issuer=issuer)
 
 
 class DepartmentListView(VerbRequiredMixin, TemplateView):
@@ -29,7 +42,7 @@ class DepartmentListView(VerbRequiredMixin, TemplateView):
         return super().get_context_data(department_list=departments, **kwargs)
 
 
-class DepartmentCreateView(VerbRequiredMixin, FormView):
+class DepartmentCreateView(IssuerMixin, VerbRequiredMixin, FormView):
     """A new department."""
 
     verb = Verb.ACCOUNT_MANAGE
@@ -41,22 +54,25 @@ class DepartmentCreateView(VerbRequiredMixin, FormView):
     def form_valid(self, form: DepartmentForm) -> HttpResponse:
         """Create it."""
         try:
-            department = create_department(actor=signed_in_user(self.request), **form.cleaned_data)
+            department = create_department(
+                actor=signed_in_user(self.request), name=form.cleaned_data["name"]
+            )
         except DepartmentNameTaken as error:
             form.add_error("name", as_validation_error(error))
             return self.form_invalid(form)
+        self.save_issuer(department, form)
         messages.success(self.request, f"The department {department} was added.")
         return redirect("accounts:department-list")
 
 
-class DepartmentEditView(VerbRequiredMixin, FormView):
-    """Another name for a department."""
+class DepartmentEditView(IssuerMixin, VerbRequiredMixin, FormView):
+    """Another name or issuer for a department."""
 
     verb = Verb.ACCOUNT_MANAGE
     reads = NOTHING
     form_class = DepartmentForm
     template_name = "accounts/department_form.html"
-    extra_context = {"title": "Rename a department"}
+    extra_context = {"title": "Edit a department"}
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Keep the address's id: the row is looked up only after the permission."""
@@ -68,19 +84,20 @@ class DepartmentEditView(VerbRequiredMixin, FormView):
         return get_object_or_404(Department, pk=self.pk)
 
     def get_initial(self) -> dict[str, Any]:
-        """Start from the present name."""
-        return {"name": self.department().name}
+        """Start from the present values."""
+        department = self.department()
+        return {"name": department.name, "default_issuer": department.default_issuer}
 
     def form_valid(self, form: DepartmentForm) -> HttpResponse:
-        """Rename it."""
+        """Rename it, and set its issuer, where these are others."""
+        actor, department = signed_in_user(self.request), self.department()
+        name = form.cleaned_data["name"].strip()
         try:
-            department = rename_department(
-                actor=signed_in_user(self.request),
-                department=self.department(),
-                name=form.cleaned_data["name"],
-            )
+            if name != department.name:
+                department = rename_department(actor=actor, department=department, name=name)
         except DepartmentNameTaken as error:
             form.add_error("name", as_validation_error(error))
             return self.form_invalid(form)
-        messages.success(self.request, f"The department is now called {department}.")
+        self.save_issuer(department, form)
+        messages.success(self.request, f"The department {department} was saved.")
         return redirect("accounts:department-list")

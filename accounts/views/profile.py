@@ -57,8 +57,10 @@ class TokenCreateView(VerbRequiredMixin, FormView):
     template_name = "accounts/token_form.html"
 
     def get_form_kwargs(self) -> dict[str, Any]:
-        """Offer one's own permissions."""
-        return super().get_form_kwargs() | {"verbs": signed_in_user(self.request).verbs}
+        """Offer one's own permissions and departments."""
+        user = signed_in_user(self.request)
+        offered = {"verbs": user.verbs, "departments": user.departments_held}
+        return super().get_form_kwargs() | offered
 
     def form_valid(self, form: TokenForm) -> HttpResponse:
         """Issue the token, and show its value on the next page."""

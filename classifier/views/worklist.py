@@ -1,5 +1,6 @@
 """Home, the worklist and the queue pill."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
@@ -14,7 +15,7 @@ from accounts.roles import Verb
 from classifier.forms import WAITING, WorklistForm
 from classifier.models import Classification
 from classifier.querysets import WORKLIST_ORDER
-from records.models import Submission
+from records.models import Patient, Study, Submission
 from records.views.lists import RecordedListView, record_list_read
 
 QUEUE_STATES = ("queued", "running", "awaiting_review", "failed", "abstained")
@@ -53,14 +54,22 @@ class HomeView(TemplateView):
         user = signed_in_user(self.request)
         recent = Classification.objects.visible_to(user).current().with_listing()
         shown = list(recent.order_by("-queued_at", "-id")[:8])
-        record_list_read(actor=user, action=Action.STUDIES_SEARCHED, place="home", rows=shown)
-        submissions = Submission.objects.visible_to(user).filter(created_by=user).with_counts()
+        own = Submission.objects.visible_to(user).filter(created_by=user).with_counts()
+        submissions = own.select_related("department")[:5]
+        sent = submissions.studies_seen_by(user)
+        rows = [*shown, *(study for studies in sent.values() for study in studies)]
+        record_list_read(actor=user, action=Action.STUDIES_SEARCHED, place="home", rows=rows)
         return super().get_context_data(
             queue=queue_counts(user),
             recent=shown,
-            my_submissions=list(submissions[:5]),
+            my_submissions=[(batch, _patients_of(sent[batch.pk])) for batch in submissions],
             **kwargs,
         )
+
+
+def _patients_of(studies: Sequence[Study]) -> list[Patient]:
+    """Whom studies are of, each person once."""
+    return list({study.patient_id: study.patient for study in studies}.values())
 
 
 class QueuePillView(VerbRequiredMixin, View):

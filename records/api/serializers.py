@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from accounts.api.strict import StrictSerializer
-from accounts.models import Department
+from accounts.models import Department, User
 from records.intake.declared import DeclaredFields
 from records.models import (
     Instance,
@@ -43,7 +43,9 @@ class NewSubmissionSerializer(StrictSerializer):
     department = serializers.CharField(
         required=False,
         max_length=120,
-        help_text="Slug, name or id of one of your departments; without it, the first by name.",
+        help_text="Slug, name or id of one of your departments. It may be left out where you have "
+        "one, where the token is bound to one, or where a rule of your departments fits every "
+        "file (modality, body part, AE title); else the answer is `department_required`.",
     )
     priority = serializers.ChoiceField(choices=Priority.choices, default=Priority.ROUTINE)
     patient_id = serializers.CharField(required=False, max_length=64)
@@ -97,6 +99,12 @@ class SubmissionFileSerializer(serializers.ModelSerializer[SubmissionFile]):
             "sha256",
         )
         read_only_fields = fields
+
+    def to_representation(self, instance: SubmissionFile) -> dict[str, Any]:
+        """Tell the caller nothing of a department that they don't see."""
+        request = self.context.get("request")
+        user = request.user if request and isinstance(request.user, User) else None
+        return super().to_representation(instance.as_told_to(user))
 
     def get_study(self, file: SubmissionFile) -> UUID | None:
         """Its id, while it is kept."""

@@ -128,7 +128,7 @@ class UploadListView(TusView):
             upload = _take_first(request, user, upload, length=length, checksum=checksum)
         address = reverse("api-submission-upload-detail", args=[submission_pk, upload.pk])
         return Response(
-            UploadSerializer(upload).data,
+            UploadSerializer(upload, context={"request": request}).data,
             status=status.HTTP_201_CREATED,
             headers={"Location": address, **tus.upload_headers(upload)},
         )
@@ -158,7 +158,7 @@ class UploadDetailView(TusView):
         user = signed_in_user(request)
         upload = _find(user, submission_pk, pk)
         _record_view(user, upload.submission)
-        return Response(UploadSerializer(upload).data)
+        return Response(UploadSerializer(upload, context={"request": request}).data)
 
     def head(self, request: Request, submission_pk: UUID, pk: UUID) -> Response:
         """Tell the offset, as tus asks for it."""

@@ -34,6 +34,7 @@ from records.api.filters import (
 )
 from records.api.keeping import ReasonedDeletionSchema, read_reason
 from records.api.negotiation import AnyAccept
+from records.api.routing import MovedStudySerializer, MoveSerializer
 from records.api.searches import PatientSearchSerializer, Searched, StudySearchSerializer, page_of
 from records.api.serializers import (
     InstanceSerializer,
@@ -48,8 +49,16 @@ from records.api.serializers import (
 from records.api.told_lists import ToldListViewSet
 from records.errors import InvalidField
 from records.models import Instance, Origin, Patient, Priority, Study, Submission
-from records.services import close_submission, delete_study, resolve_department, submit_study
+from records.services import (
+    choose_department,
+    close_submission,
+    delete_study,
+    move_study,
+    submit_study,
+)
+from records.views.facts import facts_of_uploads
 from records.views.images import file_response, find_instance, png_response
+from records.views.routing import departments_to_move_to
 from records.views.submissions import record_submission_view
 
 
@@ -118,11 +127,15 @@ class SubmissionViewSet(ReadOnlyViewSet):
         given = read_body(request, NewSubmissionSerializer)
         user = signed_in_user(request)
         try:
+            choice = choose_department(
+                actor=user,
+                given=given.validated_data.get("department", ""),
+                facts=facts_of_uploads(given.validated_data["files"], given.declared()),
+            )
             submission = submit_study(
                 actor=user,
-                department=resolve_department(
-                    actor=user, given=given.validated_data.get("department", "")
-                ),
+                department=choice.department,
+                is_routed=choice.is_routed,
                 files=[(upload.name, upload) for upload in given.validated_data["files"]],
                 declared=given.declared(),
                 priority=Priority(given.validated_data["priority"]),
@@ -131,8 +144,11 @@ class SubmissionViewSet(ReadOnlyViewSet):
             )
         except InvalidField as error:
             raise ValidationError({str(error.context["field"]): error.message}) from error
-        body = SubmissionSerializer(submission).data
-        body["files"] += SubmissionFileSerializer(submission.unlisted, many=True).data
+        body = SubmissionSerializer(submission, context={"request": request}).data
+        unlisted = SubmissionFileSerializer(
+            submission.unlisted, many=True, context={"request": request}
+        )
+        body["files"] += unlisted.data
         return Response(body, status=status.HTTP_201_CREATED)
 
     @extend_schema(summary="Close a submission", request=None, responses=SubmissionSerializer)
@@ -206,12 +222,13 @@ class StudyViewSet(Searched, ReadOnlyViewSet):
     """Studies of the caller's departments."""
 
     verb = Verb.STUDY_VIEW
-    verbs: ClassVar[dict[str, Verb]] = {"destroy": Verb.STUDY_DELETE}
+    verbs: ClassVar[dict[str, Verb]] = {"destroy": Verb.STUDY_DELETE, "move": Verb.STUDY_MOVE}
     reads: ClassVar[dict[str, Declared]] = {
         "list": told_by(Action.STUDIES_SEARCHED),
         "search": told_by(Action.STUDIES_SEARCHED),
         "retrieve": told_by(Action.STUDY_VIEWED),
         "destroy": NOTHING,
+        "move": NOTHING,
     }
     schema = ReasonedDeletionSchema()
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"list": (404,)}
@@ -258,6 +275,25 @@ class StudyViewSet(Searched, ReadOnlyViewSet):
         study = self.get_object()
         delete_study(actor=signed_in_user(request), study=study, reason=read_reason(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(
+        summary="Move a study to another department",
+        request=MoveSerializer,
+        responses=MovedStudySerializer,
+    )
+    @action(detail=True, methods=("post",))
+    def move(self, request: Request, pk: UUID) -> Response:
+        """Put it into another department, with its results, reviews and legal holds.
+
+        For reviewers of both departments and for administrators, who name it by its id without
+        seeing it. Both departments find the move in the trail.
+        """
+        user = signed_in_user(request)
+        study = get_object_or_404(Study.objects.movable_by(user), pk=pk)
+        given = MoveSerializer(data=request.data, department_ids=departments_to_move_to(user))
+        given.is_valid(raise_exception=True)
+        moved = move_study(actor=user, study=study, **given.validated_data)
+        return Response(MovedStudySerializer(moved).data)
 
 
 @extend_schema_view(

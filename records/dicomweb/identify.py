@@ -1,7 +1,8 @@
 """Which object the first bytes of a file belong to, before the whole of it has come.
 
-Two elements are looked up by stepping over all others: nothing is parsed here. What they say
-names an object whose header can't be read; nothing is decided by it.
+A few elements are looked up by stepping over all others: nothing is parsed here. What they say
+names an object whose header can't be read, and tells rules of departments what comes; the whole
+header is asked again before anything is filed.
 """
 
 import struct
@@ -14,14 +15,18 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from records.intake.preamble import LONG_VRS, META_GROUP, PREAMBLE, states_vr
 from records.intake.storage import Readable
+from records.models import RoutingFacts
 from records.outgoing.stored import UNDEFINED
 
 FIRST_BYTES = 64 * 1024
-MOST_ELEMENTS = 500
-"""Before these two stand some dozens, those of nested items included."""
+MOST_ELEMENTS = 5000
+"""Before these stand some dozens, those of nested items included.
+A derived image names many sources."""
 
-SYNTAX = 0x00020010
+SYNTAX, SOURCE_AE_TITLE = 0x00020010, 0x00020016
 SOP_CLASS, SOP_INSTANCE = 0x00080016, 0x00080018
+MODALITY, BODY_PART = 0x00080060, 0x00180015
+LOOKED_UP = (SOP_CLASS, SOP_INSTANCE, MODALITY, BODY_PART, SOURCE_AE_TITLE)
 ITEM_GROUP = 0xFFFE
 ITEM_ENDS = (0xE00D, 0xE0DD)
 LONGEST_UID = 64
@@ -29,10 +34,18 @@ LONGEST_UID = 64
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The UIDs of an object, as far as its first bytes say."""
+    """The UIDs of an object, and what it is an image of, as far as its first bytes say."""
 
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
+    modality: str = ""
+    body_part: str = ""
+    source_ae_title: str = ""
+
+    @property
+    def facts(self) -> RoutingFacts:
+        """What of it may decide where the object is filed."""
+        return RoutingFacts(self.modality.upper(), self.body_part.upper(), self.source_ae_title)
 
 
 class Peeked:
@@ -72,11 +85,11 @@ def _identify(content: bytes) -> Identity:
     # What is broken, or not all here yet, ends the search.
     with suppress(struct.error, zlib.error):
         for element in _data_set(content):
-            if element.tag in (SOP_CLASS, SOP_INSTANCE):
+            if element.tag in LOOKED_UP:
                 found[element.tag] = _text(element.value)
-            if element.tag >= SOP_INSTANCE:
+            if element.tag >= BODY_PART:
                 break
-    return Identity(*(found.get(tag, "") for tag in (SOP_CLASS, SOP_INSTANCE)))
+    return Identity(*(found.get(tag, "") for tag in LOOKED_UP))
 
 
 def _data_set(content: bytes) -> Iterator[_Element]:
@@ -86,6 +99,8 @@ def _data_set(content: bytes) -> Iterator[_Element]:
         if element.tag >> 16 != META_GROUP:
             start = element.start
             break
+        if element.tag == SOURCE_AE_TITLE:
+            yield element
         if element.tag == SYNTAX:
             syntax = _text(element.value)
     if syntax == DeflatedExplicitVRLittleEndian:

@@ -127,6 +127,15 @@ class ExportStudyDeleted(KnownError):
     status = 410
 
 
+class ExportStudyMoved(KnownError):
+    """A copy is of one department's studies."""
+
+    code = "export_study_moved"
+    message = "A study of this export was moved to another department, so the copy was given up."
+    action = "Have somebody of that department ask for a copy."
+    status = 410
+
+
 class ExportHoldUnseen(KnownError):
     """A decision about an image that was never drawn for the person who decides."""
 

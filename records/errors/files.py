@@ -201,11 +201,36 @@ class PatientRequired(FileRejected):
 
 
 class HeldByOtherDepartment(FileRejected):
-    """A study of another department, and the sender sees it: nobody else is told that it is."""
+    """A study of another department, and the sender sees it: nobody else is told that it is.
+
+    `department` is that other one. The row keeps it apart from the words.
+    """
 
     code = "held_by_other_department"
-    message = "The study of this image is already held by another of your departments."
-    action = "Look for it among your studies; you can't send it to a second department."
+    message = "The study of this image is held in {department}, another of your departments."
+    action = (
+        "Send the image to {department} (department={slug}), or have the study moved: a reviewer "
+        "of both departments, or an administrator, can do that."
+    )
+
+
+class NotFiledHere(FileRejected):
+    """What others are told of a file whose study another department holds: nothing of that one."""
+
+    code = "not_filed_here"
+    message = "This file wasn't filed in this department."
+    action = "Ask the person who sent it."
+
+
+class DepartmentUnclear(FileRejected):
+    """The rules chose a batch's department, and say something else of this file, or nothing."""
+
+    code = "department_unclear"
+    message = (
+        "The batch was filed by the departments' rules, and these don't send this file (modality "
+        "{modality}, body part {body_part}) where the others went."
+    )
+    action = "Send it in a batch of its own, or name its department."
 
 
 class TooManyFiles(FileRejected):

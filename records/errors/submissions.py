@@ -1,15 +1,31 @@
 """What can be wrong with a batch, or with what is declared with it."""
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from accounts.errors import KnownError
+
+if TYPE_CHECKING:  # who reads files in a child knows these errors, and no models
+    from accounts.models import Department
 
 
 class DepartmentRequired(KnownError):
-    """No department to file the images in."""
+    """No department to file the images in; `departments` are those to choose from."""
 
     code = "department_required"
-    message = "No department was chosen."
-    action = "Choose the department that the images belong to."
+    message = "No department was chosen, and no rule of your departments chooses one."
+    action = (
+        "Name the department that the images belong to as `department` (in DICOMweb as "
+        "?department= or in the header X-Department): {named}."
+    )
+    members = ("departments",)
     pointer = "/department"
+
+    def __init__(self, departments: "Iterable[Department]" = ()) -> None:
+        """Name those that the sender may choose from."""
+        offered = [{"slug": row.slug, "name": row.name} for row in departments]
+        named = ", ".join(f"{row['slug']} ({row['name']})" for row in offered)
+        super().__init__(departments=offered, named=named or "you have none")
 
 
 class DepartmentUnknown(KnownError):

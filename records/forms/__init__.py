@@ -21,6 +21,7 @@ from records.forms.lists import (
     days_ago,
 )
 from records.forms.nodes import NetworksField, NodeForm
+from records.forms.routing import DepartmentRuleForm, MoveByUidForm, MoveForm
 from records.forms.submissions import BODY_PARTS, MODALITIES, VIEW_POSITIONS, SubmitForm, holds_text
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "ConflictFilterForm",
     "CorrectForm",
     "DeletedStudyFilterForm",
+    "DepartmentRuleForm",
     "ExportFilterForm",
     "ExportForm",
     "FilterForm",
@@ -36,6 +38,8 @@ __all__ = [
     "KeepApartForm",
     "MODALITIES",
     "MergeForm",
+    "MoveByUidForm",
+    "MoveForm",
     "NetworksField",
     "NodeForm",
     "PatientFilterForm",

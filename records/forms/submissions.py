@@ -43,11 +43,16 @@ VIEW_POSITIONS = (
 )
 
 
+ASKED_FIRST = ("patient_id", "patient_name", "birth_date", "sex", "modality", "body_part")
+
 holds_text = RegexValidator(NOT_TEXT, "No backslash and no control characters.", inverse_match=True)
 
 
 class SubmitForm(forms.Form):
-    """Where the files go, and what they don't say themselves."""
+    """Where the files go, and what they don't say themselves.
+
+    The department may be left to the rules where there are some (`has_rules`).
+    """
 
     department = forms.ModelChoiceField(Department.objects.none(), empty_label=None)
     priority = forms.ChoiceField(choices=Priority.choices, initial=Priority.ROUTINE)
@@ -67,6 +72,12 @@ class SubmitForm(forms.Form):
         label="Sex",
         required=False,
         choices=[("", "Not stated"), *(choice for choice in Sex.choices if choice[0])],
+    )
+    issuer = forms.CharField(
+        label="Issuer of the patient ID",
+        required=False,
+        max_length=64,
+        help_text="Only where several hospitals' IDs are in use. Empty: the department's own.",
     )
     modality = forms.ChoiceField(required=False, choices=[("", "Not stated"), *MODALITIES])
     body_part = forms.ChoiceField(
@@ -89,19 +100,36 @@ class SubmitForm(forms.Form):
         *args: Any,
         departments: QuerySet[Department],
         last_used: Department | None = None,
+        has_rules: bool = False,
         **kwargs: Any,
     ) -> None:
         """Offer the departments to which the person may send, beginning with the last one used.
 
-        With several and none used before, the person has to choose: the first by name would
-        send radiographs to the wrong ward.
+        With several and none used before, the person has to choose or leave it to the rules: the
+        first by name would send radiographs to the wrong ward.
         """
         super().__init__(*args, **kwargs)
         offered = list(departments[:2])
         field = cast(forms.ModelChoiceField, self.fields["department"])
+        field.required = not (has_rules and len(offered) > 1)
         field.initial = offered[0] if len(offered) == 1 else last_used
-        field.empty_label = None if field.initial else "Choose a department"
+        if not field.required:
+            field.initial = None  # the last one used would keep the rules from being asked
+            field.empty_label = "By the images (department rules)"
+        else:
+            field.empty_label = None if field.initial else "Choose a department"
         field.queryset = departments
+
+    @property
+    def fields_asked_first(self) -> list[forms.BoundField]:
+        """What a picture needs to be filed and classified."""
+        return [self[name] for name in ASKED_FIRST]
+
+    @property
+    def fields_asked_last(self) -> list[forms.BoundField]:
+        """What else may be said of it."""
+        apart = {"department", "priority", *ASKED_FIRST}
+        return [field for field in self.visible_fields() if field.name not in apart]
 
     def declared(self) -> DeclaredFields:
         """What was entered about the patient and the study."""

@@ -83,6 +83,7 @@ class DicomHeader:
     study_instance_uid: str
     series_instance_uid: str
     transfer_syntax_uid: str
+    source_application_entity_title: str
     patient: PatientFields
     accession_number: str
     study_id: str
@@ -188,6 +189,7 @@ def _as_header(
         study_instance_uid=_uid(dataset, "StudyInstanceUID", "Study Instance UID"),
         series_instance_uid=_uid(dataset, "SeriesInstanceUID", "Series Instance UID"),
         transfer_syntax_uid=syntax,
+        source_application_entity_title=read_text(meta, "SourceApplicationEntityTitle", limit=16),
         patient=_patient(dataset, texts),
         accession_number=texts.read("AccessionNumber", limit=64),
         study_id=texts.read("StudyID", limit=64),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -25,6 +26,13 @@ class SpooledUpload(UploadedFile):
     def sha256(self) -> str:
         """The hash of what came; empty where it wasn't taken."""
         return self._content.finish().sha256 if isinstance(self._content, Spool) else ""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies, to be looked at. Raises why it isn't there."""
+        if isinstance(self._content, FileRejected):
+            raise self._content
+        return self._content.finish().path
 
     @contextmanager
     def lent(self) -> Iterator[Spooled]:

@@ -16,6 +16,7 @@ from records.models.imaging import Damage, Instance, Priority, Series, Study, St
 from records.models.keeping import LegalHold, StudyTombstone, UnreferencedFile
 from records.models.nodes import DicomNode
 from records.models.patients import Patient, Sex
+from records.models.routing import DepartmentRule, RoutingFacts
 from records.models.submissions import Origin, Submission, SubmissionFile, SubmissionState, Verdict
 from records.models.uploads import Upload, UploadState
 
@@ -24,6 +25,7 @@ __all__ = [
     "ConflictKind",
     "ConflictState",
     "Damage",
+    "DepartmentRule",
     "DicomNode",
     "Export",
     "ExportHold",
@@ -41,6 +43,7 @@ __all__ = [
     "QuarantineState",
     "QuarantinedFile",
     "Resolution",
+    "RoutingFacts",
     "Series",
     "Sex",
     "Study",

@@ -9,6 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Department, User
+from accounts.roles import Verb
+from records.errors import NotFiledHere
 from records.models.imaging import Instance, Priority, Study
 from records.querysets import SubmissionFileQuerySet, SubmissionQuerySet
 
@@ -49,7 +51,9 @@ class Submission(models.Model):
 
     `declared` holds what the sender stated for files that don't say it themselves
     (patient and study fields of PNG and JPEG). `touched_at` tells the sweeper which
-    batches were left half-way by a sender or a server that died. The database keeps `updated_at`.
+    batches were left half-way by a sender or a server that died. `is_routed` says that the
+    department's rules chose the department: then they are asked about every file. The database
+    keeps `updated_at`.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -60,6 +64,7 @@ class Submission(models.Model):
     origin = models.CharField(max_length=10, choices=Origin.choices)
     priority = models.CharField(max_length=10, choices=Priority.choices, default=Priority.ROUTINE)
     declared = models.JSONField(default=dict)
+    is_routed = models.BooleanField(default=False, db_default=False)
     state = models.CharField(
         max_length=15, choices=SubmissionState.choices, default=SubmissionState.RECEIVING
     )
@@ -96,7 +101,9 @@ class SubmissionFile(models.Model):
 
     `name` is what the sender called it, for people to recognise; it is never a path. Of a batch
     in which very many files are refused, one row stands for those beyond the first: it says how
-    many there are (`count`), and why, by the codes of their refusals (`counted`).
+    many there are (`count`), and why, by the codes of their refusals (`counted`). `held_in` is the
+    other department that holds the study of a refused file: told to those who see that one, and
+    to nobody else.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -115,6 +122,9 @@ class SubmissionFile(models.Model):
     )
     study = models.ForeignKey(
         Study, on_delete=models.PROTECT, related_name="submission_files", null=True
+    )
+    held_in = models.ForeignKey(
+        Department, on_delete=models.PROTECT, related_name="+", null=True, editable=False
     )
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -135,3 +145,16 @@ class SubmissionFile(models.Model):
     def __str__(self) -> str:
         """Return the verdict; the name may hold a patient's."""
         return f"File {self.id}: {self.verdict}"
+
+    def as_told_to(self, user: User | None) -> "SubmissionFile":
+        """The verdict as one may read it: without what a department holds that one doesn't see.
+
+        The row in hand changes, and is not to be saved.
+        """
+        seen = user.department_ids_for(Verb.STUDY_VIEW) if user else []
+        if self.held_in_id is not None and self.held_in_id not in seen:
+            told = NotFiledHere()
+            self.code, self.message, self.action = told.code, told.message, told.action
+        if self.study is not None and self.study.department_id not in seen:
+            self.study = self.instance = None
+        return self

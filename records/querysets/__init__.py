@@ -7,10 +7,12 @@ from records.querysets.keeping import LegalHoldQuerySet, UnreferencedFileQuerySe
 from records.querysets.names import patient_named
 from records.querysets.nodes import DicomNodeQuerySet
 from records.querysets.patients import PatientQuerySet
+from records.querysets.routing import DepartmentRuleQuerySet
 from records.querysets.studies import StudyQuerySet
 from records.querysets.submissions import SubmissionFileQuerySet, SubmissionQuerySet, UploadQuerySet
 
 __all__ = [
+    "DepartmentRuleQuerySet",
     "DicomNodeQuerySet",
     "ExportQuerySet",
     "IdentityConflictQuerySet",

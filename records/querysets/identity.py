@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 
 from accounts.roles import Verb
 from records.querysets.stored import StoredFileQuerySet
@@ -22,9 +22,13 @@ class IdentityConflictQuerySet(models.QuerySet["IdentityConflict"]):
     """Reads of identity conflicts."""
 
     def visible_to(self, user: "User") -> "IdentityConflictQuerySet":
-        """Conflicts of the departments in which `user` may resolve them; not of deleted studies."""
+        """Conflicts of the departments in which `user` may resolve them; not of deleted studies.
+
+        Nor of one that has been moved to another department: that has its own conflicts.
+        """
         return self.of_kept_studies().filter(
-            department__in=user.department_ids_for(Verb.CONFLICT_RESOLVE)
+            department__in=user.department_ids_for(Verb.CONFLICT_RESOLVE),
+            study__department=F("department"),
         )
 
     def of_kept_studies(self) -> "IdentityConflictQuerySet":

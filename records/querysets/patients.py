@@ -58,6 +58,11 @@ class PatientQuerySet(models.QuerySet["Patient"]):
         rows = self.filter(mrn=mrn, issuer=issuer).of_department(department_id)
         return rows.order_by("qualifier", "created_at", "pk").select_related("merged_into")
 
+    def holding_any(self, *, mrn: str, department_id: UUID) -> "PatientQuerySet":
+        """Every record that a department has of an ID, whoever issued it, the first one first."""
+        rows = self.filter(mrn=mrn, is_identified=True).of_department(department_id)
+        return rows.order_by("qualifier", "created_at", "pk").select_related("merged_into")
+
     def elsewhere(self, *, mrn: str, issuer: str, department_id: UUID) -> "PatientQuerySet":
         """Records of an ID from an issuer under which another department has studies."""
         from records.models import Study  # the models import this module

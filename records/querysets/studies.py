@@ -34,6 +34,12 @@ class StudyQuerySet(models.QuerySet["Study"]):
         """Studies of the departments from which `user` may export; no deleted ones."""
         return self.kept().filter(department__in=user.department_ids_for(Verb.STUDY_EXPORT))
 
+    def movable_by(self, user: "User") -> "StudyQuerySet":
+        """Studies that `user` may move: of their departments, or all for an administrator."""
+        if user.has_verb_everywhere(Verb.STUDY_MOVE):
+            return self.kept()
+        return self.visible_to(user).filter(department__in=user.department_ids_for(Verb.STUDY_MOVE))
+
     def deleted(self) -> "StudyQuerySet":
         """Studies that somebody deleted, destroyed ones included."""
         return self.filter(deleted_at__isnull=False)

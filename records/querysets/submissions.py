@@ -2,6 +2,7 @@
 
 import datetime as dt
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
@@ -10,10 +11,16 @@ from django.db.models.functions import Least
 
 from accounts.roles import Verb
 from accounts.settled import settled_before
+from records.errors import HARMLESS_CODES
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from records.models import Submission, SubmissionFile, Upload  # noqa: F401 - in strings
+    from records.models import (  # noqa: F401 - in strings
+        Study,
+        Submission,
+        SubmissionFile,
+        Upload,
+    )
 
 
 class SubmissionQuerySet(models.QuerySet["Submission"]):
@@ -42,6 +49,20 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
         dead = Q(origin="dimse", touched_at__lt=associations_before)
         return self.filter(dead | Q(touched_at__lt=before), state="receiving")
 
+    def studies_seen_by(self, user: "User") -> "dict[UUID, list[Study]]":
+        """What the rows at hand brought and `user` sees, by submission, with the patients."""
+        from records.models import Study  # the models import this module
+
+        batches = [row.pk for row in self]
+        seen = Study.objects.visible_to(user).filter(submission_files__submission__in=batches)
+        pairs = seen.annotate(batch=F("submission_files__submission")).distinct()
+        found: dict[UUID, list[Study]] = {batch: [] for batch in batches}
+        for study in pairs.select_related("patient").order_by("received_at", "pk"):
+            batch = study.batch  # type: ignore[attr-defined]  # annotated above
+            if batch in found:
+                found[batch].append(study)
+        return found
+
     def with_counts(self) -> "SubmissionQuerySet":
         """Add the number of files by verdict."""
         return self.annotate(
@@ -56,6 +77,14 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
 
 class SubmissionFileQuerySet(models.QuerySet["SubmissionFile"]):
     """Reads of verdicts."""
+
+    def total_count(self) -> int:
+        """How many files the rows at hand stand for."""
+        return int(self.aggregate(total=models.Sum("count", default=0))["total"])
+
+    def rejected_count(self) -> int:
+        """How many files of the rows at hand the batch lacks, those that were only counted too."""
+        return self.filter(verdict="rejected").exclude(code__in=HARMLESS_CODES).total_count()
 
     def with_targets(self) -> "SubmissionFileQuerySet":
         """Fetch the study of each verdict."""

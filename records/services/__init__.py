@@ -11,6 +11,7 @@ from records.services.exports import (
 )
 from records.services.holds import hold_study, lift_hold
 from records.services.identity import Whose
+from records.services.moving import move_study, move_study_of
 from records.services.nodes import (
     add_node,
     confirm_node,
@@ -24,12 +25,19 @@ from records.services.quarantine import discard_quarantined
 from records.services.receiving import receive_file, receive_files
 from records.services.resolutions import Standing, resolve_conflict, reverse_resolution, sent_of
 from records.services.retention import apply_retention, delete_study, restore_study
+from records.services.routing import (
+    DepartmentChoice,
+    add_rule,
+    choose_department,
+    declared_facts,
+    remove_rule,
+    update_rule,
+)
 from records.services.storage import scrub_storage, sweep_storage
 from records.services.studies import complete_idle_studies, complete_study, state_kind
 from records.services.submissions import (
     close_submission,
     open_submission,
-    resolve_department,
     submit_study,
     sweep_submissions,
     touch_submission,
@@ -43,6 +51,14 @@ from records.services.uploads import (
 )
 
 __all__ = [
+    "DepartmentChoice",
+    "add_rule",
+    "choose_department",
+    "declared_facts",
+    "move_study",
+    "move_study_of",
+    "remove_rule",
+    "update_rule",
     "DeclaredFields",
     "Standing",
     "Whose",
@@ -74,7 +90,6 @@ __all__ = [
     "remove_node",
     "request_export",
     "resolve_conflict",
-    "resolve_department",
     "restore_study",
     "reverse_resolution",
     "scrub_storage",

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import record_event
+from accounts.errors import KnownError
 from accounts.models import Action, Outcome, User
 from accounts.roles import Verb
 from records.deidentification import Options, Rectangle
@@ -23,6 +24,7 @@ from records.errors import (
     ExportNotReady,
     ExportOfOpenStudy,
     ExportStudyDeleted,
+    ExportStudyMoved,
     ExportTooLarge,
     RegionOutside,
 )
@@ -128,18 +130,18 @@ def note_hold_seen(*, actor: User, hold: ExportHold, frame: int) -> None:
     )
 
 
-def withdraw_exports(*, actor: User | None, study: Study) -> int:
-    """Give up the copies of a study that is being deleted, their files included; return how many.
+def withdraw_exports(*, actor: User | None, study: Study, error: KnownError | None = None) -> int:
+    """Give up the copies of a study that goes away, their files included; return how many.
 
-    They stay given up when it is restored: somebody has to ask again. The caller holds the
-    study's lock and the transaction.
+    `error` says why, without it that the study is deleted. They stay given up when it comes back:
+    somebody has to ask again. The caller holds the study's lock and the transaction.
     """
+    error = error or ExportStudyDeleted()
     due = Export.objects.unfinished_of(study).select_for_update(no_key=True, of=("self",))
-    return sum(_withdraw(actor, export, study) for export in due.order_by("pk"))
+    return sum(_withdraw(actor, export, study, error) for export in due.order_by("pk"))
 
 
-def _withdraw(actor: User | None, export: Export, study: Study) -> bool:
-    error = ExportStudyDeleted()
+def _withdraw(actor: User | None, export: Export, study: Study, error: KnownError) -> bool:
     storage, name = export.file.storage, str(export.file.name or "")
     export.state, export.file = ExportState.FAILED, ""
     export.failure_code, export.failure = error.code, f"{error.message} {error.action}"
@@ -161,11 +163,13 @@ def _withdraw(actor: User | None, export: Export, study: Study) -> bool:
 def hand_out_export(*, actor: User, export: Export) -> Export:
     """Note that somebody takes the copy away.
 
-    Raises ExportNotAllowed, ExportNotReady, ExportExpired and ExportStudyDeleted.
+    Raises ExportNotAllowed, ExportNotReady, ExportExpired, ExportStudyDeleted and
+    ExportStudyMoved.
     """
     export = _lock(actor, export)
-    if export.failure_code == ExportStudyDeleted.code:
-        raise ExportStudyDeleted
+    for gone in (ExportStudyDeleted, ExportStudyMoved):
+        if export.failure_code == gone.code:
+            raise gone
     if export.state == ExportState.EXPIRED:
         raise ExportExpired
     if export.state != ExportState.READY:

@@ -18,6 +18,7 @@ from records.errors import (
 )
 from records.intake.declared import DeclaredFields
 from records.intake.header import DicomHeader, RequestFields
+from records.intake.sniff import Kind
 from records.intake.storage import publish
 from records.models import (
     Instance,
@@ -43,6 +44,7 @@ from records.services.identity import (
     whose_is,
 )
 from records.services.quarantine import quarantine_file
+from records.services.routing import check_routed, rules_for
 from records.services.sameness import Comparisons, NotCompared
 from records.services.studies import reopen_study
 from records.services.verdicts import (
@@ -163,6 +165,7 @@ class _Filing:
         self._submission = submission
         self._comparisons = comparisons
         self._declared = DeclaredFields.from_json(submission.declared)
+        self._rules = rules_for(actor) if actor and submission.is_routed else None
         self._studies: dict[str, Study] = {}
         self._settled: set[tuple[str, Whose]] = set()
         self._series: dict[str, Series] = {}
@@ -172,8 +175,10 @@ class _Filing:
 
     def lock(self, received: ReceivedObject) -> Study:
         """Return the locked study of an object, once it is sure that the object belongs there."""
+        if self._rules is not None:
+            check_routed(self._rules, self._submission, received)
         header = received.header
-        uid, whose = header.study_instance_uid, whose_is(header, self._declared)
+        uid, whose = header.study_instance_uid, self._whose(received)
         if (uid, whose) in self._settled:
             return self._studies[uid]
         study, placement = self._studies.get(uid), None
@@ -191,7 +196,7 @@ class _Filing:
 
         Raises NotCompared where other bytes are held and nobody has compared the two.
         """
-        whose = whose_is(received.header, self._declared)
+        whose = self._whose(received)
         common: dict[str, Any] = {
             "actor": self._actor,
             "submission": self._submission,
@@ -231,6 +236,10 @@ class _Filing:
         for study in self._studies.values():
             if study.pk in got:
                 reopen_study(actor=self._actor, study=study)
+
+    def _whose(self, received: ReceivedObject) -> Whose:
+        is_picture = received.source_format in (Kind.PNG, Kind.JPEG)
+        return whose_is(received.header, self._declared, is_picture=is_picture)
 
     def _series_of(self, study: Study, header: DicomHeader) -> Series:
         series = self._series.get(header.series_instance_uid)

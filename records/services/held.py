@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 
@@ -42,8 +43,7 @@ def find_held(
     elsewhere = wanted.exclude(sop_instance_uid__in=held).filter(
         series__study__deleted_at__isnull=True, series__study__department__in=others
     )
-    if others and elsewhere.exists():
-        raise HeldByOtherDepartment
+    _refuse_elsewhere(Study.objects.filter(series__instances__in=elsewhere) if others else None)
     return held
 
 
@@ -53,8 +53,19 @@ def check_not_elsewhere(
     """Refuse a new study that the sender sees in another department: HeldByOtherDepartment."""
     others = _other_departments_of(actor, submission)
     rows = Study.objects.kept().filter(study_instance_uid=study_instance_uid)
-    if others and rows.filter(department__in=others).exists():
-        raise HeldByOtherDepartment
+    _refuse_elsewhere(rows.filter(department__in=others) if others else None)
+
+
+def _refuse_elsewhere(studies: QuerySet[Study] | None) -> None:
+    """Name the department that holds a study, the first by name of several."""
+    if studies is None:
+        return
+    study = studies.select_related("department").order_by("department__name").first()
+    if study is not None:
+        department = study.department
+        raise HeldByOtherDepartment(
+            department=department.name, slug=department.slug, held_in=department
+        )
 
 
 def _other_departments_of(actor: User | None, submission: Submission) -> list[UUID]:

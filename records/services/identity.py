@@ -2,14 +2,14 @@
 
 import datetime as dt
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 from uuid import UUID
 
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
-from accounts.models import Action, User
+from accounts.models import Action, Department, User
 from records.errors import StudyPatientMismatch
 from records.intake.declared import DeclaredFields
 from records.intake.header import DicomHeader
@@ -24,7 +24,11 @@ NAME_GROUPS = ("name", "ideographic_name", "phonetic_name")
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """The patient that an object is to be filed under; no `patient_id` where nobody says."""
+    """The patient that an object is to be filed under; no `patient_id` where nobody says.
+
+    `is_issuer_open`: a person typed the ID of a picture, and nobody said who issued it. It means
+    whom the department knows by that ID, whoever issued it.
+    """
 
     patient_id: str
     issuer: str
@@ -32,6 +36,7 @@ class Whose:
     birth_date: dt.date | None
     sex: str
     ignored_patient_id: str = ""
+    is_issuer_open: bool = False
 
     def as_json(self) -> dict[str, str]:
         """What is kept of it in a conflict."""
@@ -84,10 +89,11 @@ class Placement:
     differing: tuple[str, ...] = ()
 
 
-def whose_is(header: DicomHeader, declared: DeclaredFields) -> Whose:
+def whose_is(header: DicomHeader, declared: DeclaredFields, *, is_picture: bool = False) -> Whose:
     """Put together header and declaration: the header wins, the declaration fills gaps.
 
-    A declaration for another patient ID fills nothing: it speaks of somebody else.
+    A declaration for another patient ID fills nothing: it speaks of somebody else. The header of a
+    PNG or JPEG (`is_picture`) is the declaration itself.
     """
     said = header.patient
     if said.patient_id and declared.patient_id and said.patient_id != declared.patient_id:
@@ -105,6 +111,7 @@ def whose_is(header: DicomHeader, declared: DeclaredFields) -> Whose:
         name=PersonName.from_text(said.name or declared.patient_name),
         birth_date=said.birth_date or declared.birth_date,
         sex=said.sex or declared.sex,
+        is_issuer_open=(is_picture or not said.patient_id) and not (said.issuer or declared.issuer),
     )
 
 
@@ -134,12 +141,15 @@ def find_or_create_patient(
     match, others = find_patient(whose, department_id=department_id)
     if match is None and not others:
         # Checked even when it is new: another sender may have made it in the meantime.
-        made = make_patient(whose, is_apart=False, place=place)
+        stated = replace(whose, issuer=_issuer_for(whose, department_id))
+        made = make_patient(stated, is_apart=False, place=place)
         match, others = (None, [made]) if differing_fields(made, whose) else (made, [])
     if match is not None:
         fill_gaps(match, whose, actor=actor, department_id=department_id)
         return Placement(match)
-    apart = make_patient(whose, is_apart=True, place=place)
+    # Beside the record that it contradicts: the same ID from the same issuer.
+    issuer = others[0].issuer if whose.is_issuer_open else whose.issuer
+    apart = make_patient(replace(whose, issuer=issuer), is_apart=True, place=place)
     return Placement(apart, others[0], tuple(differing_fields(others[0], whose)))
 
 
@@ -153,6 +163,9 @@ def find_patient(whose: Whose, *, department_id: UUID) -> tuple[Patient | None, 
     matching = [root for root in roots if not differing_fields(root, whose)]
     if len(matching) > 1:
         matching = [root for root in matching if speaks_for(root, whose)]
+    if len(matching) > 1 and whose.is_issuer_open:
+        # One person may have a record from before there was an issuer.
+        matching = [root for root in matching if not root.issuer] or matching
     return (matching[0], []) if len(matching) == 1 else (None, roots)
 
 
@@ -229,12 +242,25 @@ def _gaps(patient: Patient, whose: Whose) -> dict[str, Any]:
 
 def _records_of(whose: Whose, department_id: UUID) -> list[Patient]:
     """A department's records that stand for an ID, the first one first: the merged ones' roots."""
-    rows = Patient.objects.holding(
-        mrn=whose.patient_id, issuer=whose.issuer, department_id=department_id
-    )
-    found = list(rows)
+    if whose.is_issuer_open:
+        rows = Patient.objects.holding_any(mrn=whose.patient_id, department_id=department_id)
+        issuer = _issuer_for(whose, department_id)
+        found = [row for row in rows if issuer and row.issuer == issuer] or list(rows)
+    else:
+        found = list(
+            Patient.objects.holding(
+                mrn=whose.patient_id, issuer=whose.issuer, department_id=department_id
+            )
+        )
     roots = dict.fromkeys(root_of(patient) for patient in found)
     return [root for root in roots if root in found or is_record_of(root, department_id)]
+
+
+def _issuer_for(whose: Whose, department_id: UUID) -> str:
+    """Who issued an ID: as stated, or else the department's default."""
+    if not whose.is_issuer_open:
+        return whose.issuer
+    return Department.objects.values_list("default_issuer", flat=True).get(pk=department_id)
 
 
 def is_record_of(patient: Patient, department_id: UUID) -> bool:

@@ -145,7 +145,8 @@ def _lock(conflict: IdentityConflict) -> IdentityConflict:
     locked = rows.select_related("held_patient", "sent_patient").get(pk=conflict.pk)
     studies = Study.objects.select_for_update(no_key=True, of=("self",)).select_related("patient")
     locked.study = studies.get(pk=locked.study_id)
-    if not IdentityConflict.objects.of_kept_studies().filter(pk=locked.pk).exists():
+    is_kept = IdentityConflict.objects.of_kept_studies().filter(pk=locked.pk).exists()
+    if not is_kept or locked.study.department_id != locked.department_id:
         raise StudyGone
     return locked
 

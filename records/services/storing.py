@@ -43,6 +43,7 @@ def store_objects(
     study_instance_uid: str = "",
     expected_instances: int | None = None,
     origin: Origin = Origin.STOW,
+    is_routed: bool = False,
 ) -> list[StoreOutcome]:
     """Take objects into one submission and close it, also when the sender breaks off.
 
@@ -50,7 +51,9 @@ def store_objects(
     are whole where each holds `expected_instances` now; else they are complete once idle.
     Raises DepartmentUnknown, TooManyInOneRequest, and whatever `objects` raises.
     """
-    submission = open_submission(actor=actor, department=department, origin=origin)
+    submission = open_submission(
+        actor=actor, department=department, origin=origin, is_routed=is_routed
+    )
     is_whole = False
     try:
         outcomes = _take_all(actor, submission, objects, study_instance_uid)

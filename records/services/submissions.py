@@ -5,18 +5,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
 from accounts.audit import record_event
 from accounts.models import Action, Department, User
-from accounts.roles import Verb
 from records.errors import (
     HARMLESS_CODES,
     DepartmentRequired,
-    DepartmentUnknown,
     TooManyInOneRequest,
 )
 from records.intake.declared import DeclaredFields, check_declared
@@ -42,29 +39,6 @@ PIECEMEAL_ORIGINS = frozenset({Origin.STOW, Origin.DIMSE})
 """Doors that say nothing of where a study ends, unless the sender declares it."""
 
 
-def resolve_department(*, actor: User, given: str = "") -> Department:
-    """Return the department that a sender means by slug, name or id.
-
-    Without any, the first by name of those in which the actor may submit. Raises
-    DepartmentUnknown for one in which they may not, and DepartmentRequired if there is none.
-    """
-    allowed = actor.departments_for(Verb.STUDY_SUBMIT).order_by("name")
-    if not given:
-        first = allowed.first()
-        if first is None:
-            raise DepartmentRequired
-        return first
-    department = allowed.filter(Q(slug=given) | Q(name__iexact=given)).first()
-    if department is None:
-        try:
-            department = allowed.filter(pk=given).first()
-        except ValidationError:
-            department = None
-    if department is None:
-        raise DepartmentUnknown
-    return department
-
-
 @transaction.atomic
 def open_submission(
     *,
@@ -73,9 +47,11 @@ def open_submission(
     origin: Origin,
     priority: Priority = Priority.ROUTINE,
     declared: DeclaredFields | None = None,
+    is_routed: bool = False,
 ) -> Submission:
     """Start a batch of files for one department; `actor` is None for the system itself.
 
+    `is_routed` says that the rules chose the department: they are asked about every file then.
     Raises DepartmentRequired, DepartmentUnknown and InvalidField, StorageLow before anybody has
     sent a byte for nothing, and TooManyUnfinished.
     """
@@ -89,6 +65,7 @@ def open_submission(
         origin=origin,
         priority=priority,
         declared=declared.as_json(),
+        is_routed=is_routed,
     )
     check_may_submit(actor, submission)
     if actor is not None:
@@ -103,6 +80,7 @@ def open_submission(
             "origin": submission.origin,
             "priority": submission.priority,
             "declared": sorted(submission.declared),
+            **({"is_routed": True} if is_routed else {}),
         },
     )
     return submission
@@ -151,6 +129,7 @@ def submit_study(
     priority: Priority = Priority.ROUTINE,
     origin: Origin = Origin.API,
     keep_open: bool = False,
+    is_routed: bool = False,
 ) -> Submission:
     """Open a submission, take `files` into it (paths, or names with streams) and close it.
 
@@ -159,7 +138,12 @@ def submit_study(
     studies are complete once they are idle.
     """
     submission = open_submission(
-        actor=actor, department=department, origin=origin, priority=priority, declared=declared
+        actor=actor,
+        department=department,
+        origin=origin,
+        priority=priority,
+        declared=declared,
+        is_routed=is_routed,
     )
     try:
         verdicts = receive_files(actor=actor, submission=submission, files=_opened(files))

@@ -181,6 +181,7 @@ def make_refusal(*, submission: Submission, sent: Sent, refusal: FileRejected) -
         code=refusal.code,
         message=refusal.message,
         action=refusal.action,
+        held_in=refusal.context.get("held_in"),
     )
 
 

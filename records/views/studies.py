@@ -23,7 +23,12 @@ PRIORS_SHOWN = 10
 EVENTS_SHOWN = 50
 EXCLUDED_SHOWN = 20
 # One per image or per look at one: they would push out everything else.
-NOT_IN_TIMELINE = (Action.FILE_STORED, Action.FILE_DUPLICATE, Action.IMAGE_VIEWED)
+NOT_IN_TIMELINE = (
+    Action.FILE_STORED,
+    Action.FILE_DUPLICATE,
+    Action.IMAGE_VIEWED,
+    Action.STUDY_MOVED_AWAY,
+)
 
 
 class StudyListView(RecordedListView):
@@ -74,9 +79,16 @@ class StudyDetailView(VerbRequiredMixin, View):
             "excluded": [row for row in instances if row.exclusion][:EXCLUDED_SHOWN],
             "damaged": [row for row in instances if row.damage],
             "may_delete": user.has_verb_in(Verb.STUDY_DELETE, study.department_id),
+            "may_move": _may_move(user, study),
             "viewer": _viewer_of(instances),
         }
         return render(request, "records/study_detail.html", context)
+
+
+def _may_move(user: User, study: Study) -> bool:
+    """Tell whether there is another department to which the person may move the study."""
+    places = user.department_ids_for(Verb.STUDY_MOVE)
+    return study.department_id in places and len(places) > 1
 
 
 def _open_conflicts(user: User, study: Study) -> QuerySet[IdentityConflict]:

@@ -140,7 +140,7 @@ class Ours:
         if door == "REST":
             self._send_by_rest(corpus)
         elif door == "STOW-RS":
-            headers = {"Authorization": f"Token {self.token}"}
+            headers = {"Authorization": f"Token {self.token}", "X-Department": "radiology"}
             send_by_stow(f"{self.product.url}/dicomweb", corpus, headers)
         else:
             send_by_store(self.dicom_port, "MEDIMAGING", corpus)

@@ -17,6 +17,7 @@ Views = Callable[[int], dict[str, bytes]]
 def chest_fields() -> dict[str, str]:
     """A patient of this test's own."""
     return {
+        "department": "radiology",
         "patient_id": f"E2E-{uuid.uuid4().hex[:8]}",
         "patient_name": "Survivor^Sam",
         "birth_date": "1980-02-29",

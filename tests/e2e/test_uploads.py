@@ -19,7 +19,7 @@ from tests.e2e.relay import Relay
 from tests.e2e.test_pages import problems_of
 from tests.prerequisites import require_program
 from tests.product import Client, Product, running, wait_for
-from tests.records.files import make_dicom
+from tests.records.files import make_dicom, make_png, make_zip
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -164,6 +164,7 @@ def test_killed_server_costs_nothing_but_a_moment(
         wait_for(lambda: relay.sent > size / 2, seconds=60, what="half of the file")
         product.kill("gunicorn")
         expect(page.locator("[data-part=rows]")).to_contain_text("Reconnecting")
+        expect(page.locator("[data-part=cut-off]")).to_be_visible()
         expect(page.locator("[data-part=result]")).to_be_visible(timeout=3 * RESULT_MS)
         (verdict,) = verdicts_of(technician, page)
     assert verdict["verdict"] == "stored"
@@ -223,3 +224,50 @@ def test_many_small_files_arrive_in_one_submission(product: Product, tmp_path: P
         page.get_by_role("link", name="See the whole batch").click()
         expect(page.locator("main")).to_contain_text(f"{MANY}")
     assert not problems
+
+
+def test_page_asks_before_it_sends_and_mends_what_was_rejected(
+    product: Product, tmp_path: Path
+) -> None:
+    """A photograph and a series in one visit, on a phone: asked for, contradicted, mended."""
+    number, phone = generate_uid()[-8:], {"width": 390, "height": 844}
+    photo, series, broken = (tmp_path / name for name in ("mole.png", "in.zip", "broken.dcm"))
+    photo.write_bytes(make_png(seed=int(number) % 1000))
+    known = make_dicom(**new_patient() | {"PatientID": number, "PatientName": "Okafor^Ada"})
+    series.write_bytes(make_zip({"a.dcm": known, "photo.png": make_png(seed=int(number) % 999)}))
+    broken.write_bytes(b"no image")
+    with chromium(viewport=phone, has_touch=True) as context:
+        page = context.new_page()
+        sign_in(page, product, "technician")
+        page.goto(f"{product.url}/submit/")
+        expect(page.get_by_role("button", name="Take a photograph")).to_be_visible()
+        send, field = page.locator("[data-part=send]"), page.locator("[name=patient_id]")
+        page.locator("[name=department]").select_option(label="Radiology")
+        choose(page, series, broken)
+        send.click()
+        result = page.locator("[data-part=result]")
+        expect(result).to_contain_text("1 study received. Classification has begun. 2 of 3 files")
+        expect(result).to_contain_text("Okafor, Ada")
+        expect(result).to_have_class("note note-attention")
+        assert "in.zip ›" not in page.locator("[data-part=rows]").inner_text()
+        first = page.locator("[data-part=rows] tr").first
+        expect(first).to_contain_text("Rejected")
+
+        page.locator("tr", has_text="photo.png").get_by_role("button", name="Fix").click()
+        expect(field).to_be_focused()
+        choose(page, photo)
+        send.click()
+        expect(page.locator("#sent_error_patient_id")).to_contain_text("whom the picture shows")
+        assert field.bounding_box()["y"] < send.bounding_box()["y"]  # type: ignore[index]
+        field.fill(number)
+        page.locator("[name=patient_name]").fill("Doe, Jane")
+        expect(page.locator("[data-known]")).to_contain_text("Okafor, Ada")
+        expect(page.locator("[data-known]")).to_contain_text("with another name")
+        assert problems_of(page) == []
+        page.get_by_role("button", name="Use these instead").click()
+        expect(page.locator("[data-known]")).to_contain_text("Is this the patient?")
+        send.click()
+        expect(result).to_have_class("note note-ok")
+        assert problems_of(page) == []
+        page.goto(f"{product.url}/")
+        expect(page.locator("section", has_text="What you sent")).to_contain_text("Okafor, Ada")

@@ -111,7 +111,7 @@ def test_submission_goes_to_the_department_that_is_named(api, department):
     user.memberships.create(role=Role.INTEGRATOR, department=second)
     api.force_authenticate(user)
 
-    assert post(api, make_dicom()).json()["department"] == second.slug
+    assert post(api, make_dicom()).json()["code"] == "department_required"
     for given in (department.slug, department.name, str(department.pk)):
         answer = post(api, make_dicom(), department=given)
         assert answer.json()["department"] == department.slug

@@ -27,10 +27,10 @@ from records.models import (
 )
 from records.services import (
     DeclaredFields,
+    choose_department,
     close_submission,
     open_submission,
     receive_file,
-    resolve_department,
 )
 from tests.factories import make_department, make_user
 from tests.records.files import (
@@ -197,7 +197,7 @@ def of_both(stranger, department) -> User:
     return User.objects.get(pk=stranger.pk)
 
 
-def test_study_that_the_sender_sees_elsewhere_is_refused_without_telling_whose(
+def test_study_that_the_sender_sees_elsewhere_is_refused_saying_where(
     send_one, of_both, department
 ):
     content = make_dicom()
@@ -207,7 +207,8 @@ def test_study_that_the_sender_sees_elsewhere_is_refused_without_telling_whose(
     verdict = send_one(content, actor=of_both, department=elsewhere)
 
     assert verdict.code == "held_by_other_department"
-    assert "Radiology" not in verdict.message
+    assert "Radiology" in verdict.message
+    assert verdict.held_in == department
     assert (verdict.study, verdict.instance) == (None, None)
 
 
@@ -265,9 +266,9 @@ def test_department_must_be_one_of_ones_own(technician, stranger):
     with pytest.raises(errors.DepartmentUnknown):
         open_submission(actor=technician, department=stranger.departments.get(), origin=Origin.API)
     with pytest.raises(errors.DepartmentUnknown):
-        resolve_department(actor=technician, given=stranger.departments.get().slug)
+        choose_department(actor=technician, given=stranger.departments.get().slug)
     with pytest.raises(errors.DepartmentUnknown):
-        resolve_department(actor=technician, given="no-such")
+        choose_department(actor=technician, given="no-such")
 
 
 def test_department_is_required(technician):
@@ -275,12 +276,12 @@ def test_department_is_required(technician):
     with pytest.raises(errors.DepartmentRequired):
         open_submission(actor=technician, department=None, origin=Origin.API)
     with pytest.raises(errors.DepartmentRequired):
-        resolve_department(actor=nobody)
+        choose_department(actor=nobody)
 
 
 def test_department_is_found_by_slug_name_and_id(technician, department):
     for given in (department.slug, department.name.upper(), str(department.pk), ""):
-        assert resolve_department(actor=technician, given=given) == department
+        assert choose_department(actor=technician, given=given).department == department
 
 
 @pytest.mark.parametrize(

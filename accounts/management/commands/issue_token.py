@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.errors import KnownError
-from accounts.models import User
+from accounts.models import Department, User
 from accounts.roles import Verb
 from accounts.services import issue_token
 
@@ -28,11 +28,17 @@ class Command(BaseCommand):
             help="a permission; repeat it for more (without it: all that the owner holds)",
         )
 
+        parser.add_argument("--department", help="name or slug: the token acts in that one alone")
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Issue the token."""
         user = User.objects.named(options["user"]).first()
         if user is None:
             raise CommandError(f"Nobody has the user name {options['user']}.")
+        named = options["department"]
+        department = Department.objects.named(named).first() if named else None
+        if named and department is None:
+            raise CommandError(f"There is no department called {named}.")
         try:
             _, value = issue_token(
                 actor=None,
@@ -40,6 +46,7 @@ class Command(BaseCommand):
                 name=options["name"],
                 days=options["days"],
                 scopes=options["scope"],
+                department=department,
             )
         except KnownError as error:
             raise CommandError(f"{error.message} {error.action}") from error

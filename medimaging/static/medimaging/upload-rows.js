@@ -23,17 +23,19 @@ const MEANINGS = {
 };
 const SETTLED_WELL = ["stored", "duplicate"];
 const MOVING = ["sending", "stalled", "checking"];
+const NEEDS_SOMEBODY = ["stalled", "failed", "rejected", "check"];
 const CAN_BE_TAKEN_BACK = ["waiting", "sending", "stalled", "failed"];
 
-/* `entry` has name, size (null for what an archive held), sent, kind (a key above), message, action and studyUrl. */
+/* `entry` has name, size (null for what an archive held), sent, kind (a key above), message, action, code and studyUrl.
+   What needs somebody stands above the rest. */
 export class Rows {
   #dirty = new Set();
   #isAsked = false;
   #showsAll = false;
   #count = 0;
 
-  constructor({ body, template, more, icons, onTakeBack, onFrame }) {
-    Object.assign(this, { body, template, more, icons, onTakeBack, onFrame });
+  constructor({ body, template, more, icons, onTakeBack, onFix, isOver, onFrame }) {
+    Object.assign(this, { body, template, more, icons, onTakeBack, onFix, isOver, onFrame });
     this.rows = new Map();
     this.hidden = new Set();
     more.querySelector("button").addEventListener("click", () => this.#showAll());
@@ -60,12 +62,22 @@ export class Rows {
     this.#showMore();
   }
 
+  entriesOf(isWanted) {
+    return [...this.rows.keys(), ...this.hidden].filter(isWanted);
+  }
+
+  paintAll() {
+    for (const entry of this.rows.keys()) this.paint(entry);
+  }
+
   #draw() {
     this.#isAsked = false;
     const fresh = document.createDocumentFragment();
-    for (const entry of this.#dirty) this.#drawOne(entry, fresh);
+    const drawn = [...this.#dirty];
     this.#dirty.clear();
+    for (const entry of drawn) this.#drawOne(entry, fresh);
     this.body.append(fresh);
+    for (const entry of drawn) this.#putInPlace(entry);
     this.#showMore();
     this.onFrame();
   }
@@ -87,10 +99,29 @@ export class Rows {
     this.#fill(row, entry);
   }
 
+  /* Moved only when it begins or ends to need somebody, and never out of the focus. */
+  #putInPlace(entry) {
+    const row = this.rows.get(entry);
+    const rank = NEEDS_SOMEBODY.includes(entry.kind) ? 0 : 1;
+    if (!row || row.rank === rank || (row.rank === undefined && rank === 1)) {
+      if (row) row.rank = rank;
+      return;
+    }
+    row.rank = rank;
+    row.place = entry.place;
+    const others = Array.from(this.body.children).filter((other) => other !== row);
+    const next = others.find((other) => (other.rank ?? 1) > rank || ((other.rank ?? 1) === rank && (other.place ?? 0) > entry.place));
+    const focused = row.contains(document.activeElement) ? document.activeElement : null;
+    this.body.insertBefore(row, next ?? null);
+    focused?.focus({ preventScroll: true });
+  }
+
   #makeRow(entry) {
     const row = this.template.content.firstElementChild.cloneNode(true);
     const button = row.querySelector("[data-take-back]");
     button.addEventListener("click", () => this.onTakeBack(entry));
+    row.querySelector("[data-fix]").addEventListener("click", () => this.onFix(entry));
+    row.place = entry.place;
     this.rows.set(entry, row);
     return row;
   }
@@ -98,7 +129,8 @@ export class Rows {
   #fill(row, entry) {
     const [meaning, icon, word] = MEANINGS[entry.kind];
     const chip = row.querySelector(".chip");
-    row.querySelector(".file-name").textContent = entry.name;
+    row.querySelector(".file-name").textContent = entry.shownAs || entry.name;
+    row.querySelector("[data-fix]").hidden = entry.kind !== "rejected" || !this.isOver();
     row.querySelector("[data-size]").textContent = entry.size === null ? "" : sizeWords(entry.size);
     const bar = row.querySelector("progress");
     bar.hidden = entry.size === null || !(MOVING.includes(entry.kind) || entry.sent > 0) || [...SETTLED_WELL, "check", "rejected", "cancelled"].includes(entry.kind);
@@ -116,7 +148,7 @@ export class Rows {
     }
     const button = row.querySelector("[data-take-back]");
     button.hidden = !CAN_BE_TAKEN_BACK.includes(entry.kind);
-    button.closest("td").classList.toggle("card-skip", button.hidden);
+    button.closest("td").classList.toggle("card-skip", button.hidden && row.querySelector("[data-fix]").hidden);
     button.setAttribute("aria-label", `${MOVING.includes(entry.kind) ? "Cancel" : "Remove"} ${entry.name}`);
   }
 

@@ -17,6 +17,22 @@ export const fingerprintOf = async (file) => {
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 };
 
+/* The files of a folder that was dropped, each with its path. */
+export const filesBelow = async (entry, path = "") => {
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+    file.path = path + file.name;
+    return [file];
+  }
+  const reader = entry.createReader();
+  const found = [];
+  for (;;) {
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!some.length) return found;
+    for (const child of some) found.push(...(await filesBelow(child, `${path}${entry.name}/`)));
+  }
+};
+
 export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 const parse = (text) => {

@@ -1,17 +1,21 @@
 // Sends a batch of files: three at a time, each in pieces that a break doesn't lose, a verdict per file.
 import { announce } from "./page.js";
+import { showResult } from "./upload-end.js";
+import { UploadForm } from "./upload-form.js";
 import { Rows, plural, sizeWords } from "./upload-rows.js";
-import { dropUpload, fingerprintOf, pause, transfer } from "./upload-transfer.js";
+import { dropUpload, filesBelow, fingerprintOf, pause, transfer } from "./upload-transfer.js";
 
 const AT_ONCE = 3;
 const BUSY = 423;
 const CLOSING_TRIES = 10;
+const FIRST_BYTES = 64 * 1024;
 const NO_STUDY = "00000000-0000-0000-0000-000000000000";
 
 const root = document.querySelector("[data-uploader]");
-const form = document.getElementById(root.dataset.form ?? "");
 const part = (name) => root.querySelector(`[data-part="${name}"]`);
 const token = JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"];
+const formElement = document.getElementById(root.dataset.form ?? "");
+const form = formElement && new UploadForm(formElement, token);
 
 const batch = { uploadUrl: root.dataset.uploadUrl ?? "", closeUrl: root.dataset.closeUrl ?? "", url: root.dataset.url ?? "", sending: false, paused: false, finished: false, stored: 0, pass: null };
 const entries = new Set();
@@ -19,14 +23,15 @@ const running = new Map();
 /* What of this batch came only in part, before a break: by fingerprint, as the server knows it. */
 const unfinished = new Map(JSON.parse(document.getElementById("unfinished-uploads")?.textContent ?? "[]").map((known) => [known.fingerprint, known]));
 
-const rows = new Rows({ body: part("rows"), template: part("row"), more: part("more"), icons: root.dataset.icons, onTakeBack: (entry) => takeBack(entry), onFrame: () => showTotals() });
+const rows = new Rows({ body: part("rows"), template: part("row"), more: part("more"), icons: root.dataset.icons, onTakeBack: (entry) => takeBack(entry), onFix: (entry) => fix(entry), isOver: () => batch.finished || !batch.uploadUrl, onFrame: () => showTotals() });
 
 const JUDGED = ["stored", "check", "duplicate", "rejected"];
 const SETTLED = [...JUDGED, "failed", "cancelled"];
 const totals = () => {
-  const found = { count: entries.size, waiting: 0, failed: 0, settled: 0, bytes: 0, sent: 0 };
+  const found = { count: entries.size, waiting: 0, stalled: 0, failed: 0, settled: 0, bytes: 0, sent: 0 };
   for (const { kind, size, sent } of entries) {
     if (kind === "waiting") found.waiting += 1;
+    if (kind === "stalled") found.stalled += 1;
     if (kind === "failed") found.failed += 1;
     if (SETTLED.includes(kind)) found.settled += 1;
     found.bytes += size;
@@ -46,10 +51,12 @@ const timeLeft = ({ bytes, sent }) => {
   return left < 90 ? `, about ${Math.ceil(left / 10) * 10} s left` : `, about ${plural(Math.round(left / 60), "minute")} left`;
 };
 
+const isCutOff = ({ stalled }) => batch.sending && !batch.paused && (stalled > 0 || !navigator.onLine);
+
 const summaryOf = (found) => {
   const { count, settled, failed, bytes, sent } = found;
   if (!batch.sending && !settled) return `${plural(count, "file")}, ${sizeWords(bytes)}`;
-  const moved = batch.sending && !batch.paused ? ` · ${sizeWords(sent)} of ${sizeWords(bytes)}${timeLeft(found)}` : "";
+  const moved = isCutOff(found) ? " · no connection" : batch.sending && !batch.paused ? ` · ${sizeWords(sent)} of ${sizeWords(bytes)}${timeLeft(found)}` : "";
   return `${settled.toLocaleString("en-GB")} of ${plural(count, "file")} done${failed ? `, ${failed} not sent` : ""}${moved}`;
 };
 
@@ -63,6 +70,7 @@ const showTotals = () => {
   const found = totals();
   const { count, waiting, failed, settled, bytes, sent } = found;
   part("list").hidden = count === 0;
+  part("cut-off").hidden = !isCutOff(found);
   part("drop").classList.toggle("is-small", count > 0);
   part("bar").value = bytes ? sent / bytes : 0;
   part("progress").hidden = !batch.sending && settled === 0;
@@ -84,7 +92,10 @@ const showProblem = (text) => {
 
 /* ── Choosing ── */
 const limit = Number(root.dataset.maxBytes || 0);
-const needsPatient = (name) => /\.(png|jpe?g|webp|tiff?|bmp)$/i.test(name);
+const isPicture = ({ name, type }) => /\.(png|jpe?g|webp|tiff?|bmp)$/i.test(name) || type.startsWith("image/");
+const isArchive = ({ name }) => /\.zip$/i.test(name);
+/* What the form needs follows the files that are still to be sent. */
+const showNeeds = () => form?.setNeedsPatient(Array.from(entries).some(({ kind, file }) => kind === "waiting" && isPicture(file)));
 
 const change = (entry, values) => {
   Object.assign(entry, values);
@@ -112,90 +123,59 @@ const addFiles = (files) => {
     rows.paint(entry);
     if (partly.has(file.size)) entry.known = recognise(entry);
   }
-  const details = document.querySelector("[data-patient-details]");
-  if (details && Array.from(files).some((file) => needsPatient(file.name))) details.open = true;
+  showNeeds();
   announce(`${plural(entries.size, "file")} chosen.`);
-};
-
-const walk = async (entry, path = "") => {
-  if (entry.isFile) {
-    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
-    file.path = path + file.name;
-    return [file];
-  }
-  const reader = entry.createReader();
-  const found = [];
-  for (;;) {
-    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (!some.length) return found;
-    for (const child of some) found.push(...(await walk(child, `${path}${entry.name}/`)));
-  }
 };
 
 const takeDrop = async (dropped, files) => {
   if (!dropped.length) return addFiles(files);
-  for (const entry of dropped) addFiles(await walk(entry));
+  for (const entry of dropped) addFiles(await filesBelow(entry));
   return undefined;
 };
 
 /* ── Sending ── */
-const showFormErrors = (errors) => {
-  for (const old of form.querySelectorAll("[data-sent-error]")) old.remove();
-  for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
-  let first = null;
-  for (const [name, messages] of Object.entries(errors)) {
-    const field = form.elements[name];
-    const box = document.createElement("div");
-    box.className = "field-error";
-    box.dataset.sentError = "";
-    box.id = `sent_error_${name}`;
-    box.textContent = messages.map((message) => message.message ?? message).join(" ");
-    if (field) {
-      field.setAttribute("aria-invalid", "true");
-      field.setAttribute("aria-describedby", box.id);
-      field.closest("details")?.setAttribute("open", "");
-      field.after(box);
-      first ??= field;
-    } else {
-      form.prepend(box);
-    }
-  }
-  first?.focus();
-  announce("The form has errors. Nothing was sent.");
+/* Where the rules choose the department, they go by the first file: its beginning tells what it is an image of. */
+const asked = () => {
+  const body = form.values;
+  const first = Array.from(entries).find(({ kind, file }) => kind === "waiting" && !isPicture(file) && !isArchive(file));
+  if (!body.get("department") && first) body.append("first", first.file.slice(0, FIRST_BYTES), "first");
+  return body;
 };
 
 const openBatch = async () => {
   if (batch.uploadUrl) return true;
   let answer;
   try {
-    answer = await fetch(root.dataset.createUrl, { method: "POST", body: new FormData(form), headers: { "X-CSRFToken": token, Accept: "application/json" } });
+    answer = await fetch(root.dataset.createUrl, { method: "POST", body: asked(), headers: { "X-CSRFToken": token, Accept: "application/json" } });
   } catch {
     showProblem("The server can't be reached. Nothing was sent. Check the network and send again.");
     return false;
   }
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) {
-    if (body.errors) showFormErrors(body.errors);
+    if (body.errors) form.showErrors(body.errors);
     else showProblem([body.message ?? "The batch couldn't be opened.", body.action ?? "Reload the page and try again."].join(" "));
     return false;
   }
   Object.assign(batch, { uploadUrl: body.upload_url, closeUrl: body.close_url, url: body.url });
-  for (const field of form.elements) field.disabled = true;
+  form.lock(true);
+  rows.paintAll();
   // Whoever reloads, or has the browser restore its pages, comes back to this very batch.
   history.replaceState(null, "", batch.url);
   return true;
 };
 
 /* A stored file with something left to do, such as a patient ID other than the one entered, must not look settled. */
-const asShown = ({ verdict, message, action, study }) => {
+const asShown = ({ verdict, code, message, action, study }) => {
   if (verdict === "stored") batch.stored += 1;
-  return { kind: verdict === "stored" && action ? "check" : verdict, message, action, studyUrl: study && root.dataset.studyUrl.replace(NO_STUDY, study) };
+  return { kind: verdict === "stored" && action ? "check" : verdict, code, message, action, studyUrl: study && root.dataset.studyUrl.replace(NO_STUDY, study) };
 };
 
+/* What an archive held is named by its path inside, after the archive. */
 const showVerdicts = (entry, [first, ...others]) => {
-  const name = others.length ? `${entry.name} › ${first.name}` : entry.name;
-  change(entry, { name, sent: entry.size, ...asShown(first) });
-  for (const verdict of others) rows.paint({ name: `${entry.name} › ${verdict.name}`, size: null, sent: 0, ...asShown(verdict) });
+  change(entry, { shownAs: others.length ? first.name : entry.name, sent: entry.size, ...asShown(first) });
+  entry.members = others.map((verdict) => ({ name: verdict.name, size: null, sent: 0, parent: entry, ...asShown(verdict) }));
+  for (const member of entry.members) rows.paint(member);
 };
 
 const showEnd = (entry, { files, failure, stopped }) => {
@@ -225,6 +205,7 @@ const send = async (entry) => {
 };
 
 const sendAll = async () => {
+  if (!batch.uploadUrl && form && !form.check()) return;
   await batch.pass;
   showProblem("");
   batch.sending = true;
@@ -264,20 +245,65 @@ const takeBack = (entry) => {
   }
   entries.delete(entry);
   rows.remove(entry);
+  showNeeds();
   showTotals();
   if (!root.contains(document.activeElement)) part("files-button").focus();
   announce(`${entry.name} removed.`);
 };
 
-/* ── The end ── */
-const outcome = (count) => {
-  if (!count) return "No study could be stored from these files. Each row below says why.";
-  const studies = plural(count, "study").replace("studys", "studies");
-  // A batch resumed after a break may have stored its files before this page was opened.
-  if (entries.size && !batch.stored) return `${studies}: every file that could be stored was already held.`;
-  return `${studies} received. Classification has begun.`;
+/* ── Mending what was rejected ── */
+const startAgain = () => {
+  if (!batch.finished) return;
+  Object.assign(batch, { uploadUrl: "", closeUrl: "", url: "", sending: false, paused: false, finished: false, stored: 0, pass: null });
+  entries.clear();
+  form.lock(false);
+  part("drop").hidden = false;
+  history.replaceState(null, "", root.dataset.submitUrl);
 };
 
+const sendAnew = (entry, file = entry.file) => {
+  for (const member of entry.members ?? []) rows.remove(member);
+  entries.add(entry);
+  change(entry, { file, name: file.path ?? file.name, size: file.size, kind: "waiting", sent: 0, message: "", action: "", code: "", studyUrl: "", shownAs: "", members: [], url: undefined, known: undefined, fingerprint: undefined, dropped: undefined });
+};
+
+const chooseInstead = (entry) => {
+  const input = part("instead-input");
+  input.onchange = () => {
+    if (!input.files.length) return;
+    startAgain();
+    sendAnew(entry, input.files[0]);
+    input.value = "";
+    showNeeds();
+    showTotals();
+    part("send").focus();
+  };
+  input.click();
+};
+
+/* What the form can mend goes back on the list with it; a file that is wrong itself is replaced by another. */
+const MENDED_BY = { patient_required: "patient_id", held_by_other_department: "department", department_unclear: "department" };
+
+const fix = (chosen) => {
+  const field = MENDED_BY[chosen.code];
+  if (!form) {
+    location.href = root.dataset.againUrl;
+    return;
+  }
+  if (!field) {
+    chooseInstead(chosen.parent ?? chosen);
+    return;
+  }
+  const alike = new Set(rows.entriesOf((entry) => entry.kind === "rejected" && entry.code === chosen.code).map((entry) => entry.parent ?? entry));
+  startAgain();
+  for (const entry of alike) sendAnew(entry);
+  showNeeds();
+  showTotals();
+  form.focusOn(field);
+  announce(`${plural(alike.size, "file")} to send again. Correct the form, then send.`);
+};
+
+/* ── The end ── */
 /* A file that was cancelled a moment ago may still be written to: that passes. */
 const closeBatch = async () => {
   await Promise.all(Array.from(entries, (entry) => entry.dropped));
@@ -301,20 +327,13 @@ const finish = async () => {
   }
   batch.finished = true;
   showTotals();
+  rows.paintAll();
   part("drop").hidden = true;
-  part("result").hidden = false;
-  const studies = body.studies ?? [];
-  part("result-words").textContent = outcome(studies.length);
-  part("result").classList.add(studies.length ? "note-ok" : "note-urgent");
-  for (const study of studies) {
-    const link = document.createElement("a");
-    link.className = "btn btn-plain";
-    link.href = study.url ?? study;
-    link.textContent = study.description || "Open study";
-    part("result-batch").before(link);
-  }
-  part("result-batch").href = body.url ?? batch.url;
-  announce(part("result-words").textContent);
+  const chip = document.querySelector("[data-batch-chip]");
+  if (chip && body.chip) chip.innerHTML = body.chip;
+  const { studies = [], rejected = 0, files = entries.size, url = batch.url } = body;
+  // A batch resumed after a break may have stored its files before this page was opened.
+  announce(showResult(part, root.dataset.icons, { studies, rejected, files, url, nothingNew: entries.size > 0 && !batch.stored }));
 };
 
 /* ── Wiring ── */
@@ -333,7 +352,7 @@ drop.addEventListener("drop", (event) => {
   const { items, files } = event.dataTransfer;
   takeDrop([...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean), [...files]);
 });
-for (const name of ["files", "folder"]) {
+for (const name of ["files", "folder", "camera"]) {
   const input = part(`${name}-input`);
   part(`${name}-button`).addEventListener("click", () => input.click());
   input.addEventListener("change", () => {
@@ -356,11 +375,13 @@ part("retry").addEventListener("click", () => {
   for (const entry of entries) if (entry.kind === "failed" && !entry.isFinal) change(entry, { kind: "waiting", message: "", action: "" });
   sendAll();
 });
-form?.addEventListener("submit", (event) => {
+formElement?.addEventListener("submit", (event) => {
   event.preventDefault();
   if (!part("send").disabled && !batch.sending) sendAll();
 });
+addEventListener("offline", () => showTotals());
 addEventListener("online", () => {
+  showTotals();
   for (const [entry, sending] of running) if (entry.kind === "stalled") sending.goOnNow();
 });
 addEventListener("beforeunload", (event) => {

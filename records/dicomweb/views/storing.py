@@ -3,8 +3,9 @@
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from http import HTTPStatus
-from itertools import chain
+from itertools import chain, islice
 from typing import ClassVar
 
 from django.conf import settings
@@ -44,7 +45,8 @@ from records.errors import (
     RequestTooLarge,
 )
 from records.intake.storage import Readable, spool_directory, spooled
-from records.services import delete_study, resolve_department
+from records.models import RoutingFacts
+from records.services import choose_department, delete_study
 from records.services.storing import IncomingObject, StoreOutcome, store_objects
 from records.stores import Spooled
 
@@ -68,11 +70,15 @@ class StoreMixin:
         choose_document(accepted_ranges(request))
         objects = _read_objects(request)
         expected = _read_expected(_option(request, EXPECTED))
-        user = signed_in_user(request)
+        user, given = signed_in_user(request), _option(request, DEPARTMENT)
+        seen: list[IncomingObject] = []
+        # The rules are asked about the first object here, and about each when it is filed.
+        choice = choose_department(actor=user, given=given, facts=_first_facts(objects, seen))
         outcomes = store_objects(
             actor=user,
-            department=resolve_department(actor=user, given=_option(request, DEPARTMENT)),
-            objects=objects,
+            department=choice.department,
+            is_routed=choice.is_routed,
+            objects=chain(seen, objects),
             study_instance_uid=study_uid,
             expected_instances=expected,
         )
@@ -153,6 +159,19 @@ def _objects_of(parts: Iterable[Readable]) -> Iterator[IncomingObject]:
             sop_instance_uid=identity.sop_instance_uid,
             stream=stream,
         )
+
+
+def _first_facts(
+    objects: Iterator[IncomingObject], seen: list[IncomingObject]
+) -> Iterator[RoutingFacts]:
+    """Tell what the first object is an image of; it stands in `seen` then, unread."""
+    for first in islice(objects, 1):
+        if first.refusal is None:
+            stream = Peeked(first.stream)
+            seen.append(replace(first, stream=stream))
+            yield stream.identity.facts
+        else:
+            seen.append(first)
 
 
 def _assembled(parts: Iterable[Part]) -> Iterator[IncomingObject]:
