@@ -24,6 +24,11 @@ class Score:
     operating_point: float | None
     is_leading: bool
 
+    @property
+    def is_below(self) -> bool:
+        """Tell whether it has an operating point and didn't reach it."""
+        return self.operating_point is not None and self.probability < self.operating_point
+
 
 @dataclass(frozen=True)
 class Slice:
@@ -51,6 +56,8 @@ class Opinion:
     deciding: Slice | None = None
     has_overlay: bool = False
     overlay_label: str = ""
+    mapped: list[Score] = field(default_factory=list)
+    """The findings that a heat map can be asked for, the most probable first."""
 
 
 def opinion_on(classification: Classification) -> Opinion | None:
@@ -74,8 +81,20 @@ def opinion_on(classification: Classification) -> Opinion | None:
         slice_scores=[entry for entry, _ in slices],
         deciding=next((entry for entry, is_deciding in slices if is_deciding), None),
         has_overlay=bool(label) and classification.explanations.exists(),
-        overlay_label=label,
+        overlay_label=first_mapped(classification),
+        mapped=[score for score in scores if version and version.is_finding(score.label)],
     )
+
+
+def first_mapped(classification: Classification) -> str:
+    """The finding whose heat map is offered first: the one given, or else the most probable."""
+    version, probabilities = classification.model_version, classification.probabilities
+    if version is None:
+        return ""
+    if version.is_finding(classification.label or ""):
+        return classification.label
+    findings = [label for label in probabilities if version.is_finding(label)]
+    return max(findings, key=lambda label: probabilities[label], default="")
 
 
 def _scores(classification: Classification, version: ModelVersion | None) -> list[Score]:
