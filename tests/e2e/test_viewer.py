@@ -1,8 +1,9 @@
-"""The viewer says only what is so of the picture on screen: slices, windows, zoom, phone and paper."""
+"""The study page says only what is so of the picture on screen, on a desk, a phone and paper."""
 
 import io
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ WATCH = """() => {
     probe.drawImage(picture, 0, 0, 80, 8);
     const { data } = probe.getImageData(0, 0, 80, 8);
     let number = 0;
-    for (let bit = 0; bit < 10; bit += 1) number += data[4 * (4 * 80 + bit * 8 + 4)] > 127 ? 2 ** bit : 0;
+    for (let bit = 0; bit < 10; bit += 1) {
+      number += data[4 * (4 * 80 + bit * 8 + 4)] > 127 ? 2 ** bit : 0;
+    }
     return number;
   };
   const look = () => {
@@ -108,7 +111,7 @@ def send(product: Product, token_for: Callable[[str], str]) -> Callable[..., str
     def send(files: dict[str, bytes]) -> str:
         answer = Client(product.url, token_for("technician")).submit(files)
         assert {one["verdict"] for one in answer["files"]} <= {"stored"}, answer
-        return f"{product.url}/studies/{answer['studies'][0]}/"
+        return f"{product.url}/studies/{answer['files'][0]['study']}/"
 
     return send
 
@@ -187,6 +190,17 @@ def desk(product: Product) -> Iterator[BrowserContext]:
         sign_in(page, product, "reviewer")
         page.close()
         yield context
+
+
+@contextmanager
+def another_screen(desk: BrowserContext, **options: Any) -> Iterator[Page]:
+    """A page on a screen of its own, signed in already."""
+    assert desk.browser is not None
+    context = desk.browser.new_context(storage_state=desk.storage_state(), **options)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
 
 
 @pytest.fixture
@@ -368,10 +382,8 @@ def drawn(page: Page) -> dict[str, float]:
     return box
 
 
-def test_zoom_is_true_and_about_the_pointer(product: Product, white: str) -> None:
-    with chromium(**DESK, device_scale_factor=2) as context:
-        page = context.new_page()
-        sign_in(page, product, "reviewer")
+def test_zoom_is_true_and_about_the_pointer(desk: BrowserContext, white: str) -> None:
+    with another_screen(desk, **DESK, device_scale_factor=2) as page:
         page.goto(white)
         words = page.locator("[data-part=zoom-words]")
         expect(words).to_contain_text("Fit")
@@ -407,10 +419,18 @@ def test_zoom_is_true_and_about_the_pointer(product: Product, white: str) -> Non
         expect(words).to_contain_text("Fit")
 
 
-def test_phone_shows_the_image_first_and_docks_the_decision(product: Product, white: str) -> None:
-    with chromium(**PHONE) as context:
-        page = context.new_page()
-        sign_in(page, product, "reviewer")
+SMALL = """() => {
+  const controls = [...document.querySelectorAll("main :is(button, select, summary, a.btn)")];
+  const boxes = controls.map((one) => [one.outerHTML.slice(0, 80), one.getBoundingClientRect()]);
+  const isSmall = ({ width, height }) => width && (width < 24 || height < 24);
+  return boxes.filter(([, box]) => isSmall(box)).map(([words]) => words);
+}"""
+
+
+def test_phone_shows_the_image_first_and_docks_the_decision(
+    product: Product, desk: BrowserContext, white: str
+) -> None:
+    with another_screen(desk, **PHONE) as page:
         page.goto(white)
         # Whoever it is stands on a plate that a white image can't take away.
         plate = "element => getComputedStyle(element).backgroundColor"
@@ -429,10 +449,7 @@ def test_phone_shows_the_image_first_and_docks_the_decision(product: Product, wh
         assert dock is not None
         assert dock["y"] + dock["height"] == pytest.approx(844, abs=1)
         assert dock["height"] < 120
-        small = page.evaluate("""() => [...document.querySelectorAll("main :is(button, select, summary, a.btn)")]
-            .map((one) => [one.outerHTML.slice(0, 80), one.getBoundingClientRect()])
-            .filter(([, box]) => box.width && (box.width < 24 || box.height < 24)).map(([one]) => one)""")
-        assert small == []
+        assert page.evaluate(SMALL) == []
         page.locator("label", has_text="Cannot assess").click()
         sign = page.get_by_role("button", name="Sign: cannot be assessed")
         expect(sign).to_be_in_viewport()
@@ -440,11 +457,9 @@ def test_phone_shows_the_image_first_and_docks_the_decision(product: Product, wh
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_study_prints_on_one_page_in_black_on_white(
-    product: Product, theme: str, tmp_path: Path
+    product: Product, desk: BrowserContext, theme: str, tmp_path: Path
 ) -> None:
-    with chromium(**DESK, color_scheme=theme) as context:
-        page = context.new_page()
-        sign_in(page, product, "reviewer")
+    with another_screen(desk, **DESK, color_scheme=theme) as page:
         page.goto(f"{product.url}/worklist/")
         page.goto(
             product.url + str(page.locator("a.row-link", has_text="Petrov").get_attribute("href"))
