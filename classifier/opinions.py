@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from classifier.headlines import headline_of
 from classifier.models import Classification, InstanceScore, ModelVersion, Stage
 from classifier.models.classifications import CHOSEN_SENTENCE
 
@@ -14,7 +15,8 @@ SCHEMES = {"SCT": "SNOMED CT"}
 class Score:
     """One label with its calibrated probability and, for a disease, its operating point.
 
-    `code` is the label's code with its scheme, for people who read codes.
+    `code` is the label's code with its scheme, for people who read codes. `is_leading` is true of
+    the label given, if it is the most probable one as well: a small probability never stands out.
     """
 
     label: str
@@ -32,7 +34,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Slice:
-    """One frame, with the leading label's probability on it."""
+    """One frame, with the probability there of the label given or suspected."""
 
     instance: str
     frame: int
@@ -44,6 +46,7 @@ class Slice:
 class Opinion:
     """The network's answer, in the shape the study page draws."""
 
+    headline: str
     label: str
     label_display: str
     probability: float | None
@@ -66,14 +69,14 @@ def opinion_on(classification: Classification) -> Opinion | None:
         return None
     version = classification.model_version
     scores = _scores(classification, version)
-    leading = next((score for score in scores if score.is_leading), None)
-    label = leading.label if leading else ""
+    label = classification.named_label or (scores[0].label if scores else "")
     slices = _slices(classification, label)
     return Opinion(
+        headline=headline_of(classification),
         label=classification.label,
         label_display=classification.label_display,
         probability=classification.probability,
-        operating_point=leading.operating_point if leading else None,
+        operating_point=classification.operating_point,
         confidence=classification.confidence,
         abstention_reason=classification.abstention_reason,
         scores=scores,
@@ -99,7 +102,6 @@ def first_mapped(classification: Classification) -> str:
 
 def _scores(classification: Classification, version: ModelVersion | None) -> list[Score]:
     ranked = sorted(classification.probabilities.items(), key=lambda item: -item[1])
-    leading = classification.label or (ranked[0][0] if ranked else "")
     return [
         Score(
             label=label,
@@ -107,7 +109,7 @@ def _scores(classification: Classification, version: ModelVersion | None) -> lis
             code=_code_in_words(version, label),
             probability=probability,
             operating_point=version.threshold_of(label) if version else None,
-            is_leading=label == leading,
+            is_leading=label == classification.label == ranked[0][0],
         )
         for label, probability in ranked
     ]

@@ -74,7 +74,9 @@ def review_classification(
         details={
             "decision": review.decision,
             "label": review.label,
+            "outcome": row.outcome,
             "model_label": row.label,
+            "model_suspected_label": row.suspected_label,
             "stage": row.model_version.stage if row.model_version else "",
             "reason": review.reason,
         },
@@ -95,6 +97,8 @@ def _label_decided(row: Classification, *, decision: Decision, label: str) -> st
     if decision == Decision.CONFIRM:
         if row.state == ClassificationState.ABSTAINED:
             raise errors.NothingToConfirm
+        if not row.may_be_confirmed:
+            raise errors.LabelRequired
         return row.label
     choices = [name for name, _ in labels_for_review(row)]
     if not label:
