@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from classifier.headlines import headline_of
+from classifier.inference import judge_label
 from classifier.models import Classification, InstanceScore, ModelVersion, Stage
 from classifier.models.classifications import CHOSEN_SENTENCE
 
@@ -26,11 +27,6 @@ class Score:
     operating_point: float | None
     is_leading: bool
 
-    @property
-    def is_below(self) -> bool:
-        """Tell whether it has an operating point and didn't reach it."""
-        return self.operating_point is not None and self.probability < self.operating_point
-
 
 @dataclass(frozen=True)
 class Slice:
@@ -40,6 +36,14 @@ class Slice:
     frame: int
     number: str
     probability: float
+
+
+@dataclass(frozen=True)
+class MapChoice:
+    """A finding that a heat map can be asked for; `words` say whether it was found."""
+
+    label: str
+    words: str
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,8 @@ class Opinion:
     deciding: Slice | None = None
     has_overlay: bool = False
     overlay_label: str = ""
-    mapped: list[Score] = field(default_factory=list)
-    """The findings that a heat map can be asked for, the most probable first."""
+    maps: list[MapChoice] = field(default_factory=list)
+    slice_label_display: str = ""
 
 
 def opinion_on(classification: Classification) -> Opinion | None:
@@ -85,7 +89,8 @@ def opinion_on(classification: Classification) -> Opinion | None:
         deciding=next((entry for entry, is_deciding in slices if is_deciding), None),
         has_overlay=bool(label) and classification.explanations.exists(),
         overlay_label=first_mapped(classification),
-        mapped=[score for score in scores if version and version.is_finding(score.label)],
+        maps=_maps(classification, scores),
+        slice_label_display=classification.words_for(label) if label else "",
     )
 
 
@@ -94,10 +99,22 @@ def first_mapped(classification: Classification) -> str:
     version, probabilities = classification.model_version, classification.probabilities
     if version is None:
         return ""
-    if version.is_finding(classification.label or ""):
-        return classification.label
+    if version.is_finding(classification.named_label):
+        return classification.named_label
     findings = [label for label in probabilities if version.is_finding(label)]
     return max(findings, key=lambda label: probabilities[label], default="")
+
+
+def _maps(classification: Classification, scores: list[Score]) -> list[MapChoice]:
+    """Every finding, the most probable first; none for "normal", which lies nowhere."""
+    version, choices = classification.model_version, []
+    for score in scores:
+        if version is None or not version.is_finding(score.label):
+            continue
+        judgement = judge_label(classification, score.label)
+        words = f"{score.label_display}: {judgement}" if judgement else score.label_display
+        choices.append(MapChoice(score.label, words))
+    return choices
 
 
 def _scores(classification: Classification, version: ModelVersion | None) -> list[Score]:

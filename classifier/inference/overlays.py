@@ -4,8 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classifier.models import Explanation, InstanceScore
-from ml.explanation import describe_evidence, measure_evidence
+from classifier.models import (
+    Classification,
+    ClassificationOutcome,
+    Explanation,
+    InstanceScore,
+)
+from ml.explanation import describe_evidence, judge_finding, measure_evidence
 from ml.images import encode_png
 from ml.overlay import render_activation
 from records.pixels import draw_frame
@@ -39,17 +44,24 @@ def draw_overlay(explanation: Explanation, label: str) -> Overlay | None:
         probability=_probability_on(explanation, label),
         shown=draw_frame(instance, explanation.frame),
     )
-    words = describe_evidence(
-        version.display_of(label),
-        evidence,
-        probability=classification.probabilities.get(label, 0.0),
-        operating_point=version.threshold_of(label),
-    )
+    judgement = judge_label(classification, label)
+    words = describe_evidence(version.display_of(label), evidence, judgement=judgement)
     sides = (instance.rows or 1, instance.columns or 1)
     part = min(1.0, MAX_SIDE / max(sides))
     size = (max(1, round(sides[0] * part)), max(1, round(sides[1] * part)))
     layer = render_activation(evidence.grid, size=size, body=evidence.body)
     return Overlay(encode_png(layer), evidence.peak, words)
+
+
+def judge_label(classification: Classification, label: str) -> str:
+    """What the answer makes of one finding: "", "indeterminate" or "not found"."""
+    version = classification.model_version
+    return judge_finding(
+        classification.probabilities.get(label, 0.0),
+        version.threshold_of(label) if version else None,
+        is_indeterminate=classification.outcome == ClassificationOutcome.INDETERMINATE
+        and label == classification.suspected_label,
+    )
 
 
 def _probability_on(explanation: Explanation, label: str) -> float:

@@ -31,11 +31,9 @@ def find_body(shown: NDArray[np.uint8]) -> Mask:
     share = np.asarray(bright.convert("F").resize((SIDE, SIDE), Image.Resampling.BOX)) / 255
     body = share > BODY_SHARE
     closed = _widen(body)
-    outside = _spread(_edge(body) & ~closed, ~closed)
-    # What reaches in as a finger, one cell or two wide, came through a gap.
-    outside &= _widen(~_widen(~outside))
+    outside = _spread(_edge(body) & ~closed, ~closed) & ~_is_enclosed(closed)
     # The air that closing the gaps took away lies beside the air that was reached.
-    found = ~(_widen(outside) & ~body) | _is_enclosed(closed)
+    found = ~(_widen(outside) & ~body)
     return found if found.any() else np.ones_like(found)
 
 

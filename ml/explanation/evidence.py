@@ -14,6 +14,7 @@ Floats = NDArray[np.float32]
 BODY_PART = 0.1
 # Less than this prints as 0.00, more than that as 1.00, which is never certain.
 NOTHING, CERTAIN = 0.005, 0.995
+NOT_FOUND = "not found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +55,23 @@ def measure_evidence(
     return Evidence(np.asarray(grid, np.float32), body)
 
 
-def describe_evidence(
-    label: str, evidence: Evidence, *, probability: float, operating_point: float | None
+def judge_finding(
+    probability: float, operating_point: float | None, *, is_indeterminate: bool = False
 ) -> str:
-    """The words beneath a map: its label, its peak, and whether the label was found at all.
+    """What a study's answer makes of one finding: "", "indeterminate" or "not found"."""
+    if is_indeterminate:
+        return "indeterminate"
+    is_found = operating_point is None or probability >= operating_point
+    return "" if is_found else NOT_FOUND
 
-    `probability` is the label's in the whole study, which its operating point judges.
-    """
+
+def describe_evidence(label: str, evidence: Evidence, *, judgement: str) -> str:
+    """The words beneath a map: its label, its peak, and what `judge_finding` makes of it."""
     if evidence.peak < NOTHING:
         words = f"{label}: next to nothing on this image speaks for it"
     else:
         peak = "> 0.99" if evidence.peak > CERTAIN else f"{evidence.peak:.2f}"
         words = f"{label}, peak {peak}"
-    if operating_point is None or probability >= operating_point:
-        return words
-    return f"{words}. Not found; the map shows what little there is"
+    if judgement == NOT_FOUND:
+        return f"{words}; not found; the map shows what little there is"
+    return f"{words}; {judgement}" if judgement else words

@@ -12,7 +12,12 @@ from PIL import Image
 from ml.bundles import HEAD, KERAS_MODEL
 from ml.errors import ExplanationUnavailable
 from ml.explanation.activation import scale_maps
-from ml.explanation.evidence import Evidence, describe_evidence, measure_evidence
+from ml.explanation.evidence import (
+    Evidence,
+    describe_evidence,
+    judge_finding,
+    measure_evidence,
+)
 from ml.explanation.occlusion import occlude
 from ml.explanation.sanity import SanityFigures, check_maps
 from ml.images import Frame, read_frames, to_display
@@ -94,12 +99,12 @@ def explain_file(predictor: Predictor, path: Path, *, label: str | None, method:
         )
         for name in findings
     }
-    words = describe_evidence(
-        shown_label,
-        evidence[shown_label],
-        probability=answer["probabilities"][shown_label],
-        operating_point=manifest.operating.thresholds.get(shown_label),
+    judgement = judge_finding(
+        answer["probabilities"][shown_label],
+        manifest.operating.thresholds.get(shown_label),
+        is_indeterminate=answer["indeterminate"] and answer["suspected_label"] == shown_label,
     )
+    words = describe_evidence(shown_label, evidence[shown_label], judgement=judgement)
     answer |= {"method": method, "explained_label": shown_label, "explanation": words}
     answer["maps"] = {name: _list_map(found) for name, found in evidence.items()}
     return Explained(answer, shown_label, words, _draw(shown, evidence[shown_label]))
