@@ -56,7 +56,7 @@ def _is_enclosed(body: Mask) -> Mask:
         np.logical_or.accumulate(body, axis=1),
         np.logical_or.accumulate(body[:, ::-1], axis=1)[:, ::-1],
     ]
-    return np.logical_and.reduce(sides)
+    return np.asarray(np.logical_and.reduce(sides), np.bool_)
 
 
 def _edge(cells: Mask) -> Mask:
@@ -70,9 +70,8 @@ def _widen(cells: Mask) -> Mask:
     padded = np.pad(cells, 1)
     rows, columns = cells.shape
     steps = [(row, column) for row in range(3) for column in range(3)]
-    return np.logical_or.reduce(
-        [padded[row : row + rows, column : column + columns] for row, column in steps]
-    )
+    moved = [padded[row : row + rows, column : column + columns] for row, column in steps]
+    return np.asarray(np.logical_or.reduce(moved), np.bool_)
 
 
 def _spread(start: Mask, within: Mask) -> Mask:

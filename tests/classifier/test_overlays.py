@@ -80,11 +80,17 @@ def test_overlay_shines_by_the_probability_on_that_image(page, claim, answer):
     )
 
 
-def test_overlay_of_an_answer_without_scores_goes_by_the_study(page, claim, answer):
-    row = conclude(claim, answer)
-    row.instance_scores.all().delete()
+def test_overlay_of_an_image_without_a_score_goes_by_the_study(page, claim, answer):
+    row = conclude(claim, answer, pneumonia=0.1)
+    content = make_dicom(Rows=SIDE, Columns=SIDE, PixelData=PIXELS.tobytes())
+    other = factories.make_instance(series=row.study.series.get(), content=content)
+    Explanation.objects.create(
+        classification=row, instance=other, activation_maps={"pneumonia": EVERYWHERE}
+    )
 
-    assert unquote(fetch(page, row)["Map-Words"]) == "Pneumonia, peak 0.92"
+    drawn = page.get(reverse("classifier:overlay-png", args=[row.pk, other.pk, 1]))
+
+    assert unquote(drawn["Map-Words"]) == "Pneumonia, peak 0.92"
 
 
 def test_overlay_lies_on_the_body_alone(page, claim, answer):
