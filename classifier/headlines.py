@@ -50,7 +50,7 @@ def model_line_of(classification: Classification) -> str:
     """The model's answer in a few words, beside a person's: "Model: malignant 0.99, overridden"."""
     value = f"{classification.probability or 0:.{DECIMALS}f}"
     suspected = f"{_named(classification, classification.suspected_label)} {value}"
-    said = {
+    said: dict[str, str] = {
         ClassificationOutcome.FINDING: f"{_named(classification, classification.label)} {value}",
         ClassificationOutcome.NO_FINDING: "no finding passed",
         ClassificationOutcome.BELOW_OPERATING_POINT: f"none passed, most probable {suspected}",

@@ -203,6 +203,7 @@ def unrouted(department):
         study=study,
         task="unrouted",
         state="abstained",
+        outcome="abstained",
         abstention="route_unsure",
         abstention_reason="Say which body part this is.",
         finished_at="2026-01-01T00:00:00Z",
