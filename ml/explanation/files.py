@@ -21,6 +21,7 @@ from ml.explanation.evidence import (
 from ml.explanation.occlusion import occlude
 from ml.explanation.sanity import SanityFigures, check_maps
 from ml.images import Frame, read_frames, to_display
+from ml.manifest import Manifest
 from ml.overlay import render_activation
 from ml.prediction_output import describe_predictions
 from ml.predictor import FramePrediction, Predictor
@@ -78,11 +79,7 @@ def explain_file(predictor: Predictor, path: Path, *, label: str | None, method:
     ExplanationUnavailable for an unknown label and the normal one.
     """
     manifest = predictor.bundle.manifest
-    findings = [name for name in manifest.labels if name != manifest.normal_label]
-    if label is not None and label not in findings:
-        is_known = label in manifest.labels
-        detail = f"{label} is no finding" if is_known else f"there is no label {label}"
-        raise ExplanationUnavailable(method=method, detail=detail)
+    findings = _list_findings(manifest, label, method)
     frames = read_frames(path)
     predictions = predictor.predict(frames)
     answer = describe_predictions(predictor, path, frames, predictions)
@@ -108,6 +105,16 @@ def explain_file(predictor: Predictor, path: Path, *, label: str | None, method:
     answer |= {"method": method, "explained_label": shown_label, "explanation": words}
     answer["maps"] = {name: _list_map(found) for name, found in evidence.items()}
     return Explained(answer, shown_label, words, _draw(shown, evidence[shown_label]))
+
+
+def _list_findings(manifest: Manifest, label: str | None, method: str) -> list[str]:
+    """All labels but the normal one; raises ExplanationUnavailable if `label` is none of them."""
+    findings = [name for name in manifest.labels if name != manifest.normal_label]
+    if label is not None and label not in findings:
+        is_known = label in manifest.labels
+        detail = f"{label} is no finding" if is_known else f"there is no label {label}"
+        raise ExplanationUnavailable(method=method, detail=detail)
+    return findings
 
 
 def check_files(predictor: Predictor, paths: Sequence[Path]) -> SanityFigures:
