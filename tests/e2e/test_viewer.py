@@ -1,6 +1,5 @@
 """The study page says only what is so of the picture on screen, on a desk, a phone and paper."""
 
-import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,100 +9,30 @@ from typing import Any
 import numpy as np
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
-from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     CTImageStorage,
-    ExplicitVRLittleEndian,
     MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
     generate_uid,
 )
 
 from tests.e2e.browser import chromium, sign_in
+from tests.e2e.pictures import (
+    FILES,
+    LEVELS,
+    SERVED,
+    SLICES,
+    SMALL,
+    WATCH,
+    describe,
+    draw_numbers,
+    fill,
+)
 from tests.product import Client, Product
 
 pytestmark = pytest.mark.e2e
 
-SLICES, FILES, BITS, SIDE = 512, 4, 10, 8
 DESK = {"viewport": {"width": 1440, "height": 900}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-
-# At every frame that the browser paints: which slice the picture is (its number stands in it as
-# ten squares, black or white), and what the page says.
-WATCH = """() => {
-  const probe = new OffscreenCanvas(80, 8).getContext("2d", { willReadFrequently: true });
-  const slices = JSON.parse(document.getElementById("viewer-data").textContent).series[0].slices;
-  const part = (name) => document.querySelector(`[data-part="${name}"]`);
-  const numberOf = (picture) => {
-    if (!picture) return 0;
-    probe.drawImage(picture, 0, 0, 80, 8);
-    const { data } = probe.getImageData(0, 0, 80, 8);
-    let number = 0;
-    for (let bit = 0; bit < 10; bit += 1) {
-      number += data[4 * (4 * 80 + bit * 8 + 4)] > 127 ? 2 ** bit : 0;
-    }
-    return number;
-  };
-  const look = () => {
-    const drawn = [...part("stage").querySelectorAll("canvas, img:not(.overlay)")];
-    const picture = drawn.find((one) => one.getClientRects().length && one.width > 1);
-    const file = slices.find((one) => part("download").href.includes(one.instance));
-    return {
-      picture: numberOf(picture),
-      caption: part("corner-slice").textContent,
-      words: part("slice-words").textContent,
-      spokenAs: part("slider").getAttribute("aria-valuetext"),
-      firstOfFile: file ? slices.indexOf(file) + 1 : 0,
-      asked: Number(part("slider").value),
-      message: part("message").textContent,
-      isDim: getComputedStyle(picture?.parentElement ?? document.body).opacity < 1,
-    };
-  };
-  window.look = look;
-  window.seen = [];
-  const watch = () => {
-    window.seen.push(look());
-    requestAnimationFrame(watch);
-  };
-  watch();
-}"""
-
-
-def describe(sop_class: str, **fields: Any) -> Dataset:
-    """The header that all images of these tests share."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-    dataset.PatientName, dataset.PatientBirthDate, dataset.PatientSex = (
-        "Viewer^Test",
-        "19700101",
-        "F",
-    )
-    dataset.StudyDate, dataset.SamplesPerPixel = "20260112", 1
-    dataset.PhotometricInterpretation = "MONOCHROME2"
-    for name, value in fields.items():
-        setattr(dataset, name, value)
-    return dataset
-
-
-def fill(dataset: Dataset, pixels: np.ndarray) -> bytes:
-    """The file of these pixels (rows x columns, or frames of them)."""
-    dataset.Rows, dataset.Columns = pixels.shape[-2:]
-    dataset.BitsAllocated = dataset.BitsStored = pixels.dtype.itemsize * 8
-    dataset.HighBit = dataset.BitsStored - 1
-    dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
-    dataset.PixelData = pixels.tobytes()
-    stream = io.BytesIO()
-    dataset.save_as(stream, enforce_file_format=True)
-    return stream.getvalue()
-
-
-def draw_numbers(numbers: range) -> np.ndarray:
-    """A frame of each number: its bits as squares, black or white."""
-    bits = (np.array(numbers)[:, None] >> np.arange(BITS)) & 1
-    squares = np.repeat(np.repeat(bits[:, None, :], SIDE, axis=2), SIDE, axis=1)
-    return (squares * 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -324,25 +253,6 @@ def test_picture_that_fails_leaves_the_stage_blank_and_says_why(
     check_what_was_seen(page)
 
 
-LEVELS = """() => {
-  const canvas = document.querySelector("[data-part=frame]");
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  return [...data].filter((_, place) => place % 4 === 0);
-}"""
-SERVED = """async () => {
-  const slices = JSON.parse(document.getElementById("viewer-data").textContent).series[0].slices;
-  const part = (name) => document.querySelector(`[data-part=${name}]`);
-  const slice = slices[part("slider").value - 1];
-  const window_ = `center=${part("center").value}&width=${part("width").value}`;
-  const answer = await fetch(`/instances/${slice.instance}/frames/${slice.frame}.png?${window_}`);
-  const bitmap = await createImageBitmap(await answer.blob());
-  const probe = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
-  probe.drawImage(bitmap, 0, 0);
-  const { data } = probe.getImageData(0, 0, bitmap.width, bitmap.height);
-  return [...data].filter((_, place) => place % 4 === 0);
-}"""
-
-
 def test_window_while_dragging_is_what_release_draws(page: Page, windowed: str) -> None:
     page.goto(windowed)
     words = page.locator("[data-part=window-words]")
@@ -417,14 +327,6 @@ def test_zoom_is_true_and_about_the_pointer(desk: BrowserContext, white: str) ->
         page.keyboard.press("r")
         expect(page.locator("[data-part=invert]")).to_have_attribute("aria-pressed", "false")
         expect(words).to_contain_text("Fit")
-
-
-SMALL = """() => {
-  const controls = [...document.querySelectorAll("main :is(button, select, summary, a.btn)")];
-  const boxes = controls.map((one) => [one.outerHTML.slice(0, 80), one.getBoundingClientRect()]);
-  const isSmall = ({ width, height }) => width && (width < 24 || height < 24);
-  return boxes.filter(([, box]) => isSmall(box)).map(([words]) => words);
-}"""
 
 
 def test_phone_shows_the_image_first_and_docks_the_decision(
