@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from classifier.headlines import headline_of
+from classifier.inference import judge_label
 from classifier.models import Classification, InstanceScore, ModelVersion, Stage
 from classifier.models.classifications import CHOSEN_SENTENCE
 
@@ -38,6 +39,14 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class MapChoice:
+    """A finding that a heat map can be asked for; `words` say whether it was found."""
+
+    label: str
+    words: str
+
+
+@dataclass(frozen=True)
 class Opinion:
     """The network's answer, in the shape the study page draws."""
 
@@ -54,6 +63,8 @@ class Opinion:
     deciding: Slice | None = None
     has_overlay: bool = False
     overlay_label: str = ""
+    maps: list[MapChoice] = field(default_factory=list)
+    slice_label_display: str = ""
 
 
 def opinion_on(classification: Classification) -> Opinion | None:
@@ -77,8 +88,33 @@ def opinion_on(classification: Classification) -> Opinion | None:
         slice_scores=[entry for entry, _ in slices],
         deciding=next((entry for entry, is_deciding in slices if is_deciding), None),
         has_overlay=bool(label) and classification.explanations.exists(),
-        overlay_label=label,
+        overlay_label=first_mapped(classification),
+        maps=_maps(classification, scores),
+        slice_label_display=classification.words_for(label) if label else "",
     )
+
+
+def first_mapped(classification: Classification) -> str:
+    """The finding whose heat map is offered first: the one given, or else the most probable."""
+    version, probabilities = classification.model_version, classification.probabilities
+    if version is None:
+        return ""
+    if version.is_finding(classification.named_label):
+        return classification.named_label
+    findings = [label for label in probabilities if version.is_finding(label)]
+    return max(findings, key=lambda label: probabilities[label], default="")
+
+
+def _maps(classification: Classification, scores: list[Score]) -> list[MapChoice]:
+    """Every finding, the most probable first; none for "normal", which lies nowhere."""
+    version, choices = classification.model_version, []
+    for score in scores:
+        if version is None or not version.is_finding(score.label):
+            continue
+        judgement = judge_label(classification, score.label)
+        words = f"{score.label_display}: {judgement}" if judgement else score.label_display
+        choices.append(MapChoice(score.label, words))
+    return choices
 
 
 def _scores(classification: Classification, version: ModelVersion | None) -> list[Score]:

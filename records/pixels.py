@@ -2,14 +2,16 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import FrameOutOfRange, MLError
 from ml.images import Frame, Voi, encode_png, to_display
+from ml.images.display import WINDOW_FUNCTIONS
 from records.errors import NoSuchFrame, NothingToShow
 from records.intake.isolation.calls import decode_frames
 from records.models import Instance
@@ -17,6 +19,9 @@ from records.stored import open_verified
 
 CACHE_BYTES = 48 * 1024 * 1024
 """Decoded frames that one process keeps: somebody who windows an image asks for it again."""
+
+VALUES_BYTES = 64 * 1024 * 1024
+"""Most that a browser is handed to window by itself; a mammogram of 20 million pixels has 40 MB."""
 
 FRAMES_AT_A_TIME = 16
 PIXELS_AT_A_TIME = 16_000_000
@@ -99,16 +104,71 @@ def draw_frame(
     Raises NothingToShow, NoSuchFrame, StoredFileMissing and StoredFileDamaged.
     """
     center, width = window or (None, None)
+    decoded = _read_to_show(instance, frame)
+    if window_function is not None:
+        decoded = replace(decoded, voi=Voi(window_function))
+    return to_display(decoded, window_center=center, window_width=width)
+
+
+def _read_to_show(instance: Instance, frame: int) -> Frame:
     try:
-        decoded = read_frame(instance, frame)
+        return read_frame(instance, frame)
     except FrameOutOfRange as error:
         raise NoSuchFrame(frame=frame, count=instance.number_of_frames) from error
     except MLError as error:
         reason = instance.exclusion_reason or "its pixels can't be decoded."
         raise NothingToShow(detail=reason) from error
-    if window_function is not None:
-        decoded = replace(decoded, voi=Voi(window_function))
-    return to_display(decoded, window_center=center, window_width=width)
+
+
+@dataclass(frozen=True)
+class FrameValues:
+    """A grey frame's modality values, row by row and little-endian, for a browser to window.
+
+    `kind` is int16, uint16, float32 or float64; `function` the VOI function that a chosen window
+    is applied with; `is_inverted` that small values are bright (MONOCHROME1).
+    """
+
+    content: bytes
+    kind: str
+    rows: int
+    columns: int
+    function: str
+    is_inverted: bool
+
+
+def read_values(instance: Instance, frame: int = 1) -> FrameValues:
+    """The values of which `draw_frame` makes grey levels.
+
+    Raises NothingToShow (also for colours, and beyond VALUES_BYTES), NoSuchFrame,
+    StoredFileMissing and StoredFileDamaged.
+    """
+    decoded = _read_to_show(instance, frame)
+    if decoded.is_colour:
+        raise NothingToShow(detail="it is in colour, so that no window applies to it.")
+    kind = _kind_of(decoded.pixels)
+    values = decoded.pixels.astype(kind.newbyteorder("<"), copy=False)
+    if values.nbytes > VALUES_BYTES:
+        raise NothingToShow(detail="it is too large for a preview of its window.")
+    function = decoded.voi.function
+    return FrameValues(
+        content=values.tobytes(),
+        kind=kind.name,
+        rows=decoded.rows,
+        columns=decoded.columns,
+        function=function if function in WINDOW_FUNCTIONS else "LINEAR",
+        is_inverted=decoded.photometric_interpretation == "MONOCHROME1",
+    )
+
+
+def _kind_of(pixels: NDArray[Any]) -> np.dtype[Any]:
+    """The smallest kind of number that holds every value exactly."""
+    if np.issubdtype(pixels.dtype, np.floating) and (pixels != np.rint(pixels)).any():
+        return pixels.dtype
+    for kind in (np.dtype(np.int16), np.dtype(np.uint16)):
+        limits = np.iinfo(kind)
+        if limits.min <= pixels.min() and pixels.max() <= limits.max:
+            return kind
+    return pixels.dtype
 
 
 def render_png(

@@ -92,6 +92,11 @@ urlpatterns = [
         images.FramePngView.as_view(),
         name="frame-png",
     ),
+    path(
+        "instances/<uuid:pk>/frames/<int:frame>.values",
+        images.FrameValuesView.as_view(),
+        name="frame-values",
+    ),
     path("conflicts/", conflicts.ConflictListView.as_view(), name="conflict-list"),
     path("conflicts/<uuid:pk>/", conflicts.ConflictDetailView.as_view(), name="conflict-detail"),
     path(

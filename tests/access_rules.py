@@ -71,6 +71,7 @@ RULES: list[Rule] = [
     ("records:patient-list", "post", Verb.PATIENT_VIEW, ""),
     ("records:patient-detail", "get", Verb.PATIENT_VIEW, "patient"),
     ("records:frame-png", "get", Verb.STUDY_VIEW, "frame"),
+    ("records:frame-values", "get", Verb.STUDY_VIEW, "frame"),
     ("records:instance-file", "get", Verb.STUDY_VIEW, "instance"),
     ("records:conflict-list", "get", Verb.CONFLICT_RESOLVE, ""),
     ("records:conflict-list", "post", Verb.CONFLICT_RESOLVE, ""),

@@ -11,13 +11,14 @@ from classifier.inference.bundles import (
     find_bundle_paths,
     is_trusted,
 )
-from classifier.inference.overlays import draw_overlay
+from classifier.inference.overlays import draw_overlay, judge_label
 
 __all__ = [
     "BundleDescription",
     "answer_for",
     "describe_bundle",
     "draw_overlay",
+    "judge_label",
     "find_bundle_paths",
     "is_trusted",
     "route_study",

@@ -322,6 +322,11 @@ class Classification(models.Model):
         return point is not None and self.probabilities.get(label, 0.0) >= point
 
     @property
+    def deciding_score(self) -> "InstanceScore | None":
+        """The score of the image that decided, which the study page opens at."""
+        return self.instance_scores.filter(is_deciding=True).first()
+
+    @property
     def label_code(self) -> dict[str, str] | None:
         """The code of the label given: value, scheme and meaning."""
         return self.model_version.code_of(self.label) if self.model_version else None

@@ -106,7 +106,7 @@ class ModelVersion(models.Model):
                 "display": self.display_of(label),
                 "code": self.code_of(label),
                 "threshold": self.threshold_of(label),
-                "is_disease": label != self.manifest["normal_label"],
+                "is_disease": self.is_finding(label),
             }
             for label in self.labels
         ]
@@ -120,6 +120,10 @@ class ModelVersion(models.Model):
         """The code of a label: `value`, `scheme` (SCT for SNOMED CT) and `meaning`."""
         found: dict[str, str] | None = self.manifest["codes"].get(label)
         return found
+
+    def is_finding(self, label: str) -> bool:
+        """Tell whether a label is one of the version's and says more than "normal"."""
+        return label in self.labels and label != self.manifest["normal_label"]
 
     def threshold_of(self, label: str) -> float | None:
         """The operating point of a disease label; None for the normal one, and of the router."""

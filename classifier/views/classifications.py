@@ -1,6 +1,7 @@
 """The fragments of the study page that show an answer and take a decision."""
 
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from django.contrib import messages
@@ -19,12 +20,12 @@ from classifier.forms import ReviewForm, TaskForm
 from classifier.inference import draw_overlay
 from classifier.models import Abstention, Classification, Explanation
 from classifier.models.classifications import CHOSEN_SENTENCE
-from classifier.opinions import opinion_on
+from classifier.opinions import first_mapped, opinion_on
 from classifier.routing import tasks_to_state
 from classifier.services.requests import rerun_classification, state_task
 from classifier.services.reviews import review_classification
 from records.models import Patient
-from records.views.images import record_picture
+from records.views.images import PRIVATE, record_picture, refusal_response
 
 UNPROCESSABLE = 422
 RESULTS_SHOWN = 200
@@ -179,24 +180,27 @@ class PatientResultsView(VerbRequiredMixin, View):
 
 
 class OverlayView(ClassificationView):
-    """The class activation map of one frame, as a transparent picture of the image's size."""
+    """The map of one finding on one frame, as a transparent picture over the whole image.
+
+    The header Map-Words says in percent-encoded UTF-8 what it shows; it is for the page's caption.
+    """
 
     reads = told_by(Action.IMAGE_VIEWED)
     parameters = takes("label")
 
     def get(self, request: HttpRequest, pk: UUID, instance_pk: UUID, frame: int) -> HttpResponse:
-        """Draw the map of `?label=`, by default of the label given."""
+        """Draw the map of `?label=`, by default of the finding that the page offers first."""
         row = self.classification(pk)
+        kept = Explanation.objects.select_related("instance", "classification__model_version")
         explanation = get_object_or_404(
-            Explanation.objects.select_related("instance"),
-            classification=row,
-            instance_id=instance_pk,
-            frame=frame,
+            kept, classification=row, instance_id=instance_pk, frame=frame
         )
-        label = request.GET.get("label") or row.label
-        grid = explanation.activation_maps.get(label)
-        if grid is None:
+        try:
+            overlay = draw_overlay(explanation, request.GET.get("label") or first_mapped(row))
+        except KnownError as error:
+            return refusal_response(error)
+        if overlay is None:
             raise Http404
-        picture = draw_overlay(grid, explanation.instance)
-        record_picture(signed_in_user(request), picture, row.study)
-        return HttpResponse(picture, content_type="image/png")
+        record_picture(signed_in_user(request), overlay.picture, row.study)
+        headers = {"Map-Words": quote(overlay.words), "Cache-Control": PRIVATE}
+        return HttpResponse(overlay.picture, content_type="image/png", headers=headers)

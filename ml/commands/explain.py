@@ -20,7 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("--task", required=True)
     parser.add_argument("--bundle", type=Path, help="instead of the task's newest bundle")
-    parser.add_argument("--label", help="the label to draw, instead of the likeliest one")
+    parser.add_argument("--label", help="the finding to draw, instead of the likeliest one")
     parser.add_argument(
         "--method",
         choices=METHODS,
@@ -65,7 +65,7 @@ def _explain(predictor: Any, path: Path, number: int, options: argparse.Namespac
     picture = options.out / f"{stem}.{explained.label}.{options.method}.png"
     picture.write_bytes(encode_png(explained.picture))
     (options.out / f"{stem}.json").write_text(json.dumps(explained.answer) + "\n")
-    sys.stdout.write(f"{path}: {explained.label}: {picture}\n")
+    sys.stdout.write(f"{path}: {explained.words}: {picture}\n")
     return True
 
 

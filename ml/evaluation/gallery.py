@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml.evaluation.scoring import Answers
+from ml.explanation import measure_evidence
 from ml.images import read_frames, to_display
 from ml.manifest import Manifest
 from ml.overlay import render_activation
@@ -49,6 +50,7 @@ class Exhibit:
     given_probability: float
     refusal: str
     image: str
+    mapped_label: str
     overlay: str
 
 
@@ -83,8 +85,11 @@ def choose_mistakes(mistakes: list[Mistake], limit: int = MAX_PICTURES) -> list[
 def make_gallery(
     predictor: Predictor, answers: Answers, mistakes: Iterable[Mistake]
 ) -> list[Exhibit]:
-    """The mistakes as pictures; the map is that of the label given: what spoke for it."""
-    labels = predictor.bundle.labels
+    """The mistakes as pictures; the map is that of the finding given: what spoke for it.
+
+    Where the answer was the normal label the map is that of the finding that was missed.
+    """
+    labels, normal = predictor.bundle.labels, predictor.bundle.manifest.normal_label
     gallery = []
     for mistake in mistakes:
         row = mistake.row
@@ -93,7 +98,12 @@ def make_gallery(
         frame = read_frames(example.path)[0]
         (prediction,) = predictor.predict([frame])
         picture = shrink_picture(to_display(frame))
-        activation = prediction.activation_maps[labels[given]]
+        mapped = example.label if labels[given] == normal else labels[given]
+        evidence = measure_evidence(
+            prediction.activation_maps[mapped],
+            probability=prediction.probabilities[mapped],
+            shown=picture,
+        )
         gallery.append(
             Exhibit(
                 kind=mistake.kind,
@@ -105,7 +115,8 @@ def make_gallery(
                 given_probability=float(shown[given]),
                 refusal=answers.refusals[row],
                 image=encode_picture(picture),
-                overlay=encode_picture(lay_over(picture, activation)),
+                mapped_label=mapped,
+                overlay=encode_picture(lay_over(picture, evidence.grid, evidence.body)),
             )
         )
     return gallery
@@ -118,9 +129,13 @@ def shrink_picture(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def lay_over(picture: NDArray[np.uint8], activation: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """The RGB picture under the activation map's colours."""
-    layer = Image.fromarray(render_activation(activation, size=picture.shape[:2]))
+def lay_over(
+    picture: NDArray[np.uint8],
+    activation: NDArray[np.floating],
+    body: NDArray[np.bool_] | None = None,
+) -> NDArray[np.uint8]:
+    """The RGB picture under the activation map's colours, on the body alone."""
+    layer = Image.fromarray(render_activation(activation, size=picture.shape[:2], body=body))
     under = Image.fromarray(picture).convert("RGBA")
     return np.asarray(Image.alpha_composite(under, layer).convert("RGB"))
 

@@ -12,9 +12,16 @@ from PIL import Image
 from ml.bundles import HEAD, KERAS_MODEL
 from ml.errors import ExplanationUnavailable
 from ml.explanation.activation import scale_maps
+from ml.explanation.evidence import (
+    Evidence,
+    describe_evidence,
+    judge_finding,
+    measure_evidence,
+)
 from ml.explanation.occlusion import occlude
 from ml.explanation.sanity import SanityFigures, check_maps
 from ml.images import Frame, read_frames, to_display
+from ml.manifest import Manifest
 from ml.overlay import render_activation
 from ml.prediction_output import describe_predictions
 from ml.predictor import FramePrediction, Predictor
@@ -29,10 +36,14 @@ MAX_PICTURE_SIDE = 1024
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One file's answer in plain values, and the picture of the label asked for (H x W x 3)."""
+    """One file's answer in plain values, and the picture of the label asked for (H x W x 3).
+
+    `words` say what the picture shows, as the study page does.
+    """
 
     answer: dict[str, Any]
     label: str
+    words: str
     picture: NDArray[np.uint8]
 
 
@@ -61,25 +72,49 @@ METHODS: dict[str, Callable[[Predictor, Frame, FramePrediction], Floats]] = {
 
 
 def explain_file(predictor: Predictor, path: Path, *, label: str | None, method: str) -> Explained:
-    """Explain the file's deciding frame, for the label given or the likeliest one.
+    """Explain the file's deciding frame, for the label given or the likeliest finding.
 
-    Raises what `read_frames` raises, and ExplanationUnavailable for an unknown label.
+    The maps are on the scale of probability. The normal label has none: what speaks for "normal"
+    at a place would look like a finding there. Raises what `read_frames` raises, and
+    ExplanationUnavailable for an unknown label and the normal one.
     """
-    labels = predictor.bundle.labels
-    if label is not None and label not in labels:
-        raise ExplanationUnavailable(method=method, detail=f"there is no label {label}")
+    manifest = predictor.bundle.manifest
+    findings = _list_findings(manifest, label, method)
     frames = read_frames(path)
     predictions = predictor.predict(frames)
     answer = describe_predictions(predictor, path, frames, predictions)
-    index = answer["deciding_frame"]
-    frame, prediction = frames[index], predictions[index]
+    frame, prediction = (found[answer["deciding_frame"]] for found in (frames, predictions))
     scores = prediction.probabilities
-    shown_label = label or max(scores, key=lambda name: scores[name])
+    shown_label = label or max(findings, key=lambda name: scores[name])
     maps = METHODS[method](predictor, frame, prediction)
     if frame.is_constant:
         maps = np.zeros_like(maps)
-    answer |= {"method": method, "explained_label": shown_label, "maps": _list_maps(labels, maps)}
-    return Explained(answer, shown_label, _draw(frame, maps[labels.index(shown_label)]))
+    shown = to_display(frame)
+    evidence = {
+        name: measure_evidence(
+            maps[manifest.labels.index(name)], probability=scores[name], shown=shown
+        )
+        for name in findings
+    }
+    judgement = judge_finding(
+        answer["probabilities"][shown_label],
+        manifest.operating.thresholds.get(shown_label),
+        is_indeterminate=answer["indeterminate"] and answer["suspected_label"] == shown_label,
+    )
+    words = describe_evidence(shown_label, evidence[shown_label], judgement=judgement)
+    answer |= {"method": method, "explained_label": shown_label, "explanation": words}
+    answer["maps"] = {name: _list_map(found) for name, found in evidence.items()}
+    return Explained(answer, shown_label, words, _draw(shown, evidence[shown_label]))
+
+
+def _list_findings(manifest: Manifest, label: str | None, method: str) -> list[str]:
+    """All labels but the normal one; raises ExplanationUnavailable if `label` is none of them."""
+    findings = [name for name in manifest.labels if name != manifest.normal_label]
+    if label is not None and label not in findings:
+        is_known = label in manifest.labels
+        detail = f"{label} is no finding" if is_known else f"there is no label {label}"
+        raise ExplanationUnavailable(method=method, detail=detail)
+    return findings
 
 
 def check_files(predictor: Predictor, paths: Sequence[Path]) -> SanityFigures:
@@ -100,16 +135,17 @@ def _prepare(predictor: Predictor, frame: Frame) -> Floats:
     return prepare_frame(frame, predictor.bundle.manifest.input)
 
 
-def _list_maps(labels: Sequence[str], maps: Floats) -> dict[str, list[list[float]]]:
-    rounded = np.round(maps.astype(np.float64), DIGITS)
-    return {label: rows.tolist() for label, rows in zip(labels, rounded, strict=True)}
+def _list_map(evidence: Evidence) -> list[list[float]]:
+    rounded: list[list[float]] = np.round(evidence.grid.astype(np.float64), DIGITS).tolist()
+    return rounded
 
 
-def _draw(frame: Frame, activation: Floats) -> NDArray[np.uint8]:
+def _draw(shown: NDArray[np.uint8], evidence: Evidence) -> NDArray[np.uint8]:
     """The image as it is, and beside it the same under its map."""
-    image = Image.fromarray(to_display(frame)).convert("RGB")
+    image = Image.fromarray(shown).convert("RGB")
     image.thumbnail((MAX_PICTURE_SIDE, MAX_PICTURE_SIDE))
-    layer = Image.fromarray(render_activation(activation, size=(image.height, image.width)))
+    size = (image.height, image.width)
+    layer = Image.fromarray(render_activation(evidence.grid, size=size, body=evidence.body))
     covered = image.copy()
     covered.paste(layer.convert("RGB"), mask=layer.getchannel("A"))
     return np.concatenate([np.asarray(image), np.asarray(covered)], axis=1)

@@ -1,5 +1,6 @@
 """Pixels and files of single instances, after asking who may see them."""
 
+import json
 import math
 from collections.abc import Mapping
 from uuid import UUID
@@ -18,7 +19,7 @@ from accounts.reads import told_by
 from accounts.roles import Verb
 from records.errors import WindowInvalid
 from records.models import Instance, Study
-from records.pixels import render_png
+from records.pixels import read_values, render_png
 from records.stored import open_stored
 
 PRIVATE = "private, max-age=300"
@@ -38,6 +39,37 @@ class FramePngView(VerbRequiredMixin, View):
             return png_response(signed_in_user(request), instance, frame, request.GET)
         except KnownError as error:
             return refusal_response(error)
+
+
+class FrameValuesView(VerbRequiredMixin, View):
+    """One grey frame's values, so that the window can be tried in the browser before it is drawn.
+
+    The header Frame-Values describes them in JSON.
+    """
+
+    verb = Verb.STUDY_VIEW
+    reads = told_by(Action.IMAGE_VIEWED)
+
+    def get(self, request: HttpRequest, pk: UUID, frame: int) -> HttpResponse:
+        """Hand them out; what has none says why in plain words."""
+        user = signed_in_user(request)
+        instance = find_instance(user, pk)
+        try:
+            values = read_values(instance, frame)
+        except KnownError as error:
+            return refusal_response(error)
+        record_picture(user, values.content, instance.series.study)
+        described = {
+            "kind": values.kind,
+            "rows": values.rows,
+            "columns": values.columns,
+            "function": values.function,
+            "is_inverted": values.is_inverted,
+        }
+        headers = {"Cache-Control": PRIVATE, "Frame-Values": json.dumps(described)}
+        return HttpResponse(
+            values.content, content_type="application/octet-stream", headers=headers
+        )
 
 
 class InstanceFileView(VerbRequiredMixin, View):

@@ -106,25 +106,6 @@ def test_rerun_returns_to_the_study(client, technician, answered):
     assert answered.study.classifications.current().get().state == "queued"
 
 
-def test_overlay_is_a_png_of_the_image_s_size(as_reviewer, answered):
-    from io import BytesIO
-
-    from PIL import Image
-
-    instance = answered.explanations.get().instance
-    response = as_reviewer.get(url("overlay-png", answered.pk, instance.pk, 1))
-    picture = Image.open(BytesIO(response.content))
-    assert (response["Content-Type"], picture.size, picture.mode) == ("image/png", (8, 8), "RGBA")
-
-
-@pytest.mark.parametrize("query", ["?label=flu", "?label=normal"])
-def test_overlay_answers_404_when_there_is_no_map_of_that_label(as_reviewer, answered, query):
-    instance = answered.explanations.get().instance
-    assert (
-        as_reviewer.get(url("overlay-png", answered.pk, instance.pk, 1) + query).status_code == 404
-    )
-
-
 def test_worklist_shows_urgent_first_then_the_oldest(as_reviewer, department, reviewer):
     names = ["Early^Routine", "Late^Routine", "Late^Urgent"]
     priorities = ["routine", "routine", "urgent"]

@@ -205,15 +205,20 @@ def explain(out: Path, *arguments: str) -> int:
 
 
 @pytest.mark.parametrize("method", ["cam", "occlusion"])
-def test_explain_command_writes_a_picture_and_the_maps(tmp_path: Path, method: str) -> None:
+def test_explain_command_writes_a_picture_and_the_maps(
+    tmp_path: Path, method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     chest = str(ROOT / "samples" / CHESTS[1] / "01.dcm")
     assert explain(tmp_path, "--method", method, "--label", "pneumonia", chest) == 0
     answer = json.loads((tmp_path / "000-01.json").read_text())
     assert answer["path"] == chest
     assert answer["explained_label"] == "pneumonia"
-    assert list(answer["maps"]) == ["normal", "pneumonia", "tuberculosis"]
-    for rows in answer["maps"].values():
-        assert 0 <= np.min(rows) <= np.max(rows) <= 1
+    # On one scale, and none for "normal".
+    assert list(answer["maps"]) == ["pneumonia", "tuberculosis"]
+    for label, rows in answer["maps"].items():
+        assert 0 <= np.min(rows) <= np.max(rows) <= answer["probabilities"][label] + 1e-4
+    assert answer["explanation"].startswith("pneumonia, peak ")
+    assert answer["explanation"] in capsys.readouterr().out
     with Image.open(tmp_path / f"000-01.pneumonia.{method}.png") as picture:
         assert picture.width > picture.height
         shown = np.asarray(picture, int)
@@ -254,12 +259,25 @@ def test_explain_command_checks_the_maps_and_goes_on_behind_a_broken_file(
     assert len(list((tmp_path / "out").glob("002-01.*.cam.png"))) == 1
 
 
-def test_explain_command_refuses_a_label_that_the_model_lacks(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("label", ["gout", "normal"])
+def test_explain_command_refuses_a_label_that_is_no_finding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], label: str
 ) -> None:
     chest = str(ROOT / "samples" / CHESTS[0] / "01.dcm")
-    assert explain(tmp_path, "--label", "gout", chest) == 1
+    assert explain(tmp_path, "--label", label, chest) == 1
     assert "explanation_unavailable" in capsys.readouterr().out
+
+
+def test_explain_command_says_that_what_it_draws_was_not_found(tmp_path: Path) -> None:
+    chest = str(ROOT / "samples" / "chest-normal-adult-1" / "01.dcm")
+    assert explain(tmp_path, chest) == 0
+    answer = json.loads((tmp_path / "000-01.json").read_text())
+    assert answer["explained_label"] != "normal"
+    assert answer["explanation"].endswith("not found; the map shows what little there is")
+    with Image.open(next(tmp_path.glob("*.png"))) as picture:
+        shown = np.asarray(picture, int)
+    half = shown.shape[1] // 2
+    assert np.abs(shown[:, half:] - shown[:, :half]).max() <= 3
 
 
 def test_make_activation_maps_is_importable_where_it_was() -> None:

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
-from ml.explanation import make_activation_maps
+from ml.explanation import make_activation_maps, measure_evidence
+from ml.explanation.body import SIDE, find_body
+from ml.images import read_frames, to_display
 from ml.overlay import render_activation
 from ml.preprocessing import prepare_display
 from ml.task_config import InputConfig
+from tests.ml.conftest import ROOT
 
 GREY = InputConfig(size=64, colour="grey", contrast="as_shown")
 
@@ -44,6 +47,58 @@ def test_render_activation_is_clear_where_nothing_was_seen_and_bright_where_most
 def test_render_activation_refuses_when_values_are_no_map(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="from 0 to 1"):
         render_activation(wrong, size=(4, 4))
+
+
+def test_render_activation_keeps_to_one_scale_when_a_map_is_faint() -> None:
+    faint = render_activation(np.full((4, 4), 0.01), size=(40, 40))
+    assert faint[..., 3].max() <= 2
+
+
+def test_measure_evidence_peaks_at_the_probability_on_the_body() -> None:
+    shown = np.zeros((64, 64), np.uint8)
+    shown[16:] = 200
+    activation = np.zeros((4, 4), np.float32)
+    activation[0, 0], activation[2, 2] = 1, 0.5
+    evidence = measure_evidence(activation, probability=0.8, shown=shown)
+    # The map's own peak lay in the air.
+    assert evidence.grid[0, 0] == 0
+    assert evidence.peak == pytest.approx(0.4)
+    with pytest.raises(ValueError, match="probability"):
+        measure_evidence(activation, probability=1.2, shown=shown)
+
+
+def show(name: str, number: int = 1) -> np.ndarray:
+    return to_display(read_frames(ROOT / "samples" / name / f"{number:02}.dcm")[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "air", "body"),
+    [
+        ("brain-glioma", (2, 2), (14, 16)),
+        # Above a shoulder, and a lung that is as dark.
+        ("chest-normal-adult-2", (3, 4), (16, 10)),
+        ("chest-tuberculosis-1", (25, 0), (20, 8)),
+        # The window makes the lungs as black as the air, and the ribs leave gaps.
+        ("lung-ct-malignant", (4, 16), (16, 12)),
+    ],
+)
+def test_find_body_tells_air_from_what_it_encloses(
+    name: str, air: tuple[int, int], body: tuple[int, int]
+) -> None:
+    found = find_body(show(name))
+    assert not found[air]
+    assert found[body]
+    inverted = find_body(255 - show("skin-drawn")[..., 0])
+    assert inverted.shape == (SIDE, SIDE)
+
+
+def test_find_body_takes_all_for_body_when_there_is_no_air() -> None:
+    for shown in (show("skin-drawn"), np.full((40, 60), 255, np.uint8), np.zeros((9, 9), np.uint8)):
+        assert find_body(shown).all()
+    # Its corners are outside, its black surroundings too; the retina's own dark parts aren't.
+    eye = find_body(show("eye-drawn"))
+    assert not eye[0, 0]
+    assert eye[8:24, 8:24].all()
 
 
 def test_prepare_display_gives_nearly_the_same_input_when_an_image_is_larger() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from uuid import UUID
 
 import numpy as np
@@ -240,6 +241,17 @@ def test_frame_is_drawn_with_the_window_asked_for(page, instance):
     levels = set(np.asarray(Image.open(io.BytesIO(narrow.content))).flat)
     assert levels <= {0, 128, 255}
     assert AuditEvent.objects.filter(action=Action.IMAGE_VIEWED).count() == 1
+
+
+def test_values_are_described_and_told(page, instance):
+    answer = page.get(reverse("records:frame-values", args=[instance.pk, 1]))
+
+    described = json.loads(answer["Frame-Values"])
+    assert (described["kind"], described["rows"], described["columns"]) == ("int16", 16, 16)
+    assert len(answer.content) == 2 * 16 * 16
+    assert answer["Cache-Control"].startswith("private")
+    assert AuditEvent.objects.filter(action=Action.IMAGE_VIEWED).count() == 1
+    assert page.get(reverse("records:frame-values", args=[instance.pk, 2])).status_code == 404
 
 
 @pytest.mark.parametrize("window", ["center=1", "width=1", "center=x&width=1", "center=1&width=0"])

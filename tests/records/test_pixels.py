@@ -57,6 +57,42 @@ def test_render_png_refuses_a_frame_that_is_not_there(cine, number):
         pixels.render_png(cine, number)
 
 
+@pytest.mark.parametrize(
+    ("elements", "kind"),
+    [
+        ({}, "int16"),
+        ({"RescaleIntercept": 40000, "RescaleSlope": 1}, "uint16"),
+        ({"RescaleIntercept": 0, "RescaleSlope": "0.5"}, "float32"),
+        ({"RescaleIntercept": -80000, "RescaleSlope": 1}, "float32"),
+    ],
+)
+def test_read_values_hands_out_every_value_in_the_smallest_kind(send, elements, kind):
+    send(("a", make_dicom(PhotometricInterpretation="MONOCHROME1", **elements)))
+    instance = Instance.objects.get()
+
+    values = pixels.read_values(instance)
+
+    expected = pixels.read_frame(instance).pixels
+    found = np.frombuffer(values.content, np.dtype(kind).newbyteorder("<"))
+    assert (values.kind, values.rows, values.columns) == (kind, 16, 16)
+    assert (values.function, values.is_inverted) == ("LINEAR", True)
+    assert np.array_equal(found.reshape(16, 16), expected)
+
+
+def test_read_values_refuses_colours_and_what_a_browser_can_not_hold(send, monkeypatch):
+    colours = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
+    depth = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
+    shades = np.arange(16 * 16 * 3, dtype=np.uint8).tobytes()
+    send(("a", make_dicom(**colours, **depth, PixelData=shades)), ("b", make_dicom()))
+    grey, coloured = sorted(Instance.objects.all(), key=lambda one: one.is_colour)
+
+    with pytest.raises(NothingToShow, match="colour"):
+        pixels.read_values(coloured)
+    monkeypatch.setattr(pixels, "VALUES_BYTES", 100)
+    with pytest.raises(NothingToShow, match="too large"):
+        pixels.read_values(grey)
+
+
 def test_render_png_says_why_there_is_nothing_to_show(send):
     send(("a", make_report()))
 

@@ -1,258 +1,330 @@
-// The image viewer: frames drawn by the server, moved and windowed here. Every drag has a button and a key.
+// The image viewer: frames drawn by the server. Every word on the stage is about the picture on screen, never about the one asked for.
+
+import { isTyping } from "./page.js";
+import { fetchFrame, giveUpAllBut, isKept } from "./viewer-frames.js";
+import { listenToPointers, listenToWheel } from "./viewer-hands.js";
+import { makeMap } from "./viewer-map.js";
+import { makePlace } from "./viewer-place.js";
+import { drawWindow, dropValues, fetchValues, valuesOf } from "./viewer-window.js";
 
 const NIL = "00000000-0000-0000-0000-000000000000";
 const FRAME = "999999999";
-const KEPT_IMAGES = 96;
+const NEAR = 2; // loads so few slices from the wanted one go on: they are on the way
+const MODES = { fit: " · Fit", width: " · Fit width", free: "" };
 
 const viewer = document.querySelector("[data-viewer]");
 const data = JSON.parse(document.getElementById("viewer-data").textContent);
 const part = (name) => viewer.querySelector(`[data-part="${name}"]`);
 const stage = part("stage");
 const layer = part("image");
-const overlay = part("overlay");
+const canvas = part("frame");
 const slider = part("slider");
-const centerInput = part("center");
-const widthInput = part("width");
 
-const state = { series: null, index: 0, zoom: 1, x: 0, y: 0, inverted: false, window: null, drawn: null, panel: null };
-const images = new Map();
+/* A view is a slice of a series in a window, null for the image's own. Two of them: */
+let wanted = { series: null, index: 0, window: null }; // what the hands ask for
+let shown = null; // what the picture is; `isBlank` where it couldn't be drawn
+let isInverted = false;
+let isWindowing = false;
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-const address = (pattern, slice) => pattern.replace(NIL, slice.instance).replace(FRAME, slice.frame);
-const slice = () => state.series.slices[state.index];
+const itemOf = (view) => view.series.slices[view.index];
+const address = (pattern, item) => pattern.replace(NIL, item.instance).replace(FRAME, item.frame);
+const isSameWindow = (first, second) => first?.center === second?.center && first?.width === second?.width;
 
-/* ── Fetching ── */
-const frameUrl = (item) => {
-  const url = address(viewer.dataset.frameUrl, item);
-  return state.window ? `${url}?center=${state.window.center}&width=${state.window.width}` : url;
+const frameUrl = (view) => {
+  const url = address(viewer.dataset.frameUrl, itemOf(view));
+  return view.window ? `${url}?center=${view.window.center}&width=${view.window.width}` : url;
 };
 
-const fetchImage = (url) => {
-  const known = images.get(url);
-  if (known) return known;
-  const image = new Image();
-  image.alt = "";
-  image.src = url;
-  images.set(url, image);
-  if (images.size > KEPT_IMAGES) images.delete(images.keys().next().value);
-  return image;
-};
-
-const prefetch = () => {
-  for (const step of [1, 2, -1]) {
-    const next = state.series.slices[state.index + step];
-    if (next) fetchImage(frameUrl(next));
-  }
-};
-
-const showMessage = (text) => {
-  part("message").textContent = text;
-};
-
-let wanted = "";
-const showFrame = async () => {
-  const item = slice();
-  const url = frameUrl(item);
-  wanted = url;
-  const image = fetchImage(url);
-  try {
-    await image.decode();
-  } catch {
-    images.delete(url);
-    if (wanted === url) {
-      layer.querySelector(".frame-image")?.remove();
-      showMessage(`Image ${state.index + 1} can't be shown. Open the file in another viewer before you decide.`);
-    }
-    return;
-  }
-  if (wanted !== url) return;
-  showMessage("");
-  image.className = "frame-image";
-  layer.querySelector(".frame-image")?.remove();
-  layer.prepend(image);
-  state.drawn = currentWindow();
-  showFilter();
-  prefetch();
-};
-
-/* ── Window and level ── */
-const currentWindow = () => {
-  if (state.window) return state.window;
-  const item = slice();
+const windowOf = (view) => {
+  const item = itemOf(view);
+  if (item.colour) return null;
+  if (view.window) return view.window;
   return item.center === null || item.width === null ? null : { center: item.center, width: item.width };
 };
 
-const setWindow = (window_) => {
-  state.window = window_ && { center: Number(window_.center.toFixed(1)), width: Number(Math.max(1, window_.width).toFixed(1)) };
-  showWindow();
-};
+const isSameView = (first, second) =>
+  itemOf(first) === itemOf(second) && isSameWindow(windowOf(first), windowOf(second));
+
+/* ── Words ── */
+const inWords = (window_) => `C ${Math.round(window_.center)}  W ${Math.round(window_.width)}`;
 
 const showWindow = () => {
-  const shown = currentWindow();
-  centerInput.value = shown ? shown.center : "";
-  widthInput.value = shown ? shown.width : "";
-  centerInput.disabled = widthInput.disabled = part("preset").disabled = slice().colour || !shown;
-  part("window-words").textContent = shown && !slice().colour ? `C ${Math.round(shown.center)}  W ${Math.round(shown.width)}` : "";
+  const window_ = windowOf(shown);
+  const [center, width, preset] = [part("center"), part("width"), part("preset")];
+  center.value = window_ ? window_.center : "";
+  width.value = window_ ? window_.width : "";
+  center.disabled = width.disabled = preset.disabled = part("windowing").disabled = !window_;
+  const named = [...preset.options].find((option) => option.value === `${shown.window?.center},${shown.window?.width}`);
+  preset.value = shown.window ? (named?.value ?? "custom") : "";
+  part("window-words").textContent = window_ && !shown.isBlank ? inWords(window_) : "";
 };
 
-/* While the hand moves, the drawn picture is stretched by the exact linear map between the two windows; the server then draws the true one. */
-const showFilter = () => {
-  const image = layer.querySelector(".frame-image");
-  if (!image) return;
-  const filters = [];
-  const now = currentWindow();
-  if (now && state.drawn && (now.center !== state.drawn.center || now.width !== state.drawn.width)) {
-    const slope = state.drawn.width / now.width;
-    const shift = (state.drawn.center - now.center) / now.width + 0.5 - 0.5 * slope;
-    for (const channel of viewer.querySelectorAll("[data-part='preview'] > *")) {
-      channel.setAttribute("slope", slope);
-      channel.setAttribute("intercept", shift);
-    }
-    filters.push("url(#window-preview)");
+/* The model's score of the slice on screen, beside its table of all of them. */
+const showScores = () => {
+  if (!shown) return;
+  const { instance, frame } = itemOf(shown);
+  for (const table of document.querySelectorAll("[data-slice-scores]")) {
+    table.querySelector("[aria-current]")?.removeAttribute("aria-current");
+    const button = table.querySelector(`[data-goto-instance="${instance}"][data-goto-frame="${frame}"]`);
+    const row = button?.closest("tr");
+    row?.setAttribute("aria-current", "true");
+    table.querySelector("[data-slice-now]").textContent = row
+      ? `On screen: image ${row.dataset.number}, ${row.dataset.score}`
+      : "The model gave no score for the image on screen.";
   }
-  if (state.inverted) filters.push("invert(1)");
-  image.style.filter = filters.join(" ");
 };
 
-/* ── Place and size ── */
-const showPlace = () => {
-  layer.style.transform = `translate(${state.x}px, ${state.y}px) scale(${state.zoom})`;
-  stage.style.touchAction = state.zoom > 1 ? "none" : "pan-y"; // unzoomed, a finger scrolls the page
-  part("zoom-words").textContent = `Zoom ${Math.round(state.zoom * 100)} %`;
+let speaking = 0;
+const speak = (words) => {
+  clearTimeout(speaking);
+  speaking = setTimeout(() => (part("spoken").textContent = words), 400);
 };
 
-const zoomBy = (factor) => {
-  const before = state.zoom;
-  state.zoom = clamp(state.zoom * factor, 0.5, 12);
-  state.x *= state.zoom / before;
-  state.y *= state.zoom / before;
-  showPlace();
+const showWords = () => {
+  const item = itemOf(shown);
+  const words = `Slice ${shown.index + 1} of ${shown.series.slices.length}`;
+  part("slice-words").textContent = words;
+  slider.setAttribute("aria-valuetext", words);
+  part("corner-slice").textContent = item.number ? `${words} · Im ${item.number}` : words;
+  part("corner-series").textContent = shown.series.label;
+  if (part("download")) part("download").href = address(viewer.dataset.fileUrl, item);
+  for (const button of document.querySelectorAll("[data-series]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.series === shown.series.id));
+  }
+  showWindow();
+  showScores();
+  if (!shown.isBlank) speak(words);
 };
 
-const panBy = (dx, dy) => {
-  state.x += dx;
-  state.y += dy;
-  showPlace();
+const whatIsWanted = () =>
+  shown && itemOf(shown) === itemOf(wanted) ? inWords(windowOf(wanted)) : wanted.index + 1;
+
+const showLoading = () => {
+  const isLoading = !shown || !isSameView(shown, wanted);
+  stage.classList.toggle("is-loading", isLoading);
+  if (!isLoading && shown.isBlank) return;
+  part("message").textContent = isLoading ? `Loading ${whatIsWanted()} …` : "";
 };
 
-const reset = () => {
-  Object.assign(state, { zoom: 1, x: 0, y: 0, inverted: false });
-  part("invert").setAttribute("aria-pressed", "false");
-  part("preset").value = "";
-  setWindow(null);
-  showPlace();
-  showFrame();
+const showControls = () => {
+  const count = wanted.series.slices.length;
+  slider.max = count;
+  slider.value = wanted.index + 1;
+  part("slices").hidden = count < 2;
+  part("previous").disabled = wanted.index === 0;
+  part("next").disabled = wanted.index === count - 1;
 };
 
-const invert = () => {
-  state.inverted = !state.inverted;
-  part("invert").setAttribute("aria-pressed", String(state.inverted));
-  showFilter();
+/* ── Pictures ── */
+const map = makeMap({
+  picture: part("overlay"),
+  words: part("corner-map"),
+  addressOf: address,
+});
+
+const place = makePlace(stage, layer, ({ scale, mode }) => {
+  const percent = scale * 100;
+  part("zoom-words").textContent = `Zoom ${percent < 9.95 ? percent.toFixed(1) : Math.round(percent)} %${MODES[mode]}`;
+  for (const name of ["fit", "width"]) part(`zoom-${name}`).setAttribute("aria-pressed", String(mode === name));
+  part("zoom-true").setAttribute("aria-pressed", String(scale === 1));
+  stage.classList.toggle("is-free", mode === "free" || isWindowing); // else a finger scrolls the page
+});
+
+const isOnTheWay = (view) =>
+  shown?.series === wanted.series &&
+  view.series === wanted.series &&
+  isSameWindow(view.window, wanted.window) &&
+  isSameWindow(view.window, shown.window) &&
+  Math.abs(view.index - wanted.index) < Math.abs(shown.index - wanted.index);
+
+const isAwaited = (view) => view === wanted || isOnTheWay(view);
+
+const show = (view, bitmap) => {
+  canvas.width = bitmap.width;
+  canvas.height = bitmap.height;
+  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+  canvas.hidden = false;
+  if (shown && itemOf(shown) !== itemOf(view)) dropValues();
+  shown = view;
+  place.take(bitmap.width, bitmap.height);
+  showWords();
+  showLoading();
+  map.follow(itemOf(view));
+};
+
+const showNothing = (view, reason) => {
+  canvas.hidden = true;
+  canvas.width = canvas.height = 0;
+  dropValues();
+  shown = { ...view, isBlank: true };
+  wanted = shown;
+  showWords();
+  showLoading();
+  map.follow(null);
+  const words = `Slice ${view.index + 1} can't be shown. ${reason} Look at it in another viewer before you decide.`;
+  part("message").textContent = words;
+  speak(words);
+};
+
+const prefetch = (view, direction) => {
+  for (const step of [direction, 2 * direction, -direction]) {
+    const index = view.index + step;
+    if (view.series.slices[index]) fetchFrame(frameUrl({ ...view, index })).catch(() => {}); // asked for again when wanted
+  }
+};
+
+const draw = async (view, direction) => {
+  let bitmap;
+  try {
+    const blob = await fetchFrame(frameUrl(view));
+    if (!isAwaited(view)) return;
+    bitmap = await createImageBitmap(blob);
+  } catch (error) {
+    if (view === wanted) showNothing(view, error instanceof DOMException ? "Its picture is damaged." : error.message);
+    return;
+  }
+  if (isAwaited(view)) show(view, bitmap);
+  bitmap.close();
+  if (view === wanted) prefetch(view, direction);
+};
+
+const nearUrls = (view) => {
+  const urls = new Set();
+  for (let index = view.index - NEAR; index <= view.index + NEAR; index += 1) {
+    if (view.series.slices[index]) urls.add(frameUrl({ ...view, index }));
+  }
+  return urls;
+};
+
+const ask = (change) => {
+  const direction = Math.sign((change.index ?? wanted.index) - wanted.index) || 1;
+  wanted = { series: wanted.series, index: wanted.index, window: wanted.window, ...change };
+  giveUpAllBut(isKept(frameUrl(wanted)) ? new Set() : nearUrls(wanted));
+  showControls();
+  showLoading();
+  draw(wanted, direction);
 };
 
 /* ── Slices and series ── */
-let speaking = 0;
-const showSlice = () => {
-  const count = state.series.slices.length;
-  const item = slice();
-  const words = `Slice ${state.index + 1} of ${count}`;
-  slider.value = state.index + 1;
-  slider.setAttribute("aria-valuetext", words);
-  part("slice-words").textContent = words;
-  part("corner-slice").textContent = item.number ? `${words} · Im ${item.number}` : words;
-  part("previous").disabled = state.index === 0;
-  part("next").disabled = state.index === count - 1;
-  if (part("download")) part("download").href = address(viewer.dataset.fileUrl, item);
-  clearTimeout(speaking);
-  speaking = setTimeout(() => (part("spoken").textContent = words), 400);
-  showWindow();
-  showFrame();
-  showOverlay();
-};
-
 const goTo = (index) => {
-  const next = clamp(index, 0, state.series.slices.length - 1);
-  if (next === state.index) return;
-  state.index = next;
-  showSlice();
+  const next = clamp(index, 0, wanted.series.slices.length - 1);
+  if (next !== wanted.index) ask({ index: next });
 };
 
 const openSeries = (id, index = 0) => {
-  state.series = data.series.find((entry) => entry.id === id) ?? data.series[0];
-  state.index = clamp(index, 0, state.series.slices.length - 1);
-  state.window = null;
-  slider.max = state.series.slices.length;
-  part("slices").hidden = state.series.slices.length < 2;
-  part("corner-series").textContent = state.series.label;
-  for (const button of document.querySelectorAll("[data-series]")) {
-    button.setAttribute("aria-pressed", String(button.dataset.series === state.series.id));
+  const series = data.series.find((entry) => entry.id === id) ?? data.series[0];
+  ask({ series, index: clamp(index, 0, series.slices.length - 1), window: null });
+};
+
+const findImage = (instance, frame) => {
+  for (const series of data.series) {
+    const index = series.slices.findIndex((item) => item.instance === instance && String(item.frame) === String(frame));
+    if (index >= 0) return { series, index };
   }
-  showSlice();
+  return null;
 };
 
 const goToImage = (instance, frame) => {
-  for (const series of data.series) {
-    const index = series.slices.findIndex((item) => item.instance === instance && String(item.frame) === String(frame));
-    if (index < 0) continue;
-    if (series === state.series) goTo(index);
-    else openSeries(series.id, index);
-    return;
-  }
+  const found = findImage(instance, frame);
+  if (!found) return;
+  if (found.series === wanted.series) goTo(found.index);
+  else openSeries(found.series.id, found.index);
 };
 
-/* ── Heat map: its switch sits in the opinion, its picture here ── */
-const showOverlay = () => {
-  const panel = state.panel;
-  const on = panel?.querySelector("[data-overlay-switch]")?.checked ?? false;
-  overlay.hidden = true;
-  part("corner-map").textContent = "";
-  if (!on) return;
-  const label = panel.querySelector("[data-overlay-label]");
-  const url = `${address(panel.dataset.overlayUrl, slice())}?label=${encodeURIComponent(label.value)}`;
-  overlay.onload = () => {
-    overlay.hidden = false;
-    const words = panel.dataset.overlayWords || label.selectedOptions?.[0]?.textContent.trim() || label.value;
-    const stage = panel.dataset.overlayStage ? ` · ${panel.dataset.overlayStage}` : "";
-    part("corner-map").textContent = `Heat map: ${words}${stage}`;
+/* ── Window: tried on the frame's own values while the hand moves, then drawn by the server ── */
+let drag = null;
+
+const paintWindow = () => {
+  const values = drag && valuesOf(drag.url);
+  if (!drag?.now || shown.isBlank || itemOf(shown) !== drag.item) return;
+  wanted = { ...wanted, window: drag.now };
+  if (values) {
+    drawWindow(values, drag.now, canvas);
+    shown = { ...shown, window: drag.now };
+    showWords();
+  }
+  showLoading();
+};
+
+const beginWindow = () => {
+  if (!shown || shown.isBlank || !windowOf(shown) || !isSameView(shown, wanted)) return false;
+  const item = itemOf(shown);
+  drag = { item, start: windowOf(shown), now: null, frame: 0, url: address(viewer.dataset.valuesUrl, item) };
+  fetchValues(drag.url).then(paintWindow, () => {}); // without them the window is drawn when the hand lets go
+  return true;
+};
+
+const moveWindow = (dx, dy) => {
+  if (!drag) return;
+  const step = drag.start.width / 300;
+  drag.now = {
+    center: Number((drag.start.center + dy * step).toFixed(1)),
+    width: Number(Math.max(1, drag.start.width + dx * step).toFixed(1)),
   };
-  overlay.onerror = () => (part("corner-map").textContent = "No heat map for this image");
-  overlay.style.opacity = panel.querySelector("[data-overlay-opacity]").value / 100;
-  overlay.src = url;
+  cancelAnimationFrame(drag.frame);
+  drag.frame = requestAnimationFrame(paintWindow);
 };
 
-document.addEventListener("input", (event) => {
-  const panel = event.target.closest("[data-overlay-url]");
-  if (!panel) return;
-  if (event.target.matches("[data-overlay-opacity]")) overlay.style.opacity = event.target.value / 100;
-  if (!event.target.matches("[data-overlay-switch], [data-overlay-label]")) return;
-  if (event.target.matches("[data-overlay-switch]:checked")) {
-    for (const other of document.querySelectorAll("[data-overlay-switch]")) other.checked = other === event.target;
-  }
-  for (const words of panel.querySelectorAll("[data-overlay-legend]")) {
-    words.textContent = panel.querySelector("[data-overlay-label]").selectedOptions?.[0]?.textContent.trim() ?? words.textContent;
-  }
-  state.panel = panel;
-  showOverlay();
-});
+const endWindow = () => {
+  if (!drag) return;
+  cancelAnimationFrame(drag.frame);
+  const { now } = drag;
+  paintWindow();
+  drag = null;
+  if (now) ask({ window: now });
+};
 
-document.addEventListener("htmx:afterSettle", () => {
-  if (!state.panel || state.panel.isConnected) return;
-  state.panel = null; // the opinion was drawn anew, with its switch off
-  showOverlay();
-});
+const typeWindow = () => {
+  const center = Number.parseFloat(part("center").value);
+  const width = Number.parseFloat(part("width").value);
+  if (Number.isFinite(center) && width > 0) ask({ window: { center, width } });
+  else showWindow();
+};
 
-/* ── Hands: buttons, keys, wheel, drag ── */
+const choosePreset = (value) => {
+  if (value === "custom") return showWindow();
+  const [center, width] = value.split(",").map(Number);
+  return ask({ window: value ? { center, width } : null });
+};
+
+/* ── Hands: buttons, keys, wheel, pointers ── */
+const press = (name, isOn) => part(name).setAttribute("aria-pressed", String(isOn));
+
+const invert = (isOn) => {
+  isInverted = isOn;
+  canvas.classList.toggle("is-inverted", isOn);
+  press("invert", isOn);
+};
+
+const setWindowing = (isOn) => {
+  isWindowing = isOn;
+  press("windowing", isOn);
+  place.draw();
+};
+
+const reset = () => {
+  invert(false);
+  setWindowing(false);
+  place.fit();
+  ask({ window: null });
+};
+
 const actions = {
-  "zoom-in": () => zoomBy(1.25),
-  "zoom-out": () => zoomBy(0.8),
-  previous: () => goTo(state.index - 1),
-  next: () => goTo(state.index + 1),
-  invert,
+  "zoom-in": () => place.zoomBy(1.25),
+  "zoom-out": () => place.zoomBy(0.8),
+  "zoom-fit": place.fit,
+  "zoom-width": place.fitWidth,
+  "zoom-true": () => place.trueSize(),
+  previous: () => goTo(wanted.index - 1),
+  next: () => goTo(wanted.index + 1),
+  windowing: () => setWindowing(!isWindowing),
+  invert: () => invert(!isInverted),
   reset,
-  "pan-left": () => panBy(-48, 0),
-  "pan-right": () => panBy(48, 0),
-  "pan-up": () => panBy(0, -48),
-  "pan-down": () => panBy(0, 48),
+  "pan-left": () => place.panBy(-48, 0),
+  "pan-right": () => place.panBy(48, 0),
+  "pan-up": () => place.panBy(0, -48),
+  "pan-down": () => place.panBy(0, 48),
 };
 
 const stageKeys = {
@@ -260,18 +332,35 @@ const stageKeys = {
   ArrowRight: actions.next,
   ArrowUp: actions.previous,
   ArrowLeft: actions.previous,
-  PageDown: () => goTo(state.index + 10),
-  PageUp: () => goTo(state.index - 10),
+  PageDown: () => goTo(wanted.index + 10),
+  PageUp: () => goTo(wanted.index - 10),
   Home: () => goTo(0),
-  End: () => goTo(state.series.slices.length - 1),
+  End: () => goTo(wanted.series.slices.length - 1),
   "+": actions["zoom-in"],
   "=": actions["zoom-in"],
   "-": actions["zoom-out"],
 };
-
 const panKeys = { ArrowLeft: actions["pan-left"], ArrowRight: actions["pan-right"], ArrowUp: actions["pan-up"], ArrowDown: actions["pan-down"] };
+/* From anywhere on the page, unless single keys are switched off. */
+const pageKeys = { i: actions.invert, r: reset, m: map.toggle, f: place.fit, w: place.fitWidth, 1: actions["zoom-true"] };
 
-const listenToHands = () => {
+const listenToKeys = () => {
+  stage.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const action = (event.shiftKey ? panKeys : {})[event.key] ?? stageKeys[event.key];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  });
+  document.addEventListener("keydown", (event) => {
+    const isOff = document.documentElement.dataset.shortcuts === "off" && document.activeElement !== stage;
+    if (isOff || event.shiftKey || isTyping(event) || !Object.hasOwn(pageKeys, event.key.toLowerCase())) return;
+    event.preventDefault();
+    pageKeys[event.key.toLowerCase()]();
+  });
+};
+
+const listenToControls = () => {
   viewer.addEventListener("click", (event) => {
     const name = event.target.closest("button")?.dataset.part;
     if (name in actions) actions[name]();
@@ -282,72 +371,29 @@ const listenToHands = () => {
     const image = event.target.closest("[data-goto-instance]");
     if (image) goToImage(image.dataset.gotoInstance, image.dataset.gotoFrame);
   });
-  stage.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const action = (event.shiftKey ? panKeys : {})[event.key] ?? stageKeys[event.key];
-    if (!action) return;
-    event.preventDefault();
-    action();
+  document.addEventListener("htmx:afterSettle", () => {
+    map.check();
+    showScores();
   });
-  stage.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    if (event.ctrlKey || state.series.slices.length < 2) zoomBy(event.deltaY < 0 ? 1.1 : 0.91);
-    else goTo(state.index + Math.sign(event.deltaY));
-  }, { passive: false });
   slider.addEventListener("input", () => goTo(slider.value - 1));
+  part("center").addEventListener("change", typeWindow);
+  part("width").addEventListener("change", typeWindow);
+  part("preset").addEventListener("change", (event) => choosePreset(event.target.value));
+  new ResizeObserver(place.refresh).observe(stage);
 };
 
-const listenToDrags = () => {
-  let drag = null;
-  stage.addEventListener("contextmenu", (event) => event.preventDefault());
-  stage.addEventListener("pointerdown", (event) => {
-    stage.setPointerCapture(event.pointerId);
-    drag = { x: event.clientX, y: event.clientY, button: event.button, start: currentWindow() };
-  });
-  stage.addEventListener("pointermove", (event) => {
-    if (!drag) return;
-    const dx = event.clientX - drag.x;
-    const dy = event.clientY - drag.y;
-    if (drag.button === 2) {
-      if (!drag.start || slice().colour) return;
-      const step = drag.start.width / 300;
-      setWindow({ center: drag.start.center + dy * step, width: drag.start.width + dx * step });
-      showFilter();
-    } else {
-      panBy(dx, dy);
-      drag.x = event.clientX;
-      drag.y = event.clientY;
-    }
-  });
-  const release = () => {
-    if (drag?.button === 2) showFrame();
-    drag = null;
-  };
-  stage.addEventListener("pointerup", release);
-  stage.addEventListener("pointercancel", release);
+const turn = (step) => {
+  if (wanted.series.slices.length < 2) return false;
+  goTo(wanted.index + step);
+  return true;
 };
 
-const listenToWindow = () => {
-  const typed = () => {
-    const center = Number.parseFloat(centerInput.value);
-    const width = Number.parseFloat(widthInput.value);
-    if (!Number.isFinite(center) || !(width > 0)) return showWindow();
-    part("preset").value = "custom";
-    setWindow({ center, width });
-    return showFrame();
-  };
-  centerInput.addEventListener("change", typed);
-  widthInput.addEventListener("change", typed);
-  part("preset").addEventListener("change", (event) => {
-    if (event.target.value === "custom") return;
-    const [center, width] = event.target.value.split(",").map(Number);
-    setWindow(event.target.value ? { center, width } : null);
-    showFrame();
-  });
-};
+listenToControls();
+listenToKeys();
+listenToWheel(stage, { place, turn });
+listenToPointers(stage, { place, isWindowing: () => isWindowing, beginWindow, moveWindow, endWindow });
 
-listenToHands();
-listenToDrags();
-listenToWindow();
-openSeries(data.start?.series, data.start?.slice ?? 0);
-showPlace();
+/* Where the model decided, if it did; else at the first image. */
+const deciding = document.querySelector("[data-deciding-instance]")?.dataset;
+const start = deciding && findImage(deciding.decidingInstance, deciding.decidingFrame);
+openSeries(start?.series.id ?? data.start?.series, start?.index ?? data.start?.slice ?? 0);
