@@ -13,9 +13,10 @@ def send_account_mail(row_id: str) -> None:
 
 @shared_task
 def sweep_accounts() -> None:
-    """Tell what was counted, end sessions whose time is over, send mail that was left."""
+    """Tell what was counted, end sessions whose time is over, send mail that was left, forget."""
     services.tell_tallies()
     services.flush_refusals()
     services.expire_sessions()
     services.send_waiting_mails()
     services.sweep_attempts()
+    services.sweep_searches()

@@ -28,6 +28,7 @@ DELETED_FROM = (
     "accounts.Attempts",
     "accounts.Membership",
     "accounts.ReadTally",
+    "accounts.RecentSearch",
     "accounts.RefusalTally",
     "accounts.UserSession",
     "records.DicomNode",

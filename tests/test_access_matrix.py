@@ -183,10 +183,10 @@ def acting_as(role: Role, world: World, client: Client) -> Iterator[None]:
 
 
 @pytest.fixture
-def make_world(db: None) -> Callable[[], World]:
-    def make() -> World:
+def make_world(db: None) -> Callable[..., World]:
+    def make(*roles: Role) -> World:
         department = factories.make_department()
-        user = factories.make_user(Role.TECHNICIAN, department=department)
+        user = factories.make_user(*(roles or (Role.TECHNICIAN,)), department=department)
         sender = factories.make_user(Role.TECHNICIAN, department=department)
         study = factories.make_study(department=department, content=IMAGE)
         deleted = factories.make_study(department=department)

@@ -21,8 +21,9 @@ from accounts.api.serializers import (
     NewTokenSerializer,
 )
 from accounts.audit import record_trail_viewed
-from accounts.forms import AuditFilterForm
+from accounts.audit_forms import AuditFilterForm
 from accounts.models import Action, ApiToken, AuditEvent, Department, Outcome
+from accounts.models.audit import EventKind, Period
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
 from accounts.services import issue_token, revoke_token
@@ -31,7 +32,9 @@ AUDIT_FILTERS = [
     OpenApiParameter("q", str, description="Part of the actor's name or of the target's id."),
     OpenApiParameter("since", OpenApiTypes.DATE, description="From this day on."),
     OpenApiParameter("until", OpenApiTypes.DATE, description="Up to and with this day."),
-    OpenApiParameter("actor", str, description="A user name, in full."),
+    OpenApiParameter("actor", str, description="A user name, in full, or a person's id."),
+    OpenApiParameter("period", str, enum=Period.values, description="Up to this moment."),
+    OpenApiParameter("kind", str, enum=EventKind.values),
     OpenApiParameter("action", str, enum=Action.values),
     OpenApiParameter("outcome", int, enum=Outcome.values),
     OpenApiParameter("study", OpenApiTypes.UUID, description="A study's id."),
@@ -141,7 +144,7 @@ class AuditEventViewSet(viewsets.ReadOnlyModelViewSet[AuditEvent]):
                 {name: [str(error) for error in errors] for name, errors in form.errors.items()}
             )
         self.form = form
-        return queryset.filtered(**form.cleaned_data)
+        return queryset.filtered(**form.rules())
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return a page of events, and note that they were read."""
