@@ -317,7 +317,7 @@ class AuditEvent(models.Model):
     @property
     def target_words(self) -> str:
         """What kind of thing it is about, in words."""
-        words = TARGET_WORDS.get(self.target_type, self.target_type.replace("_", " "))
+        words = TARGET_WORDS.get(self.target_type, _in_words(self.target_type))
         return words or ("The trail" if self.target_id == "audit-trail" else self.target_id or "–")
 
     @property
