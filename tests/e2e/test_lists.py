@@ -96,7 +96,7 @@ def test_enter_in_the_audit_filters_filters_and_downloads_nothing(
     page = context.new_page()
     sign_in(page, product, "auditor")
     downloads = []
-    page.on("download", downloads.append)
+    page.on("download", lambda download: downloads.append(download))
     page.goto(f"{product.url}/audit/")
     page.get_by_text("More filters").click()
     page.get_by_label("User name").fill("technician")
