@@ -16,6 +16,8 @@ from accounts.services import note_refusal
 if TYPE_CHECKING:  # rest_framework.views itself loads this module, as the API's default
     from rest_framework.views import APIView
 
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE"})
+
 
 class VerbRequiredMixin(AccessMixin):
     """Refuse a view to people whose roles lack `verb`. Put it before the view's class."""
@@ -83,8 +85,13 @@ def record_refusal(*, actor: User, verb: Verb | None, request: HttpRequest | Req
         actor=actor,
         kind=Action.ACCESS_REFUSED,
         what=view_name(request),
-        details={"verb": verb or "", "method": request.method or ""},
+        details={"verb": verb or "", "method": known_method(request)},
     )
+
+
+def known_method(request: HttpRequest | Request) -> str:
+    """The method, where it is one of HTTP's: the trail keeps no word that a stranger made up."""
+    return request.method if request.method in METHODS else ""
 
 
 def mark_noted(request: HttpRequest | Request) -> None:

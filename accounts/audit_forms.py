@@ -6,9 +6,11 @@ from uuid import UUID
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.audit import hashes_of
+from accounts.filters import FilterForm
 from accounts.models import Action, Outcome, User
 from accounts.models.audit import PERIODS, READS, REFUSALS, EventKind, Period
 from accounts.subjects import Subject, find_subjects
@@ -18,7 +20,7 @@ MOST_NAMED = 20
 """Ids of one kind that an event about a question names; a patient rarely has more studies."""
 
 
-class AuditFilterForm(forms.Form):
+class AuditFilterForm(FilterForm):
     """What narrows the audit trail, on its page, in its export and in the API."""
 
     q = forms.CharField(
@@ -87,6 +89,10 @@ class AuditFilterForm(forms.Form):
         if user is None:
             raise ValidationError(f"Nobody has the user name {username}.", code="unknown_actor")
         return user.pk
+
+    def narrow(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The events that pass."""
+        return rows.filtered(**self.rules())  # type: ignore[attr-defined]  # an AuditEventQuerySet
 
     def rules(self) -> dict[str, Any]:
         """What the filters ask of events, as `AuditEventQuerySet.filtered` takes it."""

@@ -21,13 +21,25 @@ class KnownError(Exception):
     status = 400
     retry_after: int | None = None
     """After how many seconds another try makes sense, where waiting helps."""
+    pointer = ""
+    """Which parameter or field is wrong, where it is one: a format string too."""
 
     def __init__(self, **context: object) -> None:
         """Fill the sentences from `context`."""
         self.context = context
         self.message = type(self).message.format(**context)
         self.action = type(self).action.format(**context)
+        self.pointer = type(self).pointer.format(**context)
         super().__init__(f"{self.code}: {self.message}")
+
+
+class CursorInvalid(KnownError):
+    """A list's cursor that was altered, or that belongs to another list or other filters."""
+
+    code = "invalid"
+    message = "The cursor doesn't belong to this list as it is filtered now."
+    action = "Start again without it, and follow `next` as it stands."
+    pointer = "/cursor"
 
 
 class NotYourDepartment(KnownError):
@@ -107,6 +119,7 @@ class TokenLifetimeInvalid(KnownError):
     code = "token_lifetime_invalid"
     message = "A token can be valid for 1 to {maximum} days, not {days}."
     action = "Ask for a lifetime within that range."
+    pointer = "/days"
 
 
 class VerbNotHeld(KnownError):
@@ -115,6 +128,7 @@ class VerbNotHeld(KnownError):
     code = "verb_not_held"
     message = "A token can't have the permission {verb}: its owner doesn't hold it."
     action = "Choose among the owner's permissions."
+    pointer = "/scopes"
     status = 403
 
 

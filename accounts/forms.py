@@ -139,7 +139,7 @@ class RequestResetForm(auth_forms.PasswordResetForm):
         request_password_reset(actor=None, email=self.cleaned_data["email"])
 
 
-class UserFilterForm(forms.Form):
+class UserFilterForm(FilterForm):
     """What narrows the list of people."""
 
     q = forms.CharField(

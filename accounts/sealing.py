@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -26,13 +27,17 @@ def open_values(sealed: str) -> dict[str, Any] | None:
     return opened
 
 
+def make_box(keys: Iterable[str], *, purpose: bytes) -> MultiFernet:
+    """Return what seals with the first key and opens with any, apart from every other purpose."""
+    return MultiFernet([Fernet(_derived(key, purpose)) for key in keys])
+
+
 def _box() -> MultiFernet:
-    """Seal with the first key, open with any; without keys of its own, with the secret ones."""
+    """Without keys of its own the trail is sealed with the secret ones."""
     secrets = [settings.DIGEST_KEY, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    keys = settings.AUDIT_SEAL_KEYS or secrets
-    return MultiFernet([Fernet(_derived(key)) for key in keys])
+    return make_box(settings.AUDIT_SEAL_KEYS or secrets, purpose=PURPOSE)
 
 
-def _derived(key: str) -> bytes:
-    digest = hashlib.blake2b(key.encode(), person=PURPOSE[:16], digest_size=32).digest()
+def _derived(key: str, purpose: bytes) -> bytes:
+    digest = hashlib.blake2b(key.encode(), person=purpose[:16], digest_size=32).digest()
     return base64.urlsafe_b64encode(digest)

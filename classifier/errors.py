@@ -26,6 +26,7 @@ class LabelRequired(KnownError):
     code = "label_required"
     message = "An override needs your own finding."
     action = "Choose the label that you see."
+    pointer = "/label"
 
 
 class LabelUnknown(KnownError):
@@ -34,6 +35,7 @@ class LabelUnknown(KnownError):
     code = "label_unknown"
     message = "“{label}” is not one of the labels of this task."
     action = "Choose one of: {choices}."
+    pointer = "/label"
 
 
 class LabelUnchanged(KnownError):
@@ -42,6 +44,7 @@ class LabelUnchanged(KnownError):
     code = "label_unchanged"
     message = "Your finding is the model's own answer."
     action = "Confirm the answer instead, or choose another label."
+    pointer = "/label"
 
 
 class ReasonRequired(KnownError):
@@ -50,6 +53,7 @@ class ReasonRequired(KnownError):
     code = "reason_required"
     message = "This decision needs a reason."
     action = "Choose one of: {choices}."
+    pointer = "/reason"
 
 
 class CommentRequired(KnownError):
@@ -58,6 +62,7 @@ class CommentRequired(KnownError):
     code = "comment_required"
     message = "With the reason “other”, the comment has to say what it was."
     action = "Write a short comment."
+    pointer = "/comment"
 
 
 class CommentTooLong(KnownError):
@@ -66,6 +71,7 @@ class CommentTooLong(KnownError):
     code = "comment_too_long"
     message = "The comment has {length} characters; {maximum} fit."
     action = "Shorten the comment."
+    pointer = "/comment"
 
 
 class NotRerunnable(KnownError):

@@ -10,8 +10,9 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.common import CommonMiddleware
 
-from accounts.access import view_name
+from accounts.access import known_method, view_name
 from accounts.audit import bind_request_context, bind_session
 from accounts.client_addresses import find_client
 from accounts.models import Action, UserSession
@@ -29,6 +30,7 @@ Responder = Callable[[HttpRequest], HttpResponseBase]
 
 # What a proxy may hand in: hexadecimal digits, in which nobody can write a name.
 REQUEST_ID = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{14,62}[0-9a-fA-F]")
+SAFE_METHODS = frozenset({"GET", "HEAD"})
 # What names an object in an address: never what somebody typed into a field.
 OBJECT_ID = re.compile(r"[0-9a-fA-F.-]{1,64}")
 # `data:` is for the few glyphs that bootstrap.css carries that way.
@@ -86,6 +88,24 @@ class ContentSecurityPolicyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
         response.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        return response
+
+
+class SlashMiddleware(CommonMiddleware):
+    """Lead an address without its last slash to the one with it, and lose no body on the way.
+
+    After a 301 clients ask again with GET, which would answer 200 for files that nobody took: 308
+    has them send the same again, body included.
+    """
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        """Redirect what would be found with a slash."""
+        response = super().process_response(request, response)
+        is_moved = response.status_code == HTTPStatus.MOVED_PERMANENTLY
+        if is_moved and request.method not in SAFE_METHODS:
+            response.status_code = HTTPStatus.PERMANENT_REDIRECT
         return response
 
 
@@ -150,7 +170,7 @@ class RefusalMiddleware:
     @staticmethod
     def _note(request: HttpRequest, status: int) -> None:
         actor = request.user if request.user.is_authenticated else None
-        details = {"view": view_name(request), "method": request.method or ""}
+        details = {"view": view_name(request), "method": known_method(request)}
         match = request.resolver_match
         if status == HTTPStatus.NOT_FOUND and match and match.kwargs:
             ids = [str(value) for value in match.kwargs.values()]

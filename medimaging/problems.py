@@ -4,6 +4,7 @@ Every problem has a stable `code`, a `detail` for staff, an `action` that says w
 the request's id as `reference`. Unknown errors keep their cause to the log.
 """
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -15,9 +16,10 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from accounts.access import view_name
+from accounts.access import known_method, view_name
 from accounts.errors import KnownError
 from accounts.models import Action, User
+from accounts.parameters import Fault
 from accounts.services import note_refusal
 
 MEDIA_TYPE = "application/problem+json"
@@ -44,6 +46,8 @@ REFUSALS = {
         "Try again. If it happens again, give your administrator the reference.",
     ),
 }
+PAGE_ACTION = "Go back, reload the page and try again. Don't change the address by hand."
+LONGEST_NAME = 64
 OTHER_REFUSAL = ("request_refused", "The request was refused.", "See the detail.")
 
 
@@ -55,7 +59,7 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     request = context["request"]
     if isinstance(exc, KnownError):
         response = exception_handler(exceptions.APIException(), context)
-        body = _problem(request, exc.status, code=exc.code, detail=exc.message, action=exc.action)
+        body = _known(request, exc)
         wait = {"Retry-After": str(exc.retry_after)} if exc.retry_after else {}
     else:
         exc = _as_api_exception(exc)
@@ -73,6 +77,14 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     for name, value in wait.items():
         response[name] = value
     return response
+
+
+def _known(request: Any, error: KnownError) -> dict[str, Any]:
+    said = {"code": error.code, "detail": error.message}
+    more: dict[str, Any] = {}
+    if error.pointer:
+        more["errors"] = [{"pointer": _shown(error.pointer), **said}]
+    return _problem(request, error.status, action=error.action, **said, **more)
 
 
 def _as_api_exception(exc: Exception) -> Exception:
@@ -112,14 +124,24 @@ def _field_errors(detail: Any, pointer: str) -> Any:
     """Yield one entry per message, with a JSON pointer to the field that it is about."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            step = "" if name == "non_field_errors" else f"/{name}"
+            step = "" if name == "non_field_errors" else f"/{_shown_name(name)}"
             yield from _field_errors(inner, pointer + step)
     elif isinstance(detail, list):
         for index, inner in enumerate(detail):
             is_nested = isinstance(inner, dict | list)
             yield from _field_errors(inner, f"{pointer}/{index}" if is_nested else pointer)
     else:
-        yield {"pointer": pointer or "/", "code": detail.code, "detail": str(detail)}
+        yield {"pointer": pointer or "/", "code": detail.code, "detail": _shown(detail)}
+
+
+def _shown_name(name: Any) -> str:
+    """A name as a JSON pointer has it (RFC 6901); a stranger's is cut where no field's is."""
+    return _shown(name)[:LONGEST_NAME].replace("~", "~0").replace("/", "~1")
+
+
+def _shown(text: Any) -> str:
+    """Text that can be sent: halves of characters, which only JSON can hold, are replaced."""
+    return str(text).encode("utf-8", "replace").decode()
 
 
 def _problem(
@@ -136,6 +158,30 @@ def _problem(
         "reference": getattr(request, "id", ""),
         **more,
     }
+
+
+def refuse_parameters(request: HttpRequest, faults: Sequence[Fault]) -> HttpResponse:
+    """Answer what says something that its view doesn't take: 400, with a pointer to each."""
+    code, title, action = REFUSALS[HTTPStatus.BAD_REQUEST]
+    if not request.path.startswith(API_PREFIXES):
+        words = [f"{_shown_name(fault.name)}: {fault.words}".lstrip(": ") for fault in faults]
+        return refuse_page(request, code=code, message=" ".join(words), action=PAGE_ACTION)
+    errors = [
+        {"pointer": f"/{_shown_name(fault.name)}", "code": fault.code, "detail": fault.words}
+        for fault in faults
+    ]
+    body = _problem(
+        request, HTTPStatus.BAD_REQUEST, code=code, detail=title, action=action, errors=errors
+    )
+    return JsonResponse(body, status=HTTPStatus.BAD_REQUEST, content_type=MEDIA_TYPE)
+
+
+def refuse_page(request: HttpRequest, *, code: str, message: str, action: str) -> HttpResponse:
+    """Draw the page of a request that a page can't make sense of."""
+    error = {"code": code, "message": message, "action": action}
+    context = {"error": error, "reference": getattr(request, "id", "")}
+    page = render_to_string("400.html", context, request)
+    return HttpResponse(page, status=HTTPStatus.BAD_REQUEST)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -157,7 +203,7 @@ def form_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
         actor=request.user if isinstance(request.user, User) else None,
         kind=Action.FORM_REFUSED,
         what=view_name(request),
-        details={"method": request.method or ""},
+        details={"method": known_method(request)},
     )
     if request.path.startswith(API_PREFIXES):
         return _answer(request, HTTPStatus.FORBIDDEN)

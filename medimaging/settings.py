@@ -65,7 +65,7 @@ MIDDLEWARE = [
     "medimaging.middleware.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "medimaging.middleware.IdleSessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "medimaging.middleware.SlashMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "medimaging.middleware.OpenSessionMiddleware",
@@ -76,6 +76,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "medimaging.middleware.NoStoreMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "medimaging.parameters.ParametersMiddleware",
     "medimaging.told_reads.ToldReadsMiddleware",
 ]
 
@@ -262,10 +263,10 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.access.HasVerb"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["accounts.api.strict.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_FILTER_BACKENDS": ["accounts.api.filtering.FormFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "medimaging.paging.KeysetPagination",
-    "PAGE_SIZE": 50,
     "EXCEPTION_HANDLER": "medimaging.problems.problem_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }

@@ -2,6 +2,7 @@
 
 from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
+from django.views.decorators.http import require_safe
 
 from classifier.views.worklist import HomeView
 from medimaging import health, problems, views
@@ -14,9 +15,9 @@ urlpatterns = [
     path("api/v1/", include("medimaging.api")),
     path("dicomweb/", include("records.dicomweb.urls")),
     path("api/schema/", views.ApiSchemaView.as_view(), name="api-schema"),
-    path("api/docs/", views.api_docs, name="api-docs"),
-    path("healthz", login_not_required(health.live), name="healthz"),
-    path("readyz", login_not_required(health.ready), name="readyz"),
+    path("api/docs/", require_safe(views.api_docs), name="api-docs"),
+    path("healthz", login_not_required(require_safe(health.live)), name="healthz"),
+    path("readyz", login_not_required(require_safe(health.ready)), name="readyz"),
 ]
 
 handler400 = problems.bad_request

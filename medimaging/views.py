@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from drf_spectacular.views import SpectacularAPIView
 
+from accounts.parameters import takes
 from accounts.reads import NOTHING, reads_nothing
 
 
@@ -11,6 +12,7 @@ class ApiSchemaView(SpectacularAPIView):
     """The OpenAPI document."""
 
     reads = NOTHING
+    parameters = takes("format")
 
 
 @reads_nothing

@@ -3,16 +3,17 @@
 import os
 from importlib import import_module
 
+import django
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medimaging.settings")
 
 if settings.SECRET_KEY == settings.INSECURE_SECRET_KEY:
     raise ImproperlyConfigured("Set SECRET_KEY: the one in the source is known to everybody.")
 
-application = get_wsgi_application()
+django.setup(set_prefix=False)
+application = import_module("medimaging.handler").Application()
 # Before the server forks: the workers share them, and the first visitor doesn't wait.
 import_module(settings.ROOT_URLCONF)
 import_module("medimaging.told_reads").check_every_view_declares()

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.strict import StrictSerializer
 from accounts.models import Action, ApiToken, AuditEvent, Department, User
 from accounts.roles import Verb
 from accounts.services.tokens import MAX_DAYS
@@ -68,7 +69,7 @@ class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
         read_only_fields: tuple[str, ...] = fields
 
 
-class NewTokenSerializer(serializers.Serializer[Any]):
+class NewTokenSerializer(StrictSerializer):
     """What a new token is to be."""
 
     name = serializers.CharField(max_length=80, help_text="What the token is for.")

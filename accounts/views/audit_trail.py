@@ -74,6 +74,7 @@ class AuditExportView(VerbRequiredMixin, View):
 
     verb = Verb.AUDIT_EXPORT
     reads = told_by(Action.AUDIT_EXPORTED)
+    filter_form_class = AuditQuestionForm
     http_method_names = ("post",)
 
     def post(self, request: HttpRequest) -> HttpResponseBase:

@@ -13,10 +13,9 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.paging import paginate
+from accounts.parameters import CURSOR, SEARCH
 from accounts.services import recall_search, remember_search
 
-SEARCH = "s"
-"""The parameter that names a search by its id."""
 NOT_REMEMBERED = "This search is yours no more: it was made by somebody else, or over a day ago."
 
 
@@ -71,7 +70,7 @@ class FilteredListView(VerbRequiredMixin, View):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Remember a search and lead to its result, or draw the next rows."""
-        if request.POST.get("cursor"):
+        if request.POST.get(CURSOR):
             return self._draw(request, request.POST)
         form = self.make_filter_form(request.POST)
         names = (form.add_prefix(name) for name in form.fields)
@@ -92,16 +91,23 @@ class FilteredListView(VerbRequiredMixin, View):
         rows: QuerySet[Model] = self._rows_for(request, form)
         if is_empty:
             rows = rows.none()
-        page = paginate(rows, key=self.key, after=params.get("cursor"))
+        page = paginate(
+            rows,
+            key=self.key,
+            after=params.get(CURSOR),
+            filters={name: params.getlist(name) for name in form.fields},
+        )
         self.after_reading(form, page.items)
         context = {
             "filter_form": form,
             "next_cursor": page.next_cursor,
             self.rows_name: page.items,
         }
-        if request.headers.get("HX-Request") and params.get("cursor"):
-            return render(request, self.rows_template_name, context)
-        return render(request, self.template_name, context | self.more_context(form, rows))
+        status = HTTPStatus.BAD_REQUEST if form.errors else HTTPStatus.OK
+        if request.headers.get("HX-Request") and params.get(CURSOR):
+            return render(request, self.rows_template_name, context, status=status)
+        context |= self.more_context(form, rows)
+        return render(request, self.template_name, context, status=status)
 
     def _rows_for(self, request: HttpRequest, form: forms.Form) -> QuerySet[Any]:
         if not form.is_bound:

@@ -13,9 +13,16 @@ from django.views.generic import FormView
 from accounts import services
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.errors import KnownError, UsernameTaken
-from accounts.forms import InviteForm, UserFilterForm, UserForm, as_validation_error
+from accounts.forms import (
+    DEPARTMENT_ROLE_FIELDS,
+    InviteForm,
+    UserFilterForm,
+    UserForm,
+    as_validation_error,
+)
 from accounts.mail import link_valid_days, mail_password_link
 from accounts.models import User
+from accounts.parameters import takes
 from accounts.reads import NOTHING
 from accounts.roles import Verb
 from accounts.views.lists import FilteredListView
@@ -47,6 +54,7 @@ class UserInviteView(VerbRequiredMixin, FormView):
     verb = Verb.ACCOUNT_MANAGE
     reads = NOTHING
     form_class = InviteForm
+    posted = takes(repeatable=DEPARTMENT_ROLE_FIELDS.values())
     template_name = "accounts/user_form.html"
     extra_context = {"title": "Invite a person"}
 
@@ -73,6 +81,7 @@ class UserEditView(VerbRequiredMixin, FormView):
     verb = Verb.ACCOUNT_MANAGE
     reads = NOTHING
     form_class = UserForm
+    posted = takes(repeatable=DEPARTMENT_ROLE_FIELDS.values())
     template_name = "accounts/user_form.html"
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:

@@ -24,6 +24,7 @@ from django.views.generic import FormView
 from accounts import forms
 from accounts.errors import KnownError, PasswordLinkEnded
 from accounts.models import User
+from accounts.parameters import takes
 from accounts.reads import NOTHING
 from accounts.services import remember_device
 from accounts.services.passwords import password_links
@@ -37,6 +38,8 @@ class SignInView(auth_views.LoginView):
     """User name and password; `next` only leads within this site."""
 
     reads = NOTHING
+    parameters = takes("next")
+    posted = takes("next", "challenge", "work")
     template_name = "accounts/sign_in.html"
     authentication_form = forms.SignInForm
     redirect_authenticated_user = True

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.strict import StrictSerializer
 from classifier.models import (
     STUDY_TASKS,
     Classification,
@@ -61,13 +62,12 @@ class ReviewSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class ReviewRequestSerializer(serializers.Serializer):
+class ReviewRequestSerializer(StrictSerializer):
     """What a reviewer decides."""
 
     decision = serializers.ChoiceField(choices=Decision.choices)
     label = serializers.CharField(  # type: ignore[assignment]  # a field, not this one's caption
         required=False,
-        allow_blank=True,
         default="",
         max_length=40,
         help_text="Your own finding; required with `override`.",
@@ -75,14 +75,13 @@ class ReviewRequestSerializer(serializers.Serializer):
     reason = serializers.ChoiceField(
         choices=OverrideReason.choices,
         required=False,
-        allow_blank=True,
         default="",
         help_text="Required with `override` and `uninterpretable`.",
     )
-    comment = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
+    comment = serializers.CharField(required=False, default="", max_length=2000)
 
 
-class TaskStatementSerializer(serializers.Serializer):
+class TaskStatementSerializer(StrictSerializer):
     """What the images of a study show, where their header doesn't say."""
 
     task = serializers.ChoiceField(choices=STUDY_TASKS)

@@ -1,21 +1,20 @@
 """Classifications, reviews and model versions over REST."""
 
 from typing import Any, ClassVar
-from uuid import UUID
 
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
 from accounts.models import Action
 from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
+from classifier.api.filters import ClassificationFilters
 from classifier.api.serializers import (
     ClassificationDetailSerializer,
     ClassificationSerializer,
@@ -24,29 +23,14 @@ from classifier.api.serializers import (
     ReviewSerializer,
     TaskStatementSerializer,
 )
-from classifier.models import (
-    CLASSIFICATION_TASKS,
-    Classification,
-    ClassificationState,
-    ModelVersion,
-    Review,
-)
+from classifier.models import Classification, ModelVersion, Review
 from classifier.services.requests import rerun_classification, state_task
 from classifier.services.reviews import review_classification
 from records.api.told_lists import ToldListViewSet
 
 REVIEW_LISTING = ("reviewer", "responsible", "classification__model_version")
-FILTERS = [
-    OpenApiParameter("study", OpenApiTypes.UUID, description="Of this study only."),
-    OpenApiParameter("status", str, enum=ClassificationState.values),
-    OpenApiParameter("task", str, enum=[task for task, _ in CLASSIFICATION_TASKS]),
-    OpenApiParameter(
-        "all", bool, description="With those that were superseded or cancelled as well."
-    ),
-]
 
 
-@extend_schema_view(list=extend_schema(parameters=FILTERS))
 class ClassificationViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
     """What the networks said, newest first."""
 
@@ -70,11 +54,11 @@ class ClassificationViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
     serializer_class = ClassificationSerializer
     ordering = ("-queued_at", "-id")
     list_action = Action.CLASSIFICATIONS_LISTED
+    filter_form_class = ClassificationFilters
 
     def get_queryset(self) -> Any:
         """Start from what the caller may see."""
-        rows = Classification.objects.visible_to(signed_in_user(self.request)).with_listing()
-        return self._filtered(rows) if self.action == "list" else rows
+        return Classification.objects.visible_to(signed_in_user(self.request)).with_listing()
 
     def get_serializer_class(self) -> type[ClassificationSerializer]:
         """One row comes with its frames."""
@@ -92,7 +76,9 @@ class ClassificationViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
     @action(detail=True, methods=["post"])
     def rerun(self, request: Request, **_: Any) -> Response:
         """Run it again; the earlier result stays, superseded."""
-        row = rerun_classification(actor=signed_in_user(request), classification=self.get_object())
+        row = self.get_object()
+        refuse_body(request)
+        row = rerun_classification(actor=signed_in_user(request), classification=row)
         self._record_view(row)
         return Response(ClassificationSerializer(row).data, status=status.HTTP_201_CREATED)
 
@@ -101,8 +87,7 @@ class ClassificationViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
     def state_task(self, request: Request, **_: Any) -> Response:
         """Say what the images show, where their header doesn't, and classify them anew."""
         earlier = self.get_object()
-        stated = TaskStatementSerializer(data=request.data)
-        stated.is_valid(raise_exception=True)
+        stated = read_body(request, TaskStatementSerializer)
         rows = state_task(
             actor=signed_in_user(request),
             classification=earlier,
@@ -126,24 +111,13 @@ class ClassificationViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
         """Record a decision; it can't be changed afterwards."""
         row = self.get_object()
         self._record_view(row)
-        decided = ReviewRequestSerializer(data=request.data)
-        decided.is_valid(raise_exception=True)
+        decided = read_body(request, ReviewRequestSerializer)
         review = review_classification(
             actor=signed_in_user(request),
             classification=row,
             **decided.validated_data,
         )
         return Response(ReviewSerializer(review).data, status=status.HTTP_201_CREATED)
-
-    def _filtered(self, rows: Any) -> Any:
-        params = self.request.query_params
-        if study := params.get("study"):
-            rows = rows.filter(study=_uuid(study, "study"))
-        for name, column in (("status", "state"), ("task", "task")):
-            if value := params.get(name):
-                rows = rows.filter(**{column: value})
-        wants_all = params.get("all", "").lower() in {"1", "true"} or params.get("status")
-        return rows if wants_all else rows.current()
 
     def _record_view(self, row: Classification) -> None:
         record_access(
@@ -168,10 +142,3 @@ class ModelVersionViewSet(
     def get_queryset(self) -> Any:
         """Start from what the caller may see."""
         return ModelVersion.objects.visible_to(signed_in_user(self.request)).with_live()
-
-
-def _uuid(value: str, name: str) -> UUID:
-    try:
-        return UUID(value)
-    except ValueError as error:
-        raise ValidationError({name: "Not a UUID."}) from error

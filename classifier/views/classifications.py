@@ -12,6 +12,7 @@ from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
 from accounts.errors import KnownError
 from accounts.models import Action
+from accounts.parameters import takes
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
 from classifier.forms import ReviewForm, TaskForm
@@ -72,6 +73,7 @@ class ClassificationView(VerbRequiredMixin, View):
 class StatusView(ClassificationView):
     """The state, polled while it still changes."""
 
+    parameters = takes("as")
     reads = told_by(Action.CLASSIFICATION_VIEWED)
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -97,6 +99,7 @@ class ReviewCreateView(ClassificationView):
     """A person's decision."""
 
     verb = Verb.REVIEW_CREATE
+    posted = takes(form=ReviewForm)
     reads = told_by(Action.CLASSIFICATION_VIEWED)
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -137,6 +140,7 @@ class RerunView(ClassificationView):
 class TaskStateView(ClassificationView):
     """What the images show, said by a person where their header is silent."""
 
+    posted = takes("task")
     verb = Verb.STUDY_RERUN
     reads = NOTHING
 
@@ -178,6 +182,7 @@ class OverlayView(ClassificationView):
     """The class activation map of one frame, as a transparent picture of the image's size."""
 
     reads = told_by(Action.IMAGE_VIEWED)
+    parameters = takes("label")
 
     def get(self, request: HttpRequest, pk: UUID, instance_pk: UUID, frame: int) -> HttpResponse:
         """Draw the map of `?label=`, by default of the label given."""

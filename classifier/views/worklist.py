@@ -82,6 +82,7 @@ class WorklistView(RecordedListView):
 
     verb = Verb.STUDY_VIEW
     reads = told_by(Action.STUDIES_SEARCHED)
+    filter_form_class = WorklistForm
     template_name = "classifier/worklist.html"
     rows_template_name = "classifier/_worklist_rows.html"
     rows_name = "classifications"

@@ -13,9 +13,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.api.filtering import parameters_of
+from accounts.api.strict import StrictSerializer, read_body
 from accounts.models import Action
+from accounts.parameters import Takes, takes
 from accounts.reads import Declared, told_by
 from accounts.roles import Verb
+from records.api.filters import HoldFrameForm, read_parameters
 from records.api.negotiation import AnyAccept
 from records.api.told_lists import ToldListViewSet
 from records.deidentification import Options, Rectangle
@@ -41,7 +45,7 @@ class RegionSerializer(serializers.ListField):
         super().__init__(min_length=4, max_length=4, **kwargs)
 
 
-class NewExportSerializer(serializers.Serializer[Any]):
+class NewExportSerializer(StrictSerializer):
     """A copy as it is asked for."""
 
     studies = serializers.ListField(child=serializers.UUIDField(), allow_empty=False)
@@ -52,23 +56,17 @@ class NewExportSerializer(serializers.Serializer[Any]):
     retain_patient = serializers.BooleanField(default=False)
 
 
-class DecisionSerializer(serializers.Serializer[Any]):
+class DecisionSerializer(StrictSerializer):
     """What a person saw in one image; no region means that nothing is written on it."""
 
     hold = serializers.UUIDField()
     regions = serializers.ListField(child=RegionSerializer(), default=list)
 
 
-class ClearanceSerializer(serializers.Serializer[Any]):
+class ClearanceSerializer(StrictSerializer):
     """Decisions about images that are held back."""
 
     decisions = serializers.ListField(child=DecisionSerializer(), allow_empty=False)
-
-
-class HoldFrameSerializer(serializers.Serializer[Any]):
-    """Which frame of an image to draw."""
-
-    frame = serializers.IntegerField(required=False, min_value=1, default=1)
 
 
 class ExportHoldSerializer(serializers.ModelSerializer[ExportHold]):
@@ -153,6 +151,7 @@ class ExportViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
     queryset = Export.objects.none()
     ordering = ("-requested_at", "-id")
     list_action = Action.EXPORTS_LISTED
+    parameters: ClassVar[dict[str, Takes]] = {"hold": takes(form=HoldFrameForm)}
 
     def get_queryset(self) -> QuerySet[Export]:
         """Those of the departments from which the caller may export."""
@@ -166,8 +165,7 @@ class ExportViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
     )
     def create(self, request: Request) -> Response:
         """Ask for it; follow `state` until it is `ready`, or `held` for a person to look."""
-        given = NewExportSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = read_body(request, NewExportSerializer)
         wanted, user = given.validated_data, signed_in_user(request)
         studies = list(Study.objects.visible_to(user).filter(pk__in=wanted["studies"]))
         if len(studies) != len(set(wanted["studies"])):
@@ -199,8 +197,7 @@ class ExportViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
         """
         user = signed_in_user(request)
         export = find_export(user, pk)
-        given = ClearanceSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = read_body(request, ClearanceSerializer)
         decisions = {
             one["hold"]: [Rectangle(*region) for region in one["regions"]]
             for one in given.validated_data["decisions"]
@@ -210,7 +207,7 @@ class ExportViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
 
     @extend_schema(
         summary="A frame of an image that is held back, as a PNG picture",
-        parameters=[HoldFrameSerializer],
+        parameters=parameters_of(HoldFrameForm),
         responses={(200, "image/png"): OpenApiTypes.BINARY},
     )
     @action(
@@ -222,6 +219,7 @@ class ExportViewSet(mixins.RetrieveModelMixin, ToldListViewSet):
     def hold(self, request: Request, pk: UUID, hold_pk: UUID) -> HttpResponseBase:
         """Draw one frame, counted from 1; who decides about the image has fetched each."""
         user = signed_in_user(request)
+        read_parameters(request, HoldFrameForm)
         hold = find_hold(find_export(user, pk), hold_pk)
         return hold_response(request._request, user, hold)
 

@@ -1,70 +1,109 @@
 """The parameters that narrow the API's lists. No patient's data: addresses end up in logs."""
 
-import datetime as dt
-from typing import Any
+from typing import Any, ClassVar
 
-from django.utils import timezone
-from rest_framework import serializers
+from django import forms
+from django.db.models import QuerySet
 from rest_framework.request import Request
 
-from accounts.models import Department
+from accounts.api.filtering import NOT_FOUND, refusal_of
+from accounts.filters import DayField, FilterForm, UpperField
+from accounts.models import Department, User
 from accounts.roles import Verb
-from records.models import Priority, StudyState
+from records.models import (
+    ConflictState,
+    Priority,
+    QuarantineReason,
+    QuarantineState,
+    Study,
+    StudyState,
+)
 
 
-class StudyFilterSerializer(serializers.Serializer[Any]):
+class StudyFilters(FilterForm):
     """What studies can be narrowed by."""
 
-    modality = serializers.CharField(required=False, max_length=16)
-    body_part = serializers.CharField(required=False, max_length=64)
-    state = serializers.ChoiceField(choices=StudyState.choices, required=False)
-    priority = serializers.ChoiceField(choices=Priority.choices, required=False)
-    department = serializers.SlugField(required=False, help_text="A department's slug.")
-    since = serializers.DateField(required=False, help_text="Received from this day on.")
-    until = serializers.DateField(required=False, help_text="Received up to and with this day.")
-    patient = serializers.UUIDField(required=False, help_text="A patient record's id.")
-    study_instance_uid = serializers.RegexField(r"^[0-9.]{1,64}$", required=False)
+    modality = UpperField(required=False, max_length=16)
+    body_part = forms.CharField(required=False, max_length=64)
+    state = forms.ChoiceField(choices=StudyState.choices, required=False)
+    priority = forms.ChoiceField(choices=Priority.choices, required=False)
+    department = forms.CharField(
+        required=False, max_length=120, help_text="The slug of one of your departments."
+    )
+    since = DayField(help_text="Received from this day on.")
+    until = DayField(is_end=True, help_text="Received up to and with this day.")
+    patient = forms.UUIDField(required=False, help_text="A patient record's id.")
+    study_instance_uid = forms.RegexField(r"^[0-9.]{1,64}$", required=False, max_length=64)
 
-    def validate_since(self, value: dt.date) -> dt.datetime:
-        """From the first moment of that day."""
-        return _start_of(value)
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        """Take who asks: departments are looked for among theirs."""
+        super().__init__(*args, **kwargs)
+        self.user = user
 
-    def validate_until(self, value: dt.date) -> dt.datetime:
-        """Up to the first moment of the next."""
-        return _start_of(value + dt.timedelta(days=1))
-
-    def validate_department(self, value: str) -> Department:
-        """One in which the caller may look at studies."""
-        allowed = self.context["request"].user.departments_for(Verb.STUDY_VIEW)
-        department = allowed.filter(slug=value).first()
-        if department is None:
-            raise serializers.ValidationError("You can see no such department.")
+    def clean_department(self) -> Department | None:
+        """One in which the person may look at studies."""
+        slug = self.cleaned_data["department"]
+        if not slug:
+            return None
+        found = self.user.departments_for(Verb.STUDY_VIEW).filter(slug=slug).first()
+        if found is None:
+            raise forms.ValidationError("You can see no such department.", code=NOT_FOUND)
+        department: Department = found
         return department
 
+    def narrow(self, rows: QuerySet[Study]) -> QuerySet[Study]:
+        """The studies that pass."""
+        return rows.filtered(self.cleaned_data)  # type: ignore[attr-defined]  # a StudyQuerySet
 
-class InstanceFilterSerializer(serializers.Serializer[Any]):
+
+class InstanceFilters(FilterForm):
     """What instances can be narrowed by."""
 
-    study = serializers.UUIDField(required=False, help_text="A study's id.")
-    series = serializers.UUIDField(required=False, help_text="A series' id.")
+    lookups: ClassVar[dict[str, str]] = {"study": "series__study", "series": "series"}
+
+    study = forms.UUIDField(required=False, help_text="A study's id.")
+    series = forms.UUIDField(required=False, help_text="A series' id.")
 
 
-class FrameSerializer(serializers.Serializer[Any]):
+class ConflictFilters(FilterForm):
+    """What conflicts can be narrowed by."""
+
+    lookups: ClassVar[dict[str, str]] = {"state": "state"}
+
+    state = forms.ChoiceField(choices=ConflictState.choices, required=False)
+
+
+class QuarantineFilters(FilterForm):
+    """What quarantined files can be narrowed by."""
+
+    lookups: ClassVar[dict[str, str]] = {"state": "state", "reason": "reason"}
+
+    state = forms.ChoiceField(choices=QuarantineState.choices, required=False)
+    reason = forms.ChoiceField(choices=QuarantineReason.choices, required=False)
+
+
+class HoldFrameForm(forms.Form):
+    """Which frame of an image to draw."""
+
+    frame = forms.IntegerField(
+        required=False, min_value=1, help_text="Counted from 1, the default."
+    )
+
+    def clean_frame(self) -> int:
+        """The first one, unless another is named."""
+        return int(self.cleaned_data["frame"] or 1)
+
+
+class FrameForm(HoldFrameForm):
     """Which frame to draw, and with which window."""
 
-    frame = serializers.IntegerField(required=False, min_value=1, default=1)
-    center = serializers.FloatField(required=False)
-    width = serializers.FloatField(required=False)
+    center = forms.FloatField(required=False, help_text="The window's centre, with its width.")
+    width = forms.FloatField(required=False, help_text="The window's width, with its centre.")
 
 
-def read_filters(
-    request: Request, serializer_class: type[serializers.Serializer[Any]]
-) -> dict[str, Any]:
-    """Return a list's parameters, checked; raises ValidationError naming a bad one."""
-    serializer = serializer_class(data=request.query_params, context={"request": request})
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
-
-
-def _start_of(day: dt.date) -> dt.datetime:
-    return timezone.make_aware(dt.datetime.combine(day, dt.time.min))
+def read_parameters(request: Request, form_class: type[forms.Form]) -> dict[str, Any]:
+    """Return a single answer's parameters, checked; raises ValidationError naming a bad one."""
+    form = form_class(request.query_params)
+    if not form.is_valid():
+        raise refusal_of(form)
+    return dict(form.cleaned_data)

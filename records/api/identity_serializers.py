@@ -5,15 +5,13 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.strict import StrictSerializer
 from accounts.models import Department
 from records.forms import holds_text
 from records.models import (
     ConflictDecision,
-    ConflictState,
     IdentityConflict,
     QuarantinedFile,
-    QuarantineReason,
-    QuarantineState,
     Resolution,
     Sex,
 )
@@ -24,7 +22,7 @@ IDENTITY_FIELDS = ("patient_id", "issuer", "name", "birth_date", "sex")
 SIDES = (("held", "As held"), ("sent", "As sent"))
 
 
-class IdentitySerializer(serializers.Serializer[Any]):
+class IdentitySerializer(StrictSerializer):
     """Whom one side of a conflict names; `name` is a value of VR PN."""
 
     patient_id = serializers.CharField(max_length=64, validators=[holds_text])
@@ -107,13 +105,7 @@ class ConflictDetailSerializer(ConflictSerializer):
         return conflict.files.held().count()
 
 
-class ConflictFilterSerializer(serializers.Serializer[Any]):
-    """What conflicts can be narrowed by."""
-
-    state = serializers.ChoiceField(choices=ConflictState.choices, required=False)
-
-
-class ResolutionSerializer(serializers.Serializer[Any]):
+class ResolutionSerializer(StrictSerializer):
     """A decision on whose the images are.
 
     `name` and `birth_date` say, with `merge`, which side is right; `corrected` is needed with
@@ -178,14 +170,7 @@ class QuarantinedFileSerializer(serializers.ModelSerializer[QuarantinedFile]):
         read_only_fields = fields
 
 
-class QuarantineFilterSerializer(serializers.Serializer[Any]):
-    """What quarantined files can be narrowed by."""
-
-    state = serializers.ChoiceField(choices=QuarantineState.choices, required=False)
-    reason = serializers.ChoiceField(choices=QuarantineReason.choices, required=False)
-
-
-class DiscardSerializer(serializers.Serializer[Any]):
+class DiscardSerializer(StrictSerializer):
     """Why a file is given up."""
 
     reason = serializers.CharField(

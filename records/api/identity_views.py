@@ -13,18 +13,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
 from accounts.models import Action
 from accounts.reads import Declared, told_by
 from accounts.roles import Verb
-from records.api.filters import read_filters
+from records.api.filters import ConflictFilters, QuarantineFilters
 from records.api.identity_serializers import (
     ConflictDetailSerializer,
-    ConflictFilterSerializer,
     ConflictSerializer,
     DiscardSerializer,
     QuarantinedFileSerializer,
-    QuarantineFilterSerializer,
     ResolutionSerializer,
 )
 from records.api.views import AnyAccept, ReadOnlyViewSet
@@ -35,9 +34,7 @@ from records.views.quarantine import quarantined_response, record_quarantine_vie
 
 
 @extend_schema_view(
-    list=extend_schema(
-        summary="Identity conflicts, newest first", parameters=[ConflictFilterSerializer]
-    ),
+    list=extend_schema(summary="Identity conflicts, newest first"),
     retrieve=extend_schema(
         summary="An identity conflict with both sides", responses=ConflictDetailSerializer
     ),
@@ -51,14 +48,12 @@ class ConflictViewSet(ReadOnlyViewSet):
     queryset = IdentityConflict.objects.none()
     ordering = ("-raised_at", "-id")
     list_action = Action.CONFLICTS_VIEWED
+    filter_form_class = ConflictFilters
 
     def get_queryset(self) -> QuerySet[IdentityConflict]:
-        """Those the caller may decide, narrowed by the parameters."""
+        """Those the caller may decide."""
         visible = IdentityConflict.objects.visible_to(signed_in_user(self.request))
-        rows = visible.with_listing()
-        if self.action == "list":
-            rows = rows.filter(**read_filters(self.request, ConflictFilterSerializer))
-        return rows
+        return visible.with_listing()
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return one conflict."""
@@ -73,8 +68,7 @@ class ConflictViewSet(ReadOnlyViewSet):
     def resolve(self, request: Request, **_: Any) -> Response:
         """Merge, keep apart or correct; a later `reverse` takes it back."""
         conflict = self.get_object()
-        given = ResolutionSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = read_body(request, ResolutionSerializer)
         resolve_conflict(actor=signed_in_user(request), conflict=conflict, **given.decision())
         return self._answer(self.get_object())
 
@@ -83,6 +77,7 @@ class ConflictViewSet(ReadOnlyViewSet):
     def reverse(self, request: Request, **_: Any) -> Response:
         """Restore everything that the decision changed; the conflict is open again."""
         conflict = self.get_object()
+        refuse_body(request)
         reverse_resolution(actor=signed_in_user(request), conflict=conflict)
         return self._answer(self.get_object())
 
@@ -98,9 +93,7 @@ class ConflictViewSet(ReadOnlyViewSet):
 
 
 @extend_schema_view(
-    list=extend_schema(
-        summary="Quarantined files, newest first", parameters=[QuarantineFilterSerializer]
-    ),
+    list=extend_schema(summary="Quarantined files, newest first"),
     retrieve=extend_schema(summary="A quarantined file"),
 )
 class QuarantineViewSet(ReadOnlyViewSet):
@@ -121,14 +114,12 @@ class QuarantineViewSet(ReadOnlyViewSet):
     queryset = QuarantinedFile.objects.none()
     ordering = ("-created_at", "-id")
     list_action = Action.QUARANTINE_VIEWED
+    filter_form_class = QuarantineFilters
 
     def get_queryset(self) -> QuerySet[QuarantinedFile]:
-        """Those the caller may see, narrowed by the parameters."""
+        """Those the caller may see."""
         user, files = signed_in_user(self.request), QuarantinedFile.objects.with_listing()
-        rows = files.readable_by(user) if self.action == "file" else files.visible_to(user)
-        if self.action == "list":
-            rows = rows.filter(**read_filters(self.request, QuarantineFilterSerializer))
-        return rows
+        return files.readable_by(user) if self.action == "file" else files.visible_to(user)
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return one file's identifiers and hashes."""
@@ -158,8 +149,7 @@ class QuarantineViewSet(ReadOnlyViewSet):
     def discard(self, request: Request, **_: Any) -> Response:
         """Give it up for good; identifiers, hashes and the reason stay."""
         file = self.get_object()
-        given = DiscardSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = read_body(request, DiscardSerializer)
         reason = given.validated_data["reason"]
         file = discard_quarantined(actor=signed_in_user(request), file=file, reason=reason)
         return Response(self.get_serializer(file).data)

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.access import signed_in_user
+from accounts.api.strict import read_body, refuse_body
 from accounts.models import Action
 from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
@@ -40,8 +41,7 @@ class ReasonedDeletionSchema(AutoSchema):
 
 def read_reason(request: Request) -> str:
     """Return the reason that a request's body states; raises ValidationError."""
-    given = ReasonSerializer(data=request.data)
-    given.is_valid(raise_exception=True)
+    given = read_body(request, ReasonSerializer)
     return str(given.validated_data["reason"])
 
 
@@ -68,7 +68,9 @@ class DeletedStudyViewSet(ToldListViewSet):
     @action(detail=True, methods=["post"])
     def restore(self, request: Request, **_: Any) -> Response:
         """Bring it back as it was."""
-        restore_study(actor=signed_in_user(request), study=self.get_object())
+        study = self.get_object()
+        refuse_body(request)
+        restore_study(actor=signed_in_user(request), study=study)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -98,8 +100,7 @@ class HoldViewSet(ToldListViewSet):
     )
     def create(self, request: Request) -> Response:
         """Hold the study of a UID, or every study of an accession number."""
-        wanted = NewHoldSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
+        wanted = read_body(request, NewHoldSerializer)
         holds = hold_study(
             actor=signed_in_user(request),
             given=wanted.validated_data["study"],

@@ -4,13 +4,14 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.api.strict import StrictSerializer
 from accounts.models import Department
 from records.api.serializers import PatientReferenceSerializer
 from records.models import LegalHold, Study
 from records.models.imaging import REASON_LENGTH
 
 
-class ReasonSerializer(serializers.Serializer[Any]):
+class ReasonSerializer(StrictSerializer):
     """Why something is done that others will ask about."""
 
     reason = serializers.CharField(

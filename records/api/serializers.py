@@ -6,6 +6,7 @@ from uuid import UUID
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.strict import StrictSerializer
 from accounts.models import Department
 from records.intake.declared import DeclaredFields
 from records.models import (
@@ -23,8 +24,10 @@ from records.models import (
     UploadState,
 )
 
+STATED_SEXES = [(value, label) for value, label in Sex.choices if value]
 
-class NewSubmissionSerializer(serializers.Serializer[Any]):
+
+class NewSubmissionSerializer(StrictSerializer):
     """A batch as it is sent: the files, and what they don't say themselves."""
 
     files = serializers.ListField(
@@ -39,30 +42,26 @@ class NewSubmissionSerializer(serializers.Serializer[Any]):
     )
     department = serializers.CharField(
         required=False,
-        allow_blank=True,
         max_length=120,
         help_text="Slug, name or id of one of your departments; without it, the first by name.",
     )
     priority = serializers.ChoiceField(choices=Priority.choices, default=Priority.ROUTINE)
-    patient_id = serializers.CharField(required=False, allow_blank=True, max_length=64)
-    issuer = serializers.CharField(required=False, allow_blank=True, max_length=64)
+    patient_id = serializers.CharField(required=False, max_length=64)
+    issuer = serializers.CharField(required=False, max_length=64)
     patient_name = serializers.CharField(
-        required=False, allow_blank=True, max_length=324, help_text="Family^Given, or Family, Given"
+        required=False, max_length=324, help_text="Family^Given, or Family, Given"
     )
     birth_date = serializers.DateField(required=False)
-    sex = serializers.ChoiceField(choices=Sex.choices, required=False, allow_blank=True)
-    modality = serializers.CharField(required=False, allow_blank=True, max_length=16)
-    body_part = serializers.CharField(required=False, allow_blank=True, max_length=16)
-    view_position = serializers.CharField(required=False, allow_blank=True, max_length=16)
-    study_description = serializers.CharField(required=False, allow_blank=True, max_length=64)
+    sex = serializers.ChoiceField(choices=STATED_SEXES, required=False)
+    modality = serializers.CharField(required=False, max_length=16)
+    body_part = serializers.CharField(required=False, max_length=16)
+    view_position = serializers.CharField(required=False, max_length=16)
+    study_description = serializers.CharField(required=False, max_length=64)
     study_date = serializers.DateField(required=False)
-    accession_number = serializers.CharField(required=False, allow_blank=True, max_length=16)
+    accession_number = serializers.CharField(required=False, max_length=16)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse fields that don't exist: a misspelt patient ID must not go unnoticed."""
-        unknown = set(self.initial_data) - set(self.fields)
-        if unknown:
-            raise serializers.ValidationError(dict.fromkeys(sorted(unknown), "Unknown field."))
+        """Ask for files, unless they come later."""
         if not attrs["files"] and not attrs["keep_open"]:
             raise serializers.ValidationError({"files": "No file was submitted."})
         return attrs

@@ -10,10 +10,11 @@ from rest_framework.response import Response
 
 from accounts.access import signed_in_user
 from accounts.models import Action
+from accounts.parameters import CURSOR, PAGE_SIZE
 from records.models import Study
 from records.views.lists import record_list_read
 
-CONTROLS = frozenset({"cursor", "page_size", "format"})
+CONTROLS = frozenset({CURSOR, PAGE_SIZE})
 """The parameters by which nothing is searched."""
 
 
@@ -41,7 +42,7 @@ class ToldListViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Any]):
             filters=dict.fromkeys(used, ""),
             searched=[value for values in used.values() for value in values],
             rows=self.shown,
-            is_continued="cursor" in given,
+            is_continued=CURSOR in given,
             study=None if self.shown else self._study_asked_for(request),
         )
         return answer

@@ -9,13 +9,20 @@ from django.conf import settings
 from django.utils.http import http_date
 from rest_framework.request import Request
 
-from records.errors import TusContentTypeInvalid, TusHeaderInvalid, TusVersionUnsupported
+from records.errors import (
+    TusContentTypeInvalid,
+    TusHeaderInvalid,
+    TusMetadataInvalid,
+    TusVersionUnsupported,
+)
 from records.models import Upload
 from records.services.uploads import CHECKSUMS, Checksum
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,expiration,termination,checksum"
 CONTENT_TYPE = "application/offset+octet-stream"
+METADATA = frozenset({"filename", "filetype", "fingerprint"})
+"""What tus clients say of a file. `filetype` is theirs by default; a file's content decides."""
 FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
@@ -96,14 +103,20 @@ def upload_headers(upload: Upload) -> dict[str, str]:
 
 
 def _read_metadata(text: str) -> dict[str, str]:
-    pairs = (pair.strip().partition(" ") for pair in text.split(",") if pair.strip())
+    pairs = [pair.strip().partition(" ") for pair in text.split(",") if pair.strip()]
+    keys = [key for key, _, _ in pairs]
+    if not set(keys) <= METADATA or len(set(keys)) < len(keys):
+        raise TusMetadataInvalid(known=", ".join(sorted(METADATA)))
     try:
-        return {
+        found = {
             key: _decoded(value.strip(), header="Upload-Metadata").decode("utf-8")
             for key, _, value in pairs
         }
     except UnicodeDecodeError as error:
         raise TusHeaderInvalid(name="Upload-Metadata") from error
+    if any("\0" in value for value in found.values()):
+        raise TusHeaderInvalid(name="Upload-Metadata")
+    return found
 
 
 def _decoded(value: str, *, header: str) -> bytes:

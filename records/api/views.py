@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.http import QueryDict
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
@@ -14,16 +15,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.api.filtering import parameters_of
+from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
 from accounts.models import Action
+from accounts.parameters import Takes, takes
 from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
-from records.api.filters import (
-    FrameSerializer,
-    InstanceFilterSerializer,
-    StudyFilterSerializer,
-    read_filters,
-)
+from records.api.filters import FrameForm, InstanceFilters, StudyFilters, read_parameters
 from records.api.keeping import ReasonedDeletionSchema, read_reason
 from records.api.negotiation import AnyAccept
 from records.api.serializers import (
@@ -97,8 +96,7 @@ class SubmissionViewSet(ReadOnlyViewSet):
         Sending the same file again changes nothing. With `keep_open` the submission goes on:
         send large files to its `uploads/`, and close it at its `close/`.
         """
-        given = NewSubmissionSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = read_body(request, NewSubmissionSerializer)
         user = signed_in_user(request)
         try:
             submission = submit_study(
@@ -126,7 +124,9 @@ class SubmissionViewSet(ReadOnlyViewSet):
         A file of which only a part has come gets the verdict `upload_unfinished`.
         """
         user = signed_in_user(request)
-        submission = close_submission(actor=user, submission=self.get_object())
+        submission = self.get_object()
+        refuse_body(request)
+        submission = close_submission(actor=user, submission=submission)
         record_submission_view(user, submission)
         return Response(SubmissionSerializer(submission).data)
 
@@ -166,7 +166,7 @@ class PatientViewSet(ReadOnlyViewSet):
 
 
 @extend_schema_view(
-    list=extend_schema(summary="Studies, newest first", parameters=[StudyFilterSerializer]),
+    list=extend_schema(summary="Studies, newest first"),
     retrieve=extend_schema(summary="A study with its series", responses=StudyDetailSerializer),
 )
 class StudyViewSet(ReadOnlyViewSet):
@@ -184,13 +184,15 @@ class StudyViewSet(ReadOnlyViewSet):
     queryset = Study.objects.none()
     ordering = ("-received_at", "-id")
     list_action = Action.STUDIES_SEARCHED
+    filter_form_class = StudyFilters
+
+    def make_filter_form(self, params: QueryDict) -> StudyFilters:
+        """The parameters of somebody who sees some departments."""
+        return StudyFilters(params, user=signed_in_user(self.request))
 
     def get_queryset(self) -> QuerySet[Study]:
-        """Those the caller may see, narrowed by the parameters."""
-        rows = Study.objects.visible_to(signed_in_user(self.request)).with_listing()
-        if self.action == "list":
-            rows = rows.filtered(read_filters(self.request, StudyFilterSerializer))
-        return rows
+        """Those the caller may see."""
+        return Study.objects.visible_to(signed_in_user(self.request)).with_listing()
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return one study."""
@@ -208,9 +210,7 @@ class StudyViewSet(ReadOnlyViewSet):
 
 
 @extend_schema_view(
-    list=extend_schema(
-        summary="Instances, in order of arrival", parameters=[InstanceFilterSerializer]
-    ),
+    list=extend_schema(summary="Instances, in order of arrival"),
     retrieve=extend_schema(summary="An instance"),
 )
 class InstanceViewSet(ReadOnlyViewSet):
@@ -227,16 +227,12 @@ class InstanceViewSet(ReadOnlyViewSet):
     queryset = Instance.objects.none()
     ordering = ("created_at", "id")
     list_action = Action.STUDIES_SEARCHED
+    filter_form_class = InstanceFilters
+    parameters: ClassVar[dict[str, Takes]] = {"rendered": takes(form=FrameForm)}
 
     def get_queryset(self) -> QuerySet[Instance]:
-        """Those the caller may see, narrowed by the parameters."""
+        """Those the caller may see."""
         rows = Instance.objects.visible_to(signed_in_user(self.request))
-        if self.action == "list":
-            wanted = read_filters(self.request, InstanceFilterSerializer)
-            if "study" in wanted:
-                rows = rows.filter(series__study=wanted["study"])
-            if "series" in wanted:
-                rows = rows.filter(series=wanted["series"])
         return rows.select_related("series__study")
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -263,7 +259,7 @@ class InstanceViewSet(ReadOnlyViewSet):
 
     @extend_schema(
         summary="A frame as a PNG picture",
-        parameters=[FrameSerializer],
+        parameters=parameters_of(FrameForm),
         responses={(200, "image/png"): OpenApiTypes.BINARY},
     )
     @action(
@@ -274,6 +270,6 @@ class InstanceViewSet(ReadOnlyViewSet):
     def rendered(self, request: Request, pk: UUID) -> HttpResponseBase:
         """Draw one frame, counted from 1, with the given window or else its own."""
         user = signed_in_user(request)
-        wanted = read_filters(request, FrameSerializer)
+        wanted = read_parameters(request, FrameForm)
         instance = find_instance(user, pk)
         return png_response(user, instance, wanted["frame"], request.query_params)

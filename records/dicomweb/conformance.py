@@ -102,7 +102,7 @@ STATUS_CODES: Table = (
     {"code": 206, "when": "Retrieve: some objects can't be sent in an accepted transfer syntax."},
     {
         "code": 400,
-        "when": "A parameter, the multipart body or the reason of a deletion is not valid.",
+        "when": "A parameter is unknown, empty or not valid; or so is the body, or a reason.",
     },
     {"code": 401, "when": "No token and no session, or one that is not valid."},
     {"code": 403, "when": "The role, or the token, does not allow it."},

@@ -29,6 +29,7 @@ from records.searching import narrow, owner_of, read_keys
 MAX_RESULTS = 1000
 ALL = "all"
 CONTROLS = frozenset({"limit", "offset", "includefield", "fuzzymatching", "accept"})
+SINGLE_CONTROLS = frozenset({"limit", "offset", "fuzzymatching"})
 TAG = re.compile(r"[0-9A-Fa-f]{8}")
 ORDERS: dict[Level, tuple[str, ...]] = {
     Level.STUDY: ("-received_at", "-id"),
@@ -61,7 +62,7 @@ def read_search(params: QueryDict) -> Search:
 
     A key that was ignored would give rows that don't match, so an unknown one is refused.
     """
-    is_fuzzy = params.get("fuzzymatching", "false").lower() == "true"
+    is_fuzzy = _read_flag(params, "fuzzymatching")
     return Search(
         conditions=read_keys(_read_wanted(params), is_fuzzy=is_fuzzy),
         included=_read_included(params.getlist("includefield")),
@@ -104,6 +105,8 @@ def _read_wanted(params: QueryDict) -> dict[str, str]:
     """The keys to match, by keyword whether they were named by that or by tag."""
     given: dict[str, list[str]] = {}
     for name in params:
+        if name in SINGLE_CONTROLS and len(params.getlist(name)) > 1:
+            raise ParameterInvalid(name=name, problem="it is given more than once.")
         if name not in CONTROLS:
             given.setdefault(_matched_keyword(name), []).extend(params.getlist(name))
     for keyword, texts in given.items():
@@ -171,6 +174,13 @@ def dictionary_keyword_of(word: str) -> str:
         return dictionary_keyword(int(word, 16))
     except KeyError:
         return word
+
+
+def _read_flag(params: QueryDict, name: str) -> bool:
+    text = params.get(name, "false").lower()
+    if text not in {"true", "false"}:
+        raise ParameterInvalid(name=name, problem="it is true or false.")
+    return text == "true"
 
 
 def _read_count(params: QueryDict, name: str, default: int) -> int:

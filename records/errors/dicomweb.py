@@ -41,9 +41,10 @@ class LengthRequired(KnownError):
 class ParameterInvalid(KnownError):
     """A query parameter that can't be understood, or by which nothing is matched."""
 
-    code = "parameter_invalid"
+    code = "invalid"
     message = "The query parameter {name} is not valid: {problem}"
     action = "Correct it and ask again; the conformance statement lists what is matched."
+    pointer = "/{name}"
 
 
 class NoSuchBulkData(KnownError):

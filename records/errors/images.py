@@ -18,6 +18,7 @@ class NoSuchFrame(KnownError):
     code = "no_such_frame"
     message = "The image has {count} frame(s), and no frame {frame}."
     action = "Ask for one of its frames, counted from 1."
+    pointer = "/frame"
     status = 404
 
 

@@ -9,6 +9,7 @@ class ReasonMissing(KnownError):
     code = "reason_missing"
     message = "A reason is needed."
     action = "State it in a few words, without the patient's name; it stays in the audit trail."
+    pointer = "/reason"
 
 
 class ReasonTooLong(KnownError):
@@ -17,6 +18,7 @@ class ReasonTooLong(KnownError):
     code = "reason_too_long"
     message = "The reason has {length} characters; {maximum} fit."
     action = "Shorten it."
+    pointer = "/reason"
 
 
 class StudyGone(KnownError):

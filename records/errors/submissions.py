@@ -9,6 +9,7 @@ class DepartmentRequired(KnownError):
     code = "department_required"
     message = "No department was chosen."
     action = "Choose the department that the images belong to."
+    pointer = "/department"
 
 
 class DepartmentUnknown(KnownError):
@@ -17,6 +18,7 @@ class DepartmentUnknown(KnownError):
     code = "department_unknown"
     message = "There is no such department to which you may send images."
     action = "Choose one of your own departments."
+    pointer = "/department"
 
 
 class SubmissionEnded(KnownError):

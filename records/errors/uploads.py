@@ -75,6 +75,16 @@ class TusHeaderInvalid(KnownError):
     code = "tus_header_invalid"
     message = "The header {name} is missing, or can't be read."
     action = "See tus 1.0.0, the protocol of resumable uploads."
+    pointer = "/{name}"
+
+
+class TusMetadataInvalid(KnownError):
+    """A word about the file that nobody here knows, or one that stands twice."""
+
+    code = "tus_metadata_invalid"
+    message = "The header Upload-Metadata says something that isn't known here, or says it twice."
+    action = "Send each of {known} once at most."
+    pointer = "/Upload-Metadata"
 
 
 class TusVersionUnsupported(KnownError):

@@ -7,6 +7,7 @@ from django import forms
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from accounts.filters import FilterForm
 from accounts.models import Department
 from records.forms.submissions import BODY_PARTS, MODALITIES
 from records.models import ConflictState, Priority, QuarantineState, StudyState
@@ -29,18 +30,6 @@ class SinceField(forms.TypedChoiceField):
 def days_ago(days: str) -> dt.datetime:
     """The moment so many days before now."""
     return timezone.now() - dt.timedelta(days=int(days))
-
-
-class FilterForm(forms.Form):
-    """A form whose filled fields narrow a list."""
-
-    def used(self) -> dict[str, str]:
-        """The filters in use, for the audit trail; what was searched for may be a name."""
-        return {
-            name: "text" if name == "q" else str(self.data.get(name, ""))
-            for name, value in self.cleaned_data.items()
-            if value
-        }
 
 
 class StudyFilterForm(FilterForm):

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +18,7 @@ from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
 from accounts.errors import KnownError
 from accounts.models import Action, User
+from accounts.parameters import fields_of, takes
 from accounts.reads import told_by
 from accounts.roles import Verb
 from records.errors import ConflictResolved
@@ -121,6 +124,8 @@ class ConflictDetailView(ConflictView):
 
 class ConflictResolveView(ConflictView):
     """Take a decision."""
+
+    posted = reduce(or_, map(fields_of, RESOLUTION_FORMS.values()), takes("resolution"))
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Decide, or say in place what is wrong."""

@@ -16,6 +16,7 @@ from accounts.deliveries import begin_delivery, file_answer
 from accounts.errors import KnownError
 from accounts.forms import as_validation_error
 from accounts.models import Action, User
+from accounts.parameters import takes
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
 from records.deidentification import Rectangle
@@ -61,6 +62,7 @@ class StudyExportView(ExportView):
     """The form that asks for a copy of one study, and the copies that there are."""
 
     reads = told_by(Action.STUDY_VIEWED)
+    posted = takes(form=ExportForm)
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Draw the form."""
@@ -115,6 +117,7 @@ class ExportHoldPngView(ExportView):
     """A frame of an image held back, for the person who has to decide about it."""
 
     reads = told_by(Action.IMAGE_VIEWED)
+    parameters = takes("frame")
 
     def get(self, request: HttpRequest, pk: UUID, hold_pk: UUID) -> HttpResponse:
         """Draw it, and note that this person has seen it; else say why in plain words."""
@@ -130,6 +133,7 @@ class ExportClearView(ExportView):
     """Takes what a person saw: in one image, or in all that the page shows."""
 
     reads = NOTHING
+    posted = takes(repeatable=("clean", "blacken"), ending="-regions")
     http_method_names = ("post",)
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:

@@ -13,6 +13,7 @@ from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.deliveries import begin_delivery, begin_tallied, file_answer
 from accounts.errors import KnownError
 from accounts.models import Action, User
+from accounts.parameters import takes
 from accounts.reads import told_by
 from accounts.roles import Verb
 from records.errors import WindowInvalid
@@ -28,6 +29,7 @@ class FramePngView(VerbRequiredMixin, View):
 
     verb = Verb.STUDY_VIEW
     reads = told_by(Action.IMAGE_VIEWED)
+    parameters = takes("center", "width")
 
     def get(self, request: HttpRequest, pk: UUID, frame: int) -> HttpResponse:
         """Draw it; what can't be drawn says why in plain words."""

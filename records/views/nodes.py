@@ -13,6 +13,7 @@ from django.views.generic import FormView, TemplateView
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.errors import KnownError
 from accounts.forms import as_validation_error
+from accounts.parameters import takes
 from accounts.reads import NOTHING
 from accounts.roles import Verb
 from records.errors import NodeTitleTaken
@@ -153,6 +154,8 @@ class NodeDecisionView(VerbRequiredMixin, View):
 
 class NodeConfirmView(NodeDecisionView):
     """The department lets a node take images away."""
+
+    posted = takes("revision")
 
     def decide(self, node: DicomNode) -> str:
         """Confirm what the person has read."""

@@ -15,6 +15,7 @@ from accounts.audit import record_access
 from accounts.deliveries import begin_delivery, file_answer
 from accounts.errors import KnownError
 from accounts.models import Action, User
+from accounts.parameters import takes
 from accounts.reads import told_by
 from accounts.roles import Verb
 from records.errors import QuarantineEnded
@@ -92,6 +93,7 @@ class QuarantineDiscardView(QuarantineView):
     """Give a file up for good, with a reason."""
 
     reads = told_by(Action.QUARANTINE_VIEWED)
+    posted = takes(form=ReasonForm)
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Ask for the reason."""

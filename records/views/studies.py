@@ -31,6 +31,7 @@ class StudyListView(RecordedListView):
 
     verb = Verb.STUDY_VIEW
     reads = told_by(Action.STUDIES_SEARCHED)
+    filter_form_class = StudyFilterForm
     template_name = "records/study_list.html"
     rows_template_name = "records/_study_rows.html"
     rows_name = "studies"

@@ -14,6 +14,7 @@ from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_accesses
 from accounts.errors import KnownError
 from accounts.models import Action, User
+from accounts.parameters import takes
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
 from records.errors import InvalidField
@@ -77,6 +78,7 @@ class SubmissionCreateView(UploaderView):
     """Start a batch."""
 
     reads = NOTHING
+    posted = takes(form=SubmitForm)
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Open it, or say which fields are wrong."""

@@ -1,9 +1,15 @@
 """Keyset paging: every row once, in order, whatever happens between the pages."""
 
+import base64
+import datetime as dt
+
 import pytest
 
+from accounts.errors import CursorInvalid
 from accounts.models import Department, User
 from accounts.paging import paginate
+from records.models import Patient, Study
+from tests import factories
 
 pytestmark = pytest.mark.django_db
 
@@ -54,18 +60,47 @@ def test_paginate_keeps_the_filters_when_asked_for_the_next_page():
     assert rows == ["A3", "A2", "A1"]
 
 
-@pytest.mark.parametrize("cursor", ["", None, "nonsense", "a:b:c", "é\x00", "=" * 500])
-def test_paginate_returns_the_first_page_when_the_cursor_is_bad(cursor):
-    make_departments("A", "B")
-    page = paginate(Department.objects.all(), key=("name", "id"), after=cursor, size=1)
-    assert [row.name for row in page.items] == ["A"]
+@pytest.mark.parametrize("cursor", ["", "nonsense", "a:b:c", "é\x00", "=" * 500, "\ud800"])
+def test_paginate_refuses_a_cursor_that_is_none(cursor):
+    with pytest.raises(CursorInvalid):
+        paginate(Department.objects.all(), key=("name", "id"), after=cursor)
 
 
-def test_paginate_returns_the_first_page_when_the_cursor_is_of_another_list():
+def test_paginate_refuses_a_cursor_of_another_order_list_or_filter():
     make_departments("A", "B", "C")
-    other = paginate(Department.objects.all(), key=("-name", "-id"), size=1).next_cursor
-    page = paginate(Department.objects.all(), key=("name", "id"), after=other, size=1)
-    assert [row.name for row in page.items] == ["A"]
+    rows, key = Department.objects.all(), ("name", "id")
+    cursor = paginate(rows, key=key, size=1, filters={"q": ["x"], "state": [""]}).next_cursor
+    assert paginate(rows, key=key, after=cursor, filters={"q": ["x"]}).items[0].name == "B"
+    for other in (
+        {"queryset": rows, "key": ("-name", "-id"), "filters": {"q": ["x"]}},
+        {"queryset": Patient.objects.all(), "key": key, "filters": {"q": ["x"]}},
+        {"queryset": rows, "key": key, "filters": {"q": ["y"]}},
+        {"queryset": rows, "key": key, "filters": {}},
+    ):
+        with pytest.raises(CursorInvalid):
+            paginate(**other, after=cursor)
+
+
+@pytest.mark.parametrize(
+    "key", [("study_date", "id"), ("-study_date", "-id"), ("-accession_number", "study_date", "id")]
+)
+def test_paginate_returns_each_row_once_where_the_key_may_be_null(key):
+    department = factories.make_department()
+    for day in (None, 3, None, 1, 1, None, 2):
+        date = day and dt.date(2026, 1, day)
+        factories.make_study(department=department, images=0, study_date=date)
+    rows = Study.objects.all()
+    for size in (1, 2, 7):
+        read = [row for page in read_all(rows, key, size) for row in page]
+        assert read == list(rows.order_by(*key))
+
+
+def test_a_cursor_shows_nothing_of_the_row_that_it_stands_at():
+    make_departments("Berger", "Muster")
+    cursor = paginate(Department.objects.all(), key=("name", "id"), size=1).next_cursor
+    text = base64.urlsafe_b64decode(cursor)
+    assert b"Berger" not in text
+    assert b"str" not in text
 
 
 def test_paginate_follows_relations_when_the_key_names_one():

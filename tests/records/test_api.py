@@ -228,12 +228,23 @@ def test_studies_are_narrowed_by_parameters(api, department, params, expected):
 
 
 @pytest.mark.parametrize(
-    "params", [{"state": "gone"}, {"since": "yesterday"}, {"department": "no-such"}]
+    ("params", "status"),
+    [
+        ({"state": "gone"}, 400),
+        ({"since": "yesterday"}, 400),
+        ({"until": "9999-12-31"}, 400),
+        ({"page_size": "abc"}, 400),
+        ({"page_size": "0"}, 400),
+        ({"page_size": "-5"}, 400),
+        ({"page_size": "201"}, 400),
+        ({"cursor": "nonsense"}, 400),
+        ({"department": "0"}, 404),
+    ],
 )
-def test_bad_parameter_is_refused_by_name(api, params):
+def test_bad_parameter_is_refused_by_name(api, params, status):
     answer = api.get(f"{ROOT}/studies/", params)
 
-    assert answer.status_code == 400
+    assert answer.status_code == status
     assert answer.json()["errors"][0]["pointer"] == f"/{next(iter(params))}"
 
 

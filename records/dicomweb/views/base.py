@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts.deliveries import DeliveredBody, Delivery
+from accounts.parameters import Parameters, takes
 from accounts.roles import Verb
 from records.api.views import AnyAccept
 from records.dicomweb.multipart import new_boundary, write_parts
@@ -21,6 +22,7 @@ from records.dicomweb.negotiation import (
 )
 from records.outgoing.dicom_json import JsonObject, to_text, to_xml
 
+ACCEPTED = takes(repeatable=("accept",))
 Headers = dict[str, str]
 PartContent = tuple[Headers, Iterable[bytes]]
 
@@ -35,6 +37,7 @@ class DicomwebView(APIView):
         "get": Verb.STUDY_VIEW,
         "options": Verb.STUDY_VIEW,
     }
+    parameters: ClassVar[Parameters] = ACCEPTED
     schema = None
     renderer_classes = (JSONRenderer,)
     parser_classes = ()

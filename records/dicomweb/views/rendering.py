@@ -1,6 +1,7 @@
 """WADO-RS rendered resources and thumbnails: pictures with a window that was asked for."""
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -9,21 +10,25 @@ from rest_framework.request import Request
 from accounts.access import signed_in_user
 from accounts.deliveries import begin_tallied
 from accounts.models import Action, User
+from accounts.parameters import Parameters, takes
 from accounts.reads import told_by
 from records.dicomweb.negotiation import MULTIPART, accepted_ranges, choose_type
 from records.dicomweb.pictures import PICTURE_TYPES, Look, draw, read_look
 from records.dicomweb.targets import Target, find_target, in_pages
-from records.dicomweb.views.base import DicomwebView, PartContent, multipart_response
+from records.dicomweb.views.base import ACCEPTED, DicomwebView, PartContent, multipart_response
 from records.dicomweb.views.retrieving import read_frame_numbers
 from records.errors import NotAcceptable, NothingToShow
 from records.models import Instance
 from records.views.images import record_picture
+
+DRAWN = ACCEPTED | takes("annotation", "iccprofile", "quality", "viewport", "window")
 
 
 class RenderedView(DicomwebView):
     """Every image of a study, series or instance as a picture, or the frames named."""
 
     reads = told_by(Action.IMAGE_VIEWED)
+    parameters: ClassVar[Parameters] = DRAWN
 
     def get(self, request: Request, frames: str = "", **uids: str) -> HttpResponseBase:
         """Send the one picture as it is, several as parts."""
@@ -50,6 +55,7 @@ class ThumbnailView(DicomwebView):
     """One small picture that stands for a study, series, instance or frame."""
 
     reads = told_by(Action.IMAGE_VIEWED)
+    parameters: ClassVar[Parameters] = DRAWN
 
     def get(self, request: Request, frames: str = "", **uids: str) -> HttpResponseBase:
         """Draw the frame in the middle, unless one is named."""

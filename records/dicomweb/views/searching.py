@@ -10,6 +10,7 @@ from rest_framework.request import Request
 
 from accounts.access import signed_in_user
 from accounts.models import Action, User
+from accounts.parameters import Parameters, takes
 from accounts.reads import Reads, told_by
 from records.attributes import Level
 from records.dicomweb.querying import CONTROLS, find_rows, read_search, row_attributes
@@ -20,11 +21,15 @@ from records.views.lists import record_list_read
 
 MORE = '299 medimaging "There are additional results that can be requested"'
 
+SEARCHED = takes(is_open=True)
+"""Keys by keyword or tag. `read_search` refuses those by which nothing is matched."""
+
 
 class SearchView(DicomwebView):
     """Rows of one level that match the query, in a stable order."""
 
     reads: ClassVar[Reads] = told_by(Action.STUDIES_SEARCHED)
+    parameters: ClassVar[Parameters] = SEARCHED
 
     level: ClassVar[Level]
 

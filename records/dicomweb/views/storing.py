@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from accounts.access import signed_in_user
 from accounts.models import Action
+from accounts.parameters import Parameters, takes
 from accounts.reads import NOTHING, Reads, told_by
 from accounts.roles import Verb
 from records.attributes import Level
@@ -32,9 +33,9 @@ from records.dicomweb.negotiation import (
 )
 from records.dicomweb.store_response import retry_headers, store_document, store_status
 from records.dicomweb.targets import find_study
-from records.dicomweb.views.base import DicomwebView, document_response
+from records.dicomweb.views.base import ACCEPTED, DicomwebView, document_response
 from records.dicomweb.views.retrieving import RetrieveView
-from records.dicomweb.views.searching import SearchView
+from records.dicomweb.views.searching import SEARCHED, SearchView
 from records.errors import (
     FileTooLarge,
     MediaTypeUnsupported,
@@ -50,6 +51,8 @@ from records.stores import Spooled
 DEPARTMENT = "department", "X-Department"
 EXPECTED = "expected_instances", "X-Expected-Instances"
 """Each a query parameter, and the header for senders that can't add one."""
+
+STORED = ACCEPTED | takes(DEPARTMENT[0], EXPECTED[0])
 
 METADATA_TYPES = (DICOM_JSON, JSON)
 BODIES = f'{MULTIPART}; type="{DICOM}" or {MULTIPART}; type="{DICOM_JSON}"'
@@ -83,6 +86,7 @@ class StudiesView(StoreMixin, SearchView):
         "get": told_by(Action.STUDIES_SEARCHED),
         "post": NOTHING,
     }
+    parameters: ClassVar[Parameters] = {"get": SEARCHED, "post": STORED}
 
     level = Level.STUDY
 
@@ -95,6 +99,11 @@ class StudyView(StoreMixin, RetrieveView):
         "get": told_by(Action.STUDY_RETRIEVED),
         "post": NOTHING,
         "delete": NOTHING,
+    }
+    parameters: ClassVar[Parameters] = {
+        "get": ACCEPTED,
+        "post": STORED,
+        "delete": takes("reason"),
     }
 
     def delete(self, request: Request, study_uid: str) -> Response:

@@ -69,7 +69,7 @@ def test_rendered_refuses_parameters_that_make_no_picture(browser, small_study, 
     response = get(browser, f"{small_study.instance_url()}/rendered?{query}")
 
     assert response.status_code == 400
-    assert response.json()["code"] == "parameter_invalid"
+    assert response.json()["code"] == "invalid"
 
 
 def test_rendered_gives_every_image_of_a_study_as_parts(browser, small_study):
