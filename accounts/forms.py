@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from accounts.errors import KnownError, MailNotConfigured, SignInBusy, TooManyAttempts
+from accounts.filters import FilterForm
 from accounts.models import ApiToken, Department, User
 from accounts.roles import DEPARTMENT_ROLES, VERB_WORDS, Role, Verb
 from accounts.services import (
