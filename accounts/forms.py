@@ -2,20 +2,17 @@
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from django import forms
 from django.conf import settings
 from django.contrib.auth import forms as auth_forms
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
-from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.audit import hashes_of
 from accounts.errors import KnownError, MailNotConfigured, SignInBusy, TooManyAttempts
 from accounts.filters import FilterForm
-from accounts.models import Action, ApiToken, Department, Outcome, User
+from accounts.models import ApiToken, Department, User
 from accounts.roles import DEPARTMENT_ROLES, VERB_WORDS, Role, Verb
 from accounts.services import (
     Proof,
@@ -27,7 +24,6 @@ from accounts.services import (
 )
 from accounts.services.grants import Grant
 from accounts.services.tokens import MAX_DAYS
-from accounts.texts import search_terms, sought_terms
 
 plain_text = RegexValidator(
     r"[\x00-\x1f\x7f\\]", "No backslash and no control characters.", inverse_match=True
@@ -225,6 +221,16 @@ class InviteForm(UserForm):
     )
     field_order = ("username", "full_name", "email", "hospital_roles")
 
+    def clean(self) -> dict[str, Any]:
+        """Ask for a role: without one the person could sign in and do nothing."""
+        cleaned = super().clean() or self.cleaned_data
+        if not self.errors and not self.memberships():
+            raise ValidationError(
+                "Choose at least one role, for the whole hospital or in a department.",
+                code="role_required",
+            )
+        return cleaned
+
 
 class DepartmentForm(forms.Form):
     """A department's name, and who issues its patient IDs."""
@@ -282,78 +288,3 @@ class TokenForm(forms.Form):
         offered = sorted(verb.value for verb in verbs)
         choices = [(verb, VERB_WORDS[verb]) for verb in offered]
         self.fields["scopes"].choices = choices  # type: ignore[attr-defined]  # it has them
-
-
-class AuditFilterForm(FilterForm):
-    """What narrows the audit trail, on its page, in its export and in the API."""
-
-    q = forms.CharField(
-        required=False,
-        label="Actor's name or target",
-        max_length=100,
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Actor or target"}),
-    )
-    since = forms.DateField(
-        required=False, label="From day", widget=forms.DateInput(attrs={"type": "date"})
-    )
-    until = forms.DateField(
-        required=False, label="To day", widget=forms.DateInput(attrs={"type": "date"})
-    )
-    actor = forms.CharField(
-        required=False,
-        label="User name",
-        max_length=150,
-        widget=forms.TextInput(attrs={"placeholder": "User name"}),
-    )
-    action = forms.ChoiceField(
-        required=False, label="Action", choices=[("", "Any action"), *Action.choices]
-    )
-    outcome = forms.ChoiceField(
-        required=False, label="Outcome", choices=[("", "Any outcome"), *Outcome.choices]
-    )
-    study = forms.UUIDField(
-        required=False, label="Study", widget=forms.TextInput(attrs={"placeholder": "Study id"})
-    )
-    patient = forms.UUIDField(
-        required=False,
-        label="Patient",
-        widget=forms.TextInput(attrs={"placeholder": "Patient record id"}),
-    )
-
-    searched = forms.CharField(
-        required=False,
-        label="Who searched for",
-        max_length=100,
-        widget=forms.TextInput(attrs={"placeholder": "Searched for (name, ID, UID)"}),
-    )
-
-    def narrow(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        """The events that pass."""
-        return rows.filtered(**self.cleaned_data)  # type: ignore[attr-defined]  # an AuditEventQuerySet
-
-    def clean_searched(self) -> list[str]:
-        """The hashes to look for: what was typed goes no further."""
-        return hashes_of(sought_terms(self.cleaned_data["searched"]))
-
-    def clean_actor(self) -> UUID | None:
-        """Find the person: user names are never used again, so this is exact."""
-        username = self.cleaned_data["actor"].strip()
-        if not username:
-            return None
-        user = User.objects.named(username).first()
-        if user is None:
-            raise ValidationError(f"Nobody has the user name {username}.", code="unknown_actor")
-        return user.pk
-
-    def used(self) -> dict[str, str]:
-        """The filters that are set, for the trail itself.
-
-        Free text is left out: somebody may have typed a patient's name into it.
-        """
-        chosen = {name: str(value) for name, value in self.cleaned_data.items() if value}
-        texts = ("q", "searched")
-        return {name: "(text)" if name in texts else value for name, value in chosen.items()}
-
-    def terms(self) -> list[str]:
-        """What was looked for in free text, to be hashed."""
-        return search_terms(str(self.data.get(name, "")) for name in ("q", "searched"))

@@ -18,6 +18,8 @@ from django.utils.datastructures import MultiValueDict
 MULTIPLE = (forms.MultipleChoiceField, forms.ModelMultipleChoiceField)
 FORM_TOKEN = "csrfmiddlewaretoken"  # noqa: S105 - the field's name
 CURSOR = "cursor"
+SEARCH = "s"
+"""Names a search that was posted, by its id."""
 PAGE_SIZE = "page_size"
 
 UNKNOWN = "unknown", "Nothing of that name is known here."
@@ -97,6 +99,8 @@ def taken_parameters(view: Any, method: str) -> Takes:
     form = getattr(owner, "filter_form_class", None)
     if form and (action == "list" or is_page_list):
         found |= fields_of(form)
+    if form and is_page_list:
+        found |= takes(SEARCH)
     if action == "list" and getattr(owner, "pagination_class", None):
         found |= takes(CURSOR, PAGE_SIZE)
     return found

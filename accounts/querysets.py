@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         User,
         UserSession,
     )
+    from accounts.subjects import Subject
 
 ADD_TO_TALLY = """
     INSERT INTO accounts_readtally AS held (key, minute, stamp, answers, frames, size_bytes)
@@ -226,10 +227,15 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
         searched: Sequence[str] = (),
         since: dt.date | None = None,
         until: dt.date | None = None,
+        after: dt.datetime | None = None,
+        among: Collection[str] = (),
+        besides: Collection[str] = (),
+        about: Sequence["Subject"] | None = None,
     ) -> "AuditEventQuerySet":
         """Events that pass every filter that is set; `since` and `until` are whole days.
 
-        `searched` are hashes of terms, all of which were searched for.
+        `searched` are hashes of terms, all of which were searched for; `among` and `besides` are
+        actions; `about` are subjects, of which an event must be about one.
         """
         wanted = {
             "actor_id": actor,
@@ -241,7 +247,13 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
             "occurred_at__lt": _midnight(until + dt.timedelta(days=1)) if until else None,
         }
         chosen = {field: value for field, value in wanted.items() if value not in (None, "")}
-        found = self.filter(**chosen).matching(q)
+        if after:
+            chosen["occurred_at__gt"] = after
+        if among:
+            chosen["action__in"] = among
+        found = self.filter(**chosen).exclude(action__in=besides).matching(q)
+        if about is not None:
+            found = found.about(about)
         # "Not empty" lets the database use its index of searches alone.
         return found.exclude(searched=[]).filter(searched__contains=searched) if searched else found
 
@@ -251,6 +263,21 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
         if not text:
             return self
         return self.filter(Q(actor_name__icontains=text) | Q(target_id__icontains=text))
+
+    def about(self, subjects: Iterable["Subject"]) -> "AuditEventQuerySet":
+        """Events of any of the subjects: what people did or had done to them, what studies and
+        patients went through. Nothing, where there is no subject.
+        """
+        found = Q(pk__in=[])
+        for subject in subjects:
+            if subject.people:
+                names = [str(pk) for pk in subject.people]
+                found |= Q(actor_id__in=subject.people) | Q(target_id__in=names)
+            if subject.patients:
+                found |= Q(patient_id__in=subject.patients)
+            if subject.studies:
+                found |= Q(study_id__in=subject.studies)
+        return self.filter(found)
 
     def recent_access(
         self, like: "AuditEvent", *, window: dt.timedelta, is_of_any_study: bool = False

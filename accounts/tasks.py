@@ -13,10 +13,11 @@ def send_account_mail(row_id: str) -> None:
 
 @shared_task
 def sweep_accounts() -> None:
-    """Tell what was counted, end sessions whose time is over, send mail, forget answers."""
+    """Tell what was counted, end sessions whose time is over, send mail, forget what is old."""
     services.tell_tallies()
     services.flush_refusals()
     services.expire_sessions()
     services.send_waiting_mails()
     services.sweep_attempts()
     services.forget_answers()
+    services.sweep_searches()

@@ -14,7 +14,7 @@ from classifier.models import (
 )
 from classifier.models.reviews import REASONS_TO_CHOOSE
 from classifier.services.reviews import COMMENT_MAXIMUM, labels_for_review
-from records.forms import FilterForm, SinceField
+from records.forms import PATIENT_OR_STUDY, FilterForm, SinceField
 from records.models import Priority
 
 WAITING = ("queued", "running", "awaiting_review", "abstained", "failed")
@@ -34,7 +34,7 @@ class WorklistForm(FilterForm):
         label="Search the worklist",
         max_length=100,
         widget=forms.TextInput(
-            attrs={"type": "search", "placeholder": "Name, patient ID or accession"}
+            attrs={"type": "search", "placeholder": PATIENT_OR_STUDY, "data-private": ""}
         ),
     )
     state = forms.ChoiceField(

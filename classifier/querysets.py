@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.roles import Verb
 from accounts.settled import settled_before
-from records.querysets import patient_named
+from records.querysets import patient_matching
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -100,8 +100,7 @@ class ClassificationQuerySet(models.QuerySet[Any]):
         if not text:
             return self
         return self.filter(
-            patient_named(text, prefix="study__patient__")
-            | Q(study__patient__mrn__istartswith=text)
+            patient_matching(text, prefix="study__patient__")
             | Q(study__accession_number__istartswith=text)
             | Q(study__study_instance_uid=text)
         )

@@ -29,6 +29,7 @@ DELETED_FROM = (
     "accounts.KeptAnswer",
     "accounts.Membership",
     "accounts.ReadTally",
+    "accounts.RecentSearch",
     "accounts.RefusalTally",
     "accounts.UserSession",
     "records.DepartmentRule",

@@ -250,15 +250,22 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return _answer(request, 500)
 
 
+def _is_signed_in(request: HttpRequest) -> bool:
+    """Whether the page of an error can stand in the frame that people know."""
+    return isinstance(getattr(request, "user", None), User)
+
+
 def _answer(request: HttpRequest, status_code: int) -> HttpResponse:
     code, title, action = REFUSALS[status_code]
     if request.path.startswith(API_PREFIXES):
         problem = _problem(request, status_code, code=code, detail=title, action=action)
         return JsonResponse(problem, status=status_code, content_type=MEDIA_TYPE)
-    context = {
+    context: dict[str, Any] = {
         "error": {"code": code, "message": title, "action": action},
         "reference": getattr(request, "id", ""),
     }
+    if _is_signed_in(request):
+        context["frame"] = "base.html"
     # Whatever broke may be what the page's frame needs, so 500.html does without the request.
     framed = None if status_code == HTTPStatus.INTERNAL_SERVER_ERROR else request
     return HttpResponse(

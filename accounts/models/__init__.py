@@ -7,6 +7,7 @@ from accounts.models.links import AccountNotice, NoticeKind, PasswordLink
 from accounts.models.mails import AccountMail, MailKind
 from accounts.models.people import Department, Membership, User
 from accounts.models.proposals import ProposalState, RoleProposal
+from accounts.models.searches import RecentSearch
 from accounts.models.sessions import SessionEnd, UserSession
 from accounts.models.tallies import ReadTally
 from accounts.models.tokens import ApiToken
@@ -27,6 +28,7 @@ __all__ = [
     "PasswordLink",
     "ProposalState",
     "ReadTally",
+    "RecentSearch",
     "RefusalTally",
     "RoleProposal",
     "SessionEnd",

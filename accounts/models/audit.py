@@ -1,6 +1,8 @@
 """The append-only audit trail."""
 
+import datetime as dt
 import uuid
+from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -116,6 +118,73 @@ class Action(models.TextChoices):
     MODEL_DEPLOYED = "model.deployed", "Model deployed"
 
 
+READS = frozenset(
+    {
+        Action.AUDIT_VIEWED,
+        Action.AUDIT_EXPORTED,
+        Action.AUDIT_UNSEALED,
+        Action.STUDY_RETRIEVED,
+        Action.STUDY_EXPORTED,
+        Action.TRANSFER_BEGUN,
+        Action.QUARANTINE_VIEWED,
+        Action.CONFLICTS_VIEWED,
+        Action.SUBMISSION_VIEWED,
+        Action.SUBMISSIONS_LISTED,
+        Action.EXPORT_VIEWED,
+        Action.EXPORTS_LISTED,
+        Action.STORAGE_VIEWED,
+        Action.HOLDS_VIEWED,
+        Action.CLASSIFICATIONS_LISTED,
+        Action.STUDY_VIEWED,
+        Action.PATIENT_VIEWED,
+        Action.IMAGE_VIEWED,
+        Action.IMAGE_DOWNLOADED,
+        Action.STUDIES_SEARCHED,
+        Action.PATIENTS_SEARCHED,
+        Action.CLASSIFICATION_VIEWED,
+    }
+)
+"""Somebody looked at, searched or took away what is known; nothing was changed."""
+
+REFUSALS = frozenset(
+    {
+        Action.SIGN_IN_FAILED,
+        Action.SESSION_UNKNOWN,
+        Action.TOKEN_REFUSED,
+        Action.ACCESS_REFUSED,
+        Action.OBJECT_NOT_FOUND,
+        Action.FORM_REFUSED,
+        Action.ASSOCIATION_REFUSED,
+        Action.FILE_REJECTED,
+        Action.EXPORT_BLOCKED,
+    }
+)
+"""Somebody was kept from something, or something from coming in or going out."""
+
+
+class EventKind(models.TextChoices):
+    """What an auditor narrows the trail to before choosing a single action."""
+
+    READS = "reads", "Reads"
+    CHANGES = "changes", "Changes"
+    REFUSALS = "refusals", "Refusals"
+
+
+class Period(models.TextChoices):
+    """The last so many hours or days, up to this moment."""
+
+    DAY = "24h", "Last 24 hours"
+    WEEK = "7d", "Last 7 days"
+    MONTH = "30d", "Last 30 days"
+
+
+PERIODS = {
+    Period.DAY: dt.timedelta(hours=24),
+    Period.WEEK: dt.timedelta(days=7),
+    Period.MONTH: dt.timedelta(days=30),
+}
+
+
 class Outcome(models.IntegerChoices):
     """EventOutcomeIndicator of DICOM PS3.15 A.5."""
 
@@ -132,6 +201,51 @@ class ActorKind(models.TextChoices):
     TOKEN = "token", "API token"
     ANONYMOUS = "anonymous", "Not signed in"
     SYSTEM = "system", "System"
+
+
+FACTS = {
+    "event_id": "Event",
+    "actor_id": "Person",
+    "responsible_name": "Behind the person",
+    "token_id": "API token",
+    "session_id": "Session",
+    "target_type": "Kind of target",
+    "target_id": "Target",
+    "study_id": "Study",
+    "patient_id": "Patient record",
+    "department_id": "Department",
+    "view": "Page or function",
+    "request_id": "Request",
+    "source_address": "Address",
+    "user_agent": "Client",
+    "database_user": "Database role",
+}
+"""The columns that the audit page unfolds below an event, and what it calls them."""
+
+TARGET_WORDS = {
+    "apitoken": "API token",
+    "dicomnode": "DICOM node",
+    "identityconflict": "Identity conflict",
+    "legalhold": "Legal hold",
+    "modelversion": "Model",
+    "quarantinedfile": "Quarantined file",
+    "submittedfile": "File",
+    "usersession": "Session",
+    "user": "Person",
+}
+"""Kinds of targets whose names are not words."""
+
+
+def _in_words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_as_text(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(_as_text(inner) for inner in value)
+    return "" if value is None else str(value)
 
 
 class AuditEvent(models.Model):
@@ -205,6 +319,24 @@ class AuditEvent(models.Model):
     def action_words(self) -> str:
         """What kind of event it is, in words; an action of another release stands as it is."""
         return str(Action(self.action).label) if self.action in Action.values else self.action
+
+    @property
+    def target_words(self) -> str:
+        """What kind of thing it is about, in words."""
+        words = TARGET_WORDS.get(self.target_type, _in_words(self.target_type))
+        return words or ("The trail" if self.target_id == "audit-trail" else self.target_id or "–")
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """Every column that says something and every detail, in words, for the trail's readers."""
+        columns = [(words, getattr(self, name)) for name, words in FACTS.items()]
+        if self.sealed:
+            columns.append(("Values before and after", "sealed; an operator can open them"))
+        if self.searched:
+            columns.append(("Searched for", f"{len(self.searched)} terms, kept as hashes"))
+        details = [(_in_words(name), _as_text(value)) for name, value in self.details.items()]
+        stated = [*columns, *details]
+        return [(words, str(value)) for words, value in stated if value not in (None, "", {})]
 
     @property
     def sentence(self) -> str:

@@ -20,6 +20,7 @@ from accounts.services.passwords import (
 from accounts.services.people import deactivate_user, invite_user, reactivate_user, update_user
 from accounts.services.proposals import accept_proposal, decline_proposal
 from accounts.services.refusals import flush_refusals, note_refusal
+from accounts.services.searches import recall_search, remember_search, sweep_searches
 from accounts.services.sessions import (
     end_sessions,
     expire_sessions,
@@ -59,8 +60,10 @@ __all__ = [
     "note_closed_session",
     "note_refusal",
     "reactivate_user",
+    "recall_search",
     "refused_token",
     "remember_device",
+    "remember_search",
     "rename_department",
     "set_default_issuer",
     "request_password_reset",
@@ -71,6 +74,7 @@ __all__ = [
     "set_password_through_link",
     "sign_in_user",
     "sweep_attempts",
+    "sweep_searches",
     "tell_tallies",
     "touch_session",
     "update_user",

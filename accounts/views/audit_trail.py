@@ -14,15 +14,23 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import TRAIL, record_trail_viewed
+from accounts.audit_forms import AuditQuestionForm
 from accounts.deliveries import DeliveredBody, begin_delivery
 from accounts.exports import csv_lines
-from accounts.forms import AuditFilterForm
 from accounts.models import Action, AuditEvent
+from accounts.models.audit import EventKind, Period
 from accounts.reads import told_by
 from accounts.roles import Verb
 from accounts.views.lists import FilteredListView
 
 ROWS_AT_A_TIME = 2000
+PRESETS = (
+    ("Last 24 hours", f"period={Period.DAY}"),
+    ("Who looked at one patient or study", f"kind={EventKind.READS}"),
+    ("What was changed", f"kind={EventKind.CHANGES}"),
+    ("What was refused", f"kind={EventKind.REFUSALS}"),
+)
+"""Questions that auditors ask first, as filters."""
 
 
 class AuditListView(FilteredListView):
@@ -30,20 +38,29 @@ class AuditListView(FilteredListView):
 
     verb = Verb.AUDIT_VIEW
     reads = told_by(Action.AUDIT_VIEWED)
-    filter_form_class = AuditFilterForm
+    filter_form_class = AuditQuestionForm
     template_name = "accounts/audit_list.html"
     rows_template_name = "accounts/_audit_rows.html"
     rows_name = "events"
     key = ("-id",)
+
+    def rules_of(self, form: forms.Form) -> dict[str, Any]:
+        """What the form's fields ask of events."""
+        return form.rules() if isinstance(form, AuditQuestionForm) else {}
 
     def find_rows(self, filters: dict[str, Any]) -> QuerySet[AuditEvent]:
         """Narrow what the person may see."""
         visible = AuditEvent.objects.visible_to(signed_in_user(self.request))
         return visible.filtered(**filters)
 
+    def more_context(self, form: forms.Form, rows: QuerySet[Any]) -> dict[str, Any]:
+        """Whom and what was asked about, in words."""
+        subjects = form.subjects() if isinstance(form, AuditQuestionForm) else []
+        return {"subjects": subjects, "presets": PRESETS}
+
     def after_reading(self, form: forms.Form, rows: Sequence[Any]) -> None:
         """Reading the trail is in the trail."""
-        asked = form if isinstance(form, AuditFilterForm) and form.is_bound else None
+        asked = form if isinstance(form, AuditQuestionForm) and form.is_bound else None
         record_trail_viewed(
             actor=signed_in_user(self.request),
             filters=asked.used() if asked else {},
@@ -57,12 +74,12 @@ class AuditExportView(VerbRequiredMixin, View):
 
     verb = Verb.AUDIT_EXPORT
     reads = told_by(Action.AUDIT_EXPORTED)
-    filter_form_class = AuditFilterForm
+    filter_form_class = AuditQuestionForm
     http_method_names = ("post",)
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
         """Note the export, then send it."""
-        form = AuditFilterForm(request.POST)
+        form = AuditQuestionForm(request.POST)
         if not form.is_valid():
             messages.error(request, "Nothing was exported: one of the filters isn't valid.")
             return redirect("accounts:audit-list")
@@ -74,7 +91,7 @@ class AuditExportView(VerbRequiredMixin, View):
             details={"filters": form.used()},
             searched=form.terms(),
         )
-        events = AuditEvent.objects.visible_to(actor).filtered(**form.cleaned_data)
+        events = AuditEvent.objects.visible_to(actor).filtered(**form.rules())
         lines = csv_lines(delivery.counted_rows(events.iterator(chunk_size=ROWS_AT_A_TIME)))
         name = f"audit-trail-{timezone.localtime():%Y%m%d-%H%M%S}.csv"
         return StreamingHttpResponse(

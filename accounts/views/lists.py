@@ -7,17 +7,30 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import messages
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.views import View
 
-from accounts.access import VerbRequiredMixin
+from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.paging import paginate
-from accounts.parameters import CURSOR
+from accounts.parameters import CURSOR, SEARCH
+from accounts.services import recall_search, remember_search
+
+NOT_REMEMBERED = "This search is yours no more: it was made by somebody else, or over a day ago."
+
+
+class SeeOther(HttpResponseRedirect):
+    """What a search answers: its result has an address of its own, which Back comes back to."""
+
+    status_code = HTTPStatus.SEE_OTHER
 
 
 class FilteredListView(VerbRequiredMixin, View):
-    """A list with filters and "Load more". Filters are posted: addresses end up in logs."""
+    """A list with filters and "Load more".
+
+    What people search for may be a name, and addresses end up in logs: filters are posted, and
+    the answer leads to an address that holds the id of the search alone.
+    """
 
     filter_form_class: type[forms.Form]
     template_name: str
@@ -29,11 +42,15 @@ class FilteredListView(VerbRequiredMixin, View):
         """Return the form; lists whose choices depend on the person override this."""
         return self.filter_form_class(params)
 
+    def rules_of(self, form: forms.Form) -> dict[str, Any]:
+        """Return what a valid form asks of rows."""
+        return form.cleaned_data
+
     def find_rows(self, filters: dict[str, Any]) -> QuerySet[Any]:
-        """Return the rows that pass `filters`, a form's cleaned data."""
+        """Return the rows that pass `filters`, a form's rules."""
         raise NotImplementedError
 
-    def more_context(self, rows: QuerySet[Any]) -> dict[str, Any]:
+    def more_context(self, form: forms.Form, rows: QuerySet[Any]) -> dict[str, Any]:
         """What the page shows besides."""
         return {}
 
@@ -41,16 +58,39 @@ class FilteredListView(VerbRequiredMixin, View):
         """Note the access, where the rows are sensitive; a form that was refused shows none."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Draw the page."""
-        return self._draw(request, request.GET)
+        """Draw the page, for the filters in its address or for a search that is remembered."""
+        key = request.GET.get(SEARCH)
+        if key is None:
+            return self._draw(request, request.GET)
+        fields = recall_search(actor=signed_in_user(request), place=self._place(), key=key)
+        if fields is None:
+            messages.error(request, f"{NOT_REMEMBERED} Search again.")
+            return self._draw(request, QueryDict(), is_empty=True)
+        return self._draw(request, _as_params(fields))
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Draw the page for posted filters, or the next rows."""
-        return self._draw(request, request.POST)
+        """Remember a search and lead to its result, or draw the next rows."""
+        if request.POST.get(CURSOR):
+            return self._draw(request, request.POST)
+        form = self.make_filter_form(request.POST)
+        names = (form.add_prefix(name) for name in form.fields)
+        fields = {name: request.POST[name] for name in names if request.POST.get(name)}
+        if not fields:
+            return SeeOther(request.path)
+        search = remember_search(actor=signed_in_user(request), place=self._place(), fields=fields)
+        return SeeOther(f"{request.path}?{SEARCH}={search.pk}")
 
-    def _draw(self, request: HttpRequest, params: QueryDict) -> HttpResponse:
+    def _place(self) -> str:
+        match = self.request.resolver_match
+        return match.view_name if match else ""
+
+    def _draw(
+        self, request: HttpRequest, params: QueryDict, *, is_empty: bool = False
+    ) -> HttpResponse:
         form = self.make_filter_form(params or None)
         rows: QuerySet[Model] = self._rows_for(request, form)
+        if is_empty:
+            rows = rows.none()
         page = paginate(
             rows,
             key=self.key,
@@ -66,16 +106,22 @@ class FilteredListView(VerbRequiredMixin, View):
         status = HTTPStatus.BAD_REQUEST if form.errors else HTTPStatus.OK
         if request.headers.get("HX-Request") and params.get(CURSOR):
             return render(request, self.rows_template_name, context, status=status)
-        context |= self.more_context(rows)
+        context |= self.more_context(form, rows)
         return render(request, self.template_name, context, status=status)
 
     def _rows_for(self, request: HttpRequest, form: forms.Form) -> QuerySet[Any]:
         if not form.is_bound:
             return self.find_rows({})
         if form.is_valid():
-            return self.find_rows(form.cleaned_data)
+            return self.find_rows(self.rules_of(form))
         for name, errors in form.errors.items():
             label = form.fields[name].label if name in form.fields else ""
             words = " ".join(str(error) for error in errors)
             messages.error(request, f"{label}: {words}")
         return self.find_rows({}).none()
+
+
+def _as_params(fields: dict[str, str]) -> QueryDict:
+    params = QueryDict(mutable=True)
+    params.update(fields)
+    return params

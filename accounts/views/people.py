@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -42,7 +43,7 @@ class UserListView(FilteredListView):
         """Search, then narrow by role and state."""
         return User.objects.filtered(**filters).with_memberships()
 
-    def more_context(self, rows: QuerySet[User]) -> dict[str, Any]:
+    def more_context(self, form: forms.Form, rows: QuerySet[User]) -> dict[str, Any]:
         """Count: a hospital has thousands of people, not millions."""
         return {"total": rows.count()}
 

@@ -1,6 +1,5 @@
 """The pages about models: which there are, what they can do, which is live."""
 
-from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.errors import KnownError
 from accounts.reads import NOTHING
 from accounts.roles import Verb
+from classifier.figures import OF_A_LABEL, figures_of
 from classifier.models import Deployment, ModelVersion, Task
 from classifier.services.versions import deploy_version, withdraw_task
 
@@ -48,7 +48,8 @@ class ModelDetailView(VerbRequiredMixin, View):
         context = {
             "model_version": version,
             "manifest": version.manifest,
-            "metrics": _metrics_in_words(version.manifest["metrics"]),
+            "figures": figures_of(version),
+            "figure_names": list(OF_A_LABEL.values()),
             "card": _card_as_html(version.model_card),
             "deployments": list(deployments[:50]),
             "is_live": Deployment.objects.live_version(version.task) == version,
@@ -96,32 +97,6 @@ class TaskWithdrawView(VerbRequiredMixin, View):
         else:
             messages.success(request, WITHDRAWN[task == Task.BODY_PART])
         return redirect("classifier:model-list")
-
-
-WHOLE = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "macro_auc": "ROC-AUC, mean of the labels",
-    "calibration_error": "Calibration error",
-    "refused": "Share not answered",
-}
-"""The figures of the whole test split, in the order in which they are read."""
-
-
-def _metrics_in_words(metrics: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    """Overall figures first, then each label's and each source's together."""
-    whole = [(words, metrics[name]) for name, words in WHOLE.items() if name in metrics]
-    rest = {_parts_in_words(name): metrics[name] for name in metrics if name not in WHOLE}
-    return whole + sorted(rest.items(), key=itemgetter(0))
-
-
-def _parts_in_words(name: str) -> str:
-    """Turn `recall.pneumonia` into "Pneumonia: recall", and so on."""
-    *where, last = name.replace("_", " ").split(".")
-    if len(where) == 1 and where[0] in {"recall", "precision", "f1", "specificity"}:
-        return f"{last.capitalize()}: {where[0].replace('f1', 'F1')}"
-    figure = "ROC-AUC" if last == "auc" else last
-    return f"{' · '.join(part.capitalize() for part in where)}: {figure}".lstrip(": ")
 
 
 def _card_as_html(card: str) -> SafeString:

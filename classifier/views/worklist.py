@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django import forms
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
@@ -108,6 +109,6 @@ class WorklistView(RecordedListView):
         rows = Classification.objects.visible_to(signed_in_user(self.request)).current()
         return rows.filtered({"state": WAITING, **filters}).with_listing()
 
-    def more_context(self, rows: QuerySet[Any]) -> dict[str, Any]:
+    def more_context(self, form: forms.Form, rows: QuerySet[Any]) -> dict[str, Any]:
         """The state of the queue stands above the list."""
         return {"queue": queue_counts(signed_in_user(self.request))}

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.api.strict import StrictSerializer
 from accounts.models import Department
 from accounts.reads import NOTHING
 from accounts.roles import Verb
@@ -18,7 +19,7 @@ from records.models.imaging import REASON_LENGTH
 from records.services import add_rule, remove_rule, update_rule
 
 
-class DepartmentRuleSerializer(serializers.ModelSerializer[DepartmentRule]):
+class DepartmentRuleSerializer(StrictSerializer, serializers.ModelSerializer[DepartmentRule]):
     """Images of this modality, body part and AE title go to this department; empty means any."""
 
     department = serializers.SlugRelatedField[Department](
@@ -31,7 +32,7 @@ class DepartmentRuleSerializer(serializers.ModelSerializer[DepartmentRule]):
         validators: ClassVar[list[Any]] = []  # the service says which rule is there already
 
 
-class MoveSerializer(serializers.Serializer[Any]):
+class MoveSerializer(StrictSerializer):
     """Where a study goes, and why."""
 
     department = serializers.SlugRelatedField[Department](

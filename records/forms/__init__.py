@@ -10,6 +10,7 @@ from records.forms.identity import (
 )
 from records.forms.keeping import HoldForm, ReasonForm
 from records.forms.lists import (
+    PATIENT_OR_STUDY,
     SINCE_DAYS,
     ConflictFilterForm,
     DeletedStudyFilterForm,
@@ -42,6 +43,7 @@ __all__ = [
     "MoveForm",
     "NetworksField",
     "NodeForm",
+    "PATIENT_OR_STUDY",
     "PatientFilterForm",
     "QuarantineFilterForm",
     "RESOLUTION_FORMS",

@@ -12,6 +12,7 @@ from accounts.models import Department
 from records.forms.submissions import BODY_PARTS, MODALITIES
 from records.models import ConflictState, Priority, QuarantineState, StudyState
 
+PATIENT_OR_STUDY = "Name, patient ID, birth date or accession"
 SINCE_DAYS = (("1", "Last 24 hours"), ("7", "Last 7 days"), ("30", "Last 30 days"))
 
 
@@ -39,7 +40,7 @@ class StudyFilterForm(FilterForm):
         label="Search studies",
         max_length=100,
         widget=forms.TextInput(
-            attrs={"type": "search", "placeholder": "Name, patient ID or accession"}
+            attrs={"type": "search", "placeholder": PATIENT_OR_STUDY, "data-private": ""}
         ),
     )
     modality = forms.ChoiceField(required=False, choices=[("", "Any modality"), *MODALITIES])
@@ -65,7 +66,7 @@ class DeletedStudyFilterForm(FilterForm):
         label="Search deleted studies",
         max_length=100,
         widget=forms.TextInput(
-            attrs={"type": "search", "placeholder": "Name, patient ID or accession"}
+            attrs={"type": "search", "placeholder": PATIENT_OR_STUDY, "data-private": ""}
         ),
     )
 
@@ -77,7 +78,13 @@ class PatientFilterForm(FilterForm):
         required=False,
         label="Search patients",
         max_length=100,
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Name or patient ID"}),
+        widget=forms.TextInput(
+            attrs={
+                "type": "search",
+                "placeholder": "Name, patient ID or birth date",
+                "data-private": "",
+            }
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from records.querysets.exports import ExportQuerySet
 from records.querysets.identity import IdentityConflictQuerySet, QuarantinedFileQuerySet
 from records.querysets.imaging import InstanceManager, InstanceQuerySet, SeriesQuerySet
 from records.querysets.keeping import LegalHoldQuerySet, UnreferencedFileQuerySet
-from records.querysets.names import patient_named
+from records.querysets.names import patient_matching
 from records.querysets.nodes import DicomNodeQuerySet
 from records.querysets.patients import PatientQuerySet
 from records.querysets.routing import DepartmentRuleQuerySet
@@ -27,5 +27,5 @@ __all__ = [
     "SubmissionQuerySet",
     "UnreferencedFileQuerySet",
     "UploadQuerySet",
-    "patient_named",
+    "patient_matching",
 ]

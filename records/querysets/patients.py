@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from accounts.roles import Verb
-from records.querysets.names import patient_named
+from records.querysets.names import patient_matching
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -28,11 +28,11 @@ class PatientQuerySet(models.QuerySet["Patient"]):
         return self.filter(Exists(studies))
 
     def matching(self, text: str) -> "PatientQuerySet":
-        """Patients whose name contains, or whose id starts with, `text`."""
+        """Patients whose name has the words of `text`, whose ID starts so, or born on that day."""
         text = text.strip()
         if not text:
             return self
-        return self.filter(patient_named(text) | Q(mrn__istartswith=text))
+        return self.filter(patient_matching(text))
 
     def bearing(self, numbers: dict[str, str]) -> "PatientQuerySet":
         """Patients of this very `patient_id` (and `issuer`), or of a record merged into theirs."""

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.roles import Verb
 from accounts.settled import settled_before
 from records.querysets.counts import count_of
-from records.querysets.names import patient_named
+from records.querysets.names import patient_matching
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -97,8 +97,7 @@ class StudyQuerySet(models.QuerySet["Study"]):
         if not text:
             return self
         return self.filter(
-            patient_named(text, prefix="patient__")
-            | Q(patient__mrn__istartswith=text)
+            patient_matching(text, prefix="patient__")
             | Q(accession_number__istartswith=text)
             | Q(description__icontains=text)
             | Q(study_instance_uid=text)

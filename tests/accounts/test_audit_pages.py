@@ -75,7 +75,7 @@ FILTERS = [
 
 @pytest.mark.parametrize(("filters", "found"), FILTERS)
 def test_audit_list_narrows_when_filtered(auditor_client, trail, filters, found):
-    response = auditor_client.post(LIST, filters)
+    response = auditor_client.post(LIST, filters, follow=True)
     shown = {trail[event.pk] for event in response.context["events"] if event.pk in trail}
     assert shown == found
 
@@ -84,7 +84,7 @@ def test_audit_list_narrows_when_filtered(auditor_client, trail, filters, found)
     "filters", [{"actor": "nobody"}, {"study": "1"}, {"since": "soon"}, {"action": "x"}]
 )
 def test_audit_list_shows_nothing_when_a_filter_is_wrong(auditor_client, trail, filters):
-    response = auditor_client.post(LIST, filters)
+    response = auditor_client.post(LIST, filters, follow=True)
     assert response.context["events"] == []
     assert len(response.context["messages"]) == 1
 
@@ -99,7 +99,7 @@ def test_audit_list_loads_the_rest_when_events_arrive_meanwhile(auditor_client, 
     for _ in range(70):
         record_event(action=Action.USER_UPDATED, actor=administrator)
     ours = {"action": "user.updated"}
-    first = auditor_client.post(LIST, ours)
+    first = auditor_client.post(LIST, ours, follow=True)
     record_event(action=Action.USER_UPDATED, actor=administrator)
     rest = auditor_client.post(
         LIST, {**ours, "cursor": first.context["next_cursor"]}, headers={"HX-Request": "true"}
@@ -113,7 +113,7 @@ def test_audit_list_loads_the_rest_when_events_arrive_meanwhile(auditor_client, 
 def test_audit_list_is_recorded_each_time_when_read_again(auditor_client, auditor, recording):
     with recording() as events:
         auditor_client.get(LIST)
-        auditor_client.post(LIST, {"q": "someone's name", "action": "user.invited"})
+        auditor_client.post(LIST, {"q": "someone's name", "action": "user.invited"}, follow=True)
     assert [(one.action, one.actor_id) for one in events] == 2 * [(Action.AUDIT_VIEWED, auditor.pk)]
     assert events[1].details == {
         "filters": {"q": "(text)", "action": "user.invited"},

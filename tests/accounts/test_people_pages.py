@@ -223,7 +223,7 @@ def test_token_revoke_page_serves_administrators_when_it_is_somebody_elses(
 )
 def test_user_list_narrows_when_filtered(admin_client, technician, auditor, filters, found):
     factories.make_user(username="gone", is_active=False)
-    response = admin_client.post(page("user-list"), filters)
+    response = admin_client.post(page("user-list"), filters, follow=True)
     assert {user.username for user in response.context["users"]} == found
     assert response.context["total"] == len(found)
 

@@ -129,7 +129,7 @@ def test_worklist_finds_by_patient_id_and_records_the_search_without_its_text(
     )
     request_classifications(actor=reviewer, study=other)
     mrn = answered.study.patient.mrn
-    page = as_reviewer.post(url("worklist"), {"q": mrn}).content.decode()
+    page = as_reviewer.post(url("worklist"), {"q": mrn}, follow=True).content.decode()
     assert answered.study.patient.display_name in page
     assert "Other, Person" not in page
     event = AuditEvent.objects.get(action=Action.STUDIES_SEARCHED)

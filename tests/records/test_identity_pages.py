@@ -73,7 +73,9 @@ def test_queue_counts_and_lists_what_waits(page, conflict):
     assert AuditEvent.objects.filter(action=Action.CONFLICTS_VIEWED).count() == 1
     assert (
         "No conflict here"
-        in page.post(reverse("records:conflict-list"), {"state": "resolved"}).content.decode()
+        in page.post(
+            reverse("records:conflict-list"), {"state": "resolved"}, follow=True
+        ).content.decode()
     )
 
 

@@ -170,7 +170,7 @@ def test_a_copy_of_several_studies_names_each_of_them(make_world):
 def test_a_search_that_finds_nothing_is_told_too(make_world, text):
     walker = Walker(make_world(Role.REVIEWER))
     for name in ("records:study-list", "records:patient-list", "classifier:worklist"):
-        walker.clients["session"].post(reverse(name), {"q": text or "x" * 200})
+        walker.clients["session"].post(reverse(name), {"q": text or "x" * 200}, follow=True)
 
     told = AuditEvent.objects.filter(action__in=("studies.searched", "patients.searched"))
     assert [event.details["count"] for event in told] == [0, 0, 0]

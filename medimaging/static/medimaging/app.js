@@ -105,10 +105,10 @@ document.addEventListener("submit", (event) => {
   }
   if (form.matches("form[data-autosubmit]") && !event.submitter?.hasAttribute("data-keep-post")) {
     // Search text may name a patient and is posted; plain filters make a link that can be kept.
-    const search = form.querySelector("[name=q]");
-    if (!search || !search.value.trim()) {
+    const texts = [...form.querySelectorAll("[data-private]")];
+    if (!texts.some((field) => field.value.trim())) {
       form.method = "get";
-      for (const field of form.querySelectorAll("[name=csrfmiddlewaretoken], [name=q]")) field.disabled = true;
+      for (const field of [...form.querySelectorAll("[name=csrfmiddlewaretoken]"), ...texts]) field.disabled = true;
       for (const field of form.querySelectorAll("select, input")) if (!field.value) field.disabled = true;
     }
   }

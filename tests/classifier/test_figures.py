@@ -1,0 +1,45 @@
+"""What a model's page says was measured of it."""
+
+import pytest
+from django.conf import settings
+from django.urls import reverse
+
+from accounts.roles import Role
+from classifier.figures import figures_of
+from classifier.models import ModelVersion
+from classifier.services.versions import register_bundles
+from tests.factories import make_user
+
+
+@pytest.fixture
+def chest(db):
+    register_bundles(actor=None, root=settings.BUNDLE_DIR, deploy=True)
+    return ModelVersion.objects.get(task="chest-xray")
+
+
+def test_each_label_stands_in_one_row_with_its_interval_drawn(client, chest):
+    figures = figures_of(chest)
+    assert [row.label for row in figures.labels] == [chest.display_of(one) for one in chest.labels]
+    recall = chest.manifest["metrics"]["recall.pneumonia"]
+    (drawn,) = [row for row in figures.labels if row.label == chest.display_of("pneumonia")]
+    assert drawn.metrics[0] == recall
+    assert drawn.chart["low"] < drawn.chart["value"] < drawn.chart["high"]
+
+    client.force_login(make_user(Role.DATA_SCIENTIST))
+    page = client.get(reverse("classifier:model-detail", args=[chest.pk])).content.decode()
+    before_card = page.partition("Model card")[0].lower()
+    assert "argmax" not in before_card
+    assert before_card.count('<svg class="interval"') == len(chest.labels)
+
+
+def test_confusion_matrix_is_the_signed_one_or_none(chest, settings, tmp_path):
+    rows = figures_of(chest).confusion
+    assert len(rows) == len(chest.labels)
+    assert sum(sum(row) for _, row in rows) == chest.manifest["metrics"]["accuracy"]["images"]
+
+    folder = tmp_path / chest.task / chest.version
+    folder.mkdir(parents=True)
+    settings.BUNDLE_DIR = tmp_path
+    assert figures_of(chest).confusion == []
+    (folder / "evaluation.json").write_text('{"confusion": {"at_thresholds": [[99]]}}')
+    assert figures_of(chest).confusion == []
