@@ -9,8 +9,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0013_department_issuer_token_bound'),
-        ('records', '0016_node_confirmation'),
+        ('accounts', '0012_department_issuer_token_bound'),
+        ('records', '0017_instance_description'),
     ]
 
     operations = [

@@ -46,7 +46,7 @@ def updated_at(model):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("records", "0016_node_confirmation")]
+    dependencies = [("records", "0018_department_rules")]
 
     operations = [
         updated_at("study"),

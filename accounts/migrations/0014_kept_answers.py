@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0011_append_audit_events")]
+    dependencies = [("accounts", "0013_recent_searches")]
 
     operations = [
         migrations.CreateModel(

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0011_append_audit_events'),
+        ('accounts', '0012_department_issuer_token_bound'),
     ]
 
     operations = [
