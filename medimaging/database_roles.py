@@ -30,6 +30,7 @@ DELETED_FROM = (
     "accounts.ReadTally",
     "accounts.RefusalTally",
     "accounts.UserSession",
+    "classifier.ReviewDraft",
     "records.DicomNode",
     "records.Patient",
     "records.UnreferencedFile",

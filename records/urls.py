@@ -12,6 +12,7 @@ from records.views import (
     quarantine,
     studies,
     submissions,
+    timeline,
 )
 
 app_name = "records"
@@ -35,6 +36,11 @@ urlpatterns = [
     ),
     path("studies/", studies.StudyListView.as_view(), name="study-list"),
     path("studies/<uuid:pk>/", studies.StudyDetailView.as_view(), name="study-detail"),
+    path(
+        "studies/<uuid:pk>/timeline/",
+        timeline.StudyTimelineView.as_view(),
+        name="study-timeline",
+    ),
     path("studies/<uuid:pk>/delete/", keeping.StudyDeleteView.as_view(), name="study-delete"),
     path(
         "deleted-studies/",

@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.querysets import AuditEventQuerySet
-from accounts.wording import describe_event
+from accounts.wording import describe_event, name_actor
 
 
 class Action(models.TextChoices):
@@ -105,6 +105,7 @@ class Action(models.TextChoices):
     CLASSIFICATION_SUPERSEDED = "classification.superseded", "Classification superseded"
     CLASSIFICATION_VIEWED = "classification.viewed", "Classification viewed"
     REVIEW_CREATED = "review.created", "Review recorded"
+    REVIEW_DRAFTED = "review.drafted", "Review begun"
     MODEL_REGISTERED = "model.registered", "Model registered"
     MODEL_SIGNATURE_CHANGED = "model.signature_changed", "Signature of a model changed"
     MODEL_DEPLOYED = "model.deployed", "Model deployed"
@@ -199,6 +200,11 @@ class AuditEvent(models.Model):
     def action_words(self) -> str:
         """What kind of event it is, in words; an action of another release stands as it is."""
         return str(Action(self.action).label) if self.action in Action.values else self.action
+
+    @property
+    def actor_in_words(self) -> str:
+        """Who acted, and whoever stood behind their session."""
+        return name_actor(self)
 
     @property
     def sentence(self) -> str:

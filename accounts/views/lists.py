@@ -1,7 +1,7 @@
 """What the filtered lists of this app have in common."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib import messages
@@ -21,7 +21,7 @@ class FilteredListView(VerbRequiredMixin, View):
     template_name: str
     rows_template_name: str
     rows_name: str
-    key: ClassVar[tuple[str, ...]]
+    key: tuple[str, ...]
 
     def make_filter_form(self, params: QueryDict | None) -> forms.Form:
         """Return the form; lists whose choices depend on the person override this."""

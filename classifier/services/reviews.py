@@ -1,6 +1,9 @@
 """A person's decision."""
 
+import datetime as dt
+
 from django.db import transaction
+from django.utils import timezone
 
 from accounts.audit import current_context, record_event
 from accounts.errors import NotYourDepartment
@@ -13,17 +16,22 @@ from classifier.models import (
     Decision,
     OverrideReason,
     Review,
+    ReviewDraft,
 )
-from classifier.models.reviews import OTHER_LABEL
+from classifier.models.reviews import COMMENT_MAXIMUM, OTHER_LABEL
 from records.errors import StudyGone
 from records.models import Study
 
+DONE = {
+    Decision.CONFIRM: "confirmed this",
+    Decision.OVERRIDE: "overrode this",
+    Decision.UNINTERPRETABLE: "could not assess this",
+}
 STATE_AFTER = {
     Decision.CONFIRM: ClassificationState.CONFIRMED,
     Decision.OVERRIDE: ClassificationState.OVERRIDDEN,
     Decision.UNINTERPRETABLE: ClassificationState.UNINTERPRETABLE,
 }
-COMMENT_MAXIMUM = 2000
 
 
 @transaction.atomic
@@ -38,8 +46,9 @@ def review_classification(
 ) -> Review:
     """Record one decision for good; the network's own answer stays as it was.
 
-    Raises StudyGone, NotYourDepartment, NotReviewable, NothingToConfirm, LabelRequired,
-    LabelUnknown, LabelUnchanged, ReasonRequired, CommentRequired, CommentTooLong.
+    What the person had drafted goes with it. Raises StudyGone, NotYourDepartment, AlreadyReviewed,
+    Replaced, NotReviewable, NothingToConfirm, LabelRequired, LabelUnknown, LabelUnchanged,
+    ReasonRequired, CommentRequired, CommentTooLong.
     """
     study = Study.objects.select_for_update(no_key=True).get(pk=classification.study_id)
     if study.deleted_at is not None:
@@ -52,20 +61,22 @@ def review_classification(
     if not actor.has_verb_in(Verb.REVIEW_CREATE, row.study.department_id):
         raise NotYourDepartment
     if not row.is_reviewable:
-        raise errors.NotReviewable(state=row.get_state_display())
+        raise _refusal(row, actor)
     label = _label_decided(row, decision=Decision(decision), label=label)
-    _check_reason(decision=Decision(decision), reason=reason, comment=comment)
+    reason = _reason_decided(row, decision=Decision(decision), reason=reason)
+    _check_comment(label=label, reason=reason, comment=comment)
     review = Review.objects.create(
         classification=row,
         reviewer=actor,
         responsible=current_context().responsible,
         decision=decision,
         label=label,
-        reason="" if decision == Decision.CONFIRM else reason,
+        reason=reason,
         comment=comment.strip(),
     )
     row.state = STATE_AFTER[Decision(decision)]
     row.save(update_fields=["state"])
+    ReviewDraft.objects.filter(classification=row, person=actor).delete()
     record_event(
         action=Action.REVIEW_CREATED,
         actor=actor,
@@ -74,12 +85,33 @@ def review_classification(
         details={
             "decision": review.decision,
             "label": review.label,
+            "label_display": review.label_display,
             "model_label": row.label,
+            "model_label_display": row.label_display,
             "stage": row.model_version.stage if row.model_version else "",
             "reason": review.reason,
         },
     )
     return review
+
+
+def is_repeated(
+    *,
+    actor: User,
+    classification: Classification,
+    decision: str,
+    label: str,
+    reason: str,
+    comment: str,
+) -> bool:
+    """Tell whether this very decision is already signed by this very person: it was sent twice."""
+    review = Review.objects.filter(classification=classification, reviewer=actor).first()
+    if review is None or (review.decision, review.comment) != (decision, comment.strip()):
+        return False
+    if decision == Decision.CONFIRM:
+        return True
+    is_same_label = decision != Decision.OVERRIDE or review.label == label
+    return is_same_label and review.reason in {reason, reason or OverrideReason.NO_ANSWER}
 
 
 def labels_for_review(row: Classification) -> list[tuple[str, str]]:
@@ -106,12 +138,40 @@ def _label_decided(row: Classification, *, decision: Decision, label: str) -> st
     return label
 
 
-def _check_reason(*, decision: Decision, reason: str, comment: str) -> None:
-    if len(comment) > COMMENT_MAXIMUM:
-        raise errors.CommentTooLong(length=len(comment), maximum=COMMENT_MAXIMUM)
+def _reason_decided(row: Classification, *, decision: Decision, reason: str) -> str:
     if decision == Decision.CONFIRM:
-        return
+        return ""
+    if decision == Decision.OVERRIDE and not row.may_be_confirmed and not reason:
+        return OverrideReason.NO_ANSWER
     if reason not in OverrideReason.values:
         raise errors.ReasonRequired(choices=", ".join(OverrideReason.values))
-    if reason == OverrideReason.OTHER and not comment.strip():
+    return reason
+
+
+def _check_comment(*, label: str, reason: str, comment: str) -> None:
+    if len(comment) > COMMENT_MAXIMUM:
+        raise errors.CommentTooLong(length=len(comment), maximum=COMMENT_MAXIMUM)
+    if (reason == OverrideReason.OTHER or label == OTHER_LABEL) and not comment.strip():
         raise errors.CommentRequired
+
+
+def _refusal(row: Classification, actor: User) -> errors.NotReviewable:
+    """Why there is nothing to decide on: somebody did, or another run came in between."""
+    review = Review.objects.filter(classification=row).select_related("reviewer").first()
+    if review is None:
+        if row.state == ClassificationState.SUPERSEDED:
+            return errors.Replaced()
+        return errors.NotReviewable(state=row.get_state_display())
+    is_stated = review.decision == Decision.OVERRIDE and not row.may_be_confirmed
+    return errors.AlreadyReviewed(
+        who="You" if review.reviewer_id == actor.pk else str(review.reviewer),
+        decided="decided this" if is_stated else DONE[Decision(review.decision)],
+        at=_moment_in_words(review.created_at),
+    )
+
+
+def _moment_in_words(moment: dt.datetime) -> str:
+    local = timezone.localtime(moment)
+    if local.date() == timezone.localdate():
+        return f"at {local:%H:%M}"
+    return f"on {local.day} {local:%b %Y} at {local:%H:%M}"
