@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from classifier.headlines import headline_of
 from classifier.models import Classification, InstanceScore, ModelVersion, Stage
 from classifier.models.classifications import CHOSEN_SENTENCE
 
@@ -17,7 +18,8 @@ LIMITS_OPEN = 2
 class Score:
     """One label with its calibrated probability and, for a disease, its operating point.
 
-    `code` is the label's code with its scheme, for people who read codes.
+    `code` is the label's code with its scheme, for people who read codes. `is_leading` is true of
+    the label given, if it is the most probable one as well: a small probability never stands out.
     """
 
     label: str
@@ -30,7 +32,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Slice:
-    """One frame, with the leading label's probability on it."""
+    """One frame, with the probability there of the label given or suspected."""
 
     instance: str
     frame: int
@@ -46,6 +48,7 @@ class Opinion:
     model's own that there are two. `further_limits` are the rest of the model's.
     """
 
+    headline: str
     label: str
     label_display: str
     probability: float | None
@@ -67,17 +70,17 @@ def opinion_on(classification: Classification) -> Opinion | None:
         return None
     version = classification.model_version
     scores = _scores(classification, version)
-    leading = next((score for score in scores if score.is_leading), None)
-    label = leading.label if leading else ""
+    label = classification.named_label or (scores[0].label if scores else "")
     slices = _slices(classification, label)
     limits = _limits(classification, version)
     general = list(version.manifest["limits"]) if version and scores else []
     open_places = max(0, LIMITS_OPEN - len(limits))
     return Opinion(
+        headline=headline_of(classification),
         label=classification.label,
         label_display=classification.label_display,
         probability=classification.probability,
-        operating_point=leading.operating_point if leading else None,
+        operating_point=classification.operating_point,
         confidence=classification.confidence,
         abstention_reason=classification.abstention_reason,
         scores=scores,
@@ -92,7 +95,6 @@ def opinion_on(classification: Classification) -> Opinion | None:
 
 def _scores(classification: Classification, version: ModelVersion | None) -> list[Score]:
     ranked = sorted(classification.probabilities.items(), key=lambda item: -item[1])
-    leading = classification.label or (ranked[0][0] if ranked else "")
     return [
         Score(
             label=label,
@@ -100,7 +102,7 @@ def _scores(classification: Classification, version: ModelVersion | None) -> lis
             code=_code_in_words(version, label),
             probability=probability,
             operating_point=version.threshold_of(label) if version else None,
-            is_leading=label == leading,
+            is_leading=label == classification.label == ranked[0][0],
         )
         for label, probability in ranked
     ]

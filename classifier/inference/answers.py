@@ -179,10 +179,11 @@ def _conclude(
     conclusion = predictor.conclude([found for _, found in used])
     return replace(
         answer,
-        label=conclusion.label,
+        outcome=conclusion.outcome.value,
+        label=conclusion.label or "",
+        suspected_label=conclusion.suspected_label or "",
         probabilities=_rounded(conclusion.probabilities),
         confidence=conclusion.confidence,
-        is_indeterminate=conclusion.is_indeterminate,
         notes=[*_notes_on_doubt(conclusion, version), *answer.notes],
         frames=_frame_results(used, conclusion.deciding_frame),
     )
@@ -224,8 +225,8 @@ def _notes_on_left_out(seen: Sequence[Entry], used: Sequence[Entry]) -> list[str
 
 
 def _notes_on_doubt(conclusion: StudyPrediction, version: ModelVersion) -> list[str]:
-    """Say which finding is too close to its threshold, in the words that staff know it by."""
-    reason = conclusion.indeterminate_reason
+    """Say which finding is too close to its operating point, in the words that staff know it by."""
+    reason = conclusion.doubt
     for label in version.labels:
         reason = reason.replace(f" of {label} (", f" of {version.display_of(label).lower()} (")
     return [reason] if reason else []

@@ -86,8 +86,10 @@ def review_classification(
             "decision": review.decision,
             "label": review.label,
             "label_display": review.label_display,
+            "outcome": row.outcome,
             "model_label": row.label,
             "model_label_display": row.label_display,
+            "model_suspected_label": row.suspected_label,
             "stage": row.model_version.stage if row.model_version else "",
             "reason": review.reason,
         },
@@ -127,6 +129,8 @@ def _label_decided(row: Classification, *, decision: Decision, label: str) -> st
     if decision == Decision.CONFIRM:
         if row.state == ClassificationState.ABSTAINED:
             raise errors.NothingToConfirm
+        if not row.may_be_confirmed:
+            raise errors.LabelRequired
         return row.label
     choices = [name for name, _ in labels_for_review(row)]
     if not label:

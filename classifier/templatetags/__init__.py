@@ -1,1 +1,1 @@
-"""What the templates ask of this app's rows."""
+"""What the classifier's templates may ask for."""

@@ -117,4 +117,4 @@ def test_state_task_names_the_problem_when_the_header_says_otherwise(technician,
 def test_retrieve_names_the_label_in_words_and_code(as_reviewer, answered):
     row = as_reviewer.get(f"{ROOT}{answered.pk}/").json()
     assert (row["label_display"], row["label_code"]["value"]) == ("Pneumonia", "233604007")
-    assert (row["is_indeterminate"], row["routing"]) == (False, None)
+    assert (row["outcome"], row["routing"]) == ("finding", None)

@@ -1,4 +1,4 @@
-"""What the pages say of an answer: what its numbers mean, and a person's word before the model's."""
+"""What pages say of an answer: what its numbers mean, and a person's word before the model's."""
 
 import copy
 import datetime as dt

@@ -379,7 +379,7 @@ def test_database_refuses_a_classification_by_the_router(make):
         Classification.objects.create(study=make("normal"), task="body-part")
 
 
-@pytest.mark.parametrize("change", [{"routing": {}}, {"is_indeterminate": True}])
+@pytest.mark.parametrize("change", [{"routing": {}}, {"outcome": "no_finding"}])
 def test_database_refuses_to_alter_what_the_router_saw(make, router, change):
     row = classified(make("normal"))
     with pytest.raises(DatabaseError, match="keeps its answer"), transaction.atomic():

@@ -1,4 +1,4 @@
-"""Reading a study: nothing typed is lost, nothing scrolls away, and a second decision is told so."""
+"""Reading a study: nothing typed is lost or scrolls away, and a second decision is told so."""
 
 from collections.abc import Iterator
 
