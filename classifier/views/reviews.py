@@ -1,7 +1,9 @@
 """A person's decision on an answer: kept while it is written, and signed once."""
 
 import json
+from contextlib import suppress
 from http import HTTPStatus
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -39,34 +41,42 @@ class ReviewCreateView(ClassificationView):
                 review_classification(
                     actor=signed_in_user(request), classification=row, **form.cleaned_data
                 )
-            except NotReviewable:
-                return self.refuse(request, self.classification(pk), form)
+            except NotReviewable as error:
+                return self.refuse(request, self.classification(pk), form, error)
             except KnownError as error:
                 form.add_error(None, f"{error.message} {error.action}")
         if form.errors:
-            return self.draw(request, row, form, HTTPStatus.UNPROCESSABLE_ENTITY)
-        return self.draw(request, self.classification(pk), None, HTTPStatus.OK)
+            context = self.context(row, form)
+            status = HTTPStatus.UNPROCESSABLE_ENTITY
+            return render(request, "classifier/_status.html", context, status=status)
+        return self.draw_anew(request, self.classification(pk), {"signed_now": True})
 
-    def refuse(self, request: HttpRequest, row: Classification, form: ReviewForm) -> HttpResponse:
+    def refuse(
+        self, request: HttpRequest, row: Classification, form: ReviewForm, error: NotReviewable
+    ) -> HttpResponse:
         """Say who decided before, and give back what this person had written.
 
         The same decision sent twice by one person is no second decision.
         """
-        user = signed_in_user(request)
-        if is_repeated(actor=user, classification=row, **form.cleaned_data):
-            return self.draw(request, row, None, HTTPStatus.OK)
-        save_draft(actor=user, classification=row, **form.cleaned_data)
-        return self.draw(request, row, None, HTTPStatus.CONFLICT)
+        user, entered = signed_in_user(request), form.cleaned_data
+        if is_repeated(actor=user, classification=row, **entered):
+            return self.draw_anew(request, row, {"signed_now": True})
+        with suppress(KnownError):  # The text is given back in any case.
+            save_draft(actor=user, classification=row, **entered)
+        told = {"refusal": error.message, "unsigned": form.words_of(entered)}
+        return self.draw_anew(request, row, told, HTTPStatus.CONFLICT)
 
-    def draw(
-        self, request: HttpRequest, row: Classification, form: ReviewForm | None, status: HTTPStatus
+    def draw_anew(
+        self,
+        request: HttpRequest,
+        row: Classification,
+        told: dict[str, Any],
+        status: HTTPStatus = HTTPStatus.OK,
     ) -> HttpResponse:
-        """Draw the whole panel; unless the form is to be mended, the rest of the page is told."""
-        context = self.context(row, form)
-        context["is_refused"] = status == HTTPStatus.CONFLICT
+        """Draw the whole panel, and let the page know that the rest of it is out of date."""
+        context = self.context(row) | told
         response = render(request, "classifier/_status.html", context, status=status)
-        if status != HTTPStatus.UNPROCESSABLE_ENTITY:
-            response["HX-Trigger-After-Swap"] = CHANGED
+        response["HX-Trigger-After-Swap"] = CHANGED
         return response
 
 

@@ -172,7 +172,7 @@ def test_research_is_said_once_in_a_panel_and_once_in_a_row(page, make_answered)
 
 
 def test_limits_of_this_study_stand_open_before_those_of_the_model(page, make_answered):
-    row = make_answered("finding", patient=factories.make_patient(mrn="", is_identified=False))
+    row = make_answered("finding", patient=factories.make_patient(mrn="TMP-1", is_identified=False))
     version = row.model_version
     manifest = copy.deepcopy(version.manifest)
     manifest["limits"] = [f"General limit {number}." for number in range(1, 6)]

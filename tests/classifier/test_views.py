@@ -77,7 +77,7 @@ def test_review_create_records_the_override(as_reviewer, answered):
         {"decision": "override", "label": "normal", "reason": "false_positive", "comment": ""},
     )
     assert response.status_code == 200
-    assert "Overridden: Normal" in response.content.decode()
+    assert "Overridden by" in response.content.decode()
     answered.refresh_from_db()
     assert answered.review.label == "normal"
 
