@@ -13,7 +13,7 @@ from classifier.models import (
     OverrideReason,
     Task,
 )
-from classifier.models.reviews import COMMENT_MAXIMUM
+from classifier.models.reviews import COMMENT_MAXIMUM, REASONS_TO_CHOOSE
 from classifier.services.reviews import labels_for_review
 from records.forms import FilterForm, SinceField
 from records.models import Priority
@@ -143,10 +143,7 @@ class ReviewForm(forms.Form):
     reason = forms.ChoiceField(
         required=False,
         label="Reason",
-        choices=[
-            ("", "Choose a reason"),
-            *(pair for pair in OverrideReason.choices if pair[0] != OverrideReason.NO_ANSWER),
-        ],
+        choices=[("", "Choose a reason"), *REASONS_TO_CHOOSE],
         widget=ReasonSelect,
     )
     comment = forms.CharField(

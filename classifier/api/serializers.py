@@ -13,10 +13,10 @@ from classifier.models import (
     Decision,
     InstanceScore,
     ModelVersion,
-    OverrideReason,
     Review,
     Stage,
 )
+from classifier.models.reviews import REASONS_TO_CHOOSE
 
 DECISION_SUPPORT = "Decision support. A person decides."
 STAGE_HELP = (
@@ -83,11 +83,12 @@ class ReviewRequestSerializer(serializers.Serializer):
         help_text="Your own finding; required with `override`.",
     )
     reason = serializers.ChoiceField(
-        choices=OverrideReason.choices,
+        choices=REASONS_TO_CHOOSE,
         required=False,
         allow_blank=True,
         default="",
-        help_text="Required with `override` and `uninterpretable`.",
+        help_text="Required with `uninterpretable`, and with `override` of a label that the model "
+        "gave.",
     )
     comment = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
 

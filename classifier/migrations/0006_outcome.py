@@ -129,7 +129,11 @@ def give_labels_back(apps, schema_editor):
             row.probabilities, row.model_version.manifest
         )
 
-    write(rows_of(apps, schema_editor), ["label", "is_indeterminate"], change)
+    rows = rows_of(apps, schema_editor)
+    write(rows, ["label", "is_indeterminate"], change)
+    # No row twice: its foreign keys would wait for the end, and the table couldn't be altered.
+    without_scores = rows.filter(label="").exclude(suspected_label="")
+    without_scores.update(label=models.F("suspected_label"))
 
 
 class Migration(migrations.Migration):
@@ -212,4 +216,23 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunSQL(sql=guard(AFTER), reverse_sql=UNGUARD),
+        migrations.AlterField(
+            model_name="review",
+            name="reason",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("false_positive", "The model saw a finding that isn't there"),
+                    ("false_negative", "The model missed a finding"),
+                    ("wrong_finding", "A finding is there, but a different one"),
+                    ("other_finding", "A finding outside the model's labels"),
+                    ("image_quality", "Image quality misled the model"),
+                    ("wrong_study", "Wrong body part, view or patient"),
+                    ("clinical_context", "Clinical information decides otherwise"),
+                    ("other", "Another reason (in the comment)"),
+                    ("no_model_label", "The model gave no label"),
+                ],
+                max_length=20,
+            ),
+        ),
     ]

@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('decision', models.CharField(blank=True, choices=[('confirm', 'Confirm'), ('override', 'Override'), ('uninterpretable', 'Cannot assess')], max_length=16)),
                 ('label', models.CharField(blank=True, max_length=40)),
-                ('reason', models.CharField(blank=True, choices=[('false_positive', "The model saw a finding that isn't there"), ('false_negative', 'The model missed a finding'), ('wrong_finding', 'A finding is there, but a different one'), ('other_finding', "A finding outside the model's labels"), ('image_quality', 'Poor image quality'), ('wrong_study', 'Wrong body part, view or patient'), ('clinical_context', 'Clinical information decides otherwise'), ('other', 'Another reason (in the comment)'), ('no_answer', 'The model gave no answer that could be confirmed')], max_length=20)),
+                ('reason', models.CharField(blank=True, choices=[('false_positive', "The model saw a finding that isn't there"), ('false_negative', 'The model missed a finding'), ('wrong_finding', 'A finding is there, but a different one'), ('other_finding', "A finding outside the model's labels"), ('image_quality', 'Poor image quality'), ('wrong_study', 'Wrong body part, view or patient'), ('clinical_context', 'Clinical information decides otherwise'), ('other', 'Another reason (in the comment)'), ('no_model_label', 'The model gave no label')], max_length=20)),
                 ('comment', models.TextField(blank=True, max_length=2000)),
                 ('updated_at', models.DateTimeField(default=django.utils.timezone.now)),
             ],
@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='review',
             name='reason',
-            field=models.CharField(blank=True, choices=[('false_positive', "The model saw a finding that isn't there"), ('false_negative', 'The model missed a finding'), ('wrong_finding', 'A finding is there, but a different one'), ('other_finding', "A finding outside the model's labels"), ('image_quality', 'Poor image quality'), ('wrong_study', 'Wrong body part, view or patient'), ('clinical_context', 'Clinical information decides otherwise'), ('other', 'Another reason (in the comment)'), ('no_answer', 'The model gave no answer that could be confirmed')], max_length=20),
+            field=models.CharField(blank=True, choices=[('false_positive', "The model saw a finding that isn't there"), ('false_negative', 'The model missed a finding'), ('wrong_finding', 'A finding is there, but a different one'), ('other_finding', "A finding outside the model's labels"), ('image_quality', 'Poor image quality'), ('wrong_study', 'Wrong body part, view or patient'), ('clinical_context', 'Clinical information decides otherwise'), ('other', 'Another reason (in the comment)'), ('no_model_label', 'The model gave no label')], max_length=20),
         ),
         migrations.AddIndex(
             model_name='review',

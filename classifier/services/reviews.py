@@ -18,7 +18,7 @@ from classifier.models import (
     Review,
     ReviewDraft,
 )
-from classifier.models.reviews import COMMENT_MAXIMUM, OTHER_LABEL
+from classifier.models.reviews import COMMENT_MAXIMUM, OTHER_LABEL, REASONS_TO_CHOOSE
 from records.errors import StudyGone
 from records.models import Study
 
@@ -63,7 +63,7 @@ def review_classification(
     if not row.is_reviewable:
         raise _refusal(row, actor)
     label = _label_decided(row, decision=Decision(decision), label=label)
-    reason = _reason_decided(row, decision=Decision(decision), reason=reason)
+    reason = _reason_given(row, Decision(decision), reason=reason)
     _check_comment(label=label, reason=reason, comment=comment)
     review = Review.objects.create(
         classification=row,
@@ -113,7 +113,7 @@ def is_repeated(
     if decision == Decision.CONFIRM:
         return True
     is_same_label = decision != Decision.OVERRIDE or review.label == label
-    return is_same_label and review.reason in {reason, reason or OverrideReason.NO_ANSWER}
+    return is_same_label and review.reason in {reason, reason or OverrideReason.NO_MODEL_LABEL}
 
 
 def labels_for_review(row: Classification) -> list[tuple[str, str]]:
@@ -142,13 +142,15 @@ def _label_decided(row: Classification, *, decision: Decision, label: str) -> st
     return label
 
 
-def _reason_decided(row: Classification, *, decision: Decision, reason: str) -> str:
+def _reason_given(row: Classification, decision: Decision, *, reason: str) -> str:
+    """The reason to record; whoever overrules no label of the model's needs none of their own."""
     if decision == Decision.CONFIRM:
         return ""
     if decision == Decision.OVERRIDE and not row.may_be_confirmed and not reason:
-        return OverrideReason.NO_ANSWER
-    if reason not in OverrideReason.values:
-        raise errors.ReasonRequired(choices=", ".join(OverrideReason.values))
+        return OverrideReason.NO_MODEL_LABEL
+    choices = [value for value, _ in REASONS_TO_CHOOSE]
+    if reason not in choices:
+        raise errors.ReasonRequired(choices=", ".join(choices))
     return reason
 
 

@@ -154,7 +154,7 @@ def test_decision_carries_no_badge_and_the_model_s_line_below_keeps_it(
     address = reverse("classifier:review-create", args=[result.pk])
     body = body_of(client.post(address, {"decision": "confirm"}))
     decision, model = body.split("Model: ", 1)
-    assert f"Confirmed by <span class=\"strong\">{reviewer}" in decision
+    assert f'Confirmed by <span class="strong">{reviewer}' in decision
     assert not BADGE.search(decision)
     assert bool(BADGE.search(model)) == (stage == "research")
 

@@ -63,11 +63,11 @@ def test_choose_threshold_asks_for_more_when_positives_are_few() -> None:
         ((0.5, 0.5, 0.0), "pneumonia", "medium"),
         ((0.02, 0.97, 0.01), "pneumonia", "high"),
         ((0.05, 0.35, 0.6), "tuberculosis", "low"),
-        ((0.3, 0.15, 0.55), "tuberculosis", "low"),
+        ((0.3, 0.15, 0.55), None, "low"),
     ],
 )
 def test_aggregate_decides_by_the_operating_thresholds(
-    scores: tuple[float, float, float], label: str, confidence: str
+    scores: tuple[float, float, float], label: str | None, confidence: str
 ) -> None:
     decision = decide(scores)
     assert (decision.label, decision.confidence) == (label, confidence)
@@ -90,32 +90,56 @@ BANDS = {"pneumonia": (0.2, 0.5), "tuberculosis": (0.6, 0.6)}
 
 
 @pytest.mark.parametrize(
-    ("scores", "label", "is_indeterminate"),
+    ("scores", "outcome", "named", "doubted"),
     [
-        ((0.6, 0.4, 0.0), "pneumonia", True),
-        ((0.5, 0.5, 0.0), "pneumonia", False),
-        ((0.75, 0.25, 0.0), "normal", True),
-        ((0.81, 0.19, 0.0), "normal", False),
-        ((0.1, 0.25, 0.65), "tuberculosis", False),
+        ((0.6, 0.4, 0.0), "indeterminate", "pneumonia", "pneumonia"),
+        ((0.5, 0.5, 0.0), "finding", "pneumonia", ""),
+        ((0.75, 0.25, 0.0), "indeterminate", "pneumonia", "pneumonia"),
+        ((0.75, 0.2, 0.05), "indeterminate", "pneumonia", "pneumonia"),
+        ((0.81, 0.19, 0.0), "no_finding", "normal", ""),
+        # A finding stands beside what is in doubt, and the doubt is told.
+        ((0.1, 0.25, 0.65), "finding", "tuberculosis", "pneumonia"),
+        # A disease leads and none passed, also where the normal label is the least probable.
+        ((0.25, 0.19, 0.56), "below_operating_point", "tuberculosis", ""),
+        ((0.41, 0.0, 0.59), "below_operating_point", "tuberculosis", ""),
+        ((0.5, 0.0, 0.5), "no_finding", "normal", ""),
     ],
 )
-def test_aggregate_is_indeterminate_inside_the_band_of_what_it_answers(
-    scores: tuple[float, float, float], label: str, is_indeterminate: bool
+def test_aggregate_gives_one_of_five_outcomes(
+    scores: tuple[float, float, float], outcome: str, named: str, doubted: str
 ) -> None:
     frame = dict(zip(LABELS, scores, strict=True))
-    decision = aggregate("mean", [frame], LABELS, "normal", thresholds=THRESHOLDS, bands=BANDS)
-    assert decision.label == label
-    assert decision.is_indeterminate == is_indeterminate
-    assert ("pneumonia" in decision.indeterminate_reason) == is_indeterminate
-    without = aggregate("mean", [frame], LABELS, "normal", thresholds=THRESHOLDS)
-    assert not without.is_indeterminate
+    found = aggregate("mean", [frame], LABELS, "normal", thresholds=THRESHOLDS, bands=BANDS)
+    assert found.outcome == outcome
+    gives_label = outcome in ("finding", "no_finding")
+    assert (found.label, found.suspected_label) == ((named, None) if gives_label else (None, named))
+    assert (doubted in found.doubt) if doubted else not found.doubt
+    assert found.confidence == "low" or gives_label
 
 
-def test_aggregate_gives_the_most_probable_label_when_none_has_a_threshold() -> None:
-    frame = {"normal": 0.2, "pneumonia": 0.7, "tuberculosis": 0.1}
-    decision = aggregate("mean", [frame], LABELS, "normal", thresholds={})
-    assert (decision.label, decision.confidence) == ("pneumonia", "high")
-    assert not decision.is_indeterminate
+def test_aggregate_without_bands_knows_no_indeterminate_answer() -> None:
+    frame = {"normal": 0.6, "pneumonia": 0.4, "tuberculosis": 0.0}
+    found = aggregate("mean", [frame], LABELS, "normal", thresholds=THRESHOLDS)
+    assert (found.outcome, found.label, found.doubt) == ("finding", "pneumonia", "")
+
+
+@pytest.mark.parametrize(
+    ("probability", "outcome"), [(0.5, "finding"), (0.499, "below_operating_point")]
+)
+def test_aggregate_gives_a_disease_without_a_threshold_from_one_half_on(
+    probability: float, outcome: str
+) -> None:
+    frame = {"normal": 0.3, "pneumonia": probability, "tuberculosis": 0.1}
+    found = aggregate("mean", [frame], LABELS, "normal", thresholds={})
+    assert found.outcome == outcome
+    assert (found.label or found.suspected_label) == "pneumonia"
+
+
+def test_aggregate_keeps_one_label_for_tables_whatever_the_outcome() -> None:
+    found = decide((0.3, 0.15, 0.55))
+    assert (found.outcome, found.label_at_thresholds) == ("below_operating_point", "tuberculosis")
+    found = decide((0.69, 0.31, 0.0))
+    assert (found.outcome, found.label_at_thresholds) == ("finding", "pneumonia")
 
 
 def test_choose_band_reaches_as_far_as_answers_are_often_wrong() -> None:
