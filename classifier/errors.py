@@ -16,7 +16,7 @@ class AlreadyReviewed(NotReviewable):
     """Somebody decided first; who, what and when is said, so that the second needn't guess."""
 
     code = "already_reviewed"
-    message = "{who} {decided} {at}; yours was not saved."
+    message = "{who} {decided} {at}; {other} was not saved."
     action = "A decision once made stays. If yours differs, speak with whoever made it."
 
 

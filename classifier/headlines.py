@@ -7,6 +7,8 @@ from classifier.models import Classification, ClassificationOutcome, Decision
 
 DECIMALS = 2
 MOST_DECIMALS = 6
+CERTAIN = 0.995
+"""From here on two decimals would say 1."""
 NOT_ASSESSED = "Could not be assessed"
 DECIDED = {
     Decision.CONFIRM: "Confirmed",
@@ -57,9 +59,9 @@ def headline_of(classification: Classification) -> str:
 
 def model_line_of(classification: Classification) -> str:
     """The model's answer in a few words, beside a person's: "Model: malignant 0.99, overridden"."""
-    value = f"{classification.probability or 0:.{DECIMALS}f}"
+    value = _in_figures(classification.probability or 0)
     suspected = f"{_named(classification, classification.suspected_label)} {value}"
-    said = {
+    said: dict[str, str] = {
         ClassificationOutcome.FINDING: f"{_named(classification, classification.label)} {value}",
         ClassificationOutcome.NO_FINDING: "no finding passed",
         ClassificationOutcome.BELOW_OPERATING_POINT: f"none passed, most probable {suspected}",
@@ -102,6 +104,13 @@ def _normal_label(classification: Classification) -> str:
 def in_sentence(words: str) -> str:
     """Words as they stand inside a sentence: small, unless they begin with an abbreviation."""
     return words if words[1:2].isupper() else words[:1].lower() + words[1:]
+
+
+def _in_figures(probability: float) -> str:
+    """Two decimals that never round to certainty, as the pages write it."""
+    if probability >= CERTAIN:
+        return "> 0.99"
+    return "< 0.01" if probability < 1 - CERTAIN else f"{probability:.{DECIMALS}f}"
 
 
 def _named(classification: Classification, label: str) -> str:

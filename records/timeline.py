@@ -43,7 +43,10 @@ def timeline_of(study: Study) -> list[Line]:
 
 
 def fold_looks(events: Iterable[AuditEvent]) -> list[Line]:
-    """One line for each event, oldest first; one for what a person looked at within minutes."""
+    """One line for each event, oldest first; one for what a person looked at within minutes.
+
+    Whoever decides looks on at the page that the decision changed: that is no look of its own.
+    """
     lines: list[Line] = []
     looking: dict[tuple[str, ...], Line] = {}
     for event in events:
@@ -60,8 +63,6 @@ def fold_looks(events: Iterable[AuditEvent]) -> list[Line]:
             line.seen = (seen,)
             line.sentence = _look_in_words(event, line.seen)
             looking[who] = line
-        else:
-            looking.pop(who, None)
         lines.append(line)
     return lines
 

@@ -168,9 +168,11 @@ def _refusal(row: Classification, actor: User) -> errors.NotReviewable:
         if row.state == ClassificationState.SUPERSEDED:
             return errors.Replaced()
         return errors.NotReviewable(state=row.get_state_display())
+    is_own = review.reviewer_id == actor.pk
     is_stated = review.decision == Decision.OVERRIDE and not row.may_be_confirmed
     return errors.AlreadyReviewed(
-        who="You" if review.reviewer_id == actor.pk else str(review.reviewer),
+        who="You" if is_own else str(review.reviewer),
+        other="this second decision" if is_own else "yours",
         decided="decided this" if is_stated else DONE[Decision(review.decision)],
         at=_moment_in_words(review.created_at),
     )

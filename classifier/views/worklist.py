@@ -86,7 +86,7 @@ class WorklistView(RecordedListView):
     rows_name = "classifications"
     list_action = Action.STUDIES_SEARCHED
     place = "worklist"
-    key = WORKLIST_ORDER
+    key: tuple[str, ...] = WORKLIST_ORDER
 
     def make_filter_form(self, params: QueryDict | None) -> WorklistForm:
         """Offer the departments that the person may see."""

@@ -56,9 +56,11 @@ def test_a_comment_survives_every_way_out(product: Product, page: Page) -> None:
     study = open_waiting_study(page, product)
     headline = page.locator(".verdict-label").first
 
-    for key in ("c", "o", "u"):
+    # By keys alone, with everything that is chosen and typed on the way to Sign.
+    for key in ("c", "o", "Tab", "Tab", "x", "Tab", "u", "Tab"):
         page.keyboard.press(key)
-        assert page.locator(".study-opinion").evaluate("panel => panel.scrollTop") == 0
+        page.wait_for_timeout(50)
+        assert page.locator(".study-opinion").evaluate("panel => panel.scrollTop") == 0, key
         assert headline.evaluate("it => it.getBoundingClientRect().top") > 0
 
     comment_of(page).fill("One")
@@ -137,7 +139,7 @@ def test_a_second_decision_gives_the_text_back(product: Product, page: Page) -> 
     told = late.locator(".unsigned")
     expect(told).to_be_focused()
     expect(told).to_contain_text("confirmed this at")
-    expect(told).to_contain_text("yours was not saved")
+    expect(told).to_contain_text("this second decision was not saved")
     expect(told.locator("textarea")).to_have_value("second opinion")
     late.context.grant_permissions(["clipboard-read", "clipboard-write"])
     told.get_by_role("button", name="Copy").click()
