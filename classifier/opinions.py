@@ -146,6 +146,6 @@ def _limits(classification: Classification, version: ModelVersion | None) -> lis
 def _age_limit(classification: Classification, manifest: dict[str, Any]) -> list[str]:
     age = classification.study.patient_age
     low, high = manifest["scope"]["min_age_years"], manifest["scope"]["max_age_years"]
-    if age is not None and not low <= age.years <= high:
+    if age is not None and not low <= age.in_years <= high:
         return [f"The patient's age is {age}; the model is for {low:g} to {high:g} years."]
     return []

@@ -9,7 +9,7 @@ from ml.abstention import Abstention
 from ml.aggregation import Outcome, StudyPrediction
 from ml.errors import MLError
 from ml.images import Frame
-from ml.predictor import FramePrediction, Predictor
+from ml.predictor import FramePrediction, Predictor, collect_notes
 from ml.router import Routing, compare_routing
 
 OUTCOME_WORDS = MappingProxyType(
@@ -56,6 +56,7 @@ def describe_predictions(
     return {
         "path": str(path),
         **_describe_study(predictor, study, abstention),
+        "notes": [] if abstention else collect_notes(predictions[row] for row in kept),
         "frames": len(frames),
         "deciding_frame": deciding,
         **_describe_model(predictor),
@@ -75,6 +76,7 @@ def describe_unrouted(
     return {
         "path": str(path),
         **_describe_study(router, router.conclude([prediction]), abstention),
+        "notes": [],
         "frames": len(frames),
         "deciding_frame": row,
         **_describe_model(router),

@@ -196,6 +196,20 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
         allow_null=True,
         help_text=STAGE_HELP,
     )
+    study_instance_uid = serializers.CharField(
+        source="study.study_instance_uid", read_only=True, help_text="(0020,000D)"
+    )
+    accession_number = serializers.CharField(
+        source="study.accession_number", read_only=True, help_text="(0008,0050); may be empty."
+    )
+    patient_id = serializers.CharField(
+        source="study.patient.mrn", read_only=True, help_text="Patient ID (0010,0020)."
+    )
+    issuer = serializers.CharField(
+        source="study.patient.issuer",
+        read_only=True,
+        help_text="Issuer of Patient ID (0010,0021); may be empty.",
+    )
     routing = serializers.SerializerMethodField()
     status = serializers.CharField(source="state", help_text="The state of the workflow.")
     probability = serializers.FloatField(
@@ -217,6 +231,10 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
         fields = (
             "id",
             "study",
+            "study_instance_uid",
+            "accession_number",
+            "patient_id",
+            "issuer",
             "task",
             "status",
             "priority",

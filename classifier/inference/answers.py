@@ -21,7 +21,7 @@ from classifier.routing import open_series, possible_tasks, task_for_series
 from classifier.services.runs import Answer, Claim, FrameResult, Routed
 from ml.abstention import Abstention as FrameAbstention
 from ml.aggregation import StudyPrediction
-from ml.predictor import FramePrediction, Predictor
+from ml.predictor import FramePrediction, Predictor, collect_notes
 from records.models import Series, Study
 
 MAP_DECIMALS = 3
@@ -184,7 +184,11 @@ def _conclude(
         suspected_label=conclusion.suspected_label or "",
         probabilities=_rounded(conclusion.probabilities),
         confidence=conclusion.confidence,
-        notes=[*_notes_on_doubt(conclusion, version), *answer.notes],
+        notes=[
+            *_notes_on_doubt(conclusion, version),
+            *collect_notes(found for _, found in used),
+            *answer.notes,
+        ],
         frames=_frame_results(used, conclusion.deciding_frame),
     )
 

@@ -217,6 +217,32 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(sql=guard(AFTER), reverse_sql=UNGUARD),
         migrations.AlterField(
+            model_name="classification",
+            name="abstention",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("no_task", "No model for this kind of study"),
+                    ("no_deployed_model", "No model in use"),
+                    ("no_image", "No usable image"),
+                    ("route_unsure", "Body part not known"),
+                    ("routed_elsewhere", "Image and header disagree"),
+                    ("wrong_modality", "Another modality"),
+                    ("wrong_body_part", "Another body part"),
+                    ("wrong_view", "Another view"),
+                    ("age_out_of_range", "Another age group"),
+                    ("wrong_sex", "Another sex"),
+                    ("constant_image", "Blank image"),
+                    ("image_too_small", "Image too small"),
+                    ("image_too_narrow", "Image too narrow"),
+                    ("colour_image", "Colour image"),
+                    ("grey_image", "Grey image"),
+                    ("unlike_training", "Unlike known images"),
+                ],
+                max_length=40,
+            ),
+        ),
+        migrations.AlterField(
             model_name="review",
             name="reason",
             field=models.CharField(

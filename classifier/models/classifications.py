@@ -83,6 +83,7 @@ class Abstention(models.TextChoices):
     WRONG_BODY_PART = "wrong_body_part", "Another body part"
     WRONG_VIEW = "wrong_view", "Another view"
     AGE_OUT_OF_RANGE = "age_out_of_range", "Another age group"
+    WRONG_SEX = "wrong_sex", "Another sex"
     CONSTANT_IMAGE = "constant_image", "Blank image"
     IMAGE_TOO_SMALL = "image_too_small", "Image too small"
     IMAGE_TOO_NARROW = "image_too_narrow", "Image too narrow"

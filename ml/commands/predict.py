@@ -34,6 +34,8 @@ each object:
   probabilities   by label, calibrated; also when abstained: whenever pixels could be decoded
   abstained       whether the answer is withheld; abstention then gives its code and reason
   indeterminate   whether that is the outcome; indeterminate_reason says what is too close
+  notes           what has to be known beside the answer: a limit of the model that couldn't be
+                  applied, such as an unknown age; the window that a CT was read through
   frames          of the file; deciding_frame is the one that decided, from 0
   stage           released or research; model_version, engine
   model_digest    SHA-256 of the model's manifest

@@ -44,6 +44,7 @@ class Frame:
 
     Grey ones are float32, or float64 where the image has more than 16 bits.
 
+    `is_hounsfield` says that they are Hounsfield units: a CT with a rescale.
     `header` holds the few DICOM fields that decide whether a task applies; it is empty for
     PNG, JPEG, WebP and TIFF. `pixel_spacing` is (between rows, between columns) in mm.
     """
@@ -57,6 +58,7 @@ class Frame:
     window_center: float | None = None
     window_width: float | None = None
     pixel_spacing: tuple[float, float] | None = None
+    is_hounsfield: bool = False
     header: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -1,5 +1,6 @@
 """From scores to an answer: calibration, thresholds, aggregation, and when not to answer."""
 
+import dataclasses
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -7,12 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml.abstention import check_distance, check_scope
+from ml.abstention import check_distance, check_scope, describe_unknowns
+from ml.ages import Age
 from ml.aggregation import AGGREGATIONS, StudyPrediction, aggregate
 from ml.calibration import choose_band, choose_threshold, fit_temperature, softmax, wilson_low
 from ml.distance import fit_space, load_space
-from ml.images import read_frames
+from ml.images import Frame, read_frames
 from ml.predictor import Predictor
+from ml.preprocessing import describe_window, prepare_frame
+from ml.subjects import Subject
+from ml.task_config import InputConfig
 from tests.ml.pictures import draw_case, encode_picture, make_dicom
 
 LABELS = ("normal", "pneumonia", "tuberculosis")
@@ -184,13 +189,27 @@ def test_aggregate_refuses_when_there_is_no_frame() -> None:
     [
         ({}, None),
         ({"Modality": "CR", "BodyPartExamined": "CHEST", "ViewPosition": "PA"}, None),
+        ({"Modality": "cr", "BodyPartExamined": "Chest ap"}, None),
         ({"PatientOrientation": ["L", "F"], "PatientAge": "004Y"}, None),
         ({"Modality": "CT"}, "wrong_modality"),
         ({"Modality": "CR", "BodyPartExamined": "HAND"}, "wrong_body_part"),
         ({"Modality": "DX", "ViewPosition": "LL"}, "wrong_view"),
+        ({"Modality": "DX", "ViewPosition": "ll "}, "wrong_view"),
         ({"Modality": "DX", "PatientOrientation": ["A", "F"]}, "wrong_view"),
         ({"SeriesDescription": "Chest lateral"}, "wrong_view"),
         ({"PatientAge": "003W"}, "age_out_of_range"),
+        ({"PatientAge": "3M"}, "age_out_of_range"),
+        ({"PatientAge": "012M"}, None),
+        ({"PatientBirthDate": "20240101", "StudyDate": "20240301"}, "age_out_of_range"),
+        ({"PatientBirthDate": "2024.01.01", "StudyDate": "20241231"}, "age_out_of_range"),
+        ({"PatientBirthDate": "20240101", "StudyDate": "20250101"}, None),
+        (
+            {"PatientBirthDate": "20240101", "StudyDate": "20240301", "PatientAge": "40Y"},
+            "age_out_of_range",
+        ),
+        # Born after the examination: unknown.
+        ({"PatientBirthDate": "20240401", "StudyDate": "20240301"}, None),
+        ({"PatientBirthDate": "nonsense", "StudyDate": "20240399", "PatientAge": "old"}, None),
     ],
 )
 def test_check_scope_judges_by_the_header(
@@ -199,6 +218,86 @@ def test_check_scope_judges_by_the_header(
     (frame,) = read_frames(make_dicom(PICTURE, **fields))
     abstention = check_scope(frame, predictor.bundle.manifest)
     assert (abstention.code if abstention else None) == code
+
+
+KNOWN = {"age": Age(40, "y"), "sex": "F", "view": "PA", "body_part": "CHEST", "modality": "CR"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ({}, None),
+        ({"age": Age(3, "mo")}, "age_out_of_range"),
+        ({"age": None, "sex": ""}, None),
+        ({"sex": "m"}, "wrong_sex"),
+        ({"view": "lateral"}, "wrong_view"),
+        ({"body_part": "Hand"}, "wrong_body_part"),
+        ({"modality": "ct"}, "wrong_modality"),
+        ({"descriptions": ("", "Thorax oblique")}, "wrong_view"),
+    ],
+)
+def test_check_scope_believes_what_is_known_and_not_the_header(
+    predictor: Predictor, facts: dict[str, Any], code: str | None
+) -> None:
+    fields = {"PatientAge": "001D", "PatientSex": "M", "Modality": "US"}
+    (frame,) = read_frames(make_dicom(PICTURE, **fields))
+    manifest = predictor.bundle.manifest
+    scope = dataclasses.replace(manifest.scope, sexes=("F",))
+    subject = Subject(**KNOWN | facts)
+    abstention = check_scope(frame, dataclasses.replace(manifest, scope=scope), subject)
+    assert (abstention.code if abstention else None) == code
+    assert all("unknown" in note for note in describe_unknowns(subject, scope))
+    assert len(describe_unknowns(subject, scope)) == (
+        2 if "sex" in facts and not facts["sex"] else 0
+    )
+
+
+def test_describe_unknowns_is_silent_about_limits_that_leave_nobody_out(
+    predictor: Predictor,
+) -> None:
+    scope = predictor.bundle.manifest.scope
+    everybody = dataclasses.replace(scope, min_age_years=0.0, max_age_years=120.0)
+    assert describe_unknowns(Subject(), everybody) == []
+    assert "age is unknown" in describe_unknowns(Subject(), scope)[0]
+
+
+HU = {"Modality": "CT", "RescaleSlope": "1", "RescaleIntercept": "-1024", "RescaleType": "HU"}
+
+
+def make_ct(**fields: Any) -> Frame:
+    """The picture as a CT from -1350 to 150 HU."""
+    stored = (np.asarray(PICTURE, np.int32) * 1500 // 255 - 326).clip(0).astype(np.uint16)
+    (frame,) = read_frames(make_dicom(stored, **HU | fields))
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_same"),
+    [
+        ({"WindowCenter": "40", "WindowWidth": "400"}, True),
+        ({"WindowCenter": "300", "WindowWidth": "1500", "VOILUTFunction": "SIGMOID"}, True),
+        ({"PhotometricInterpretation": "MONOCHROME1"}, True),
+        # Not Hounsfield units: the header's window stays the only word on it.
+        ({"WindowCenter": "40", "WindowWidth": "400", "RescaleType": "US"}, False),
+        ({"WindowCenter": "40", "WindowWidth": "400", "Modality": "MR"}, False),
+    ],
+)
+def test_prepare_frame_reads_a_ct_through_the_manifest_s_window(
+    fields: dict[str, Any], is_same: bool
+) -> None:
+    spec = InputConfig(size=96, colour="grey", contrast="stretched", hu_window=(-600.0, 1500.0))
+    usual, other = make_ct(WindowCenter="-600", WindowWidth="1500"), make_ct(**fields)
+    assert np.array_equal(prepare_frame(usual, spec), prepare_frame(other, spec)) == is_same
+    assert bool(describe_window(other, spec)) == is_same
+    plain = dataclasses.replace(spec, hu_window=None)
+    assert not np.array_equal(prepare_frame(usual, plain), prepare_frame(other, plain))
+    assert describe_window(other, plain) == []
+
+
+def test_grey_levels_with_an_idle_rescale_are_no_hounsfield_units() -> None:
+    (frame,) = read_frames(make_dicom(PICTURE, **HU | {"RescaleIntercept": "0"}))
+    assert not frame.is_hounsfield
+    assert make_ct().is_hounsfield
 
 
 @pytest.mark.parametrize(
