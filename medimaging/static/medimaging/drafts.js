@@ -124,9 +124,9 @@ document.addEventListener("htmx:confirm", (event) => {
 });
 
 document.addEventListener("htmx:afterRequest", (event) => {
-  const form = event.target.closest?.("[data-draft-url]");
-  if (!form || event.detail.elt !== form) return;
-  const { xhr } = event.detail;
+  // The answer has replaced the form by now, so that the event comes from what stands around it.
+  const { elt: form, xhr } = event.detail;
+  if (!form.matches("[data-draft-url]")) return;
   const isAnswered = [200, 409].includes(xhr.status) && xhr.getResponseHeader("HX-Trigger-After-Swap");
   if (isAnswered) {
     stored.remove(form.dataset.draftKey);
