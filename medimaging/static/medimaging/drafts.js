@@ -124,8 +124,8 @@ document.addEventListener("htmx:confirm", (event) => {
 });
 
 document.addEventListener("htmx:afterRequest", (event) => {
-  // The answer has replaced the form by now, so that the event comes from what stands around it.
-  const { elt: form, xhr } = event.detail;
+  // The answer has replaced the form by now: the event's own element is what stands around it.
+  const { requestConfig: { elt: form }, xhr } = event.detail;
   if (!form.matches("[data-draft-url]")) return;
   const isAnswered = [200, 409].includes(xhr.status) && xhr.getResponseHeader("HX-Trigger-After-Swap");
   if (isAnswered) {
