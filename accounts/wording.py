@@ -107,10 +107,19 @@ SENTENCES = {
     "classification.superseded": "A newer classification replaced this one",
     "classification.viewed": "{actor} looked at a classification",
     "review.created": "{actor} recorded a review",
+    "review.drafted": "{actor} began to write a review",
     "model.registered": "{actor} registered a model",
     "model.signature_changed": "The signature of a model changed",
     "model.deployed": "{actor} deployed a model",
 }
+
+BY_DECISION = {
+    "confirm": "{actor} confirmed: {finding}",
+    "override": "{actor} overrode the model ({model_finding}) and decided: {finding}",
+    "stated": "{actor} decided where the model had given no answer: {finding}",
+    "uninterpretable": "{actor} decided: can't be assessed",
+}
+"""The sentence of a review, by what was decided."""
 
 
 class _Words(string.Formatter):
@@ -129,19 +138,40 @@ def describe_event(event: "AuditEvent") -> str:
 
     Details come from the trail itself, so nothing in them is trusted to be there.
     """
-    sentence = COUNTED if "times" in event.details else SENTENCES.get(event.action)
+    sentence = COUNTED if "times" in event.details else _sentence_of(event)
     if sentence is None:
         return f"{event.actor_name}: {event.action_words}"
     words = {
         **event.details,
-        "actor": _who(event),
+        **(_decided(event.details) if event.action == "review.created" else {}),
+        "actor": name_actor(event),
         "target": event.target_id,
         "what": event.action_words,
     }
     return _Words().format(sentence, **words)
 
 
-def _who(event: "AuditEvent") -> str:
+def _sentence_of(event: "AuditEvent") -> str | None:
+    decision = str(event.details.get("decision"))
+    if event.action != "review.created" or decision not in BY_DECISION:
+        return SENTENCES.get(event.action)
+    if decision == "override" and not event.details.get("model_label"):
+        return BY_DECISION["stated"]
+    return BY_DECISION[decision]
+
+
+def _decided(details: dict[str, Any]) -> dict[str, str]:
+    """The findings of a review in words; events of earlier releases hold their codes alone."""
+    return {
+        words: str(details.get(display) or details.get(code) or "").replace("_", " ")
+        for words, display, code in (
+            ("finding", "label_display", "label"),
+            ("model_finding", "model_label_display", "model_label"),
+        )
+    }
+
+
+def name_actor(event: "AuditEvent") -> str:
     """The actor, and whoever stood behind their session; an unwritten event doesn't know yet."""
     if event.pk is None or not event.responsible_name:
         return event.actor_name

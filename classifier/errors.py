@@ -12,6 +12,21 @@ class NotReviewable(KnownError):
     status = 409
 
 
+class AlreadyReviewed(NotReviewable):
+    """Somebody decided first; who, what and when is said, so that the second needn't guess."""
+
+    code = "already_reviewed"
+    message = "{who} {decided} {at}; {other} was not saved."
+    action = "A decision once made stays. If yours differs, speak with whoever made it."
+
+
+class Replaced(NotReviewable):
+    """The answer that was decided on isn't the study's any more."""
+
+    message = "A newer run stands in its place; yours was not saved."
+    action = "Reload the study and decide on the newer answer."
+
+
 class NothingToConfirm(KnownError):
     """The model abstained, so there is no label to confirm."""
 
@@ -58,10 +73,10 @@ class ReasonRequired(KnownError):
 
 
 class CommentRequired(KnownError):
-    """The reason "other" says nothing by itself."""
+    """The reason "other", and the finding "other", say nothing by themselves."""
 
     code = "comment_required"
-    message = "With the reason “other”, the comment has to say what it was."
+    message = "“Other” says nothing by itself: the comment has to say what it was."
     action = "Write a short comment."
     pointer = "/comment"
 

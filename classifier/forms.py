@@ -10,15 +10,18 @@ from classifier.models import (
     Classification,
     ClassificationState,
     Decision,
+    OverrideReason,
     Task,
 )
-from classifier.models.reviews import REASONS_TO_CHOOSE
-from classifier.services.reviews import COMMENT_MAXIMUM, labels_for_review
+from classifier.models.reviews import COMMENT_MAXIMUM, REASONS_TO_CHOOSE
+from classifier.services.reviews import labels_for_review
 from records.forms import PATIENT_OR_STUDY, FilterForm, SinceField
 from records.models import Priority
 
 WAITING = ("queued", "running", "awaiting_review", "abstained", "failed")
 REVIEWED = ("confirmed", "overridden", "uninterpretable")
+LATEST_DECISION = "The latest decision first"
+LONGEST_WAITING = "Urgent first, then the longest waiting"
 CURRENT_STATES = [
     (value, label)
     for value, label in ClassificationState.choices
@@ -71,6 +74,27 @@ class WorklistForm(FilterForm):
         groups = {"": WAITING, "reviewed": REVIEWED, "all": ()}
         return groups.get(chosen, (chosen,))
 
+    @property
+    def chosen_state(self) -> str:
+        """The tab that is open, by the value that its address has."""
+        return str(self["state"].value() or "")
+
+    @property
+    def is_of_reviewed(self) -> bool:
+        """Tell whether only what a person has decided is listed."""
+        return self.chosen_state in {"reviewed", *REVIEWED}
+
+    @property
+    def expected_state(self) -> str:
+        """What most rows of the tab are: only another state has to be pointed out in a row."""
+        expected = {"": "awaiting_review", "reviewed": "confirmed", "all": ""}
+        return expected.get(self.chosen_state, self.chosen_state)
+
+    @property
+    def order_words(self) -> str:
+        """In which order the tab stands, in words."""
+        return LATEST_DECISION if self.is_of_reviewed else LONGEST_WAITING
+
 
 class TaskForm(forms.Form):
     """What the images of a study show, where their header doesn't say."""
@@ -86,6 +110,29 @@ class TaskForm(forms.Form):
         ]
 
 
+REASONS_NOT_TO_ASSESS = (
+    OverrideReason.IMAGE_QUALITY,
+    OverrideReason.WRONG_STUDY,
+    OverrideReason.CLINICAL_CONTEXT,
+    OverrideReason.OTHER,
+)
+"""Those that speak of the images; the others speak of an answer that a person disagrees with."""
+
+
+class ReasonSelect(forms.Select):
+    """Names with each reason the decisions that it may stand for: the page offers those alone."""
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Write them beside the value."""
+        option: dict[str, Any] = super().create_option(name, value, *args, **kwargs)
+        if value:
+            decisions = [Decision.OVERRIDE.value]
+            if value in REASONS_NOT_TO_ASSESS:
+                decisions.append(Decision.UNINTERPRETABLE.value)
+            option["attrs"]["data-for"] = " ".join(decisions)
+        return option
+
+
 class ReviewForm(forms.Form):
     """A decision; the service checks what fits together."""
 
@@ -97,6 +144,7 @@ class ReviewForm(forms.Form):
         required=False,
         label="Reason",
         choices=[("", "Choose a reason"), *REASONS_TO_CHOOSE],
+        widget=ReasonSelect,
     )
     comment = forms.CharField(
         required=False,
@@ -115,3 +163,22 @@ class ReviewForm(forms.Form):
             ("", "Choose your finding"),
             *labels_for_review(classification),
         ]
+
+    def words_of(self, answers: dict[str, str]) -> dict[str, str]:
+        """What was entered in the words of the form; the comment as it was typed."""
+        words = {"comment": answers.get("comment", "")}
+        for name in ("decision", "label", "reason"):
+            choices = dict(self.fields[name].choices)  # type: ignore[attr-defined]  # it has some
+            value = answers.get(name, "")
+            words[name] = str(choices.get(value, value)) if value else ""
+        return words
+
+
+class DraftForm(ReviewForm):
+    """What is entered of a decision so far: nothing of it is required yet."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Let the decision be open, and keep what was typed to the letter."""
+        super().__init__(*args, **kwargs)
+        self.fields["decision"].required = False
+        self.fields["comment"].strip = False  # type: ignore[attr-defined]  # a text field's

@@ -3,11 +3,18 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from classifier.models import Classification, ClassificationOutcome
+from classifier.models import Classification, ClassificationOutcome, Decision
 
 DECIMALS = 2
 MOST_DECIMALS = 6
+CERTAIN = 0.995
+"""From here on two decimals would say 1."""
 NOT_ASSESSED = "Could not be assessed"
+DECIDED = {
+    Decision.CONFIRM: "Confirmed",
+    Decision.OVERRIDE: "Overridden",
+    Decision.UNINTERPRETABLE: "Decided",
+}
 
 
 @dataclass(frozen=True)
@@ -15,6 +22,8 @@ class Conclusion:
     """A person's word on a study: it stands before the model's wherever both are shown.
 
     `label` is empty for a study that couldn't be assessed; `by` is the reviewer's name.
+    `is_finding` is true of any label but the model's normal one. `decision_words` say how the
+    person came to it: "Overridden" only where the model had given an answer.
     """
 
     label: str
@@ -22,6 +31,8 @@ class Conclusion:
     by: str
     at: dt.datetime
     decision: str
+    decision_words: str
+    is_finding: bool
 
 
 def headline_of(classification: Classification) -> str:
@@ -49,7 +60,7 @@ def headline_of(classification: Classification) -> str:
 
 def model_line_of(classification: Classification) -> str:
     """The model's answer in a few words, beside a person's: "Model: malignant 0.99, overridden"."""
-    value = f"{classification.probability or 0:.{DECIMALS}f}"
+    value = _in_figures(classification.probability or 0)
     suspected = f"{_named(classification, classification.suspected_label)} {value}"
     said: dict[str, str] = {
         ClassificationOutcome.FINDING: f"{_named(classification, classification.label)} {value}",
@@ -59,7 +70,7 @@ def model_line_of(classification: Classification) -> str:
         ClassificationOutcome.ABSTAINED: "no result",
     }
     line = f"Model: {said.get(classification.outcome, 'no result')}"
-    if not classification.is_reviewed:
+    if not (classification.is_reviewed and classification.may_be_confirmed):
         return line
     return f"{line}, {in_sentence(classification.get_state_display())}"
 
@@ -75,12 +86,32 @@ def conclusion_of(classification: Classification) -> Conclusion | None:
         by=review.reviewer.get_full_name() or review.reviewer.username,
         at=review.created_at,
         decision=review.decision,
+        decision_words=_decision_in_words(classification, review.decision),
+        is_finding=bool(review.label) and review.label != _normal_label(classification),
     )
+
+
+def _decision_in_words(classification: Classification, decision: str) -> str:
+    if decision == Decision.OVERRIDE and not classification.may_be_confirmed:
+        return "Stated"
+    return DECIDED[Decision(decision)]
+
+
+def _normal_label(classification: Classification) -> str:
+    version = classification.model_version
+    return str(version.manifest["normal_label"]) if version else ""
 
 
 def in_sentence(words: str) -> str:
     """Words as they stand inside a sentence: small, unless they begin with an abbreviation."""
     return words if words[1:2].isupper() else words[:1].lower() + words[1:]
+
+
+def _in_figures(probability: float) -> str:
+    """Two decimals that never round to certainty, as the pages write it."""
+    if probability >= CERTAIN:
+        return "> 0.99"
+    return "< 0.01" if probability < 1 - CERTAIN else f"{probability:.{DECIMALS}f}"
 
 
 def _named(classification: Classification, label: str) -> str:

@@ -11,6 +11,9 @@ from classifier.models.classifications import CHOSEN_SENTENCE
 SCHEMES = {"SCT": "SNOMED CT"}
 """Coding schemes as people know them; any other goes by its own designator."""
 
+LIMITS_OPEN = 2
+"""How many limits stand open beside an answer: more of them are not read."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -48,7 +51,11 @@ class MapChoice:
 
 @dataclass(frozen=True)
 class Opinion:
-    """The network's answer, in the shape the study page draws."""
+    """The network's answer, in the shape the study page draws.
+
+    `limits` are those to be read at once: what applies to this very study, and so many of the
+    model's own that there are two. `further_limits` are the rest of the model's.
+    """
 
     headline: str
     label: str
@@ -59,6 +66,7 @@ class Opinion:
     abstention_reason: str
     scores: list[Score] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
+    further_limits: list[str] = field(default_factory=list)
     slice_scores: list[Slice] = field(default_factory=list)
     deciding: Slice | None = None
     has_overlay: bool = False
@@ -75,6 +83,9 @@ def opinion_on(classification: Classification) -> Opinion | None:
     scores = _scores(classification, version)
     label = classification.named_label or (scores[0].label if scores else "")
     slices = _slices(classification, label)
+    limits = _limits(classification, version)
+    general = list(version.manifest["limits"]) if version and scores else []
+    open_places = max(0, LIMITS_OPEN - len(limits))
     return Opinion(
         headline=headline_of(classification),
         label=classification.label,
@@ -84,7 +95,8 @@ def opinion_on(classification: Classification) -> Opinion | None:
         confidence=classification.confidence,
         abstention_reason=classification.abstention_reason,
         scores=scores,
-        limits=_limits(classification, version),
+        limits=limits + general[:open_places],
+        further_limits=general[open_places:],
         slice_scores=[entry for entry, _ in slices],
         deciding=next((entry for entry, is_deciding in slices if is_deciding), None),
         has_overlay=bool(label) and classification.explanations.exists(),
@@ -157,8 +169,6 @@ def _limits(classification: Classification, version: ModelVersion | None) -> lis
         return list(classification.notes)
     manifest = version.manifest
     sentences = []
-    if version.is_research:
-        sentences.append(version.stage_sentence)
     if classification.is_chosen_by_image and classification.routing["stage"] == Stage.RESEARCH:
         sentences.append("The body-part model that chose this task is a research model itself.")
     sentences += _age_limit(classification, manifest)
@@ -166,8 +176,7 @@ def _limits(classification: Classification, version: ModelVersion | None) -> lis
         sentences.append("The patient is not identified, so age and history are unknown.")
     # Shown beside the label already.
     notes = [note for note in classification.notes if note != CHOSEN_SENTENCE]
-    limits = list(manifest["limits"]) if classification.probabilities else []
-    return sentences + notes + limits
+    return sentences + notes
 
 
 def _age_limit(classification: Classification, manifest: dict[str, Any]) -> list[str]:

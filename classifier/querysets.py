@@ -1,7 +1,7 @@
 """Every read of the classifier app."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -15,10 +15,14 @@ from records.querysets import patient_matching
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from classifier.models import ModelVersion
+    from classifier.models import Classification, ModelVersion, ReviewDraft
+    from records.models import Study
 
 WORKLIST_ORDER = ("-priority", "queued_at", "id")
 """Urgent before routine (which is also their alphabetical order, downwards), then by age."""
+
+REVIEWED_ORDER = ("-review__created_at", "-id")
+"""Of what a person has decided on: the latest decision first."""
 
 
 class ModelVersionQuerySet(models.QuerySet[Any]):
@@ -94,6 +98,14 @@ class ClassificationQuerySet(models.QuerySet[Any]):
             "review__responsible",
         )
 
+    def by_study(self, studies: Iterable["Study"]) -> list[tuple["Study", "Classification | None"]]:
+        """Each of `studies`, in their order, with each of these rows; with None if it has none."""
+        studies = list(studies)
+        found: dict[Any, list[Classification | None]] = {}
+        for row in self.filter(study__in=studies).order_by("task", "-queued_at"):
+            found.setdefault(row.study_id, []).append(row)
+        return [(study, row) for study in studies for row in found.get(study.pk, [None])]
+
     def matching(self, text: str) -> "ClassificationQuerySet":
         """Classifications of studies that match `text`."""
         text = text.strip()
@@ -129,3 +141,16 @@ class ClassificationQuerySet(models.QuerySet[Any]):
     def unanswered(self, *, before: dt.datetime) -> "ClassificationQuerySet":
         """Queued ones whose doorbell rang before `before` and brought nobody, oldest first."""
         return self.filter(state="queued", rung_at__lt=before).order_by("queued_at")
+
+
+class ReviewDraftQuerySet(models.QuerySet["ReviewDraft"]):
+    """Reads of what is written and not signed."""
+
+    def of(self, user: "User", classification: "Classification") -> "ReviewDraft | None":
+        """What this very person has begun to write about a classification."""
+        draft = self.filter(person=user, classification=classification).first()
+        return None if draft is None or draft.is_blank else draft
+
+    def of_purged_studies(self) -> "ReviewDraftQuerySet":
+        """Those about studies that are destroyed."""
+        return self.filter(classification__study__purged_at__isnull=False)

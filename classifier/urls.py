@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from classifier.views import classifications, versions, worklist
+from classifier.views import classifications, patients, reviews, versions, worklist
 
 app_name = "classifier"
 
@@ -15,8 +15,13 @@ urlpatterns = [
     ),
     path(
         "classifications/<uuid:pk>/review/",
-        classifications.ReviewCreateView.as_view(),
+        reviews.ReviewCreateView.as_view(),
         name="review-create",
+    ),
+    path(
+        "classifications/<uuid:pk>/draft/",
+        reviews.ReviewDraftView.as_view(),
+        name="review-draft",
     ),
     path("classifications/<uuid:pk>/rerun/", classifications.RerunView.as_view(), name="rerun"),
     path(
@@ -26,7 +31,7 @@ urlpatterns = [
     ),
     path(
         "patients/<uuid:pk>/results/",
-        classifications.PatientResultsView.as_view(),
+        patients.PatientResultsView.as_view(),
         name="patient-results",
     ),
     path(

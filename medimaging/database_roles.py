@@ -32,6 +32,7 @@ DELETED_FROM = (
     "accounts.RecentSearch",
     "accounts.RefusalTally",
     "accounts.UserSession",
+    "classifier.ReviewDraft",
     "records.DepartmentRule",
     "records.DicomNode",
     "records.InstanceDescription",

@@ -13,6 +13,7 @@ from records.views import (
     routing,
     studies,
     submissions,
+    timeline,
 )
 
 app_name = "records"
@@ -54,6 +55,11 @@ urlpatterns = [
     path("studies/<uuid:pk>/move/", routing.StudyMoveView.as_view(), name="study-move"),
     path("studies/", studies.StudyListView.as_view(), name="study-list"),
     path("studies/<uuid:pk>/", studies.StudyDetailView.as_view(), name="study-detail"),
+    path(
+        "studies/<uuid:pk>/timeline/",
+        timeline.StudyTimelineView.as_view(),
+        name="study-timeline",
+    ),
     path("studies/<uuid:pk>/delete/", keeping.StudyDeleteView.as_view(), name="study-delete"),
     path(
         "deleted-studies/",

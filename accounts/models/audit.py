@@ -10,7 +10,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.querysets import AuditEventQuerySet
-from accounts.wording import describe_event
+from accounts.wording import describe_event, name_actor
 
 
 class Action(models.TextChoices):
@@ -113,6 +113,7 @@ class Action(models.TextChoices):
     CLASSIFICATION_SUPERSEDED = "classification.superseded", "Classification superseded"
     CLASSIFICATION_VIEWED = "classification.viewed", "Classification viewed"
     REVIEW_CREATED = "review.created", "Review recorded"
+    REVIEW_DRAFTED = "review.drafted", "Review begun"
     MODEL_REGISTERED = "model.registered", "Model registered"
     MODEL_SIGNATURE_CHANGED = "model.signature_changed", "Signature of a model changed"
     MODEL_DEPLOYED = "model.deployed", "Model deployed"
@@ -337,6 +338,10 @@ class AuditEvent(models.Model):
         details = [(_in_words(name), _as_text(value)) for name, value in self.details.items()]
         stated = [*columns, *details]
         return [(words, str(value)) for words, value in stated if value not in (None, "", {})]
+
+    def actor_in_words(self) -> str:
+        """Who acted, and whoever stood behind their session."""
+        return name_actor(self)
 
     @property
     def sentence(self) -> str:

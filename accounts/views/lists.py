@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib import messages
@@ -36,7 +36,7 @@ class FilteredListView(VerbRequiredMixin, View):
     template_name: str
     rows_template_name: str
     rows_name: str
-    key: ClassVar[tuple[str, ...]]
+    key: tuple[str, ...]
 
     def make_filter_form(self, params: QueryDict | None) -> forms.Form:
         """Return the form; lists whose choices depend on the person override this."""

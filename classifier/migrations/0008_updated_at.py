@@ -9,7 +9,7 @@ UNSEEN = "'{lease_expires_at,rung_at,worker,fence}'::text[]"
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("classifier", "0006_outcome"),
+        ("classifier", "0007_review_drafts"),
         ("records", "0019_updated_at"),
     ]
 

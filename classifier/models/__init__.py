@@ -11,6 +11,7 @@ from classifier.models.classifications import (
     Explanation,
     InstanceScore,
 )
+from classifier.models.drafts import ReviewDraft
 from classifier.models.reviews import Decision, OverrideReason, Review
 from classifier.models.versions import (
     RESEARCH_SENTENCE,
@@ -38,6 +39,7 @@ __all__ = [
     "ModelVersion",
     "OverrideReason",
     "Review",
+    "ReviewDraft",
     "Stage",
     "Task",
 ]

@@ -24,7 +24,7 @@ class OverrideReason(models.TextChoices):
     FALSE_NEGATIVE = "false_negative", "The model missed a finding"
     WRONG_FINDING = "wrong_finding", "A finding is there, but a different one"
     OTHER_FINDING = "other_finding", "A finding outside the model's labels"
-    IMAGE_QUALITY = "image_quality", "Image quality misled the model"
+    IMAGE_QUALITY = "image_quality", "Poor image quality"
     WRONG_STUDY = "wrong_study", "Wrong body part, view or patient"
     CLINICAL_CONTEXT = "clinical_context", "Clinical information decides otherwise"
     OTHER = "other", "Another reason (in the comment)"
@@ -37,6 +37,7 @@ REASONS_TO_CHOOSE = tuple(
 """Those that a person chooses; the other one is a fact, and written where nothing was overruled."""
 
 
+COMMENT_MAXIMUM = 2000
 OTHER_LABEL = "other"
 """The label of a finding that the model has no name for."""
 
@@ -59,13 +60,14 @@ class Review(models.Model):
     decision = models.CharField(max_length=16, choices=Decision.choices)
     label = models.CharField(max_length=40, blank=True)
     reason = models.CharField(max_length=20, choices=OverrideReason.choices, blank=True)
-    comment = models.TextField(max_length=2000, blank=True)
+    comment = models.TextField(max_length=COMMENT_MAXIMUM, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         """An override names its label and its reason."""
 
         ordering = ("-created_at",)
+        indexes = (models.Index(fields=("-created_at", "-classification"), name="review_newest"),)
         constraints = (
             models.CheckConstraint(
                 condition=~models.Q(decision="override")

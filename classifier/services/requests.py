@@ -22,6 +22,7 @@ from classifier.models import (
 )
 from classifier.models.classifications import ABSTENTION_SENTENCES, REVIEWED_STATES
 from classifier.routing import ROUTE_OF_TASK, open_series, tasks_for_study, tasks_to_state
+from classifier.services.drafts import hand_drafts_on
 from records.errors import StudyGone
 from records.models import Instance, Study
 from records.services import state_kind
@@ -136,6 +137,8 @@ def _request(
         row.abstention_reason = ABSTENTION_SENTENCES[abstention]
         row.finished_at = row.queued_at
     row.save()
+    if previous is not None:
+        hand_drafts_on(replaced=previous, current=row)
     _record_request(actor=actor, row=row, previous=previous)
     if abstention is None:
         transaction.on_commit(

@@ -30,6 +30,7 @@ from classifier.models import (
     ModelVersion,
 )
 from classifier.querysets import ClassificationQuerySet
+from classifier.services.drafts import purge_drafts
 from classifier.services.withdrawals import cancel_withdrawn, resume_restored
 from records.models import Study
 
@@ -237,13 +238,19 @@ def sweep_classifications() -> dict[str, int]:
     """Take back rows whose worker is gone, and ring again for rows that nobody came for.
 
     What waits for a deleted study is cancelled, and what was cancelled so of a study that has
-    been restored since is queued again.
+    been restored since is queued again. Drafts of reviews go with a study that was destroyed.
     """
     cancelled = cancel_withdrawn()
     resumed = resume_restored()
     requeued = _requeue_expired()
     rung = _ring_unanswered()
-    return {"cancelled": cancelled, "resumed": resumed, "requeued": requeued, "rung": rung}
+    return {
+        "cancelled": cancelled,
+        "resumed": resumed,
+        "requeued": requeued,
+        "rung": rung,
+        "purged_drafts": purge_drafts(),
+    }
 
 
 @transaction.atomic

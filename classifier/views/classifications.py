@@ -18,17 +18,13 @@ from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
 from classifier.forms import ReviewForm, TaskForm
 from classifier.inference import draw_overlay
-from classifier.models import Abstention, Classification, Explanation
+from classifier.models import Abstention, Classification, Explanation, ReviewDraft
 from classifier.models.classifications import CHOSEN_SENTENCE
 from classifier.opinions import first_mapped, opinion_on
 from classifier.routing import tasks_to_state
 from classifier.services.requests import rerun_classification, state_task
-from classifier.services.reviews import review_classification
-from records.models import Patient
 from records.views.images import PRIVATE, record_picture, refusal_response
 
-UNPROCESSABLE = 422
-RESULTS_SHOWN = 200
 NOT_ROUTED = (Abstention.ROUTE_UNSURE, Abstention.NO_TASK, Abstention.ROUTED_ELSEWHERE)
 
 
@@ -56,11 +52,16 @@ class ClassificationView(VerbRequiredMixin, View):
         user, department = signed_in_user(self.request), row.study.department_id
         may_review = row.is_reviewable and user.has_verb_in(Verb.REVIEW_CREATE, department)
         can_rerun = row.can_rerun and user.has_verb_in(Verb.STUDY_RERUN, department)
+        draft = ReviewDraft.objects.of(user, row)
+        initial = draft.answers if draft else None
+        form = form or ReviewForm(initial=initial, classification=row)
         return {
             "classification": row,
             "opinion": opinion_on(row),
             "chosen_sentence": CHOSEN_SENTENCE,
-            "form": (form or ReviewForm(classification=row)) if may_review else None,
+            "draft": draft,
+            "unsigned": None if draft is None or may_review else form.words_of(draft.answers),
+            "form": form if may_review else None,
             "can_rerun": can_rerun,
             "task_form": self.task_form(row) if can_rerun else None,
         }
@@ -94,30 +95,6 @@ class OpinionView(ClassificationView):
         row = self.classification(pk)
         self.record_view(row)
         return render(request, "classifier/_opinion.html", self.context(row))
-
-
-class ReviewCreateView(ClassificationView):
-    """A person's decision."""
-
-    verb = Verb.REVIEW_CREATE
-    posted = takes(form=ReviewForm)
-    reads = told_by(Action.CLASSIFICATION_VIEWED)
-
-    def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        """Record it and show the answer as it now stands, or say what is wrong."""
-        row = self.classification(pk)
-        self.record_view(row)
-        form = ReviewForm(request.POST, classification=row)
-        if form.is_valid():
-            try:
-                review_classification(
-                    actor=signed_in_user(request), classification=row, **form.cleaned_data
-                )
-            except KnownError as error:
-                form.add_error(None, f"{error.message} {error.action}")
-        status = UNPROCESSABLE if form.errors else 200
-        context = self.context(self.classification(pk), form if form.errors else None)
-        return render(request, "classifier/_status.html", context, status=status)
 
 
 class RerunView(ClassificationView):
@@ -159,24 +136,6 @@ class TaskStateView(ClassificationView):
         else:
             messages.success(request, "Noted. The study is being classified.")
         return redirect(row.study)
-
-
-class PatientResultsView(VerbRequiredMixin, View):
-    """The current results of one patient's studies: a part of the patient's page."""
-
-    verb = Verb.STUDY_VIEW
-    reads = told_by(Action.PATIENT_VIEWED)
-
-    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        """Draw those that the person may see."""
-        user = signed_in_user(request)
-        patient = get_object_or_404(Patient.objects.visible_to(user), pk=pk)
-        record_access(
-            action=Action.PATIENT_VIEWED, actor=user, target=patient, patient_id=patient.pk
-        )
-        rows = Classification.objects.visible_to(user).filter(study__patient=patient)
-        context = {"classifications": rows.current().with_listing()[:RESULTS_SHOWN]}
-        return render(request, "classifier/_patient_results.html", context)
 
 
 class OverlayView(ClassificationView):

@@ -15,7 +15,7 @@ from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
 from classifier.forms import WAITING, WorklistForm
 from classifier.models import Classification
-from classifier.querysets import WORKLIST_ORDER
+from classifier.querysets import REVIEWED_ORDER, WORKLIST_ORDER
 from records.models import Patient, Study, Submission
 from records.views.lists import RecordedListView, record_list_read
 
@@ -87,7 +87,7 @@ class QueuePillView(VerbRequiredMixin, View):
 
 
 class WorklistView(RecordedListView):
-    """Studies that wait for somebody, the most urgent and oldest first."""
+    """Studies that wait for somebody, the most urgent and oldest first; or those decided on."""
 
     verb = Verb.STUDY_VIEW
     reads = told_by(Action.STUDIES_SEARCHED)
@@ -97,12 +97,15 @@ class WorklistView(RecordedListView):
     rows_name = "classifications"
     list_action = Action.STUDIES_SEARCHED
     place = "worklist"
-    key = WORKLIST_ORDER
+    key: tuple[str, ...] = WORKLIST_ORDER
 
     def make_filter_form(self, params: QueryDict | None) -> WorklistForm:
         """Offer the departments that the person may see."""
         departments = signed_in_user(self.request).departments_for(self.verb)
-        return WorklistForm(params, departments=departments)
+        form = WorklistForm(params, departments=departments)
+        if form.is_of_reviewed:
+            self.key = REVIEWED_ORDER
+        return form
 
     def find_rows(self, filters: dict[str, Any]) -> QuerySet[Classification]:
         """Narrow what the person may see; without a word on it, to what waits for somebody."""

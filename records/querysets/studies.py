@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
-from django.db.models.functions import Greatest
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Coalesce, Greatest, TruncDate
 from django.utils import timezone
 
 from accounts.roles import Verb
@@ -163,6 +163,13 @@ class StudyQuerySet(models.QuerySet["Study"]):
 
         series = Series.objects.with_instances().filter(study=OuterRef("pk"))
         return self.select_related("patient").annotate(series_count=count_of(series, "study"))
+
+    def newest_examined(self) -> "StudyQuerySet":
+        """By the day of the examination, newest first; by that of arrival where it isn't known."""
+        day = Coalesce("study_date", TruncDate("received_at"))
+        return self.order_by(
+            day.desc(), F("study_time").desc(nulls_last=True), "-received_at", "-id"
+        )
 
     def with_listing(self) -> "StudyQuerySet":
         """Fetch what a list row shows."""

@@ -54,7 +54,7 @@ class PatientDetailView(VerbRequiredMixin, View):
             action=Action.PATIENT_VIEWED, actor=user, target=patient, patient_id=patient.pk
         )
         rows = Study.objects.visible_to(user).of_person(patient).with_listing()
-        studies = list(rows[:STUDIES_SHOWN])
+        studies = list(rows.newest_examined()[:STUDIES_SHOWN])
         conflicts = IdentityConflict.objects.visible_to(user).open().about_patient(patient)
         context = {
             "patient": patient,

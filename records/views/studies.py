@@ -12,23 +12,16 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
-from accounts.models import Action, AuditEvent, User
+from accounts.models import Action, User
 from accounts.reads import told_by
 from accounts.roles import Verb
 from records.forms import StudyFilterForm
 from records.models import IdentityConflict, Instance, Series, Study
+from records.timeline import timeline_of
 from records.views.lists import RecordedListView
 
 PRIORS_SHOWN = 10
-EVENTS_SHOWN = 50
 EXCLUDED_SHOWN = 20
-# One per image or per look at one: they would push out everything else.
-NOT_IN_TIMELINE = (
-    Action.FILE_STORED,
-    Action.FILE_DUPLICATE,
-    Action.IMAGE_VIEWED,
-    Action.STUDY_MOVED_AWAY,
-)
 
 
 class StudyListView(RecordedListView):
@@ -69,13 +62,12 @@ class StudyDetailView(VerbRequiredMixin, View):
         record_access(action=Action.STUDY_VIEWED, actor=user, target=study, study=study)
         instances = list(Instance.objects.of_study(study))
         priors = visible.of_person(study.patient).exclude(pk=study.pk)
-        events = AuditEvent.objects.about_study(study.pk).exclude(action__in=NOT_IN_TIMELINE)
         context = {
             "study": study,
             "series_list": Series.objects.filter(study=study).with_counts(),
             "conflicts": _open_conflicts(user, study),
             "priors": priors.with_listing()[:PRIORS_SHOWN],
-            "timeline": events.order_by("-id")[:EVENTS_SHOWN],
+            "timeline": timeline_of(study),
             "excluded": [row for row in instances if row.exclusion][:EXCLUDED_SHOWN],
             "damaged": [row for row in instances if row.damage],
             "may_delete": user.has_verb_in(Verb.STUDY_DELETE, study.department_id),

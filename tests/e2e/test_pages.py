@@ -88,7 +88,7 @@ def open_a_held_export(page: Page) -> None:
 
 def open_its_patient(page: Page) -> None:
     page.locator("a.side-item", has_text="All of this patient").click()
-    expect(page.get_by_role("heading", name="What the models said")).to_be_visible()
+    expect(page.get_by_role("heading", name="Studies and what was concluded")).to_be_visible()
 
 
 def test_pages_are_accessible_fit_and_run_without_errors(

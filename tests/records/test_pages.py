@@ -222,10 +222,10 @@ def test_study_page_shows_history_and_other_visible_studies(page, instance, depa
     context = page.get(study.get_absolute_url()).context
 
     assert list(context["priors"]) == [prior]
-    actions = [event.action for event in context["timeline"]]
-    assert actions[0] == Action.STUDY_VIEWED
-    assert Action.STUDY_COMPLETED in actions
-    assert Action.FILE_STORED not in actions
+    sentences = [line.sentence for line in context["timeline"]]
+    assert sentences[0].endswith("looked at the study")
+    assert "The study was complete" in sentences
+    assert not any("sent a file" in sentence for sentence in sentences)
 
 
 def test_frame_is_drawn_with_the_window_asked_for(page, instance):

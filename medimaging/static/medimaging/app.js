@@ -23,7 +23,12 @@ const toast = (text, linkText, href) => {
     link.textContent = linkText;
     words.append(" ", link);
   }
-  box.append(words);
+  const close = document.createElement("button");
+  close.type = "button";
+  close.className = "btn btn-ghost btn-small";
+  close.textContent = "Close";
+  close.addEventListener("click", () => box.remove());
+  box.append(words, close);
   document.getElementById("toasts").replaceChildren(box);
 };
 
@@ -139,21 +144,25 @@ document.addEventListener("htmx:load", (event) => {
   }
 });
 
+const keeps = (event) => (event.detail.elt.closest("[data-draft-url]") ? " What you typed is kept." : "");
+
 document.addEventListener("htmx:beforeSwap", (event) => {
   const address = event.detail.xhr.responseURL;
   const signIn = document.body.dataset.signInUrl;
   if (address && signIn && new URL(address).pathname === signIn) {
     event.detail.shouldSwap = false;
-    toast("You have been signed out. What is on this page may be out of date.", "Sign in again", `${signIn}?next=${encodeURIComponent(location.pathname)}`);
+    toast(`You have been signed out. What is on this page may be out of date.${keeps(event)}`, "Sign in again", `${signIn}?next=${encodeURIComponent(location.pathname)}`);
   }
 });
 
 document.addEventListener("htmx:responseError", (event) => {
-  if (event.detail.requestConfig.verb !== "get") toast("That wasn't saved: the server refused it. Reload the page and try again.");
+  if (event.detail.requestConfig.verb === "get") return;
+  toast(`That wasn't saved: the server refused it.${keeps(event)}`, "Reload the page", location.href);
 });
 
 document.addEventListener("htmx:sendError", (event) => {
-  if (event.detail.requestConfig.verb !== "get") toast("That wasn't saved: the server can't be reached. Check the network and try again.");
+  if (event.detail.requestConfig.verb === "get") return;
+  toast(`That wasn't saved: the server can't be reached.${keeps(event)} Check the network and try again.`);
 });
 
 for (const element of document.querySelectorAll("[data-announce]")) announced.set(element.id, element.dataset.announce);
