@@ -10,7 +10,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from records.deidentification.dates import keep_time, shift_date, shift_date_time
-from records.deidentification.numbers import is_plausible, unpadded
+from records.deidentification.numbers import as_standard, is_plausible, unpadded
 from records.deidentification.profile import DATE_VRS, Options, is_device_attribute
 from records.deidentification.pseudonyms import Pseudonyms
 from records.deidentification.vocabulary import DEVICE_TEXTS, is_technical, is_term
@@ -151,10 +151,16 @@ def _matching(element: DataElement, vr: str) -> Any | None:
         return _terms(element.keyword, texts)
     if vr == "AS":
         return [_age(text) for text in texts]
-    is_number = vr in ("DS", "IS")
-    if is_number and all(not text or is_plausible(element.keyword, vr, text) for text in texts):
-        return [unpadded(text) for text in texts]
+    if vr in ("DS", "IS"):
+        return _numbers(element.keyword, vr, texts)
     return None
+
+
+def _numbers(keyword: str, vr: str, texts: list[str]) -> list[str] | None:
+    """Numbers as the standard writes them; of several, one that may not stay leaves its place."""
+    standard = [as_standard(vr, text) for text in texts]
+    kept = [text if text and is_plausible(keyword, vr, text) else "" for text in standard]
+    return [unpadded(text) for text in kept] if any(kept) or not any(texts) else None
 
 
 def _terms(keyword: str, texts: list[str]) -> Any | None:

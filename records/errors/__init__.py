@@ -30,6 +30,7 @@ from records.errors.exports import (
 )
 from records.errors.files import (
     HARMLESS_CODES,
+    LEFT_OUT_CODES,
     BulkDataMissing,
     ContentHostile,
     ContentMismatch,
@@ -38,6 +39,7 @@ from records.errors.files import (
     Dicomdir,
     DicomTruncated,
     DicomUnreadable,
+    DiscFile,
     DiskFull,
     EmptyFile,
     FileRejected,
@@ -137,6 +139,7 @@ __all__ = [
     "DicomTruncated",
     "DicomUnreadable",
     "Dicomdir",
+    "DiscFile",
     "DiskFull",
     "EmptyFile",
     "ExportAcrossDepartments",
@@ -158,6 +161,7 @@ __all__ = [
     "FileRejected",
     "FileTooLarge",
     "HARMLESS_CODES",
+    "LEFT_OUT_CODES",
     "HeldByOtherDepartment",
     "HeldSideOutOfSight",
     "HoldLifted",

@@ -188,7 +188,7 @@ class _Filing:
         instance = make_instance(series, received, self._declared)
         self._instances.append(instance)
         self._files.append(received.file)
-        return judge_stored(**common, instance=instance, whose=whose)
+        return judge_stored(**common, instance=instance, whose=whose, remarks=received.remarks)
 
     def write(self) -> None:
         """Store the files, write the instances, and have their studies count them."""

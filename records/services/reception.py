@@ -15,6 +15,7 @@ from django.db.models import Count, Q
 from accounts.errors import new_reference
 from accounts.models import User
 from records.errors import (
+    Dicomdir,
     FileRejected,
     SubmissionEnded,
     TooManyFiles,
@@ -27,7 +28,7 @@ from records.intake.isolation.calls import examine
 from records.intake.isolation.jobs import Examined
 from records.intake.sniff import Kind
 from records.intake.storage import keep_file
-from records.models import Submission, SubmissionFile, Verdict
+from records.models import NOT_HELD, Submission, SubmissionFile
 from records.services.filing import file_objects
 from records.services.refusals import Refusals
 from records.services.verdicts import ReceivedObject, Sent
@@ -55,7 +56,9 @@ class _Waiting:
     def received(self) -> ReceivedObject:
         """Wait for the examination; raises what it found wrong."""
         found = self.examined.result()
-        return ReceivedObject(self.sent, self.kind, self.file, found.header, found.exclusion)
+        return ReceivedObject(
+            self.sent, self.kind, self.file, found.header, found.exclusion, found.remarks
+        )
 
 
 class Reception:
@@ -70,7 +73,7 @@ class Reception:
         self.submission = submission
         self.declared = DeclaredFields.from_json(submission.declared)
         held = submission.files.aggregate(
-            files=Count("pk"), refused=Count("pk", filter=Q(verdict=Verdict.REJECTED))
+            files=Count("pk"), refused=Count("pk", filter=Q(verdict__in=NOT_HELD))
         )
         self._room: int = settings.INTAKE_MAX_FILES - held["files"]
         self._refusals = Refusals(actor, submission, told=0 if is_one_file else held["refused"])
@@ -92,12 +95,16 @@ class Reception:
     def written(self) -> list[SubmissionFile]:
         """Those of the verdicts that have a row, with the row that counts the others."""
         rows = [verdict for verdict in self.verdicts if not verdict._state.adding]
-        return [*rows, *filter(None, [self._refusals.counting_row])]
+        return [*rows, *self._refusals.counting_rows]
 
     @property
     def is_full(self) -> bool:
         """Whether the submission has as many files as one may have."""
         return self.count >= self._room
+
+    def is_of_disc(self) -> bool:
+        """Whether a disc's table of contents has come before."""
+        return self.submission.files.filter(code=Dicomdir.code).exists()
 
     def check_room(self) -> None:
         """Refuse a file beyond those that a submission may have; raises TooManyFiles."""

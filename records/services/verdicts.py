@@ -23,7 +23,8 @@ from records.models import (
 from records.services.identity import Whose
 from records.stores import Spooled
 
-MESSAGE_LENGTH = 400
+MESSAGE_LENGTH = 1000
+ACTION_LENGTH = 400
 NAME_LENGTH = 255
 
 
@@ -38,13 +39,17 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedObject:
-    """A DICOM object ready to be filed; `source` is the file that was sent."""
+    """A DICOM object ready to be filed; `source` is the file that was sent.
+
+    `remarks` are sentences for its verdict.
+    """
 
     source: Sent
     source_format: str
     file: Spooled
     header: DicomHeader
     exclusion: Exclusion
+    remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ def judge_stored(
     sent: Sent,
     instance: Instance,
     whose: Whose,
+    remarks: Sequence[str] = (),
 ) -> HeldVerdict:
     """The verdict on a file that was stored, and what is worth knowing about it."""
     code, notes, action = _identity_notes(instance.series.study, whose)
@@ -81,7 +87,9 @@ def judge_stored(
         action = action or "Compare the names with the request, and correct the sending device."
     if instance.exclusion:
         code = instance.exclusion
-        notes.append(f"{instance.exclusion_reason} It won't be classified.")
+        reason = instance.exclusion_reason
+        notes.append(f"Not classifiable: {reason[:1].lower()}{reason[1:]}")
+    notes += remarks
     return _judge_held(
         actor,
         submission,
@@ -169,7 +177,7 @@ def make_refusal(*, submission: Submission, sent: Sent, refusal: FileRejected) -
     return _make_row(
         submission,
         sent,
-        verdict=Verdict.REJECTED,
+        verdict=Verdict.LEFT_OUT if refusal.is_left_out else Verdict.REJECTED,
         code=refusal.code,
         message=refusal.message,
         action=refusal.action,
@@ -218,7 +226,7 @@ def _make_row(
         size_bytes=sent.size,
         sha256=sent.sha256,
         message=message[:MESSAGE_LENGTH],
-        action=action[:MESSAGE_LENGTH],
+        action=action[:ACTION_LENGTH],
         **values,
     )
 

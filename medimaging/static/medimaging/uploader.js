@@ -21,7 +21,7 @@ const unfinished = new Map(JSON.parse(document.getElementById("unfinished-upload
 
 const rows = new Rows({ body: part("rows"), template: part("row"), more: part("more"), icons: root.dataset.icons, onTakeBack: (entry) => takeBack(entry), onFrame: () => showTotals() });
 
-const JUDGED = ["stored", "check", "duplicate", "rejected"];
+const JUDGED = ["stored", "check", "duplicate", "rejected", "left_out"];
 const SETTLED = [...JUDGED, "failed", "cancelled"];
 const totals = () => {
   const found = { count: entries.size, waiting: 0, failed: 0, settled: 0, bytes: 0, sent: 0 };
@@ -193,9 +193,9 @@ const asShown = ({ verdict, message, action, study }) => {
 };
 
 const showVerdicts = (entry, [first, ...others]) => {
-  const name = others.length ? `${entry.name} › ${first.name}` : entry.name;
-  change(entry, { name, sent: entry.size, ...asShown(first) });
-  for (const verdict of others) rows.paint({ name: `${entry.name} › ${verdict.name}`, size: null, sent: 0, ...asShown(verdict) });
+  /* What an archive held bears its name already, and then the path inside. */
+  change(entry, { name: others.length ? first.name : entry.name, sent: entry.size, ...asShown(first) });
+  for (const verdict of others) rows.paint({ name: verdict.name, size: null, sent: 0, ...asShown(verdict) });
 };
 
 const showEnd = (entry, { files, failure, stopped }) => {
