@@ -19,7 +19,7 @@ OTHER_HALF = {
 # Grey with alpha, two bytes each, lies like four colours of one byte, filters included.
 GREY_ALPHA, AS_COLOURS = "LA;16B", "RGBA"
 
-Reopen = Callable[[], Image.Image]
+Reopen = Callable[[], ImageFile.ImageFile]
 
 
 def is_halved(image: Image.Image) -> bool:
@@ -36,17 +36,21 @@ def read_both_halves(reopen: Reopen) -> NDArray[np.uint16]:
     upper = _load(first)
     second = reopen()
     second.tile = [_with_raw_mode(tile, OTHER_HALF[_raw_mode(tile)]) for tile in second.tile]
-    return upper.astype(np.uint16) << 8 | _load(second)
+    return _joined(upper, _load(second))
 
 
-def _read_grey_alpha(image: Image.Image) -> NDArray[np.uint16]:
+def _read_grey_alpha(image: ImageFile.ImageFile) -> NDArray[np.uint16]:
     image.tile = [_with_raw_mode(tile, AS_COLOURS) for tile in image.tile]
     image._mode = AS_COLOURS
-    parts = _load(image).astype(np.uint16)
-    return parts[..., 0::2] << 8 | parts[..., 1::2]
+    parts = _load(image)
+    return _joined(parts[..., 0::2], parts[..., 1::2])
 
 
-def _load(image: Image.Image) -> NDArray[np.uint8]:
+def _joined(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    return np.asarray(np.left_shift(upper, 8, dtype=np.uint16) | lower, np.uint16)
+
+
+def _load(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
     return np.asarray(ImageOps.exif_transpose(image))
 
 
@@ -55,5 +59,4 @@ def _raw_mode(tile: ImageFile._Tile) -> str:
 
 
 def _with_raw_mode(tile: ImageFile._Tile, mode: str) -> ImageFile._Tile:
-    is_several = isinstance(tile.args, tuple)
-    return tile._replace(args=(mode, *tile.args[1:]) if is_several else mode)
+    return tile._replace(args=(mode, *tile.args[1:]) if isinstance(tile.args, tuple) else mode)

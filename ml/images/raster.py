@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from ml.errors import ImageTooLarge, ImageTruncated, ImageUnreadable
 from ml.images.codestream import JPEG_START
@@ -172,7 +172,7 @@ def _read_deep(image: Image.Image, stream: BinaryIO, index: int | None, *, furth
     bands = len(image.getbands())
     check_size(rows=image.height, columns=image.width, pixel_bytes=SAMPLE_BYTES * bands)
 
-    def reopen() -> Image.Image:
+    def reopen() -> ImageFile.ImageFile:
         stream.seek(0)
         again = Image.open(stream, formats=FORMATS)
         if index is not None:

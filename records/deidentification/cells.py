@@ -1,5 +1,8 @@
 """Cells of pixels that few programs read, made as wide as those that all do, before an export."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
@@ -45,4 +48,8 @@ def _unpack_three_bytes(packed: NDArray[np.uint8]) -> NDArray[np.uint32]:
     return wide.reshape(-1).view("<u4")
 
 
-UNPACK = {1: _unpack_bits, 12: _unpack_twelve, 24: _unpack_three_bytes}
+UNPACK: dict[int, Callable[[NDArray[np.uint8]], NDArray[Any]]] = {
+    1: _unpack_bits,
+    12: _unpack_twelve,
+    24: _unpack_three_bytes,
+}

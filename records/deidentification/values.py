@@ -152,11 +152,11 @@ def _matching(element: DataElement, vr: str) -> Any | None:
     if vr == "AS":
         return [_age(text) for text in texts]
     if vr in ("DS", "IS"):
-        return _numbers(element.keyword, vr, texts)
+        return _number_texts(element.keyword, vr, texts)
     return None
 
 
-def _numbers(keyword: str, vr: str, texts: list[str]) -> list[str] | None:
+def _number_texts(keyword: str, vr: str, texts: list[str]) -> list[str] | None:
     """Numbers as the standard writes them; of several, one that may not stay leaves its place."""
     standard = [as_standard(vr, text) for text in texts]
     kept = [text if text and is_plausible(keyword, vr, text) else "" for text in standard]
