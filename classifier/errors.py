@@ -21,11 +21,11 @@ class NothingToConfirm(KnownError):
 
 
 class LabelRequired(KnownError):
-    """An override states what is there instead."""
+    """The model gave no label to confirm, or an override doesn't say what is there instead."""
 
     code = "label_required"
-    message = "An override needs your own finding."
-    action = "Choose the label that you see."
+    message = "This decision needs your own finding: there is no label to confirm."
+    action = "Override it with the label that you see, or record that it can't be assessed."
 
 
 class LabelUnknown(KnownError):

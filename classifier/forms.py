@@ -10,9 +10,9 @@ from classifier.models import (
     Classification,
     ClassificationState,
     Decision,
-    OverrideReason,
     Task,
 )
+from classifier.models.reviews import REASONS_TO_CHOOSE
 from classifier.services.reviews import COMMENT_MAXIMUM, labels_for_review
 from records.forms import FilterForm, SinceField
 from records.models import Priority
@@ -96,7 +96,7 @@ class ReviewForm(forms.Form):
     reason = forms.ChoiceField(
         required=False,
         label="Reason",
-        choices=[("", "Choose a reason"), *OverrideReason.choices],
+        choices=[("", "Choose a reason"), *REASONS_TO_CHOOSE],
     )
     comment = forms.CharField(
         required=False,

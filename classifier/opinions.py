@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from classifier.headlines import headline_of
 from classifier.models import Classification, InstanceScore, ModelVersion, Stage
 from classifier.models.classifications import CHOSEN_SENTENCE
 
@@ -14,7 +15,8 @@ SCHEMES = {"SCT": "SNOMED CT"}
 class Score:
     """One label with its calibrated probability and, for a disease, its operating point.
 
-    `code` is the label's code with its scheme, for people who read codes.
+    `code` is the label's code with its scheme, for people who read codes. `is_leading` is true of
+    the label given, if it is the most probable one as well: a small probability never stands out.
     """
 
     label: str
@@ -27,7 +29,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Slice:
-    """One frame, with the leading label's probability on it."""
+    """One frame, with the probability there of the label given or suspected."""
 
     instance: str
     frame: int
@@ -39,6 +41,7 @@ class Slice:
 class Opinion:
     """The network's answer, in the shape the study page draws."""
 
+    headline: str
     label: str
     label_display: str
     probability: float | None
@@ -59,14 +62,14 @@ def opinion_on(classification: Classification) -> Opinion | None:
         return None
     version = classification.model_version
     scores = _scores(classification, version)
-    leading = next((score for score in scores if score.is_leading), None)
-    label = leading.label if leading else ""
+    label = classification.named_label or (scores[0].label if scores else "")
     slices = _slices(classification, label)
     return Opinion(
+        headline=headline_of(classification),
         label=classification.label,
         label_display=classification.label_display,
         probability=classification.probability,
-        operating_point=leading.operating_point if leading else None,
+        operating_point=classification.operating_point,
         confidence=classification.confidence,
         abstention_reason=classification.abstention_reason,
         scores=scores,
@@ -80,7 +83,6 @@ def opinion_on(classification: Classification) -> Opinion | None:
 
 def _scores(classification: Classification, version: ModelVersion | None) -> list[Score]:
     ranked = sorted(classification.probabilities.items(), key=lambda item: -item[1])
-    leading = classification.label or (ranked[0][0] if ranked else "")
     return [
         Score(
             label=label,
@@ -88,7 +90,7 @@ def _scores(classification: Classification, version: ModelVersion | None) -> lis
             code=_code_in_words(version, label),
             probability=probability,
             operating_point=version.threshold_of(label) if version else None,
-            is_leading=label == leading,
+            is_leading=label == classification.label == ranked[0][0],
         )
         for label, probability in ranked
     ]
@@ -135,6 +137,6 @@ def _limits(classification: Classification, version: ModelVersion | None) -> lis
 def _age_limit(classification: Classification, manifest: dict[str, Any]) -> list[str]:
     age = classification.study.patient_age
     low, high = manifest["scope"]["min_age_years"], manifest["scope"]["max_age_years"]
-    if age is not None and not low <= age.years <= high:
+    if age is not None and not low <= age.in_years <= high:
         return [f"The patient's age is {age}; the model is for {low:g} to {high:g} years."]
     return []

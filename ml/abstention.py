@@ -2,17 +2,20 @@
 
 import dataclasses
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from ml.images import Frame, to_display
+from ml.images import Frame
 from ml.levels import count_percentiles
 from ml.manifest import Manifest
-from ml.task_config import ScopeConfig
+from ml.preprocessing import show_frame
+from ml.subjects import Subject, read_subject
+from ml.task_config import InputConfig, ScopeConfig
 
-DAYS_PER_YEAR = 365.25
-AGE_UNITS = {"D": 1 / DAYS_PER_YEAR, "W": 7 / DAYS_PER_YEAR, "M": 1 / 12, "Y": 1.0}
+# An upper limit from which on nobody is left out.
+EVERYBODY_YEARS = 120
 # Of 3,900 images of all tasks none spans fewer than 30 grey levels (first to last hundredth), and
 # in none neighbours correlate less than 0.12, those of 64 pixels included.
 RANGE_PERCENTILES = (1, 99)
@@ -31,9 +34,29 @@ class Abstention:
     reason: str
 
 
-def check_scope(frame: Frame, manifest: Manifest) -> Abstention | None:
-    """Judge a frame by its header and pixels, before the network; None when it is in scope."""
-    return _check_pixels(frame, manifest) or _check_header(frame, manifest.scope)
+def check_scope(
+    frame: Frame, manifest: Manifest, subject: Subject | None = None
+) -> Abstention | None:
+    """Judge a frame by its pixels and its subject, before the network; None when it is in scope.
+
+    Without a `subject` the frame's own header speaks. What isn't known is no reason to abstain:
+    `describe_unknowns` tells it.
+    """
+    subject = subject or read_subject(frame.header)
+    return _check_pixels(frame, manifest) or _check_subject(frame, subject, manifest.scope)
+
+
+def describe_unknowns(subject: Subject, scope: ScopeConfig) -> list[str]:
+    """A sentence for each limit of the model that can't be applied to the subject."""
+    sentences = []
+    limits_age = scope.min_age_years > 0 or scope.max_age_years < EVERYBODY_YEARS
+    if limits_age and subject.age is None:
+        limit = _describe_ages(scope)
+        sentences.append(f"The patient's age is unknown; the model is for {limit}.")
+    if scope.sexes and not _code(subject.sex):
+        accepted = " or ".join(scope.sexes)
+        sentences.append(f"The patient's sex is unknown; the model is for {accepted}.")
+    return sentences
 
 
 def check_distance(distance: float, manifest: Manifest, *, hint: str = "") -> Abstention | None:
@@ -61,13 +84,13 @@ def _check_pixels(frame: Frame, manifest: Manifest) -> Abstention | None:
         return Abstention("colour_image", "This is a colour image; the model reads grey ones.")
     if not frame.is_colour and manifest.input.colour == "rgb" and not scope.any_colour:
         return Abstention("grey_image", "This is a grey image; the model reads colour ones.")
-    return _check_content(frame)
+    return _check_content(frame, manifest.input)
 
 
-def _check_content(frame: Frame) -> Abstention | None:
+def _check_content(frame: Frame, spec: InputConfig) -> Abstention | None:
     """Whether anything is shown at all: neither a flat field nor noise is an image."""
     step = max(1, min(frame.rows, frame.columns) // LOOKED_AT)
-    shown = to_display(dataclasses.replace(frame, pixels=frame.pixels[::step, ::step]))
+    shown = show_frame(dataclasses.replace(frame, pixels=frame.pixels[::step, ::step]), spec)
     # The grey of a colour image is the sum of its channels.
     planes = [shown] if shown.ndim == 2 else [shown[..., channel] for channel in range(3)]
     levels = np.add.reduce(planes, dtype=np.uint16)
@@ -81,36 +104,53 @@ def _check_content(frame: Frame) -> Abstention | None:
     return None
 
 
-def _check_header(frame: Frame, scope: ScopeConfig) -> Abstention | None:
-    header = {name: value.strip().upper() for name, value in frame.header.items()}
-    modality = header.get("Modality", "")
-    if modality and scope.modalities and modality not in scope.modalities:
+def _check_subject(frame: Frame, subject: Subject, scope: ScopeConfig) -> Abstention | None:
+    modality = _code(subject.modality)
+    if modality and scope.modalities and modality not in _codes(scope.modalities):
         return Abstention("wrong_modality", f"The model isn't made for modality {modality}.")
-    part = header.get("BodyPartExamined", "")
-    if part and scope.body_parts and not any(name in part for name in scope.body_parts):
-        return Abstention("wrong_body_part", f"The model isn't made for this body part ({part}).")
-    return _check_view(header, scope) or _check_age(header, scope)
+    # What an image says of itself counts beside what is known of its series.
+    for part in (_code(subject.body_part), _code(frame.header.get("BodyPartExamined", ""))):
+        if part and scope.body_parts and not any(one in part for one in _codes(scope.body_parts)):
+            reason = f"The model isn't made for this body part ({part})."
+            return Abstention("wrong_body_part", reason)
+    return _check_view(frame, subject, scope) or _check_patient(subject, scope)
 
 
-def _check_view(header: dict[str, str], scope: ScopeConfig) -> Abstention | None:
-    view = header.get("ViewPosition", "")
+def _check_view(frame: Frame, subject: Subject, scope: ScopeConfig) -> Abstention | None:
     # PS3.3 C.7.6.1.1.1: where the first row points. A or P means that it was taken from the side.
-    is_sideways = header.get("PatientOrientation", "")[:1] in ("A", "P")
-    if scope.excluded_views and (view in scope.excluded_views or is_sideways):
+    is_sideways = _code(frame.header.get("PatientOrientation", ""))[:1] in ("A", "P")
+    views = {_code(subject.view), _code(frame.header.get("ViewPosition", ""))}
+    is_excluded = bool(views & _codes(scope.excluded_views))
+    if scope.excluded_views and (is_excluded or is_sideways):
         return Abstention("wrong_view", "This is a lateral or oblique view; a frontal is needed.")
-    text = " ".join(header.get(name, "") for name in TEXT_FIELDS)
+    said = (subject.view, subject.body_part, *subject.descriptions)
+    written = (frame.header.get(name, "") for name in TEXT_FIELDS)
+    text = " ".join((*said, *written)).upper()
     for word in scope.excluded_words:
         if re.search(rf"\b{re.escape(word.upper())}\b", text):
             return Abstention("wrong_view", f"The image's description says “{word}”.")
     return None
 
 
-def _check_age(header: dict[str, str], scope: ScopeConfig) -> Abstention | None:
-    """Age as DICOM writes it: three digits and D, W, M or Y."""
-    match = re.fullmatch(r"(\d{3})([DWMY])", header.get("PatientAge", ""))
-    if match is None:
-        return None
-    years = int(match[1]) * AGE_UNITS[match[2]]
-    if scope.min_age_years <= years <= scope.max_age_years:
-        return None
-    return Abstention("age_out_of_range", "The model wasn't made for patients of this age.")
+def _check_patient(subject: Subject, scope: ScopeConfig) -> Abstention | None:
+    """Whether the patient's known age and sex are those that the model was made for."""
+    age = subject.age
+    if age and not scope.min_age_years <= age.in_years <= scope.max_age_years:
+        reason = f"The patient's age is {age}; the model is for {_describe_ages(scope)}."
+        return Abstention("age_out_of_range", reason)
+    sex = _code(subject.sex)
+    if sex and scope.sexes and sex not in _codes(scope.sexes):
+        return Abstention("wrong_sex", f"The model isn't made for patients of sex {sex}.")
+    return None
+
+
+def _describe_ages(scope: ScopeConfig) -> str:
+    return f"{scope.min_age_years:g} to {scope.max_age_years:g} years"
+
+
+def _code(text: str) -> str:
+    return text.strip().upper()
+
+
+def _codes(texts: Iterable[str]) -> set[str]:
+    return {_code(text) for text in texts}

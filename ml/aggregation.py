@@ -1,7 +1,8 @@
-"""From the probabilities of a study's frames to one label, its confidence and deciding frame."""
+"""From the probabilities of a study's frames to one outcome, its confidence and deciding frame."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,25 +12,60 @@ Scores = NDArray[np.float64]
 # Parts of the way from the operating threshold to certainty; from these on a result is called so.
 HIGH_CONFIDENCE = 0.6
 MEDIUM_CONFIDENCE = 0.25
+# Operating point of a disease for which the manifest names none: more likely there than not.
+DEFAULT_OPERATING_POINT = 0.5
+
+
+class Outcome(StrEnum):
+    """What an answer amounts to; exactly one of them, and every place that shows it says which.
+
+    - `finding`: a disease at or above its operating point and outside its indeterminate band.
+    - `no_finding`: the normal label leads, and no disease passed.
+    - `below_operating_point`: a disease leads, and none passed.
+    - `indeterminate`: no disease passed outside its band, and one lies inside its own.
+    - `abstained`: no answer is given.
+    """
+
+    FINDING = "finding"
+    NO_FINDING = "no_finding"
+    BELOW_OPERATING_POINT = "below_operating_point"
+    INDETERMINATE = "indeterminate"
+    ABSTAINED = "abstained"
 
 
 @dataclass(frozen=True, slots=True)
 class StudyPrediction:
     """The answer for a study.
 
-    `is_above_threshold` says for each disease whether its threshold was reached; `confidence` is
-    `high`, `medium` or `low`; `deciding_frame` is the index of the frame to show first.
-    `is_indeterminate` says that the answer lies so near to its threshold that it was too often
-    wrong there on the validation images, and `indeterminate_reason` says that to staff.
+    `label` is the finding or the normal label, None where the outcome gives neither;
+    `suspected_label` is then the disease in question. `label_at_thresholds` is one label whatever
+    the outcome, as tables of figures need it: of the labels that reached their threshold the most
+    probable, else the most probable of all. It is no answer.
+    `is_above_threshold` says for each disease whether its operating point was reached; `confidence`
+    is `high`, `medium` or `low`, and always low without a label; `deciding_frame` is the index of
+    the frame to show first. `doubt` says to staff which disease lies so near to its operating point
+    that answers were too often wrong there on the validation images; empty for none. An answer can
+    be a finding and have one about another disease.
     """
 
-    label: str
+    outcome: Outcome
+    label: str | None
+    suspected_label: str | None
+    label_at_thresholds: str
     probabilities: dict[str, float]
     is_above_threshold: dict[str, bool]
     confidence: str
     deciding_frame: int
-    is_indeterminate: bool = False
-    indeterminate_reason: str = ""
+    doubt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An outcome with what it names: a label, or a suspected one."""
+
+    outcome: Outcome
+    label: str | None = None
+    suspected_label: str | None = None
 
 
 def _take_mean(scores: Scores, normal: int) -> Scores:
@@ -59,53 +95,103 @@ def aggregate(
 ) -> StudyPrediction:
     """Combine the frames by the rule, then decide by the manifest's operating thresholds.
 
-    A label is given when its probability reaches its threshold, which was chosen for recall; of
-    several that do, the most probable one. When none does the answer is the most probable label:
-    a threshold makes an answer more likely, never less. `bands` are the probabilities around the
-    thresholds (from the first, below the second) in which an answer is indeterminate. Raises
-    KeyError for an unknown rule and ValueError without frames.
+    `bands` are the probabilities around the thresholds (from the first, below the second) in which
+    an answer is indeterminate. Raises KeyError for an unknown rule and ValueError without frames.
     """
     if not frame_probabilities:
         raise ValueError("a study needs at least one frame")
     scores = np.array([[frame[label] for label in labels] for frame in frame_probabilities])
     study = AGGREGATIONS[rule](scores, labels.index(normal_label))
     probabilities = {label: float(value) for label, value in zip(labels, study, strict=True)}
-    reached = {name: probabilities[name] >= limit for name, limit in thresholds.items()}
-    positives = [name for name, is_reached in reached.items() if is_reached]
-    label = max(positives or labels, key=lambda name: probabilities[name])
-    doubt = _find_doubt(label, probabilities, thresholds, bands or {})
+    points = operating_points(labels, normal_label, thresholds)
+    decision = decide(probabilities, normal_label, points=points, bands=bands or {})
+    reached = [name for name in thresholds if probabilities[name] >= thresholds[name]]
+    shown = decision.label or decision.suspected_label or normal_label
     return StudyPrediction(
-        label=label,
+        outcome=decision.outcome,
+        label=decision.label,
+        suspected_label=decision.suspected_label,
+        label_at_thresholds=max(reached or labels, key=lambda name: probabilities[name]),
         probabilities=probabilities,
-        is_above_threshold=reached,
-        confidence=_grade_confidence(label, probabilities, thresholds),
-        deciding_frame=int(scores[:, labels.index(label)].argmax()),
-        is_indeterminate=bool(doubt),
-        indeterminate_reason=doubt,
+        is_above_threshold={name: probabilities[name] >= points[name] for name in points},
+        confidence=_grade_confidence(decision.label, probabilities, thresholds),
+        deciding_frame=int(scores[:, labels.index(shown)].argmax()),
+        doubt=_describe_doubt(probabilities, points, bands or {}),
     )
 
 
-def _find_doubt(
-    label: str,
+def operating_points(
+    labels: Sequence[str], normal_label: str, thresholds: Mapping[str, float]
+) -> dict[str, float]:
+    """The probability from which each disease is given: its threshold, else the default."""
+    return {
+        label: thresholds.get(label, DEFAULT_OPERATING_POINT)
+        for label in labels
+        if label != normal_label
+    }
+
+
+def decide(
     probabilities: Mapping[str, float],
-    thresholds: Mapping[str, float],
+    normal_label: str,
+    *,
+    points: Mapping[str, float],
+    bands: Mapping[str, tuple[float, float]],
+) -> Decision:
+    """The outcome by each disease's operating point (`points`) and indeterminate band.
+
+    A disease that passed outside its band settles it; else one inside its band leaves it open,
+    however probable the normal label is; else the leading label decides.
+    """
+    doubtful = _doubtful(probabilities, points, bands)
+    passed = [
+        name
+        for name, point in points.items()
+        if probabilities[name] >= point and name not in doubtful
+    ]
+    if passed:
+        return Decision(Outcome.FINDING, label=max(passed, key=lambda name: probabilities[name]))
+    if doubtful:
+        suspected = max(doubtful, key=lambda name: probabilities[name])
+        return Decision(Outcome.INDETERMINATE, suspected_label=suspected)
+    leading = max(points, key=lambda name: probabilities[name], default=normal_label)
+    if probabilities[normal_label] >= probabilities[leading]:
+        return Decision(Outcome.NO_FINDING, label=normal_label)
+    return Decision(Outcome.BELOW_OPERATING_POINT, suspected_label=leading)
+
+
+def _doubtful(
+    probabilities: Mapping[str, float],
+    points: Mapping[str, float],
+    bands: Mapping[str, tuple[float, float]],
+) -> list[str]:
+    """The diseases that lie inside their band."""
+    return [
+        name
+        for name in points
+        if name in bands and bands[name][0] <= probabilities[name] < bands[name][1]
+    ]
+
+
+def _describe_doubt(
+    probabilities: Mapping[str, float],
+    points: Mapping[str, float],
     bands: Mapping[str, tuple[float, float]],
 ) -> str:
-    """Why the answer is indeterminate: by its own band if it has a threshold, else by any."""
-    for name in [label] if label in thresholds else list(thresholds):
-        low, high = bands.get(name, (thresholds[name], thresholds[name]))
-        if low <= probabilities[name] < high:
-            return (
-                f"The probability of {name} ({probabilities[name]:.2f}) is too close to its "
-                f"threshold ({thresholds[name]:.2f}) to tell."
-            )
-    return ""
+    """Which diseases are too close to call, in a sentence for each."""
+    return " ".join(
+        f"The probability of {name} ({probabilities[name]:.2f}) is too close to its "
+        f"operating point ({points[name]:.2f}) to tell."
+        for name in _doubtful(probabilities, points, bands)
+    )
 
 
 def _grade_confidence(
-    label: str, probabilities: Mapping[str, float], thresholds: Mapping[str, float]
+    label: str | None, probabilities: Mapping[str, float], thresholds: Mapping[str, float]
 ) -> str:
     """How far the answer is from tipping over, as a part of the way to certainty."""
+    if label is None:
+        return "low"
     if label in thresholds:
         margin = (probabilities[label] - thresholds[label]) / max(1 - thresholds[label], 1e-9)
     else:

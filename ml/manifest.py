@@ -185,6 +185,8 @@ def _check(manifest: Manifest) -> None:
         f"the stage is not {RELEASED} or {RESEARCH}": manifest.stage in (RELEASED, RESEARCH),
         "the normal label is not a label": manifest.normal_label in manifest.labels,
         "every label needs a code": set(manifest.codes) == set(manifest.labels),
+        "input.hu_window is no center and positive width": not manifest.input.hu_window
+        or (len(manifest.input.hu_window) == 2 and manifest.input.hu_window[1] > 1),
         "thresholds must be of labels": set(manifest.operating.thresholds) <= set(manifest.labels),
         "the temperature is not positive": manifest.temperature > 0,
         "file names must be plain": all(Path(name).name == name for name in manifest.files),

@@ -2,15 +2,24 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ml.abstention import Abstention
-from ml.aggregation import StudyPrediction
+from ml.aggregation import Outcome, StudyPrediction
 from ml.errors import MLError
 from ml.images import Frame
-from ml.predictor import FramePrediction, Predictor
+from ml.predictor import FramePrediction, Predictor, collect_notes
 from ml.router import Routing, compare_routing
 
+OUTCOME_WORDS = MappingProxyType(
+    {
+        Outcome.FINDING: "finding",
+        Outcome.NO_FINDING: "no finding",
+        Outcome.BELOW_OPERATING_POINT: "below its operating point, most probable",
+        Outcome.INDETERMINATE: "indeterminate, suspected",
+    }
+)
 # Digits that are the same on both engines; more would promise a precision there isn't.
 DIGITS = 4
 
@@ -47,6 +56,7 @@ def describe_predictions(
     return {
         "path": str(path),
         **_describe_study(predictor, study, abstention),
+        "notes": [] if abstention else collect_notes(predictions[row] for row in kept),
         "frames": len(frames),
         "deciding_frame": deciding,
         **_describe_model(predictor),
@@ -66,6 +76,7 @@ def describe_unrouted(
     return {
         "path": str(path),
         **_describe_study(router, router.conclude([prediction]), abstention),
+        "notes": [],
         "frames": len(frames),
         "deciding_frame": row,
         **_describe_model(router),
@@ -88,15 +99,19 @@ def _describe_study(
 ) -> dict[str, Any]:
     """The answer, which an abstention withholds; the probabilities stand there either way."""
     described = {"code": abstention.code, "reason": abstention.reason} if abstention else None
+    outcome = Outcome.ABSTAINED if abstention else study.outcome
+    is_indeterminate = outcome == Outcome.INDETERMINATE
     return {
         "task": predictor.bundle.task,
+        "outcome": outcome.value,
         "label": None if abstention else study.label,
+        "suspected_label": None if abstention else study.suspected_label,
         "confidence": None if abstention else study.confidence,
         "probabilities": {name: round(p, DIGITS) for name, p in study.probabilities.items()},
         "abstained": abstention is not None,
         "abstention": described,
-        "indeterminate": study.is_indeterminate and abstention is None,
-        "indeterminate_reason": study.indeterminate_reason if abstention is None else "",
+        "indeterminate": is_indeterminate,
+        "indeterminate_reason": study.doubt if is_indeterminate else "",
     }
 
 
@@ -118,5 +133,6 @@ def format_line(answer: dict[str, Any]) -> str:
     if answer["abstained"]:
         shown = f" ({scores})" if scores else ""
         return f"{answer['path']}: abstained: {answer['abstention']['reason']}{shown}"
-    note = ", indeterminate" if answer["indeterminate"] else ""
-    return f"{answer['path']}: {answer['label']} ({answer['confidence']}{note}; {scores})"
+    named = answer["label"] or answer["suspected_label"]
+    said = f"{OUTCOME_WORDS[answer['outcome']]}: {named}"
+    return f"{answer['path']}: {said} ({answer['confidence']}; {scores})"

@@ -1,13 +1,13 @@
 """Runs a bundle on frames: probabilities, activation maps, and when not to answer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.abstention import Abstention, check_distance, check_scope
+from ml.abstention import Abstention, check_distance, check_scope, describe_unknowns
 from ml.aggregation import StudyPrediction, aggregate
 from ml.bundles import CANARY, EMBEDDINGS, HEAD, Bundle, load_bundle
 from ml.calibration import softmax
@@ -16,8 +16,9 @@ from ml.errors import CanaryMismatch
 from ml.explanation import make_activation_maps
 from ml.gate import GATE, Readings, join_features, load_gate
 from ml.images import Frame
-from ml.preprocessing import prepare_frame
+from ml.preprocessing import describe_window, prepare_frame
 from ml.runtimes import DEFAULT_THREADS, Runtime, RuntimeOutputs, open_runtime
+from ml.subjects import Subject, read_subject
 
 Floats = NDArray[np.float32]
 
@@ -30,7 +31,9 @@ class FramePrediction:
     """One frame's answer.
 
     `probabilities` are calibrated and sum to 1; `activation_maps` are h x w in 0..1 over the whole
-    frame, by label; `abstention` says why the answer must not be used, if so.
+    frame, by label; `abstention` says why the answer must not be used, if so. `notes` are
+    sentences to stand beside an answer that rests on it: limits that couldn't be applied, and the
+    window that was read through.
     """
 
     probabilities: dict[str, float]
@@ -39,6 +42,7 @@ class FramePrediction:
     logits: Floats
     distance: float
     abstention: Abstention | None
+    notes: tuple[str, ...] = ()
 
 
 class Predictor:
@@ -52,8 +56,15 @@ class Predictor:
         with np.load(bundle.path / HEAD, allow_pickle=False) as head:
             self._kernel: Floats = head["kernel"]
 
-    def predict(self, frames: Sequence[Frame]) -> list[FramePrediction]:
-        """Predictions in the order of the frames, whichever batches they are run in."""
+    def predict(
+        self, frames: Sequence[Frame], subjects: Sequence[Subject] | None = None
+    ) -> list[FramePrediction]:
+        """Predictions in the order of the frames, whichever batches they are run in.
+
+        `subjects` are what is known of each frame, one beside another; without them the frames'
+        headers speak.
+        """
+        known = [read_subject(one.header) for one in frames] if subjects is None else subjects
         predictions: list[FramePrediction] = []
         for start in range(0, len(frames), CHUNK):
             chunk = frames[start : start + CHUNK]
@@ -63,7 +74,8 @@ class Predictor:
             features = join_features(inputs, outputs)
             readings = self._gate.measure(self._space, features, outputs.embeddings)
             predictions += [
-                self._explain(frame, outputs, readings, row) for row, frame in enumerate(chunk)
+                self._explain(frame, known[start + row], outputs, readings, row)
+                for row, frame in enumerate(chunk)
             ]
         return predictions
 
@@ -80,7 +92,12 @@ class Predictor:
         )
 
     def _explain(
-        self, frame: Frame, outputs: RuntimeOutputs, readings: Readings, row: int
+        self,
+        frame: Frame,
+        subject: Subject,
+        outputs: RuntimeOutputs,
+        readings: Readings,
+        row: int,
     ) -> FramePrediction:
         manifest, distance = self.bundle.manifest, float(readings.distances[row])
         scores = softmax(outputs.logits[row], temperature=manifest.temperature)
@@ -96,9 +113,18 @@ class Predictor:
             embedding=outputs.embeddings[row],
             logits=outputs.logits[row],
             distance=distance,
-            abstention=check_scope(frame, manifest)
+            abstention=check_scope(frame, manifest, subject)
             or check_distance(distance, manifest, hint=readings.hints[row]),
+            notes=(
+                *describe_unknowns(subject, manifest.scope),
+                *describe_window(frame, manifest.input),
+            ),
         )
+
+
+def collect_notes(predictions: Iterable[FramePrediction]) -> list[str]:
+    """The notes of all frames, each once."""
+    return list(dict.fromkeys(note for found in predictions for note in found.notes))
 
 
 def open_predictor(

@@ -1,17 +1,19 @@
 """From a displayed image to the network's input: one path for training and for prediction."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.images import Frame, read_frames, to_display
+from ml.images import Frame, Voi, read_frames, to_display
 from ml.levels import count_percentiles
 from ml.task_config import InputConfig
 
-# Stored in every bundle. A change of anything below needs a new number here, and new bundles.
+# Stored in every bundle. A change of anything below needs a new number here, and new bundles;
+# a window in Hounsfield units is each manifest's own choice.
 PREPROCESSING_VERSION = "squash-triangle-1"
 
 STRETCH_PERCENTILES = (1, 99)
@@ -38,8 +40,34 @@ def prepare_files(
 
 
 def prepare_frame(frame: Frame, spec: InputConfig) -> NDArray[np.float32]:
-    """The network's input (size x size x channels, 0..255) for a frame, windowed as it declares."""
-    return prepare_display(to_display(frame), spec)
+    """The network's input (size x size x channels, 0..255) for a frame."""
+    return prepare_display(show_frame(frame, spec), spec)
+
+
+def show_frame(frame: Frame, spec: InputConfig) -> NDArray[np.uint8]:
+    """The grey levels or colours that the network is shown (HxW or HxWx3 uint8).
+
+    A CT in Hounsfield units is read through the window that `spec` fixes, if it fixes one: the
+    header's is for people, and the answer mustn't depend on it. All else is windowed as it
+    declares.
+    """
+    if spec.hu_window is None or not frame.is_hounsfield:
+        return to_display(frame)
+    center, width = spec.hu_window
+    # Hounsfield units mean the same whichever end the scanner draws bright.
+    plain = replace(frame, voi=Voi("LINEAR"), photometric_interpretation="MONOCHROME2")
+    return to_display(plain, window_center=center, window_width=width)
+
+
+def describe_window(frame: Frame, spec: InputConfig) -> list[str]:
+    """The sentence that says through which window the network read, if `spec` fixed it."""
+    if spec.hu_window is None or not frame.is_hounsfield:
+        return []
+    center, width = spec.hu_window
+    return [
+        f"The model read this CT through a window of its own (center {center:g}, width {width:g} "
+        "HU), whatever window is shown."
+    ]
 
 
 def prepare_display(shown: NDArray[np.uint8], spec: InputConfig) -> NDArray[np.float32]:

@@ -14,8 +14,9 @@ from ml.typed_tables import build_typed
 
 # What a checkpoint depends on. Thresholds, limits and sentences can change without training anew.
 NETWORK_SECTIONS = ("data", "input", "model", "augmentation", "training")
-# Which seeds a recipe is repeated with shapes none of its networks.
-REPEATS = "seeds"
+# What shapes no network: which seeds a recipe is repeated with, and how a CT is read when asked,
+# since pictures to train on come with a window.
+SHAPES_NOTHING = (("training", "seeds"), ("input", "hu_window"))
 # What a network can be kept for; less is better of those that end in `loss`.
 MONITORS = ("robust_loss", "val_loss", "val_macro_auc", "val_balanced_accuracy")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "auto")
@@ -69,12 +70,15 @@ class InputConfig:
     """What the network sees: a square of `size` pixels, `grey` or `rgb`.
 
     `contrast` is `stretched` (the darkest and brightest hundredth go to the ends of the range, so
-    that exposure and windowing don't count) or `as_shown`.
+    that exposure and windowing don't count) or `as_shown`. `hu_window` is the center and width in
+    Hounsfield units through which a CT is read, whatever window its header names for people;
+    without one an image is read as it is shown.
     """
 
     size: int
     colour: str
     contrast: str
+    hu_window: tuple[float, ...] | None = None
 
     @property
     def channels(self) -> int:
@@ -183,6 +187,7 @@ class DecisionConfig:
 class ScopeConfig:
     """What an image must be to be classified at all; empty lists accept anything.
 
+    `sexes` are values of Patient's Sex (0010,0040).
     `accepted_kinds` are kinds of rejects (`ml.rejects`) that this task takes after all. With
     `any_colour` grey images are taken as well as coloured ones, whatever the input's colour.
     `stranger_label` is the label that the rejects carry in the task's own data, so that the
@@ -199,6 +204,7 @@ class ScopeConfig:
     max_aspect_ratio: float
     max_validation_refusal: float
     accepted_kinds: tuple[str, ...] = ()
+    sexes: tuple[str, ...] = ()
     any_colour: bool = False
     stranger_label: str = ""
 
@@ -269,9 +275,10 @@ def load_task(path: Path, *, overrides: Mapping[str, Any] | None = None) -> Task
         section, _, entry = key.rpartition(".")
         (table.setdefault(section, {}) if section else table)[entry] = value
     choices = {name: table.get(name) for name in NETWORK_SECTIONS}
-    if isinstance(choices["training"], dict):
-        kept = {name: value for name, value in choices["training"].items() if name != REPEATS}
-        choices["training"] = kept
+    for section, entry in SHAPES_NOTHING:
+        found = choices[section]
+        if isinstance(found, dict):
+            choices[section] = {name: value for name, value in found.items() if name != entry}
     table["choices"] = _write_choices(choices)
     try:
         config = build_typed(TaskConfig, table)
@@ -305,6 +312,8 @@ def _data_rules(config: TaskConfig) -> dict[str, bool]:
         "input.colour must be grey or rgb": config.input.colour in ("grey", "rgb"),
         "input.contrast must be stretched or as_shown": config.input.contrast
         in ("stretched", "as_shown"),
+        "input.hu_window must be a center and a positive width": not config.input.hu_window
+        or (len(config.input.hu_window) == 2 and config.input.hu_window[1] > 1),
         "decision.headline_label must be a label": decision.headline_label in data.labels,
         "decision.recall_labels must be labels": set(decision.recall_labels) <= set(data.labels),
         "scope.stranger_label must be a label": config.scope.stranger_label in ("", *data.labels),

@@ -187,6 +187,7 @@ def make_world(db: None) -> Callable[..., World]:
             finished_at="2026-01-01T00:00:00Z",
             model_version=version,
             model_digest=version.digest,
+            outcome="finding",
             label="pneumonia",
             probabilities={"normal": 0.1, "pneumonia": 0.9},
         )

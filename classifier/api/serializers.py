@@ -5,21 +5,31 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from classifier.headlines import conclusion_of, headline_of
 from classifier.models import (
     STUDY_TASKS,
     Classification,
+    ClassificationOutcome,
     Decision,
     InstanceScore,
     ModelVersion,
-    OverrideReason,
     Review,
     Stage,
 )
+from classifier.models.reviews import REASONS_TO_CHOOSE
 
 DECISION_SUPPORT = "Decision support. A person decides."
 STAGE_HELP = (
     "`research`: below its release gate or signed by nobody whom the site trusts, not for use in "
     "a decision. Null without a model."
+)
+
+
+OUTCOME_HELP = (
+    "`finding`: a disease is at or above its operating point, outside its indeterminate band. "
+    "`no_finding`: the normal label leads and no disease passed. `below_operating_point`: a "
+    "disease leads and none passed. `indeterminate`: a disease lies at its operating point, too "
+    "close to call. `abstained`: no answer, see `abstention`. Null until it has ended."
 )
 
 
@@ -73,11 +83,12 @@ class ReviewRequestSerializer(serializers.Serializer):
         help_text="Your own finding; required with `override`.",
     )
     reason = serializers.ChoiceField(
-        choices=OverrideReason.choices,
+        choices=REASONS_TO_CHOOSE,
         required=False,
         allow_blank=True,
         default="",
-        help_text="Required with `override` and `uninterpretable`.",
+        help_text="Required with `uninterpretable`, and with `override` of a label that the model "
+        "gave.",
     )
     comment = serializers.CharField(required=False, allow_blank=True, default="", max_length=2000)
 
@@ -128,10 +139,50 @@ class RoutingSerializer(SeriesRoutingSerializer):
     series = serializers.DictField(child=SeriesRoutingSerializer())
 
 
-class ClassificationSerializer(serializers.ModelSerializer[Classification]):
-    """A network's answer about a study. `label` is empty while there is none."""
+class TextOrNull(serializers.CharField):
+    """A text that is null in the API where the row's is empty."""
 
-    label_display = serializers.CharField(read_only=True, help_text="The label in words.")
+    def __init__(self, **kwargs: Any) -> None:
+        """Read-only."""
+        super().__init__(read_only=True, allow_null=True, **kwargs)
+
+    def to_representation(self, value: Any) -> str | None:  # type: ignore[override]  # or null
+        """Null for an empty text."""
+        return super().to_representation(value) or None
+
+
+class ConclusionSerializer(serializers.Serializer):
+    """A person's decision on a result, in short; the whole of it is under `review`."""
+
+    label = TextOrNull(  # type: ignore[assignment]  # a field, not this one's caption
+        help_text="The finding that the person named; null where the study can't be assessed."
+    )
+    label_display = serializers.CharField(help_text="The same in words.")
+    by = serializers.CharField(help_text="The reviewer's name.")
+    at = serializers.DateTimeField()
+    decision = serializers.ChoiceField(choices=Decision.choices)
+
+
+class ClassificationSerializer(serializers.ModelSerializer[Classification]):
+    """A network's answer about a study, and a person's conclusion once there is one."""
+
+    outcome = serializers.ChoiceField(
+        choices=ClassificationOutcome.choices,
+        read_only=True,
+        allow_null=True,
+        help_text=OUTCOME_HELP,
+    )
+    label = TextOrNull(  # type: ignore[assignment]  # a field, not this one's caption
+        help_text="The finding, or the normal label; null where the outcome gives neither."
+    )
+    label_display = TextOrNull(help_text="The label in words.")
+    suspected_label = TextOrNull(
+        help_text="The disease that `indeterminate` and `below_operating_point` are about; "
+        "else null. It is no finding."
+    )
+    suspected_label_display = TextOrNull(help_text="The suspected label in words.")
+    headline = serializers.SerializerMethodField()
+    conclusion = serializers.SerializerMethodField()
     label_code = serializers.DictField(
         child=serializers.CharField(),
         read_only=True,
@@ -145,15 +196,30 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
         allow_null=True,
         help_text=STAGE_HELP,
     )
-    is_indeterminate = serializers.BooleanField(
+    study_instance_uid = serializers.CharField(
+        source="study.study_instance_uid", read_only=True, help_text="(0020,000D)"
+    )
+    accession_number = serializers.CharField(
+        source="study.accession_number", read_only=True, help_text="(0008,0050); may be empty."
+    )
+    patient_id = serializers.CharField(
+        source="study.patient.mrn", read_only=True, help_text="Patient ID (0010,0020)."
+    )
+    issuer = serializers.CharField(
+        source="study.patient.issuer",
         read_only=True,
-        help_text="The probabilities are too close to call; the label must not be taken as given.",
+        help_text="Issuer of Patient ID (0010,0021); may be empty.",
     )
     routing = serializers.SerializerMethodField()
     status = serializers.CharField(source="state", help_text="The state of the workflow.")
-    probability = serializers.FloatField(allow_null=True)
+    probability = serializers.FloatField(
+        allow_null=True, help_text="Of the label given or suspected, calibrated."
+    )
+    operating_point = serializers.FloatField(
+        allow_null=True,
+        help_text="The probability from which that label is given; null for the normal label.",
+    )
     model_version = serializers.SerializerMethodField()
-    abstained = serializers.SerializerMethodField()
     failure = serializers.SerializerMethodField()
     review = serializers.SerializerMethodField()
     notice = serializers.SerializerMethodField()
@@ -165,18 +231,26 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
         fields = (
             "id",
             "study",
+            "study_instance_uid",
+            "accession_number",
+            "patient_id",
+            "issuer",
             "task",
             "status",
             "priority",
+            "conclusion",
+            "outcome",
+            "headline",
             "label",
             "label_display",
             "label_code",
+            "suspected_label",
+            "suspected_label_display",
             "stage",
             "probability",
+            "operating_point",
             "probabilities",
             "confidence",
-            "is_indeterminate",
-            "abstained",
             "abstention",
             "abstention_reason",
             "failure",
@@ -207,9 +281,15 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
         """What the body-part model saw; null where none was in use."""
         return row.routing or None
 
-    def get_abstained(self, row: Classification) -> bool:
-        """Tell whether the model gave no answer."""
-        return bool(row.abstention)
+    def get_headline(self, row: Classification) -> str:
+        """The model's answer in one sentence, as the pages show it."""
+        return headline_of(row)
+
+    @extend_schema_field(ConclusionSerializer(allow_null=True))
+    def get_conclusion(self, row: Classification) -> dict[str, Any] | None:
+        """The person's word, which stands before the model's; null until somebody signed."""
+        found = conclusion_of(row)
+        return ConclusionSerializer(found).data if found else None
 
     def get_failure(self, row: Classification) -> dict[str, str] | None:
         """The reason of a failure."""

@@ -21,7 +21,7 @@ from classifier.routing import open_series, possible_tasks, task_for_series
 from classifier.services.runs import Answer, Claim, FrameResult, Routed
 from ml.abstention import Abstention as FrameAbstention
 from ml.aggregation import StudyPrediction
-from ml.predictor import FramePrediction, Predictor
+from ml.predictor import FramePrediction, Predictor, collect_notes
 from records.models import Series, Study
 
 MAP_DECIMALS = 3
@@ -179,11 +179,16 @@ def _conclude(
     conclusion = predictor.conclude([found for _, found in used])
     return replace(
         answer,
-        label=conclusion.label,
+        outcome=conclusion.outcome.value,
+        label=conclusion.label or "",
+        suspected_label=conclusion.suspected_label or "",
         probabilities=_rounded(conclusion.probabilities),
         confidence=conclusion.confidence,
-        is_indeterminate=conclusion.is_indeterminate,
-        notes=[*_notes_on_doubt(conclusion, version), *answer.notes],
+        notes=[
+            *_notes_on_doubt(conclusion, version),
+            *collect_notes(found for _, found in used),
+            *answer.notes,
+        ],
         frames=_frame_results(used, conclusion.deciding_frame),
     )
 
@@ -224,8 +229,8 @@ def _notes_on_left_out(seen: Sequence[Entry], used: Sequence[Entry]) -> list[str
 
 
 def _notes_on_doubt(conclusion: StudyPrediction, version: ModelVersion) -> list[str]:
-    """Say which finding is too close to its threshold, in the words that staff know it by."""
-    reason = conclusion.indeterminate_reason
+    """Say which finding is too close to its operating point, in the words that staff know it by."""
+    reason = conclusion.doubt
     for label in version.labels:
         reason = reason.replace(f" of {label} (", f" of {version.display_of(label).lower()} (")
     return [reason] if reason else []

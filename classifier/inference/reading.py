@@ -15,6 +15,7 @@ from ml.errors import MLError
 from ml.images import Frame
 from ml.predictor import FramePrediction, Predictor
 from ml.router import Routing, make_routing
+from ml.subjects import Subject
 from records.models import Instance, Series, Study
 from records.pixels import iter_frames
 
@@ -23,11 +24,12 @@ KeepAlive = Callable[[], object]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a frame stands; frames count from 1."""
+    """Where a frame stands, and what is known of it; frames count from 1."""
 
     series: Series
     instance_id: UUID
     frame: int
+    subject: Subject
 
 
 @dataclass
@@ -80,11 +82,24 @@ def _frames_of(
         if not wanted(instance.series):
             continue
         reading.hashes.append(instance.sha256)
+        subject = _subject_of(instance, study)
         started = time.perf_counter()
         for number, frame in enumerate(iter_frames(instance), start=1):
             reading.decode_seconds += time.perf_counter() - started
-            yield Place(instance.series, instance.pk, number), frame
+            yield Place(instance.series, instance.pk, number, subject), frame
             started = time.perf_counter()
+
+
+def _subject_of(instance: Instance, study: Study) -> Subject:
+    """What the product knows, corrections by people included, and not what the file once said."""
+    return Subject(
+        age=study.patient_age,
+        sex=study.patient.sex,
+        view=instance.view_position,
+        body_part=instance.series.known_body_part,
+        modality=instance.series.known_modality,
+        descriptions=(instance.series.description, study.description),
+    )
 
 
 def _batches(frames: Iterable[tuple[Place, Frame]]) -> Iterator[list[tuple[Place, Frame]]]:
@@ -107,7 +122,7 @@ def _show(
     started = time.perf_counter()
     frames = [frame for _, frame in batch]
     if predictor is not None:
-        reading.predictions += predictor.predict(frames)
+        reading.predictions += predictor.predict(frames, [place.subject for place, _ in batch])
     if router is not None:
         seen = router.predictor.predict(frames)
         reading.routings += [

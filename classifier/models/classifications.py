@@ -43,6 +43,26 @@ REVIEWED_STATES = (
 ENDED_STATES = (ClassificationState.SUPERSEDED, ClassificationState.CANCELLED)
 
 
+class ClassificationOutcome(models.TextChoices):
+    """What an answer amounts to; decided once, in `ml.aggregation`, whose codes these are."""
+
+    FINDING = "finding", "Finding"
+    NO_FINDING = "no_finding", "No finding"
+    BELOW_OPERATING_POINT = "below_operating_point", "Below the operating point"
+    INDETERMINATE = "indeterminate", "Indeterminate"
+    ABSTAINED = "abstained", "Abstained"
+
+
+CONFIRMABLE_OUTCOMES = (ClassificationOutcome.FINDING, ClassificationOutcome.NO_FINDING)
+"""Those that give a label; of any other a person states one."""
+
+SUSPECTING_OUTCOMES = (
+    ClassificationOutcome.BELOW_OPERATING_POINT,
+    ClassificationOutcome.INDETERMINATE,
+)
+"""Those that name a disease without giving it."""
+
+
 class Confidence(models.TextChoices):
     """How sure the answer is, in one word; the rule stands in `ml.aggregation`."""
 
@@ -63,6 +83,7 @@ class Abstention(models.TextChoices):
     WRONG_BODY_PART = "wrong_body_part", "Another body part"
     WRONG_VIEW = "wrong_view", "Another view"
     AGE_OUT_OF_RANGE = "age_out_of_range", "Another age group"
+    WRONG_SEX = "wrong_sex", "Another sex"
     CONSTANT_IMAGE = "constant_image", "Blank image"
     IMAGE_TOO_SMALL = "image_too_small", "Image too small"
     IMAGE_TOO_NARROW = "image_too_narrow", "Image too narrow"
@@ -85,9 +106,6 @@ ABSTENTION_SENTENCES = {
 CHOSEN_SENTENCE = "Chosen from the image, not from the header."
 """Stands beside a result whose task no header named."""
 
-INDETERMINATE_SENTENCE = "The probability is too near to its operating point to settle it."
-"""Stands beside a label that is given but too close to call."""
-
 
 class Classification(models.Model):
     """A network's reading of a study, from the queue to a person's decision.
@@ -105,6 +123,10 @@ class Classification(models.Model):
     which grows with every claim, so that a worker thought dead can't write late.
     `rung_at` is when the broker was last told of the row. What the network said is
     written once; a trigger refuses to change it afterwards.
+
+    `outcome` is empty until a network or the product has answered. `label` is then the finding or
+    the normal label, and empty where the outcome gives neither; `suspected_label` is what an
+    indeterminate answer, or one below its operating point, is about.
 
     `routing` is what the body-part model made of the images: `label`, `task`, `probability`,
     `agreement` with the header (agrees, disagrees, unsure; chosen or no_header where that names
@@ -142,10 +164,17 @@ class Classification(models.Model):
     runtime = models.CharField(max_length=40, blank=True)
     input_hashes = models.JSONField(default=list)
     routing = models.JSONField(default=dict)
+    outcome = models.CharField(
+        max_length=24,
+        choices=ClassificationOutcome.choices,
+        blank=True,
+        default="",
+        db_default="",
+    )
     label = models.CharField(max_length=40, blank=True)
+    suspected_label = models.CharField(max_length=40, blank=True, default="", db_default="")
     probabilities = models.JSONField(default=dict)
     confidence = models.CharField(max_length=10, choices=Confidence.choices, blank=True)
-    is_indeterminate = models.BooleanField(default=False)
     aggregation = models.CharField(max_length=40, blank=True)
     timings = models.JSONField(default=dict)
     notes = models.JSONField(default=list)
@@ -172,8 +201,18 @@ class Classification(models.Model):
                 name="classification_running_has_lease",
             ),
             models.CheckConstraint(
-                condition=~Q(state="awaiting_review") | (~Q(label="") & ~Q(model_digest="")),
-                name="classification_answer_has_label_and_model",
+                condition=~Q(state="awaiting_review")
+                | (
+                    Q(outcome__in=(*CONFIRMABLE_OUTCOMES, *SUSPECTING_OUTCOMES))
+                    & ~Q(model_digest="")
+                ),
+                name="classification_answer_has_outcome_and_model",
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome__in=CONFIRMABLE_OUTCOMES, suspected_label="") & ~Q(label="")
+                | Q(outcome__in=SUSPECTING_OUTCOMES, label="") & ~Q(suspected_label="")
+                | Q(outcome__in=("", "abstained"), label="", suspected_label=""),
+                name="classification_outcome_names_its_label",
             ),
             models.CheckConstraint(
                 condition=~Q(state="awaiting_review") | ~Q(task__in=("", UNROUTED)),
@@ -183,7 +222,7 @@ class Classification(models.Model):
                 condition=~Q(task="body-part"), name="classification_task_is_no_router"
             ),
             models.CheckConstraint(
-                condition=~Q(state="abstained") | ~Q(abstention=""),
+                condition=~Q(state="abstained") | (~Q(abstention="") & Q(outcome="abstained")),
                 name="classification_abstained_says_why",
             ),
             models.CheckConstraint(
@@ -245,9 +284,14 @@ class Classification(models.Model):
         return [pk for pk, look in series.items() if look["task"] == self.task]
 
     @property
-    def indeterminate_sentence(self) -> str:
-        """What has to be said of a label that is too close to call; nothing of another."""
-        return INDETERMINATE_SENTENCE if self.is_indeterminate else ""
+    def may_be_confirmed(self) -> bool:
+        """Tell whether the answer gives a label that a person could agree with."""
+        return self.outcome in CONFIRMABLE_OUTCOMES
+
+    @property
+    def named_label(self) -> str:
+        """The label given, else the one suspected; empty where the answer names none."""
+        return self.label or self.suspected_label
 
     @property
     def is_research(self) -> bool:
@@ -256,13 +300,13 @@ class Classification(models.Model):
 
     @property
     def probability(self) -> float | None:
-        """The calibrated probability of the label given."""
-        return self.probabilities.get(self.label)
+        """The calibrated probability of the label given or suspected."""
+        return self.probabilities.get(self.named_label)
 
     @property
     def operating_point(self) -> float | None:
-        """The probability from which the label is given; None for the normal one."""
-        return self.model_version.threshold_of(self.label) if self.model_version else None
+        """The probability from which that label is given; None for the normal one."""
+        return self.model_version.threshold_of(self.named_label) if self.model_version else None
 
     @property
     def label_code(self) -> dict[str, str] | None:
@@ -272,11 +316,20 @@ class Classification(models.Model):
     @property
     def label_display(self) -> str:
         """The words for the label given."""
-        if not self.label:
+        return self.words_for(self.label)
+
+    @property
+    def suspected_label_display(self) -> str:
+        """The words for the label suspected."""
+        return self.words_for(self.suspected_label)
+
+    def words_for(self, label: str) -> str:
+        """The words for one of the model's labels; nothing for none."""
+        if not label:
             return ""
         if self.model_version is None:
-            return self.label.replace("_", " ").capitalize()
-        return self.model_version.display_of(self.label)
+            return label.replace("_", " ").capitalize()
+        return self.model_version.display_of(label)
 
 
 class InstanceScore(models.Model):

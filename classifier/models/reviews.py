@@ -28,6 +28,13 @@ class OverrideReason(models.TextChoices):
     WRONG_STUDY = "wrong_study", "Wrong body part, view or patient"
     CLINICAL_CONTEXT = "clinical_context", "Clinical information decides otherwise"
     OTHER = "other", "Another reason (in the comment)"
+    NO_MODEL_LABEL = "no_model_label", "The model gave no label"
+
+
+REASONS_TO_CHOOSE = tuple(
+    choice for choice in OverrideReason.choices if choice[0] != OverrideReason.NO_MODEL_LABEL
+)
+"""Those that a person chooses; the other one is a fact, and written where nothing was overruled."""
 
 
 OTHER_LABEL = "other"

@@ -42,6 +42,10 @@ UNTRUSTED_SENTENCE = (
 """Instead of it, where nobody answers for what the bundle says of itself."""
 
 
+DEFAULT_OPERATING_POINT = 0.5
+"""Of a disease for which a manifest names none; as in `ml.aggregation`, which decides by it."""
+
+
 class ModelVersion(models.Model):
     """One trained network, known by the digest of its bundle's manifest.
 
@@ -118,8 +122,11 @@ class ModelVersion(models.Model):
         return found
 
     def threshold_of(self, label: str) -> float | None:
-        """The operating threshold of a disease label; None for the normal one."""
-        return self.manifest["operating"]["thresholds"].get(label)
+        """The operating point of a disease label; None for the normal one, and of the router."""
+        if self.is_router or label == self.manifest["normal_label"] or label not in self.labels:
+            return None
+        found = self.manifest["operating"]["thresholds"].get(label, DEFAULT_OPERATING_POINT)
+        return float(found)
 
 
 class Deployment(models.Model):

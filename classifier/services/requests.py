@@ -15,6 +15,7 @@ from classifier.models import (
     UNROUTED,
     Abstention,
     Classification,
+    ClassificationOutcome,
     ClassificationState,
     Deployment,
     Task,
@@ -130,6 +131,7 @@ def _request(
     abstention = _abstention_before_queueing(study=study, task=task)
     if abstention is not None:
         row.state = ClassificationState.ABSTAINED
+        row.outcome = ClassificationOutcome.ABSTAINED
         row.abstention = abstention
         row.abstention_reason = ABSTENTION_SENTENCES[abstention]
         row.finished_at = row.queued_at

@@ -14,7 +14,7 @@ from classifier.models import (
     OverrideReason,
     Review,
 )
-from classifier.models.reviews import OTHER_LABEL
+from classifier.models.reviews import OTHER_LABEL, REASONS_TO_CHOOSE
 from records.errors import StudyGone
 from records.models import Study
 
@@ -54,14 +54,14 @@ def review_classification(
     if not row.is_reviewable:
         raise errors.NotReviewable(state=row.get_state_display())
     label = _label_decided(row, decision=Decision(decision), label=label)
-    _check_reason(decision=Decision(decision), reason=reason, comment=comment)
+    reason = _reason_given(row, Decision(decision), reason=reason, comment=comment)
     review = Review.objects.create(
         classification=row,
         reviewer=actor,
         responsible=current_context().responsible,
         decision=decision,
         label=label,
-        reason="" if decision == Decision.CONFIRM else reason,
+        reason=reason,
         comment=comment.strip(),
     )
     row.state = STATE_AFTER[Decision(decision)]
@@ -74,7 +74,9 @@ def review_classification(
         details={
             "decision": review.decision,
             "label": review.label,
+            "outcome": row.outcome,
             "model_label": row.label,
+            "model_suspected_label": row.suspected_label,
             "stage": row.model_version.stage if row.model_version else "",
             "reason": review.reason,
         },
@@ -95,6 +97,8 @@ def _label_decided(row: Classification, *, decision: Decision, label: str) -> st
     if decision == Decision.CONFIRM:
         if row.state == ClassificationState.ABSTAINED:
             raise errors.NothingToConfirm
+        if not row.may_be_confirmed:
+            raise errors.LabelRequired
         return row.label
     choices = [name for name, _ in labels_for_review(row)]
     if not label:
@@ -106,12 +110,17 @@ def _label_decided(row: Classification, *, decision: Decision, label: str) -> st
     return label
 
 
-def _check_reason(*, decision: Decision, reason: str, comment: str) -> None:
+def _reason_given(row: Classification, decision: Decision, *, reason: str, comment: str) -> str:
+    """The reason to record; whoever overrules no label of the model's needs none of their own."""
     if len(comment) > COMMENT_MAXIMUM:
         raise errors.CommentTooLong(length=len(comment), maximum=COMMENT_MAXIMUM)
     if decision == Decision.CONFIRM:
-        return
-    if reason not in OverrideReason.values:
-        raise errors.ReasonRequired(choices=", ".join(OverrideReason.values))
+        return ""
+    if decision == Decision.OVERRIDE and not row.may_be_confirmed and not reason:
+        return OverrideReason.NO_MODEL_LABEL
+    choices = [value for value, _ in REASONS_TO_CHOOSE]
+    if reason not in choices:
+        raise errors.ReasonRequired(choices=", ".join(choices))
     if reason == OverrideReason.OTHER and not comment.strip():
         raise errors.CommentRequired
+    return reason

@@ -23,6 +23,7 @@ from classifier.errors import UnexpectedFailure
 from classifier.models import (
     Abstention,
     Classification,
+    ClassificationOutcome,
     ClassificationState,
     Explanation,
     InstanceScore,
@@ -72,14 +73,18 @@ class Routed:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a worker found out about a study; `abstention` set means that it gives no label."""
+    """What a worker found out about a study; `abstention` set means that it gives no label.
+
+    `outcome`, `label` and `suspected_label` belong together as in `Classification`.
+    """
 
     model_version: ModelVersion | None = None
     runtime: str = ""
+    outcome: str = ""
     label: str = ""
+    suspected_label: str = ""
     probabilities: dict[str, float] = field(default_factory=dict)
     confidence: str = ""
-    is_indeterminate: bool = False
     routing: dict[str, Any] = field(default_factory=dict)
     aggregation: str = ""
     input_hashes: list[str] = field(default_factory=list)
@@ -196,7 +201,9 @@ def complete_classification(*, claim: Claim, answer: Answer) -> bool:
         study=row.study,
         details={
             "task": row.task,
+            "outcome": row.outcome,
             "label": row.label,
+            "suspected_label": row.suspected_label,
             "abstention": row.abstention,
             "model_digest": row.model_digest,
             "stage": row.model_version.stage if row.model_version else "",
@@ -309,10 +316,11 @@ def _copy_answer(row: Classification, answer: Answer) -> None:
     row.model_version = answer.model_version
     row.model_digest = answer.model_version.digest if answer.model_version else ""
     row.runtime = answer.runtime
+    row.outcome = ClassificationOutcome.ABSTAINED if abstained else answer.outcome
     row.label = answer.label
+    row.suspected_label = answer.suspected_label
     row.probabilities = answer.probabilities
     row.confidence = answer.confidence
-    row.is_indeterminate = answer.is_indeterminate
     row.routing = answer.routing or row.routing
     row.aggregation = answer.aggregation
     row.input_hashes = answer.input_hashes

@@ -20,7 +20,7 @@ from ml.commands.options import parse_overrides, quieten_engines
 SUMMARY = "render bundles' cards and reports anew from what they keep, the test split closed"
 EPILOG = """\
 examples:
-  python -m ml card ml/bundles/lung-ct/1.0.1
+  python -m ml card ml/bundles/lung-ct/1.0.2
   python -m ml card ml/bundles/*/*/ --data ../shared/data          bundles without population.json
   python -m ml card ml/bundles/retina/1.1.0 --data ../shared/data --baselines \\
       --weights ../shared/weights/mobilenet_v2_1.0_224_notop.weights.h5 \\

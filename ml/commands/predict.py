@@ -25,11 +25,17 @@ each object:
   path            the file, as it was given
   task            the task that the probabilities and the model are of; with --route body-part,
                   where no task could be chosen
-  label           the answer; null when abstained
-  confidence      high, medium or low; null when abstained
+  outcome         finding: a disease passed its operating point; no_finding: the normal label
+                  leads and none passed; below_operating_point: a disease leads, none passed;
+                  indeterminate: a disease lies at its operating point; abstained
+  label           the finding or the normal label; null for every other outcome
+  suspected_label the disease in question when indeterminate or below_operating_point
+  confidence      high, medium or low; low without a label, null when abstained
   probabilities   by label, calibrated; also when abstained: whenever pixels could be decoded
   abstained       whether the answer is withheld; abstention then gives its code and reason
-  indeterminate   whether the answer lies too near its threshold; indeterminate_reason says so
+  indeterminate   whether that is the outcome; indeterminate_reason says what is too close
+  notes           what has to be known beside the answer: a limit of the model that couldn't be
+                  applied, such as an unknown age; the window that a CT was read through
   frames          of the file; deciding_frame is the one that decided, from 0
   stage           released or research; model_version, engine
   model_digest    SHA-256 of the model's manifest

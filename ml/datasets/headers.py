@@ -1,14 +1,13 @@
 """What a DICOM file says about where an image comes from: patient, device, age and sex."""
 
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from ml.abstention import AGE_UNITS
+from ml.ages import Age
 from ml.errors import DataInvalid
 from ml.images.dicom import DECODING_ERRORS, is_dicom
 
@@ -76,6 +75,6 @@ def _text(header: Dataset, keyword: str) -> str:
 
 
 def _years(age: str) -> str:
-    """DICOM's three digits and D, W, M or Y as years, or nothing."""
-    match = re.fullmatch(r"(\d{3})([DWMY])", age)
-    return f"{int(match[1]) * AGE_UNITS[match[2]]:.1f}" if match else ""
+    """DICOM's Age String in years, or nothing."""
+    found = Age.from_dicom(age)
+    return f"{found.in_years:.1f}" if found else ""

@@ -81,7 +81,7 @@ def _predict_spoiled(
     for start in range(0, len(pictures), CHUNK):
         part = [change.apply(one, strength, rng) for one in pictures[start : start + CHUNK]]
         for prediction in predictor.predict([_as_frame(one) for one in part]):
-            given.append(labels.index(predictor.conclude([prediction]).label))
+            given.append(labels.index(predictor.conclude([prediction]).label_at_thresholds))
             refused.append(prediction.abstention is not None)
     return np.array(given), np.array(refused)
 

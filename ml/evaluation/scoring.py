@@ -39,7 +39,8 @@ WeightedScore = Callable[[Weights], Mapping[str, Draws]]
 class Answers:
     """What a bundle said about the examples: arrays with one row for each, in their order.
 
-    `given` is the label at the operating thresholds, `refusals` the abstention's code or ''.
+    `given` is the label at the operating thresholds, also where the product leaves it open
+    (`StudyPrediction.label_at_thresholds`); `refusals` is the abstention's code or ''.
     """
 
     examples: tuple[Example, ...]
@@ -69,7 +70,7 @@ def collect_answers(predictor: Predictor, examples: Sequence[Example]) -> Answer
             part = examples[start : start + CHUNK]
             for prediction in predictor.predict([read_frames(row.path)[0] for row in part]):
                 rows.append([prediction.probabilities[label] for label in labels])
-                given.append(labels.index(predictor.conclude([prediction]).label))
+                given.append(labels.index(predictor.conclude([prediction]).label_at_thresholds))
                 distances.append(prediction.distance)
                 refusals.append(prediction.abstention.code if prediction.abstention else "")
             bar.update(len(part))
@@ -124,13 +125,12 @@ def decide_labels(
     normal_label: str,
     thresholds: Mapping[str, float],
 ) -> NDArray[np.int64]:
-    """The label index that the product would give for each row (N x K probabilities)."""
+    """The label index at the thresholds for each row (N x K probabilities), doubtful ones too."""
     frames = (dict(zip(labels, map(float, row), strict=True)) for row in scores)
-    given = [
-        labels.index(aggregate("mean", [one], labels, normal_label, thresholds=thresholds).label)
-        for one in frames
-    ]
-    return np.array(given, np.int64)
+    decided = (
+        aggregate("mean", [one], labels, normal_label, thresholds=thresholds) for one in frames
+    )
+    return np.array([labels.index(one.label_at_thresholds) for one in decided], np.int64)
 
 
 def score_plainly(

@@ -68,6 +68,11 @@ def _describe(manifest: Manifest) -> str:
         ("Study rule", manifest.aggregation),
         ("Made", manifest.created),
     ]
+    if spec.hu_window:
+        center, width = spec.hu_window
+        rows.append(("A CT in Hounsfield units", f"read at center {center:g}, width {width:g}"))
+    if scope.sexes:
+        rows.append(("Sexes", ", ".join(scope.sexes)))
     return format_table(("", ""), rows)
 
 

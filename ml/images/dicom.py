@@ -35,7 +35,13 @@ from ml.images.image_pixel import ImagePixel, read_image_pixel
 from ml.images.numbers import as_numbers
 from ml.images.pixel_data import PixelElement, check_syntax, decode_frames, find_pixel_element
 from ml.images.profiles import ProfileUse, convert_colours
-from ml.images.transforms import apply_modality, default_voi, read_transform_fields, read_voi
+from ml.images.transforms import (
+    apply_modality,
+    default_voi,
+    is_hounsfield,
+    read_transform_fields,
+    read_voi,
+)
 
 # Reading is tolerant, and pydicom's warnings would put header values, names too, into a log.
 config.settings.reading_validation_mode = config.IGNORE
@@ -51,6 +57,9 @@ HEADER_KEYWORDS = (
     "SeriesDescription",
     "StudyDescription",
     "PatientAge",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
 )
 # What pydicom and its decoders raise on hostile or broken files.
 DECODING_ERRORS = (
@@ -270,6 +279,7 @@ def _make_grey_frame(
         voi=voi,
         window_center=center,
         window_width=width,
+        is_hounsfield=is_hounsfield(dataset, image, fields),
         **common,
     )
 

@@ -48,6 +48,7 @@ class Frame:
     Where there is no value (not-a-number in a map of floats) there is background: black, whatever
     the window. `profile_use` says what became of the image's ICC profile.
 
+    `is_hounsfield` says that they are Hounsfield units: a CT with a rescale.
     `header` holds the few DICOM fields that decide whether a task applies; it is empty for
     PNG, JPEG, WebP and TIFF. `pixel_spacing` is (between rows, between columns) in mm.
     """
@@ -61,6 +62,7 @@ class Frame:
     window_center: float | None = None
     window_width: float | None = None
     pixel_spacing: tuple[float, float] | None = None
+    is_hounsfield: bool = False
     header: Mapping[str, str] = field(default_factory=dict)
     profile_use: ProfileUse = ProfileUse.NONE
 

@@ -16,7 +16,7 @@ Window = tuple[float, float] | tuple[None, None]
 
 WINDOW = ("WindowCenter", "WindowWidth")
 FUNCTIONAL_GROUPS = (
-    ("PixelValueTransformationSequence", ("RescaleSlope", "RescaleIntercept")),
+    ("PixelValueTransformationSequence", ("RescaleSlope", "RescaleIntercept", "RescaleType")),
     ("FrameVOILUTSequence", (*WINDOW, "VOILUTFunction", "VOILUTSequence")),
     ("PixelMeasuresSequence", ("PixelSpacing",)),
 )
@@ -88,6 +88,20 @@ def apply_modality(
         # Whole numbers of up to 24 bits: float32 holds every one of them.
         return stored.astype(np.float32) + np.float32(intercept)
     return (stored.astype(np.float64) * slope + intercept).astype(kind)
+
+
+def is_hounsfield(dataset: Dataset, image: ImagePixel, fields: dict[str, Any]) -> bool:
+    """Whether the modality values are Hounsfield units: a CT's, with a rescale that says so.
+
+    Rescale Type may be left out where it is HU (PS3.3 C.11.1.1.2). Values that can't fall below
+    zero, where air lies, are grey levels somebody saved with an idle rescale.
+    """
+    if str(dataset.get("Modality", "")).strip().upper() != "CT" or "RescaleIntercept" not in fields:
+        return False
+    if str(fields.get("RescaleType", "HU")).strip().upper() != "HU":
+        return False
+    lowest = (first_number(fields["RescaleIntercept"]) or 0.0) < 0
+    return "ModalityLUTSequence" not in fields and (image.is_signed or lowest)
 
 
 def read_voi(

@@ -41,7 +41,7 @@ def score_rejects(
         chunk = rejects[start : start + CHUNK]
         frames = [read_frames(reject.content)[0] for reject in chunk]
         for reject, prediction in zip(chunk, predictor.predict(frames), strict=True):
-            label = predictor.conclude([prediction]).label
+            label = predictor.conclude([prediction]).label_at_thresholds
             code = prediction.abstention.code if prediction.abstention else ""
             code = code or (label if label == refusing_label else "")
             kinds[reject.kind] += 1

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Department, User
-from records.ages import Age
+from ml.ages import Age, find_age
 from records.models.patients import FoldedNameField, Patient
 from records.names import GROUP_LENGTH, PersonName
 from records.querysets import (
@@ -183,8 +183,12 @@ class Study(models.Model):
     @property
     def patient_age(self) -> Age | None:
         """The patient's age when the study was done: by the birth date, else as stated."""
-        by_birth = self.patient.age_on(self.study_date or timezone.localdate(self.received_at))
-        return by_birth or Age.from_dicom(self.stated_age)
+        return find_age(
+            birth_date=self.patient.birth_date,
+            study_date=self.study_date,
+            received=timezone.localdate(self.received_at),
+            stated=self.stated_age,
+        )
 
     @property
     def clock(self) -> str:

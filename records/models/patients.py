@@ -1,13 +1,11 @@
 """Patients as the hospital knows them."""
 
-import datetime as dt
 import uuid
 from typing import Any
 
 from django.db import models
 
 from accounts.models import Department
-from records.ages import Age
 from records.names import PersonName, display_name, fold_words
 from records.querysets import PatientQuerySet
 
@@ -128,7 +126,3 @@ class Patient(models.Model):
     def display_phonetic(self) -> str:
         """The phonetic name as people write it."""
         return display_name(self.phonetic_name)
-
-    def age_on(self, day: dt.date) -> Age | None:
-        """The age on `day`, or None where the birth date is unknown."""
-        return Age.between(self.birth_date, day)

@@ -142,6 +142,7 @@ def _classification(study: Study, version: Any, state: str) -> Classification:
         finished_at=timezone.now(),
         model_version=version if has_answer else None,
         model_digest=version.digest if has_answer else "",
+        outcome="abstained" if abstained else "finding" if has_answer else "",
         label="pneumonia" if has_answer else "",
         probabilities={"normal": 0.1, "pneumonia": 0.9} if has_answer else {},
         abstention="wrong_view" if abstained else "",

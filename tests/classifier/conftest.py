@@ -61,6 +61,7 @@ def answer(study: Study, version: ModelVersion) -> runs.Answer:
     return runs.Answer(
         model_version=version,
         runtime="openvino",
+        outcome="finding",
         label="pneumonia",
         probabilities={"normal": 0.06, "pneumonia": 0.92, "tuberculosis": 0.02},
         confidence="high",

@@ -5,8 +5,11 @@ from rest_framework.test import APIClient
 
 from accounts.models import Action, AuditEvent
 from accounts.roles import Role
+from classifier.services import runs
 from classifier.services.requests import request_classifications
+from records.models import Study
 from tests import factories
+from tests.classifier.outcomes import OUTCOMES, answer_of
 
 ROOT = "/api/v1/classifications/"
 
@@ -117,4 +120,43 @@ def test_state_task_names_the_problem_when_the_header_says_otherwise(technician,
 def test_retrieve_names_the_label_in_words_and_code(as_reviewer, answered):
     row = as_reviewer.get(f"{ROOT}{answered.pk}/").json()
     assert (row["label_display"], row["label_code"]["value"]) == ("Pneumonia", "233604007")
-    assert (row["is_indeterminate"], row["routing"]) == (False, None)
+    assert (row["outcome"], row["routing"]) == ("finding", None)
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_result_says_its_outcome_and_whose_it_is(as_reviewer, claim, answer, outcome):
+    assert runs.complete_classification(claim=claim, answer=answer_of(answer, outcome))
+    detail = as_reviewer.get(f"{ROOT}{claim.classification_id}/").json()
+    (row,) = as_reviewer.get(ROOT).json()["results"]
+    for found in (row, detail):
+        assert found["outcome"] == outcome
+        assert found["label"] == OUTCOMES[outcome].get("label")
+        assert found["suspected_label"] == OUTCOMES[outcome].get("suspected_label")
+        assert found["conclusion"] is None
+        study = Study.objects.get(pk=found["study"])
+        assert found["study_instance_uid"] == study.study_instance_uid
+        assert found["accession_number"] == study.accession_number
+        assert (found["patient_id"], found["issuer"]) == (study.patient.mrn, study.patient.issuer)
+        assert not {"abstained", "is_indeterminate"} & set(found)
+
+
+def test_conclusion_is_the_person_s_and_the_model_s_label_stays(as_reviewer, reviewer, answered):
+    decision = {"decision": "override", "label": "normal", "reason": "false_positive"}
+    path = f"{ROOT}{answered.pk}/"
+    assert as_reviewer.post(f"{path}reviews/", decision, format="json").status_code == 201
+    found = as_reviewer.get(path).json()
+    assert found["label"] == "pneumonia"
+    said = found["conclusion"]
+    assert (said["label"], said["by"], said["decision"]) == ("normal", str(reviewer), "override")
+    assert said["at"] == found["review"]["created_at"]
+
+
+@pytest.mark.parametrize("outcome", ["indeterminate", "below_operating_point", "abstained"])
+def test_answer_without_a_label_can_t_be_confirmed(as_reviewer, claim, answer, outcome):
+    assert runs.complete_classification(claim=claim, answer=answer_of(answer, outcome))
+    path = f"{ROOT}{claim.classification_id}/reviews/"
+    refused = as_reviewer.post(path, {"decision": "confirm"}, format="json")
+    wanted = "nothing_to_confirm" if outcome == "abstained" else "label_required"
+    assert (refused.status_code, refused.json()["code"]) == (400, wanted)
+    stated = {"decision": "override", "label": "tuberculosis"}
+    assert as_reviewer.post(path, stated, format="json").status_code == 201

@@ -61,7 +61,7 @@ def test_classify_study_answers_with_the_shipped_bundle(department, live):
     assert row.input_hashes == [Instance.objects.get(series__study=row.study).sha256]
     assert set(row.explanations.get().activation_maps) == set(live.labels)
     assert row.instance_scores.get().is_deciding
-    assert not row.is_indeterminate
+    assert row.outcome in ("finding", "no_finding")
 
 
 def test_classify_study_says_so_when_the_answer_is_too_close_to_call(department, bundle_dir):
@@ -70,9 +70,10 @@ def test_classify_study_says_so_when_the_answer_is_too_close_to_call(department,
     change_manifest(shipped, operating=operating | {"bands": {"pneumonia": [0.1, 1.0]}})
     register_bundles(actor=None, root=bundle_dir, deploy=True)
     row = classified(stored_study(department))
-    assert (row.state, row.label, row.is_indeterminate) == ("awaiting_review", "pneumonia", True)
+    assert (row.state, row.outcome) == ("awaiting_review", "indeterminate")
+    assert (row.label, row.suspected_label) == ("", "pneumonia")
     assert "pneumonia" in row.notes[0]
-    assert "too close to its threshold" in row.notes[0]
+    assert "too close to its operating point" in row.notes[0]
 
 
 def test_classify_study_changes_nothing_when_it_is_delivered_twice(department, live):

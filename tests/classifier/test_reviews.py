@@ -11,6 +11,7 @@ from classifier.models import Abstention, Review
 from classifier.services import runs
 from classifier.services.reviews import review_classification
 from tests import factories
+from tests.classifier.outcomes import OUTCOMES, answer_of
 
 
 def decide(reviewer, row, **decision):
@@ -96,6 +97,26 @@ def test_review_classification_has_nothing_to_confirm_when_the_model_abstained(
     with pytest.raises(errors.NothingToConfirm):
         decide(reviewer, queued, decision="confirm")
     decide(reviewer, queued, decision="override", label="other", reason="other", comment="Fracture")
+
+
+@pytest.mark.parametrize("outcome", ["indeterminate", "below_operating_point"])
+def test_review_classification_wants_a_label_where_the_model_gave_none(
+    reviewer, claim, answer, queued, outcome
+):
+    runs.complete_classification(claim=claim, answer=answer_of(answer, outcome))
+    with pytest.raises(errors.LabelRequired):
+        decide(reviewer, queued, decision="confirm")
+    assert not Review.objects.exists()
+    suspected = OUTCOMES[outcome]["suspected_label"]
+    review = decide(reviewer, queued, decision="override", label=suspected)
+    assert (review.label, review.reason) == (suspected, "no_model_label")
+
+
+def test_review_classification_has_no_reason_of_its_own_where_the_model_gave_a_label(
+    reviewer, answered
+):
+    with pytest.raises(errors.ReasonRequired):
+        decide(reviewer, answered, decision="override", label="normal", reason="no_model_label")
 
 
 def test_database_refuses_to_change_a_review(reviewer, answered):

@@ -53,6 +53,7 @@ def make(department):
     """A study of one series that holds the named images."""
 
     def make_study(*names, modality="CR", body_part="CHEST", **fields):
+        fields.setdefault("patient", factories.make_patient(birth_date="1970-01-01"))
         study = factories.make_study(
             department=department, modality=modality, body_part=body_part, images=0, **fields
         )
@@ -379,7 +380,7 @@ def test_database_refuses_a_classification_by_the_router(make):
         Classification.objects.create(study=make("normal"), task="body-part")
 
 
-@pytest.mark.parametrize("change", [{"routing": {}}, {"is_indeterminate": True}])
+@pytest.mark.parametrize("change", [{"routing": {}}, {"outcome": "indeterminate"}])
 def test_database_refuses_to_alter_what_the_router_saw(make, router, change):
     row = classified(make("normal"))
     with pytest.raises(DatabaseError, match="keeps its answer"), transaction.atomic():

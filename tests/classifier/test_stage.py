@@ -73,6 +73,7 @@ def answer_by(version, study):
     ]
     return runs.Answer(
         model_version=version,
+        outcome="finding",
         label="pneumonia",
         probabilities={"normal": 0.1, "pneumonia": 0.9},
         confidence="high",

@@ -8,10 +8,12 @@ from django.urls import reverse
 
 from accounts.models import Action, AuditEvent
 from accounts.roles import Role
+from classifier.headlines import headline_of
 from classifier.models import Abstention, Classification, Deployment
 from classifier.services import runs
 from classifier.services.requests import request_classifications
 from tests import factories
+from tests.classifier.outcomes import answer_of
 
 SUPPORT = "A person decides"
 
@@ -220,6 +222,7 @@ def unrouted(department):
         study=study,
         task="unrouted",
         state="abstained",
+        outcome="abstained",
         abstention="route_unsure",
         abstention_reason="Say which body part this is.",
         finished_at="2026-01-01T00:00:00Z",
@@ -298,17 +301,20 @@ def test_opinion_shows_each_label_s_code(as_reviewer, answered):
     assert "SNOMED CT 17621005: Normal" in page
 
 
-def test_indeterminate_result_is_called_so_in_lists_and_in_the_opinion(as_reviewer, claim, answer):
-    close = dataclasses.replace(answer, is_indeterminate=True)
-    assert runs.complete_classification(claim=claim, answer=close)
+@pytest.mark.parametrize("outcome", ["indeterminate", "below_operating_point"])
+def test_answer_without_a_label_says_so_in_lists_and_in_the_opinion(
+    as_reviewer, claim, answer, outcome
+):
+    assert runs.complete_classification(claim=claim, answer=answer_of(answer, outcome))
     row = Classification.objects.get(pk=claim.classification_id)
     for address in (url("worklist"), url("opinion", row.pk), reverse("home")):
         page = as_reviewer.get(address).content.decode()
-        assert "Indeterminate" in page
-        assert row.indeterminate_sentence in page
+        assert ("Indeterminate" in page) == (outcome == "indeterminate")
+        assert headline_of(row) in page
+        assert 'value="confirm"' not in page
 
 
-def test_determinate_result_is_not_called_indeterminate(as_reviewer, answered):
+def test_answer_with_a_label_is_not_called_indeterminate(as_reviewer, answered):
     for address in (url("worklist"), url("opinion", answered.pk)):
         assert "Indeterminate" not in as_reviewer.get(address).content.decode()
 

@@ -1,5 +1,6 @@
 """From scores to an answer: calibration, thresholds, aggregation, and when not to answer."""
 
+import dataclasses
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -7,12 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml.abstention import check_distance, check_scope
+from ml.abstention import check_distance, check_scope, describe_unknowns
+from ml.ages import Age
 from ml.aggregation import AGGREGATIONS, StudyPrediction, aggregate
 from ml.calibration import choose_band, choose_threshold, fit_temperature, softmax, wilson_low
 from ml.distance import fit_space, load_space
-from ml.images import read_frames
+from ml.images import Frame, read_frames
 from ml.predictor import Predictor
+from ml.preprocessing import describe_window, prepare_frame
+from ml.subjects import Subject
+from ml.task_config import InputConfig
 from tests.ml.pictures import draw_case, encode_picture, make_dicom
 
 LABELS = ("normal", "pneumonia", "tuberculosis")
@@ -63,11 +68,11 @@ def test_choose_threshold_asks_for_more_when_positives_are_few() -> None:
         ((0.5, 0.5, 0.0), "pneumonia", "medium"),
         ((0.02, 0.97, 0.01), "pneumonia", "high"),
         ((0.05, 0.35, 0.6), "tuberculosis", "low"),
-        ((0.3, 0.15, 0.55), "tuberculosis", "low"),
+        ((0.3, 0.15, 0.55), None, "low"),
     ],
 )
 def test_aggregate_decides_by_the_operating_thresholds(
-    scores: tuple[float, float, float], label: str, confidence: str
+    scores: tuple[float, float, float], label: str | None, confidence: str
 ) -> None:
     decision = decide(scores)
     assert (decision.label, decision.confidence) == (label, confidence)
@@ -90,32 +95,56 @@ BANDS = {"pneumonia": (0.2, 0.5), "tuberculosis": (0.6, 0.6)}
 
 
 @pytest.mark.parametrize(
-    ("scores", "label", "is_indeterminate"),
+    ("scores", "outcome", "named", "doubted"),
     [
-        ((0.6, 0.4, 0.0), "pneumonia", True),
-        ((0.5, 0.5, 0.0), "pneumonia", False),
-        ((0.75, 0.25, 0.0), "normal", True),
-        ((0.81, 0.19, 0.0), "normal", False),
-        ((0.1, 0.25, 0.65), "tuberculosis", False),
+        ((0.6, 0.4, 0.0), "indeterminate", "pneumonia", "pneumonia"),
+        ((0.5, 0.5, 0.0), "finding", "pneumonia", ""),
+        ((0.75, 0.25, 0.0), "indeterminate", "pneumonia", "pneumonia"),
+        ((0.75, 0.2, 0.05), "indeterminate", "pneumonia", "pneumonia"),
+        ((0.81, 0.19, 0.0), "no_finding", "normal", ""),
+        # A finding stands beside what is in doubt, and the doubt is told.
+        ((0.1, 0.25, 0.65), "finding", "tuberculosis", "pneumonia"),
+        # A disease leads and none passed, also where the normal label is the least probable.
+        ((0.25, 0.19, 0.56), "below_operating_point", "tuberculosis", ""),
+        ((0.41, 0.0, 0.59), "below_operating_point", "tuberculosis", ""),
+        ((0.5, 0.0, 0.5), "no_finding", "normal", ""),
     ],
 )
-def test_aggregate_is_indeterminate_inside_the_band_of_what_it_answers(
-    scores: tuple[float, float, float], label: str, is_indeterminate: bool
+def test_aggregate_gives_one_of_five_outcomes(
+    scores: tuple[float, float, float], outcome: str, named: str, doubted: str
 ) -> None:
     frame = dict(zip(LABELS, scores, strict=True))
-    decision = aggregate("mean", [frame], LABELS, "normal", thresholds=THRESHOLDS, bands=BANDS)
-    assert decision.label == label
-    assert decision.is_indeterminate == is_indeterminate
-    assert ("pneumonia" in decision.indeterminate_reason) == is_indeterminate
-    without = aggregate("mean", [frame], LABELS, "normal", thresholds=THRESHOLDS)
-    assert not without.is_indeterminate
+    found = aggregate("mean", [frame], LABELS, "normal", thresholds=THRESHOLDS, bands=BANDS)
+    assert found.outcome == outcome
+    gives_label = outcome in ("finding", "no_finding")
+    assert (found.label, found.suspected_label) == ((named, None) if gives_label else (None, named))
+    assert (doubted in found.doubt) if doubted else not found.doubt
+    assert found.confidence == "low" or gives_label
 
 
-def test_aggregate_gives_the_most_probable_label_when_none_has_a_threshold() -> None:
-    frame = {"normal": 0.2, "pneumonia": 0.7, "tuberculosis": 0.1}
-    decision = aggregate("mean", [frame], LABELS, "normal", thresholds={})
-    assert (decision.label, decision.confidence) == ("pneumonia", "high")
-    assert not decision.is_indeterminate
+def test_aggregate_without_bands_knows_no_indeterminate_answer() -> None:
+    frame = {"normal": 0.6, "pneumonia": 0.4, "tuberculosis": 0.0}
+    found = aggregate("mean", [frame], LABELS, "normal", thresholds=THRESHOLDS)
+    assert (found.outcome, found.label, found.doubt) == ("finding", "pneumonia", "")
+
+
+@pytest.mark.parametrize(
+    ("probability", "outcome"), [(0.5, "finding"), (0.499, "below_operating_point")]
+)
+def test_aggregate_gives_a_disease_without_a_threshold_from_one_half_on(
+    probability: float, outcome: str
+) -> None:
+    frame = {"normal": 0.3, "pneumonia": probability, "tuberculosis": 0.1}
+    found = aggregate("mean", [frame], LABELS, "normal", thresholds={})
+    assert found.outcome == outcome
+    assert (found.label or found.suspected_label) == "pneumonia"
+
+
+def test_aggregate_keeps_one_label_for_tables_whatever_the_outcome() -> None:
+    found = decide((0.3, 0.15, 0.55))
+    assert (found.outcome, found.label_at_thresholds) == ("below_operating_point", "tuberculosis")
+    found = decide((0.69, 0.31, 0.0))
+    assert (found.outcome, found.label_at_thresholds) == ("finding", "pneumonia")
 
 
 def test_choose_band_reaches_as_far_as_answers_are_often_wrong() -> None:
@@ -160,13 +189,27 @@ def test_aggregate_refuses_when_there_is_no_frame() -> None:
     [
         ({}, None),
         ({"Modality": "CR", "BodyPartExamined": "CHEST", "ViewPosition": "PA"}, None),
+        ({"Modality": "cr", "BodyPartExamined": "Chest ap"}, None),
         ({"PatientOrientation": ["L", "F"], "PatientAge": "004Y"}, None),
         ({"Modality": "CT"}, "wrong_modality"),
         ({"Modality": "CR", "BodyPartExamined": "HAND"}, "wrong_body_part"),
         ({"Modality": "DX", "ViewPosition": "LL"}, "wrong_view"),
+        ({"Modality": "DX", "ViewPosition": "ll "}, "wrong_view"),
         ({"Modality": "DX", "PatientOrientation": ["A", "F"]}, "wrong_view"),
         ({"SeriesDescription": "Chest lateral"}, "wrong_view"),
         ({"PatientAge": "003W"}, "age_out_of_range"),
+        ({"PatientAge": "3M"}, "age_out_of_range"),
+        ({"PatientAge": "012M"}, None),
+        ({"PatientBirthDate": "20240101", "StudyDate": "20240301"}, "age_out_of_range"),
+        ({"PatientBirthDate": "2024.01.01", "StudyDate": "20241231"}, "age_out_of_range"),
+        ({"PatientBirthDate": "20240101", "StudyDate": "20250101"}, None),
+        (
+            {"PatientBirthDate": "20240101", "StudyDate": "20240301", "PatientAge": "40Y"},
+            "age_out_of_range",
+        ),
+        # Born after the examination: unknown.
+        ({"PatientBirthDate": "20240401", "StudyDate": "20240301"}, None),
+        ({"PatientBirthDate": "nonsense", "StudyDate": "20240399", "PatientAge": "old"}, None),
     ],
 )
 def test_check_scope_judges_by_the_header(
@@ -175,6 +218,86 @@ def test_check_scope_judges_by_the_header(
     (frame,) = read_frames(make_dicom(PICTURE, **fields))
     abstention = check_scope(frame, predictor.bundle.manifest)
     assert (abstention.code if abstention else None) == code
+
+
+KNOWN = {"age": Age(40, "y"), "sex": "F", "view": "PA", "body_part": "CHEST", "modality": "CR"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ({}, None),
+        ({"age": Age(3, "mo")}, "age_out_of_range"),
+        ({"age": None, "sex": ""}, None),
+        ({"sex": "m"}, "wrong_sex"),
+        ({"view": "lateral"}, "wrong_view"),
+        ({"body_part": "Hand"}, "wrong_body_part"),
+        ({"modality": "ct"}, "wrong_modality"),
+        ({"descriptions": ("", "Thorax oblique")}, "wrong_view"),
+    ],
+)
+def test_check_scope_believes_what_is_known_and_not_the_header(
+    predictor: Predictor, facts: dict[str, Any], code: str | None
+) -> None:
+    fields = {"PatientAge": "001D", "PatientSex": "M", "Modality": "US"}
+    (frame,) = read_frames(make_dicom(PICTURE, **fields))
+    manifest = predictor.bundle.manifest
+    scope = dataclasses.replace(manifest.scope, sexes=("F",))
+    subject = Subject(**KNOWN | facts)
+    abstention = check_scope(frame, dataclasses.replace(manifest, scope=scope), subject)
+    assert (abstention.code if abstention else None) == code
+    assert all("unknown" in note for note in describe_unknowns(subject, scope))
+    assert len(describe_unknowns(subject, scope)) == (
+        2 if "sex" in facts and not facts["sex"] else 0
+    )
+
+
+def test_describe_unknowns_is_silent_about_limits_that_leave_nobody_out(
+    predictor: Predictor,
+) -> None:
+    scope = predictor.bundle.manifest.scope
+    everybody = dataclasses.replace(scope, min_age_years=0.0, max_age_years=120.0)
+    assert describe_unknowns(Subject(), everybody) == []
+    assert "age is unknown" in describe_unknowns(Subject(), scope)[0]
+
+
+HU = {"Modality": "CT", "RescaleSlope": "1", "RescaleIntercept": "-1024", "RescaleType": "HU"}
+
+
+def make_ct(**fields: Any) -> Frame:
+    """The picture as a CT from -1350 to 150 HU."""
+    stored = (np.asarray(PICTURE, np.int32) * 1500 // 255 - 326).clip(0).astype(np.uint16)
+    (frame,) = read_frames(make_dicom(stored, **HU | fields))
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_same"),
+    [
+        ({"WindowCenter": "40", "WindowWidth": "400"}, True),
+        ({"WindowCenter": "300", "WindowWidth": "1500", "VOILUTFunction": "SIGMOID"}, True),
+        ({"PhotometricInterpretation": "MONOCHROME1"}, True),
+        # Not Hounsfield units: the header's window stays the only word on it.
+        ({"WindowCenter": "40", "WindowWidth": "400", "RescaleType": "US"}, False),
+        ({"WindowCenter": "40", "WindowWidth": "400", "Modality": "MR"}, False),
+    ],
+)
+def test_prepare_frame_reads_a_ct_through_the_manifest_s_window(
+    fields: dict[str, Any], is_same: bool
+) -> None:
+    spec = InputConfig(size=96, colour="grey", contrast="stretched", hu_window=(-600.0, 1500.0))
+    usual, other = make_ct(WindowCenter="-600", WindowWidth="1500"), make_ct(**fields)
+    assert np.array_equal(prepare_frame(usual, spec), prepare_frame(other, spec)) == is_same
+    assert bool(describe_window(other, spec)) == is_same
+    plain = dataclasses.replace(spec, hu_window=None)
+    assert not np.array_equal(prepare_frame(usual, plain), prepare_frame(other, plain))
+    assert describe_window(other, plain) == []
+
+
+def test_grey_levels_with_an_idle_rescale_are_no_hounsfield_units() -> None:
+    (frame,) = read_frames(make_dicom(PICTURE, **HU | {"RescaleIntercept": "0"}))
+    assert not frame.is_hounsfield
+    assert make_ct().is_hounsfield
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_open_predictor_gives_the_scores_of_the_report(
     for row, prediction in zip(rows, predictor.predict(frames), strict=True):
         for label, score in prediction.probabilities.items():
             assert score == pytest.approx(float(row[label]), abs=1e-3)
-        assert predictor.conclude([prediction]).label == row["given"]
+        assert predictor.conclude([prediction]).label_at_thresholds == row["given"]
 
 
 def test_predict_command_answers_each_file_in_order(

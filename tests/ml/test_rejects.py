@@ -154,7 +154,8 @@ def test_score_rejects_counts_refusals_by_kind(predictor: Predictor) -> None:
     assert (score.by_kind["colour"], score.by_kind["blank"]) == (1, 1)
     assert score.codes["colour_image"] == score.codes["constant_image"] == 1
     assert score.refused == pytest.approx(sum(score.by_kind.values()) / 3)
-    label = predictor.conclude(predictor.predict(read_frames(rejects[2].content))).label
+    conclusion = predictor.conclude(predictor.predict(read_frames(rejects[2].content)))
+    label = conclusion.label_at_thresholds
     assert score_rejects(predictor, rejects, refusing_label=label).by_kind["case"] == 1
 
 

@@ -1,7 +1,6 @@
 """Names in any script, kept whole and found again; texts that can't be decoded; ages and clocks."""
 
 import base64
-import datetime as dt
 from pathlib import Path
 
 import pydicom
@@ -11,7 +10,6 @@ from django.urls import reverse
 from accounts.models import User
 from accounts.roles import Role
 from classifier.models import Classification
-from records.ages import Age
 from records.intake.texts import Texts
 from records.models import Instance, Patient, Study
 from records.names import PersonName, fold
@@ -273,42 +271,6 @@ def test_names_are_shown_in_their_direction_with_ideographs_beside(client, revie
         content = client.get(page).content.decode()
         assert '<bdi dir="auto">Yamada, Tarou</bdi>' in content
         assert "山田, 太郎</bdi>" in content
-
-
-@pytest.mark.parametrize(
-    ("birth", "day", "said", "years"),
-    [
-        ("2026-03-01", "2026-03-01", "0 d", 0),
-        ("2026-03-01", "2026-03-07", "6 d", 0),
-        ("2026-03-01", "2026-03-22", "3 wk", 0),
-        ("2026-03-01", "2026-05-30", "12 wk", 0),
-        ("2026-03-01", "2026-05-31", "2 mo", 0),
-        ("2025-08-15", "2026-03-14", "6 mo", 0),
-        ("2025-08-15", "2026-03-15", "7 mo", 0),
-        ("2024-02-29", "2026-02-28", "23 mo", 1),
-        ("2024-02-29", "2026-03-01", "2 y", 2),
-        ("1980-02-29", "2026-02-28", "45 y", 45),
-    ],
-)
-def test_between_says_an_age_as_people_do(birth, day, said, years):
-    age = Age.between(dt.date.fromisoformat(birth), dt.date.fromisoformat(day))
-
-    assert (str(age), age.years) == (said, years)
-
-
-def test_between_knows_no_age_before_birth_or_without_it():
-    assert Age.between(None, dt.date(2026, 1, 1)) is None
-    assert Age.between(dt.date(2026, 1, 2), dt.date(2026, 1, 1)) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [("045Y", "45 y"), ("003W", "3 wk"), ("007M", "7 mo"), ("5d", "5 d"), ("45", None), ("", None)],
-)
-def test_from_dicom_reads_an_age_string(text, said):
-    age = Age.from_dicom(text)
-
-    assert (str(age) if age else None) == said
 
 
 @pytest.mark.django_db

@@ -335,6 +335,7 @@ def classification_of(study, **fields):
         "finished_at": "2026-01-01T00:00:00Z",
         "model_version": version,
         "model_digest": version.digest,
+        "outcome": "finding",
         "label": "pneumonia",
         "probabilities": {"normal": 0.1, "pneumonia": 0.9},
     }
@@ -357,13 +358,21 @@ def test_services_of_the_classifier_leave_a_deleted_study_alone(reviewer, study)
 
 def test_worker_s_late_answer_about_a_deleted_study_is_dropped(study):
     row = classification_of(
-        study, state="queued", finished_at=None, model_version=None, model_digest="", label=""
+        study,
+        state="queued",
+        finished_at=None,
+        model_version=None,
+        model_digest="",
+        outcome="",
+        label="",
     )
     claim = claim_classification(classification_id=str(row.pk), worker="w")
     delete(study)
 
     assert not renew_lease(claim=claim)
-    assert not complete_classification(claim=claim, answer=Answer(label="pneumonia"))
+    assert not complete_classification(
+        claim=claim, answer=Answer(outcome="finding", label="pneumonia")
+    )
     row.refresh_from_db()
     assert (row.state, row.label) == ("running", "")
 

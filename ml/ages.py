@@ -1,13 +1,18 @@
-"""Ages as people say them: in years, and for the youngest in months, weeks or days."""
+"""Ages as people say them: in years, and for the youngest in months, weeks or days.
+
+The one place where an age is computed: what a page shows is what a model's limits are held to.
+"""
 
 import datetime as dt
 import re
 from dataclasses import dataclass
 from typing import Self
 
-AGE_STRING = re.compile(r"(\d{1,3})([DWMY])")
+AGE_STRING = re.compile(r"(\d{1,3}) ?([DWMY])")
 UNITS = {"D": "d", "W": "wk", "M": "mo", "Y": "y"}
-DAYS_PER_UNIT = {"d": 1.0, "wk": 7.0, "mo": 30.4375, "y": 365.25}
+PER_YEAR = {"d": 365.25, "wk": 365.25 / 7, "mo": 12.0, "y": 1.0}
+# Nobody got older: a birth date or an age that says so is a mistake or stands for "unknown".
+OLDEST_YEARS = 130
 WEEKS_FROM_DAY = 7
 MONTHS_FROM_DAY = 91
 YEARS_FROM_MONTH = 24
@@ -27,9 +32,12 @@ class Age:
     @property
     def years(self) -> int:
         """Full years."""
-        if self.unit == "y":
-            return self.count
-        return int(self.count * DAYS_PER_UNIT[self.unit] / DAYS_PER_UNIT["y"])
+        return int(self.in_years)
+
+    @property
+    def in_years(self) -> float:
+        """The same in years, as exact as it is known."""
+        return self.count / PER_YEAR[self.unit]
 
     @classmethod
     def between(cls, birth_date: dt.date | None, day: dt.date) -> Self | None:
@@ -50,6 +58,23 @@ class Age:
 
     @classmethod
     def from_dicom(cls, text: str) -> Self | None:
-        """Read an Age String such as 045Y or 003W (PS3.5 6.2); None for anything else."""
+        """Read an Age String such as 045Y (PS3.5 6.2), also "3M"; None for anything else."""
         match = AGE_STRING.fullmatch(text.strip().upper())
         return cls(int(match[1]), UNITS[match[2]]) if match else None
+
+
+def find_age(
+    *, birth_date: dt.date | None, study_date: dt.date | None, received: dt.date, stated: str = ""
+) -> Age | None:
+    """A patient's age at an examination: by the birth date on the study date, else as `stated`.
+
+    Where no study date is known either, by the birth date on the day on which the images were
+    `received`. An implausible age (born after the examination, or older than anybody) counts as
+    unknown, and the next source is asked. `stated` is Patient's Age (0010,1010).
+    """
+    sources = (
+        Age.between(birth_date, study_date) if study_date else None,
+        Age.from_dicom(stated),
+        Age.between(birth_date, received) if study_date is None else None,
+    )
+    return next((age for age in sources if age and age.in_years <= OLDEST_YEARS), None)

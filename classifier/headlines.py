@@ -1,0 +1,104 @@
+"""What an answer amounts to, in the one sentence that every page, list and print shows."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from classifier.models import Classification, ClassificationOutcome
+
+DECIMALS = 2
+MOST_DECIMALS = 6
+NOT_ASSESSED = "Could not be assessed"
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """A person's word on a study: it stands before the model's wherever both are shown.
+
+    `label` is empty for a study that couldn't be assessed; `by` is the reviewer's name.
+    """
+
+    label: str
+    label_display: str
+    by: str
+    at: dt.datetime
+    decision: str
+
+
+def headline_of(classification: Classification) -> str:
+    """The model's answer in a sentence; the state where there is none yet."""
+    suspected = _named(classification, classification.suspected_label)
+    match classification.outcome:
+        case ClassificationOutcome.FINDING:
+            return f"{classification.label_display}, above its operating point"
+        case ClassificationOutcome.NO_FINDING:
+            return "No finding passed its operating point"
+        case ClassificationOutcome.BELOW_OPERATING_POINT:
+            value, point = _apart(classification)
+            return (
+                f"No finding passed. Most probable: {suspected} {value} (operating point {point})"
+            )
+        case ClassificationOutcome.INDETERMINATE:
+            value, point = _apart(classification)
+            sentence = f"Indeterminate: {suspected} {value} lies at its operating point {point}"
+            return f"{sentence}{_most_probable(classification)}"
+        case ClassificationOutcome.ABSTAINED:
+            return f"No result: {in_sentence(classification.get_abstention_display())}"
+    return classification.get_state_display()
+
+
+def model_line_of(classification: Classification) -> str:
+    """The model's answer in a few words, beside a person's: "Model: malignant 0.99, overridden"."""
+    value = f"{classification.probability or 0:.{DECIMALS}f}"
+    suspected = f"{_named(classification, classification.suspected_label)} {value}"
+    said: dict[str, str] = {
+        ClassificationOutcome.FINDING: f"{_named(classification, classification.label)} {value}",
+        ClassificationOutcome.NO_FINDING: "no finding passed",
+        ClassificationOutcome.BELOW_OPERATING_POINT: f"none passed, most probable {suspected}",
+        ClassificationOutcome.INDETERMINATE: f"indeterminate, {suspected}",
+        ClassificationOutcome.ABSTAINED: "no result",
+    }
+    line = f"Model: {said.get(classification.outcome, 'no result')}"
+    if not classification.is_reviewed:
+        return line
+    return f"{line}, {in_sentence(classification.get_state_display())}"
+
+
+def conclusion_of(classification: Classification) -> Conclusion | None:
+    """The decision of the person who signed; None while nobody has."""
+    review = getattr(classification, "review", None)
+    if review is None:
+        return None
+    return Conclusion(
+        label=review.label,
+        label_display=review.label_display or NOT_ASSESSED,
+        by=review.reviewer.get_full_name() or review.reviewer.username,
+        at=review.created_at,
+        decision=review.decision,
+    )
+
+
+def in_sentence(words: str) -> str:
+    """Words as they stand inside a sentence: small, unless they begin with an abbreviation."""
+    return words if words[1:2].isupper() else words[:1].lower() + words[1:]
+
+
+def _named(classification: Classification, label: str) -> str:
+    return in_sentence(classification.words_for(label))
+
+
+def _apart(classification: Classification) -> tuple[str, str]:
+    """The probability and its operating point, with as many decimals as tell them apart."""
+    value, point = classification.probability or 0.0, classification.operating_point or 0.0
+    for decimals in range(DECIMALS, MOST_DECIMALS):
+        written = f"{value:.{decimals}f}", f"{point:.{decimals}f}"
+        if written[0] != written[1]:
+            return written
+    return f"{value:.{DECIMALS}f}", f"{point:.{DECIMALS}f}"
+
+
+def _most_probable(classification: Classification) -> str:
+    """The label that leads, unless it is the very one in question."""
+    leading, value = max(classification.probabilities.items(), key=lambda item: item[1])
+    if leading == classification.suspected_label:
+        return ""
+    return f". Most probable: {_named(classification, leading)} {value:.{DECIMALS}f}"

@@ -1,0 +1,1 @@
+"""What the classifier's templates may ask for."""

@@ -1,1 +1,0 @@
-ed25519 8b9ed3ba1572a36e kFz/ZmH5kVA1apLIk1ugdDlzAjDyfnJjxPh30ELsYitx50Dnj3KL7l1KNznes5MGs6V/6Jvy4xo8qiBs/By6Aw==

@@ -1,0 +1,95 @@
+"""Answers given before there were outcomes, carried over and back."""
+
+import pytest
+from django.db import DatabaseError, connections, transaction
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from medimaging.database_roles import grant_privileges
+from tests import factories
+
+BEFORE = [("classifier", "0005_review_responsible")]
+AFTER = [("classifier", "0006_outcome")]
+BANDS = {"operating": {"thresholds": {"pneumonia": 0.4}, "bands": {"pneumonia": [0.35, 0.6]}}}
+# What was written -> the outcome, the label and the suspected label that it gets.
+ANSWERS = {
+    "passed": (("pneumonia", False, (0.3, 0.65, 0.05)), ("finding", "pneumonia", "")),
+    "doubtful": (("pneumonia", True, (0.3, 0.41, 0.29)), ("indeterminate", "", "pneumonia")),
+    "normal, one doubtful": (
+        ("normal", True, (0.6, 0.36, 0.04)),
+        ("indeterminate", "", "pneumonia"),
+    ),
+    "none passed": (
+        ("tuberculosis", False, (0.3, 0.2, 0.49)),
+        ("below_operating_point", "", "tuberculosis"),
+    ),
+    "no threshold, passed": (
+        ("tuberculosis", False, (0.3, 0.2, 0.5)),
+        ("finding", "tuberculosis", ""),
+    ),
+    "normal": (("normal", False, (0.9, 0.06, 0.04)), ("no_finding", "normal", "")),
+    "without scores": (("pneumonia", False, ()), ("indeterminate", "", "pneumonia")),
+}
+
+
+def migrate(to):
+    executor = MigrationExecutor(connections["owner"])
+    executor.migrate(to)
+    # What the app may do with a table goes with the table.
+    grant_privileges(using="owner")
+    connections["owner"].close()
+    return executor.loader.project_state(to).apps.get_model("classifier", "Classification")
+
+
+@pytest.fixture
+def before(transactional_db):
+    leaves = MigrationExecutor(connections["owner"]).loader.graph.leaf_nodes("classifier")
+    yield migrate(BEFORE)
+    migrate(leaves)
+
+
+def write_old(rows, version, label, is_indeterminate, scores):
+    study = factories.make_study(department=factories.make_department())
+    names = ("normal", "pneumonia", "tuberculosis")
+    return rows.objects.create(
+        study_id=study.pk,
+        task="chest-xray",
+        state="awaiting_review",
+        finished_at=timezone.now(),
+        model_version_id=version.pk,
+        model_digest=version.digest,
+        label=label,
+        is_indeterminate=is_indeterminate,
+        probabilities=dict(zip(names, scores, strict=True)) if scores else {},
+    )
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "owner"])
+def test_answers_of_before_get_their_outcome_and_give_it_back(before):
+    version = factories.make_model_version()
+    version.manifest |= BANDS
+    version.save()
+    old = {name: write_old(before, version, *given) for name, (given, _) in ANSWERS.items()}
+    study = factories.make_study(department=factories.make_department())
+    for state, abstention in (("abstained", "no_image"), ("queued", "")):
+        fields = {"task": "" if abstention else "chest-xray", "abstention": abstention}
+        ended = timezone.now() if abstention else None
+        old[state] = before.objects.create(
+            study_id=study.pk, state=state, finished_at=ended, **fields
+        )
+
+    after = migrate(AFTER)
+
+    wanted = {name: outcome for name, (_, outcome) in ANSWERS.items()}
+    wanted |= {"abstained": ("abstained", "", ""), "queued": ("", "", "")}
+    for name, row in old.items():
+        found = after.objects.get(pk=row.pk)
+        assert (found.outcome, found.label, found.suspected_label) == wanted[name], name
+    with pytest.raises(DatabaseError, match="keeps its answer"), transaction.atomic():
+        after.objects.filter(pk=old["passed"].pk).update(outcome="no_finding", label="normal")
+
+    again = migrate(BEFORE)
+
+    for name, (given, _) in ANSWERS.items():
+        kept = again.objects.get(pk=old[name].pk)
+        assert (kept.label, kept.is_indeterminate) == given[:2], name
