@@ -36,7 +36,7 @@ def to_display(
     for rows in _slice_rows(shown):
         levels = _apply_voi(frame.pixels[rows], voi, center, width, is_inverted=is_inverted)
         # The levels are an array of their own, so they may be changed in place.
-        if frame.pixels.dtype.kind == "f":
+        if np.isnan(frame.pixels[rows].min()):
             levels[np.isnan(frame.pixels[rows])] = 0
         shown[rows] = np.rint(levels, out=levels)
     return shown

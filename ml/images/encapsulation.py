@@ -11,6 +11,7 @@ from ml.images.codestream import JPEG2000_START, JPEG_END, JPEG_START, sniff_cod
 ITEM = b"\xfe\xff\x00\xe0"
 SEQUENCE_END = b"\xfe\xff\xdd\xe0"
 UNDEFINED_LENGTH = 0xFFFFFFFF
+BEGINNING_BYTES = 64 * 1024
 
 Fragments = list[tuple[int, bytes]]
 
@@ -36,6 +37,15 @@ def read_fragments(body: bytes, position: int) -> tuple[bytes, Fragments]:
         raise ImageTruncated(detail="its compressed pixel data is empty")
     first = items[1][0]
     return items[0][1], [(start - first, data) for start, data in items[1:]]
+
+
+def read_beginning(body: bytes, position: int) -> bytes:
+    """How the first fragment begins; empty where there is none, or something else."""
+    if body[position : position + 4] != ITEM or position + 8 > len(body):
+        return b""
+    (table,) = struct.unpack_from("<L", body, position + 4)
+    start = position + 8 + table
+    return body[start + 8 : start + 8 + BEGINNING_BYTES] if body[start : start + 4] == ITEM else b""
 
 
 def split_frames(

@@ -74,8 +74,9 @@ class Frame:
 
 def _is_constant(pixels: Pixels) -> bool:
     """Whether all values are one, not-a-number among them."""
-    is_missing = np.isnan(pixels)
-    return bool(is_missing.all() if is_missing.any() else pixels.min() == pixels.max())
+    lowest, highest = pixels.min(), pixels.max()
+    # Not-a-number spreads to the ends.
+    return bool(np.isnan(pixels).all() if np.isnan(lowest) else lowest == highest)
 
 
 def as_grey(colours: NDArray[np.uint8]) -> NDArray[np.uint8] | None:

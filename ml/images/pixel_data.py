@@ -21,7 +21,13 @@ from ml.errors import ImageTruncated, ImageUnreadable, UnsupportedTransferSyntax
 from ml.images.codestream import check_codestream, sniff_codestream
 from ml.images.colour import finish_colours
 from ml.images.decoders import AllDecodersFailed, decode_codestream
-from ml.images.encapsulation import ITEM, UNDEFINED_LENGTH, read_fragments, split_frames
+from ml.images.encapsulation import (
+    ITEM,
+    UNDEFINED_LENGTH,
+    read_beginning,
+    read_fragments,
+    split_frames,
+)
 from ml.images.image_pixel import ImagePixel
 from ml.images.native import clear_unused_bits, read_native
 
@@ -99,8 +105,12 @@ def check_syntax(element: PixelElement, uid: UID) -> None:
     """
     if element.length != UNDEFINED_LENGTH or uid in (*NATIVE, PLAIN_FRAMES, DEFLATED_FRAMES):
         return
-    _, fragments = read_fragments(element.body, element.start)
-    if sniff_codestream(fragments[0][1]) is None:
+    try:
+        is_known = sniff_codestream(read_beginning(element.body, element.start)) is not None
+    except (ImageTruncated, ImageUnreadable):
+        # Of a kind that is known, whatever is wrong with it.
+        return
+    if not is_known:
         _check_decodable(uid)
 
 

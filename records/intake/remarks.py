@@ -20,7 +20,7 @@ def remarks_on_object(header: DicomHeader, profile_use: ProfileUse) -> list[str]
     """Sentences about a DICOM object whose frames were decoded."""
     found = []
     photometric, shape = header.photometric_interpretation, header.presentation_lut_shape
-    if shape and CONTRADICTING_SHAPES.get(photometric) == shape:
+    if header.geometry.frames and shape and CONTRADICTING_SHAPES.get(photometric) == shape:
         found.append(
             f"Its Presentation LUT Shape ({shape}) contradicts its Photometric Interpretation "
             f"({photometric}); it is shown by the latter, and elsewhere perhaps inverted."
