@@ -16,16 +16,22 @@ from accounts.errors import new_reference
 from accounts.models import User
 from records.errors import (
     Dicomdir,
+    DicomTruncated,
+    DicomUnreadable,
+    EmptyFile,
     FileRejected,
+    MissingUid,
     SubmissionEnded,
     TooManyFiles,
     TooManyInOneRequest,
     UnexpectedFailure,
+    UnknownFormat,
 )
 from records.intake.allowance import Allowance
 from records.intake.declared import DeclaredFields
 from records.intake.isolation.calls import examine
 from records.intake.isolation.jobs import Examined
+from records.intake.leftovers import is_directory
 from records.intake.sniff import Kind
 from records.intake.storage import keep_file
 from records.models import NOT_HELD, Submission, SubmissionFile
@@ -39,6 +45,7 @@ logger = logging.getLogger(__name__)
 EXAMINED_AT_ONCE = 2
 FILED_AT_ONCE = 32
 FILED_AT_ONCE_BYTES = 64 * 1024 * 1024
+BROKEN = (DicomTruncated, DicomUnreadable, EmptyFile, MissingUid, UnknownFormat)
 REST = "(the rest of the request)"
 
 
@@ -104,6 +111,7 @@ class Reception:
 
     def is_of_disc(self) -> bool:
         """Whether a disc's table of contents has come before."""
+        self.file()
         return self.submission.files.filter(code=Dicomdir.code).exists()
 
     def check_room(self) -> None:
@@ -143,7 +151,7 @@ class Reception:
     def refuse(self, sent: Sent, refusal: FileRejected) -> None:
         """Record why a file was refused, after the verdicts on those that came before it."""
         self.file()
-        self._verdicts.append(self._refusals.record(sent, refusal))
+        self._verdicts.append(self._refusals.record(sent, _as_told(sent, refusal)))
 
     def file(self) -> None:
         """File what is ready; raises SubmissionEnded."""
@@ -156,7 +164,8 @@ class Reception:
                 except FileRejected as refusal:
                     self._file(ready)
                     ready.clear()
-                    self._verdicts[one.place] = self._refusals.record(one.sent, refusal)
+                    told = _as_told(one.sent, refusal)
+                    self._verdicts[one.place] = self._refusals.record(one.sent, told)
             self._file(ready)
         finally:
             for one in waiting:
@@ -192,6 +201,12 @@ class Reception:
             verdicts = [self._refusals.record(received[0].source, refusal)]
         for place, verdict in zip(ready, verdicts, strict=True):
             self._verdicts[place] = verdict
+
+
+def _as_told(sent: Sent, refusal: FileRejected) -> FileRejected:
+    """A disc's table of contents is that however broken it is: nobody misses it."""
+    is_broken = isinstance(refusal, BROKEN) and is_directory(sent.name)
+    return Dicomdir() if is_broken else refusal
 
 
 def _examine(submission: Submission, path: Path, allowance: Allowance) -> Examined:
