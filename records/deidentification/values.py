@@ -20,6 +20,9 @@ AGE = re.compile(r"(\d{3})([DWMY])", re.ASCII)
 OLDEST_AGE_YEARS = 89
 """Above it people are few: ages are then given as 90 years (45 CFR 164.514(b)(2)(i)(C))."""
 
+ALTERNATIVES = frozenset({"WindowCenter", "WindowWidth"})
+"""Their values are choices, each of use without the others; elsewhere one stands beside another."""
+
 TEXT_VRS = frozenset({"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 NUMBER_VRS = frozenset({"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
 BULK_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
@@ -157,10 +160,11 @@ def _matching(element: DataElement, vr: str) -> Any | None:
 
 
 def _number_texts(keyword: str, vr: str, texts: list[str]) -> list[str] | None:
-    """Numbers as the standard writes them; of several, one that may not stay leaves its place."""
+    """Numbers as the standard writes them; of several windows, a bad one leaves its place."""
     standard = [as_standard(vr, text) for text in texts]
     kept = [text if text and is_plausible(keyword, vr, text) else "" for text in standard]
-    return [unpadded(text) for text in kept] if any(kept) or not any(texts) else None
+    is_useful = any(kept) if keyword in ALTERNATIVES else kept == standard
+    return [unpadded(text) for text in kept] if is_useful or not any(texts) else None
 
 
 def _terms(keyword: str, texts: list[str]) -> Any | None:
