@@ -31,6 +31,7 @@ FAILURE_REASONS: dict[str, int] = {
     "patient_conflict": DATA_SET_MISMATCH,
     "patient_required": DATA_SET_MISMATCH,
     "dicomdir": DATA_SET_MISMATCH,
+    "disc_file": CANNOT_UNDERSTAND,
     "missing_uid": DATA_SET_MISMATCH,
     "bulk_data_missing": DATA_SET_MISMATCH,
     "content_hostile": CANNOT_UNDERSTAND,

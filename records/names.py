@@ -56,9 +56,12 @@ class PersonName:
         """Tell whether two names can't be one person's; what either leaves out doesn't differ.
 
         The first way of writing that both use decides. Ideographs come first: many of them sound
-        alike. Accents, case and width don't count, nor does what couldn't be decoded.
+        alike. Accents, case and width don't count, nor does what couldn't be decoded. Where one
+        writer didn't take the name apart, the same words are the same name: "Doe Jane".
         """
         for way in ("ideographic", "alphabetic", "phonetic"):
+            if _are_same_words(getattr(self, way), getattr(other, way)):
+                return False
             pairs = list(zip(_parts(getattr(self, way)), _parts(getattr(other, way)), strict=True))
             stated = [(one, another) for one, another in pairs if one and another]
             if stated:
@@ -85,6 +88,14 @@ def _parts(group: str) -> tuple[str, str]:
     family, _, rest = group.partition("^")
     given = rest.partition("^")[0]
     return _comparable(family), _comparable(given)
+
+
+def _are_same_words(one: str, other: str) -> bool:
+    """Whether a group that is one piece has the words of the other, in any order."""
+    if "^" in one and "^" in other:
+        return False
+    words, others = (sorted(_comparable(name.replace("^", " ")).split()) for name in (one, other))
+    return bool(words) and words == others
 
 
 def _comparable(part: str) -> str:

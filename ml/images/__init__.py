@@ -9,14 +9,18 @@ from ml.errors import ImageUnreadable
 from ml.images.dicom import is_dicom, iterate_dicom, read_dicom, read_stored_values
 from ml.images.display import encode_png, to_display
 from ml.images.frame import Frame, Voi
-from ml.images.raster import is_raster, read_raster
+from ml.images.profiles import ProfileUse
+from ml.images.raster import Picture, is_raster, read_pictures, read_raster
 
 __all__ = [
     "Frame",
+    "Picture",
+    "ProfileUse",
     "Voi",
     "encode_png",
     "iterate_frames",
     "read_frames",
+    "read_picture",
     "read_stored_values",
     "to_display",
 ]
@@ -38,6 +42,16 @@ def read_frames(source: Source, *, frames: Sequence[int] | None = None) -> list[
     if is_dicom(content):
         return read_dicom(content, frames=frames)
     raise ImageUnreadable(detail="its content is of no supported kind")
+
+
+def read_picture(content: bytes) -> Picture:
+    """The first picture of a PNG, JPEG, WebP or TIFF file, at its depth.
+
+    The errors are those of `read_frames`.
+    """
+    if not is_raster(content):
+        raise ImageUnreadable(detail="its content is of no supported kind")
+    return read_pictures(io.BytesIO(content), frames=[0])[0]
 
 
 def iterate_frames(content: bytes, frames: Iterable[int]) -> Iterator[Frame]:

@@ -26,6 +26,7 @@ BARE_MARKERS = (0x01, *range(0xD0, 0xD8))
 # ISO/IEC 15444-1 A.5.1 allows no more tiles; part 15 marks its streams in the capabilities.
 MAX_TILES = 65535
 HIGH_THROUGHPUT = 0x4000
+CODING_STYLE_DEFAULT, START_OF_TILE = 0x52, 0x90
 RLE_HEADER_BYTES = 64
 MAX_RLE_SEGMENTS = 15
 
@@ -35,6 +36,7 @@ class Codestream:
     """Kind (a key of `ml.images.decoders.DECODERS`) and what the stream says of its image.
 
     An RLE stream says nothing but the number of its segments, so there the sizes are 0.
+    `has_colour_transform` says that a JPEG 2000 decoder gives RGB, whatever went in.
     """
 
     kind: str
@@ -42,6 +44,7 @@ class Codestream:
     columns: int = 0
     components: int = 0
     precision: int = 0
+    has_colour_transform: bool = False
 
 
 def sniff_codestream(data: bytes) -> Codestream | None:
@@ -143,7 +146,20 @@ def _read_jpeg2000(data: bytes, start: int) -> Codestream:
     depths = {data[start + 42 + 3 * number] for number in range(components)}
     precision = max((depth & 0x7F for depth in depths), default=-1) + 1
     kind = "HTJ2K" if capabilities & HIGH_THROUGHPUT else "J2K"
-    return Codestream(kind, bottom - top, right - left, components, precision)
+    is_transformed = components == 3 and _has_colour_transform(data, start + 2)
+    return Codestream(kind, bottom - top, right - left, components, precision, is_transformed)
+
+
+def _has_colour_transform(data: bytes, position: int) -> bool:
+    """Whether the coding style default of the main header names one (A.6.1, table A.16)."""
+    while data[position : position + 1] == b"\xff" and position + 9 < len(data):
+        marker = data[position + 1]
+        if marker == CODING_STYLE_DEFAULT:
+            return data[position + 8] == 1
+        if marker == START_OF_TILE:
+            break
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return False
 
 
 def _is_rle(data: bytes) -> bool:

@@ -72,6 +72,8 @@ def decode_with_pydicom(
         return values
     # The stream may hold other colours than the header says, and JPEG 2000's come out as RGB.
     photometric = str(description["photometric_interpretation"])
+    if stream.has_colour_transform:
+        photometric = "RGB"
     return finish_colours(values, lying.bits_stored, photometric, keeps_depth=image.keeps_depth)
 
 

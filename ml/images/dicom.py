@@ -16,17 +16,25 @@ from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
 from pydicom.uid import (
     UID,
-    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
 
 from ml.errors import ImageHasNoPixels, ImageTooLarge, ImageTruncated, ImageUnreadable
+from ml.images.absence import (
+    ABSENCE_IN_WORDS,
+    DEFLATED_SYNTAXES,
+    ends_early,
+    ends_in_a_head,
+    find_absence,
+)
 from ml.images.colour import apply_palette
 from ml.images.frame import MAX_TOTAL_PIXELS, Frame, Voi, as_grey, select_frames
 from ml.images.image_pixel import ImagePixel, read_image_pixel
-from ml.images.pixel_data import PixelElement, decode_frames, find_pixel_element
+from ml.images.numbers import as_numbers
+from ml.images.pixel_data import PixelElement, check_syntax, decode_frames, find_pixel_element
+from ml.images.profiles import ProfileUse, convert_colours
 from ml.images.transforms import (
     apply_modality,
     default_voi,
@@ -154,24 +162,28 @@ def _make_frames(
 def _open(
     content: bytes, frames: Sequence[int] | None
 ) -> tuple[Dataset, PixelElement, ImagePixel, Sequence[int]]:
-    dataset, element = _read_dataset(content)
+    dataset, element, end = _read_dataset(content)
     if element is None:
-        _raise_no_pixels(dataset)
+        _raise_no_pixels(dataset, end)
+    check_syntax(element, UID(str(dataset.file_meta.TransferSyntaxUID)))
     wanted = None if frames is None else len(frames)
     image = read_image_pixel(dataset, element.keyword, wanted=wanted)
     return dataset, element, image, select_frames(frames, image.frames)
 
 
-def _raise_no_pixels(dataset: Dataset) -> NoReturn:
-    """Tell an image that was cut short from an object that never was one."""
-    if "Rows" in dataset or not len(dataset):
+def _raise_no_pixels(dataset: Dataset, end: int) -> NoReturn:
+    """Tell an image that was cut short from one whose pixels are elsewhere, or that is none."""
+    is_cut = ends_early(dataset, position=end, end=end) or ends_in_a_head(dataset, end=end)
+    if is_cut or not len(dataset):
         raise ImageTruncated(detail="the file ends before its pixel data does")
+    absence = find_absence(dataset, UID(str(dataset.file_meta.TransferSyntaxUID)))
     uid = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID", "")
-    raise ImageHasNoPixels(detail=UID(str(uid)).name or "unknown kind")
+    kind = UID(str(uid)).name or "unknown kind"
+    raise ImageHasNoPixels(detail=ABSENCE_IN_WORDS.get(absence, kind))
 
 
-def _read_dataset(content: bytes) -> tuple[Dataset, PixelElement | None]:
-    """The header, and where the pixel data lies; the pixels themselves are left alone."""
+def _read_dataset(content: bytes) -> tuple[Dataset, PixelElement | None, int]:
+    """The header, where the pixel data lies, and the file's end; the pixels are left alone."""
     content = _inflate(content)
     stream = io.BytesIO(content)
     dataset = dcmread(stream, force=True, stop_before_pixels=True)
@@ -181,13 +193,14 @@ def _read_dataset(content: bytes) -> tuple[Dataset, PixelElement | None]:
     element = find_pixel_element(
         content, stream.tell(), is_implicit=is_implicit, is_little_endian=is_little_endian
     )
-    return dataset, element
+    return dataset, element, len(content)
 
 
 def _inflate(content: bytes) -> bytes:
     """A deflated data set as an explicit one, inflated with a limit: pydicom does it without."""
-    name = DeflatedExplicitVRLittleEndian.encode()
-    if name not in content[:1024]:
+    names = (uid.encode() for uid in DEFLATED_SYNTAXES)
+    name = next((one for one in names if one in content[:1024]), None)
+    if name is None:
         return content
     # PS3.10 7.1: the length of the file meta group is its first element, at byte 132.
     start = 144 + int(struct.unpack_from("<I", content, 140)[0])
@@ -225,14 +238,27 @@ def _make_frame(dataset: Dataset, image: ImagePixel, stored: NDArray[Any], index
         stored = apply_palette(stored, dataset, is_little_endian=is_little_endian)
     if stored.ndim == 2:
         return _make_grey_frame(dataset, image, stored, fields, common)
+    profile_use = ProfileUse.NONE
+    if profile := _find_profile(dataset):
+        stored, profile_use = convert_colours(stored, profile)
     grey = as_grey(stored)
     return Frame(
+        profile_use=profile_use,
         pixels=stored if grey is None else grey,
         is_colour=grey is None,
         photometric_interpretation="RGB" if grey is None else "MONOCHROME2",
         voi=Voi("NONE"),
         **common,
     )
+
+
+def _find_profile(dataset: Dataset) -> bytes:
+    """ICC Profile (0028,2000), of a slide's first optical path where it stands there."""
+    paths = dataset.get("OpticalPathSequence") or []
+    for one in (dataset, *paths[:1]):
+        if isinstance(profile := one.get("ICCProfile"), bytes) and profile:
+            return profile
+    return b""
 
 
 def _make_grey_frame(
@@ -244,9 +270,6 @@ def _make_grey_frame(
 ) -> Frame:
     is_little_endian = bool(dataset.original_encoding[1])
     pixels = apply_modality(stored, fields, is_little_endian=is_little_endian)
-    # Not-a-number spreads to the ends.
-    if not np.isfinite((pixels.min(), pixels.max())).all():
-        raise ValueError("values that are not numbers")
     voi, (center, width) = read_voi(fields, pixels, is_little_endian=is_little_endian)
     voi = voi or default_voi(dataset, image, pixels, stored)
     return Frame(
@@ -262,12 +285,11 @@ def _make_grey_frame(
 
 
 def _read_spacing(dataset: Dataset, fields: dict[str, Any]) -> tuple[float, float] | None:
-    spacing = fields.get("PixelSpacing") or dataset.get("ImagerPixelSpacing")
-    try:
-        between_rows, between_columns = (float(value) for value in spacing or ())
-    except (TypeError, ValueError):
-        return None
-    return between_rows, between_columns
+    for stated in (fields.get("PixelSpacing"), dataset.get("ImagerPixelSpacing")):
+        match as_numbers(stated):
+            case [float(between_rows), float(between_columns)]:
+                return between_rows, between_columns
+    return None
 
 
 def _read_header(dataset: Dataset) -> dict[str, str]:

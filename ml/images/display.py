@@ -35,7 +35,9 @@ def to_display(
     shown = np.empty(frame.pixels.shape, np.uint8)
     for rows in _slice_rows(shown):
         levels = _apply_voi(frame.pixels[rows], voi, center, width, is_inverted=is_inverted)
-        # The levels are an array of their own, so they may be rounded in place.
+        # The levels are an array of their own, so they may be changed in place.
+        if np.isnan(frame.pixels[rows].min()):
+            levels[np.isnan(frame.pixels[rows])] = 0
         shown[rows] = np.rint(levels, out=levels)
     return shown
 
@@ -58,7 +60,7 @@ def _apply_voi(
     kind = np.float64 if pixels.dtype == np.float64 else np.float32
     values: Floats = pixels.astype(kind, copy=False)
     if voi.function == "LUT" and voi.lut is not None:
-        index = np.clip(np.rint(values - voi.lut_first), 0, len(voi.lut) - 1)
+        index = np.clip(np.rint(np.nan_to_num(values) - voi.lut_first), 0, len(voi.lut) - 1)
         lut = 255 - voi.lut if is_inverted else voi.lut
         return np.asarray(lut[index.astype(np.int64)], np.float32)
     if center is None or width is None:

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pydicom.dataset import Dataset
 
 from ml.errors import ImageTruncated, ImageUnreadable
-from ml.images.codestream import JPEG2000_START, JPEG_START
+from ml.images.codestream import JPEG2000_START, JPEG_END, JPEG_START, sniff_codestream
 
 ITEM = b"\xfe\xff\x00\xe0"
 SEQUENCE_END = b"\xfe\xff\xdd\xe0"
 UNDEFINED_LENGTH = 0xFFFFFFFF
+BEGINNING_BYTES = 64 * 1024
 
 Fragments = list[tuple[int, bytes]]
 
@@ -38,6 +39,15 @@ def read_fragments(body: bytes, position: int) -> tuple[bytes, Fragments]:
     return items[0][1], [(start - first, data) for start, data in items[1:]]
 
 
+def read_beginning(body: bytes, position: int) -> bytes:
+    """How the first fragment begins; empty where there is none, or something else."""
+    if body[position : position + 4] != ITEM or position + 8 > len(body):
+        return b""
+    (table,) = struct.unpack_from("<L", body, position + 4)
+    start = position + 8 + table
+    return body[start + 8 : start + 8 + BEGINNING_BYTES] if body[start : start + 4] == ITEM else b""
+
+
 def split_frames(
     dataset: Dataset, table: bytes, fragments: Fragments, count: int, wanted: Iterable[int]
 ) -> Iterator[bytes]:
@@ -46,8 +56,6 @@ def split_frames(
         raise ImageTruncated(detail=f"it holds {len(fragments)} of {count} frames")
     if len(fragments) == count:
         starts = list(range(count))
-    elif count == 1:
-        starts = [0]
     else:
         starts = _find_starts(_read_offsets(dataset, table), fragments, count)
     bounds = [*starts, len(fragments)]
@@ -56,15 +64,43 @@ def split_frames(
 
 
 def _find_starts(offsets: Sequence[int], fragments: Fragments, count: int) -> list[int]:
-    """The number of each frame's first fragment, by the offset table or else by the streams."""
+    """The number of each frame's first fragment, by the offset table or else by the streams.
+
+    Of more frames than the header states there is one number more: where the stated ones end.
+    """
     numbers = {offset: number for number, (offset, _) in enumerate(fragments)}
-    starts = [numbers.get(offset, -1) for offset in offsets[:count]]
+    starts = [numbers.get(offset, -1) for offset in offsets[: count + 1]]
     if len(starts) < count or starts[0] != 0 or -1 in starts or starts != sorted(set(starts)):
-        signatures = (JPEG_START, JPEG2000_START)
-        starts = [n for n, (_, data) in enumerate(fragments) if data.startswith(signatures)]
-    if len(starts) != count or starts[0] != 0:
+        starts = _find_streams(fragments)[: count + 1]
+    if count == 1 and len(starts) < 2:
+        return [0]
+    if len(starts) < count or starts[0] != 0:
         raise ImageUnreadable(detail=f"{len(fragments)} fragments can't be told as {count} frames")
     return starts
+
+
+def _find_streams(fragments: Fragments) -> list[int]:
+    """The numbers of the fragments with which a code stream begins: one after the end of another.
+
+    A frame of run lengths is always one fragment (PS3.5 A.4.2).
+    """
+    contents = [data for _, data in fragments]
+    if all(contents) and _are_run_lengths(contents):
+        return list(range(len(contents)))
+    signatures = (JPEG_START, JPEG2000_START)
+    starts = [number for number, data in enumerate(contents) if data.startswith(signatures)]
+    after_ends = [
+        number
+        for number in starts
+        if not number or contents[number - 1].rstrip(b"\0").endswith(JPEG_END)
+    ]
+    return after_ends if len(after_ends) > 1 else starts
+
+
+def _are_run_lengths(contents: Sequence[bytes]) -> bool:
+    return all(
+        (stream := sniff_codestream(data)) is not None and stream.kind == "RLE" for data in contents
+    )
 
 
 def _read_offsets(dataset: Dataset, table: bytes) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import FrameOutOfRange, ImageTooLarge
+from ml.images.profiles import ProfileUse
 
 MAX_FRAME_PIXELS = 64_000_000
 MAX_TOTAL_PIXELS = 512_000_000
@@ -44,6 +45,9 @@ class Frame:
 
     Grey ones are float32, or float64 where the image has more than 16 bits.
 
+    Where there is no value (not-a-number in a map of floats) there is background: black, whatever
+    the window. `profile_use` says what became of the image's ICC profile.
+
     `is_hounsfield` says that they are Hounsfield units: a CT with a rescale.
     `header` holds the few DICOM fields that decide whether a task applies; it is empty for
     PNG, JPEG, WebP and TIFF. `pixel_spacing` is (between rows, between columns) in mm.
@@ -60,12 +64,19 @@ class Frame:
     pixel_spacing: tuple[float, float] | None = None
     is_hounsfield: bool = False
     header: Mapping[str, str] = field(default_factory=dict)
+    profile_use: ProfileUse = ProfileUse.NONE
 
     @property
     def is_constant(self) -> bool:
         """Whether every pixel is the same: nothing was exposed, or a decoder gave zeros."""
-        few = self.pixels[::SAMPLED, ::SAMPLED]
-        return bool(few.min() == few.max() and self.pixels.min() == self.pixels.max())
+        return _is_constant(self.pixels[::SAMPLED, ::SAMPLED]) and _is_constant(self.pixels)
+
+
+def _is_constant(pixels: Pixels) -> bool:
+    """Whether all values are one, not-a-number among them."""
+    lowest, highest = pixels.min(), pixels.max()
+    # Not-a-number spreads to the ends.
+    return bool(np.isnan(pixels).all() if np.isnan(lowest) else lowest == highest)
 
 
 def as_grey(colours: NDArray[np.uint8]) -> NDArray[np.uint8] | None:

@@ -1,12 +1,12 @@
 """The Image Pixel module (PS3.3 C.7.6.3): how pixels lie in the data, checked first of all."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from pydicom.dataset import Dataset
 
 from ml.errors import ImageUnreadable
 from ml.images.frame import check_size
+from ml.images.numbers import first_whole
 
 FLOAT_BITS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 WHOLE_BITS = (1, 8, 12, 16, 24, 32)
@@ -20,7 +20,9 @@ GREYS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 class ImagePixel:
     """The elements of the module in the standard's words; `is_float` means (double) float data.
 
-    `keeps_depth` asks for colours of more than 8 bits as they are stored.
+    `keeps_depth` asks for colours of more than 8 bits as they are stored. `has_full_colours` says
+    that there is a colour for each pixel after all, where the photometric interpretation halves
+    them.
     """
 
     rows: int
@@ -35,12 +37,18 @@ class ImagePixel:
     photometric: str
     is_float: bool
     keeps_depth: bool = False
+    has_full_colours: bool = False
+
+    @property
+    def is_halved(self) -> bool:
+        """Whether two neighbours share their colour, uncompressed."""
+        return self.photometric in HALVED_COLOUR and not self.has_full_colours
 
     @property
     def frame_samples(self) -> int:
         """Values that one frame holds when it is not compressed."""
         count = self.rows * self.columns * self.samples
-        return count * 2 // 3 if self.photometric in HALVED_COLOUR else count
+        return count * 2 // 3 if self.is_halved else count
 
     @property
     def native_bytes(self) -> int:
@@ -83,12 +91,13 @@ def read_image_pixel(dataset: Dataset, keyword: str, *, wanted: int | None) -> I
 
 def _read_integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
     try:
-        value: Any = dataset.get(keyword)
-        if value in (None, "") and default is not None:
-            return default
-        return int(value)
+        number = first_whole(dataset.get(keyword))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ImageUnreadable(detail=f"its header gives no valid {keyword}") from error
+    number = default if number is None else number
+    if number is None:
+        raise ImageUnreadable(detail=f"its header gives no valid {keyword}")
+    return number
 
 
 def _read_photometric(dataset: Dataset, samples: int) -> str:

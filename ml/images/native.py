@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import ImageUnreadable
-from ml.images.image_pixel import HALVED_COLOUR, ImagePixel
+from ml.images.image_pixel import ImagePixel
 
 Stored = NDArray[np.generic]
 
@@ -34,7 +34,7 @@ def shape_samples(values: Stored, image: ImagePixel) -> Stored:
     size = (image.rows, image.columns)
     if image.samples == 1:
         return values.reshape(size)
-    if image.photometric in HALVED_COLOUR:
+    if image.is_halved:
         return _double_colour(values).reshape(*size, 3)
     if image.is_planar:
         return values.reshape(3, *size).transpose(1, 2, 0)

@@ -21,8 +21,14 @@ from ml.errors import ImageTruncated, ImageUnreadable, UnsupportedTransferSyntax
 from ml.images.codestream import check_codestream, sniff_codestream
 from ml.images.colour import finish_colours
 from ml.images.decoders import AllDecodersFailed, decode_codestream
-from ml.images.encapsulation import ITEM, UNDEFINED_LENGTH, read_fragments, split_frames
-from ml.images.image_pixel import HALVED_COLOUR, ImagePixel
+from ml.images.encapsulation import (
+    ITEM,
+    UNDEFINED_LENGTH,
+    read_beginning,
+    read_fragments,
+    split_frames,
+)
+from ml.images.image_pixel import ImagePixel
 from ml.images.native import clear_unused_bits, read_native
 
 Decoded = NDArray[Any]
@@ -92,6 +98,22 @@ def decode_frames(
         yield _decode_compressed(data, image, uid)
 
 
+def check_syntax(element: PixelElement, uid: UID) -> None:
+    """Raise UnsupportedTransferSyntax for streams, video for one, that nothing here decodes.
+
+    Asked before anything else, whose rules are not theirs: a video of many frames is one stream.
+    """
+    if element.length != UNDEFINED_LENGTH or uid in (*NATIVE, PLAIN_FRAMES, DEFLATED_FRAMES):
+        return
+    try:
+        is_known = sniff_codestream(read_beginning(element.body, element.start)) is not None
+    except (ImageTruncated, ImageUnreadable):
+        # Of a kind that is known, whatever is wrong with it.
+        return
+    if not is_known:
+        _check_decodable(uid)
+
+
 def _is_encapsulated(element: PixelElement, image: ImagePixel, uid: UID) -> bool:
     """By its form: the syntax may name a compression from before or after a conversion."""
     if element.length == UNDEFINED_LENGTH:
@@ -106,6 +128,7 @@ def _decode_native(
 ) -> Iterator[Decoded]:
     end = min(element.start + element.length, len(element.body))
     data = memoryview(element.body)[element.start : end]
+    image = _with_colours_held(image, element)
     _check_native(element, image, uid, held=len(data))
     is_swapped = element.is_words and not element.is_little_endian and image.bits_allocated <= 8
     for index in chosen:
@@ -128,8 +151,12 @@ def _check_native(element: PixelElement, image: ImagePixel, uid: UID, *, held: i
     if held < image.native_bytes:
         detail = f"it holds {held} of {image.native_bytes} bytes of pixels"
         raise ImageTruncated(detail=detail)
-    if image.photometric in HALVED_COLOUR and held >= image.native_bytes * 3 // 2:
-        raise ImageUnreadable(detail="its colours are not halved as its header says")
+
+
+def _with_colours_held(image: ImagePixel, element: PixelElement) -> ImagePixel:
+    """Colours that a header calls halved lie whole where there is room for all of them."""
+    whole = replace(image, has_full_colours=True)
+    return whole if image.is_halved and element.length >= whole.native_bytes else image
 
 
 def _finish(values: Decoded, image: ImagePixel) -> Decoded:
@@ -160,11 +187,15 @@ def _decode_compressed(data: bytes, image: ImagePixel, uid: UID) -> Decoded:
 def _raise_unknown(uid: UID) -> NoReturn:
     """A stream that nobody knows: of a syntax that can't be decoded here, or just broken."""
     if uid not in NATIVE:
-        try:
-            get_decoder(uid)
-        except NotImplementedError as error:
-            raise UnsupportedTransferSyntax(uid=uid) from error
+        _check_decodable(uid)
     raise ImageUnreadable(detail="its compressed pixels are of no known kind")
+
+
+def _check_decodable(uid: UID) -> None:
+    try:
+        get_decoder(uid)
+    except NotImplementedError as error:
+        raise UnsupportedTransferSyntax(uid=uid) from error
 
 
 def _decode_uncompressed(data: bytes, image: ImagePixel, uid: UID) -> Decoded:

@@ -1,6 +1,7 @@
 """Reads a DICOM image's Modality LUT and VOI LUT modules (PS3.3 C.11.1, C.11.2), per frame."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,14 @@ from pydicom.dataset import Dataset
 
 from ml.images.frame import Floats, Voi
 from ml.images.image_pixel import ImagePixel
+from ml.images.numbers import as_numbers, first_number
 
 Window = tuple[float, float] | tuple[None, None]
 
+WINDOW = ("WindowCenter", "WindowWidth")
 FUNCTIONAL_GROUPS = (
     ("PixelValueTransformationSequence", ("RescaleSlope", "RescaleIntercept", "RescaleType")),
-    ("FrameVOILUTSequence", ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence")),
+    ("FrameVOILUTSequence", (*WINDOW, "VOILUTFunction", "VOILUTSequence")),
     ("PixelMeasuresSequence", ("PixelSpacing",)),
 )
 # A marker or a dead cell is fewer than a thousandth of the pixels at an end; they are left out of
@@ -52,8 +55,16 @@ def read_transform_fields(dataset: Dataset, index: int) -> dict[str, Any]:
     ]:
         for sequence, names in FUNCTIONAL_GROUPS:
             for item in groups.get(sequence) or []:
-                fields |= {name: item.get(name) for name in names if name in item}
+                fields |= _stated(item, names)
     return {name: value for name, value in fields.items() if value not in (None, "")}
+
+
+def _stated(item: Dataset, names: tuple[str, ...]) -> dict[str, Any]:
+    """What an item says of them; half a window, or one of words, replaces no other."""
+    found = {name: item.get(name) for name in names if name in item}
+    if not any(read_windows(found)):
+        found = {name: value for name, value in found.items() if name not in WINDOW}
+    return found
 
 
 def apply_modality(
@@ -68,8 +79,8 @@ def apply_modality(
         if stored.dtype.kind == "i" and first >= 0x8000:
             first -= 0x10000
         return table[np.clip(stored.astype(np.int64) - first, 0, len(table) - 1)]
-    slope = float(fields.get("RescaleSlope", 1)) or 1.0
-    intercept = float(fields.get("RescaleIntercept", 0))
+    slope = first_number(fields.get("RescaleSlope")) or 1.0
+    intercept = first_number(fields.get("RescaleIntercept")) or 0.0
     kind = np.float64 if stored.dtype.itemsize > 2 else np.float32
     if slope == 1 and intercept == 0:
         return stored.astype(kind)
@@ -89,7 +100,7 @@ def is_hounsfield(dataset: Dataset, image: ImagePixel, fields: dict[str, Any]) -
         return False
     if str(fields.get("RescaleType", "HU")).strip().upper() != "HU":
         return False
-    lowest = (_first_number(fields["RescaleIntercept"]) or 0.0) < 0
+    lowest = (first_number(fields["RescaleIntercept"]) or 0.0) < 0
     return "ModalityLUTSequence" not in fields and (image.is_signed or lowest)
 
 
@@ -102,7 +113,7 @@ def read_voi(
     """
     if sequence := fields.get("VOILUTSequence"):
         table, first, bits = _read_table(sequence[0], is_little_endian=is_little_endian)
-        if first >= 0x8000 and pixels.min() < 0:
+        if first >= 0x8000 and np.nanmin(pixels) < 0:
             # C.11.2.1.1: signed where the Modality LUT's output is, whatever type was written.
             first -= 0x10000
         scaled = table * np.float32(255 / (2 ** _find_output_bits(table, bits) - 1))
@@ -110,7 +121,7 @@ def read_voi(
     function = str(fields.get("VOILUTFunction", "LINEAR")).upper()
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
         function = "LINEAR"
-    for center, width in _read_windows(fields):
+    for center, width in read_windows(fields):
         # LINEAR counts whole values; a narrower window can only have been meant exactly.
         is_narrow = function == "LINEAR" and width < 1
         return Voi("LINEAR_EXACT" if is_narrow else function), (center, width)
@@ -128,9 +139,9 @@ def _find_output_bits(table: Floats, declared: int) -> int:
     return declared if used <= declared <= STORAGE_BITS and not is_storage else used
 
 
-def _read_windows(fields: dict[str, Any]) -> list[tuple[float, float]]:
+def read_windows(fields: Mapping[str, Any]) -> list[tuple[float, float]]:
     """The windows whose centre is a number and whose width is positive, in their order."""
-    centers, widths = (_read_numbers(fields.get(name)) for name in ("WindowCenter", "WindowWidth"))
+    centers, widths = (as_numbers(fields.get(name)) for name in WINDOW)
     pairs = zip(centers, widths, strict=False)
     return [
         (center, width)
@@ -150,7 +161,9 @@ def default_voi(dataset: Dataset, image: ImagePixel, pixels: Floats, stored: NDA
     if bits <= 8 and not image.is_signed and np.array_equal(pixels, stored):
         return Voi("NONE") if bits == 8 else Voi("RANGE", high=float(2**bits - 1))
     kept = _leave_out_padding(dataset, pixels, stored)
-    low, high = _find_range(kept)
+    if kept.dtype.kind == "f" and not np.isfinite(kept).all():
+        kept = kept[np.isfinite(kept)]
+    low, high = _find_range(kept) if kept.size else (0.0, 0.0)
     return Voi("RANGE", low=low, high=high)
 
 
@@ -191,7 +204,7 @@ def _find_range(values: Floats) -> tuple[float, float]:
 
 
 def _first_of(dataset: Dataset, keywords: tuple[str, ...]) -> float | None:
-    numbers = (_first_number(dataset.get(keyword)) for keyword in keywords)
+    numbers = (first_number(dataset.get(keyword)) for keyword in keywords)
     return next((number for number in numbers if number is not None), None)
 
 
@@ -202,21 +215,6 @@ def _as_stored(value: float, kind: np.dtype[Any]) -> float:
     if kind.kind == "u" and value < 0:
         return value + 2.0 ** (8 * kind.itemsize)
     return value
-
-
-def _read_numbers(value: Any) -> list[float | None]:
-    is_list = hasattr(value, "__iter__") and not isinstance(value, str)
-    return [_first_number(one) for one in (value if is_list else [value])]
-
-
-def _first_number(value: Any) -> float | None:
-    if value is None or value == "":
-        return None
-    try:
-        number = float(value[0] if hasattr(value, "__getitem__") else value)
-    except (TypeError, ValueError, IndexError):
-        return None
-    return number if np.isfinite(number) else None
 
 
 def _read_table(item: Dataset, *, is_little_endian: bool) -> tuple[Floats, int, int]:

@@ -136,6 +136,7 @@ class SubmissionListSerializer(serializers.ModelSerializer[Submission]):
     stored_count = serializers.IntegerField(read_only=True)
     duplicate_count = serializers.IntegerField(read_only=True)
     rejected_count = serializers.IntegerField(read_only=True)
+    left_out_count = serializers.IntegerField(read_only=True)
 
     class Meta:
         model = Submission
@@ -151,6 +152,7 @@ class SubmissionListSerializer(serializers.ModelSerializer[Submission]):
             "stored_count",
             "duplicate_count",
             "rejected_count",
+            "left_out_count",
         )
 
 

@@ -89,7 +89,7 @@ def find_writing(image: Dataset) -> tuple[Rectangle, ...]:
 
 def _in_order(image: Dataset, samples: Samples) -> Samples:
     """Stored values that grow as numbers do."""
-    is_signed = int(image.PixelRepresentation) == 1
+    is_signed = samples.dtype.kind == "u" and int(image.PixelRepresentation) == 1
     return samples.view(samples.dtype.str.replace("u", "i")) if is_signed else samples
 
 
@@ -101,6 +101,7 @@ def _levels(picture: Samples) -> list[NDArray[np.uint8]]:
 
 
 def _stretched(channel: Samples) -> NDArray[np.uint8]:
-    low, high = int(channel.min()), int(channel.max())
-    scaled = (channel.astype(np.float32) - low) * (255 / max(high - low, 1))
+    values = np.nan_to_num(channel.astype(np.float64), posinf=0, neginf=0)
+    low, high = float(values.min()), float(values.max())
+    scaled = (values - low) * (255 / (high - low) if high > low else 0)
     return scaled.astype(np.uint8)

@@ -7,6 +7,8 @@ quantities below.
 
 import re
 
+from records.intake.values import parse_number
+
 DIGITS = 5
 MOST_DIGITS = 9
 # Tiny units, long times and counts of events. The number of frames is proven by the pixels.
@@ -47,6 +49,14 @@ def is_plausible(keyword: str, vr: str, text: str) -> bool:
     most = MOST_DIGITS if keyword in LONG_NUMBERS else DIGITS
     digits = re.split(r"[.eE]", unpadded(text).lstrip("+-"))[0]
     return len(digits) <= most and abs(float(text)) < 10**most
+
+
+def as_standard(vr: str, text: str) -> str:
+    """The number that a device wrote in its country's way, as PS3.5 6.2 has it; else the text."""
+    number = parse_number(text) if "," in text else None
+    if number is None:
+        return text
+    return f"{int(number)}" if vr == "IS" and number.is_integer() else text.replace(",", ".")
 
 
 def unpadded(text: str) -> str:

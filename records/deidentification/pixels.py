@@ -16,11 +16,14 @@ from pydicom.uid import (
     UID_dictionary,
 )
 
+from records.deidentification.cells import widen_cells
 from records.errors import ExportNotAnImage, ExportUnreadable, RegionOutside
 from records.intake.proof import RESULTS
 from records.intake.structure import HALVED_COLOUR
-from records.intake.values import PARSE_ERRORS
+from records.intake.values import PARSE_ERRORS, read_integer
 
+FLOAT_TYPES = {"FloatPixelData": "<f4", "DoubleFloatPixelData": "<f8"}
+FLOAT_VRS = {"FloatPixelData": "OF", "DoubleFloatPixelData": "OD"}
 SAMPLE_TYPES = {8: "u1", 16: "<u2", 32: "<u4"}
 # Black in YBR: no luminance, and the middle for both colour differences (PS3.3 C.7.6.3.1.2).
 BLACK_YBR = (0, 128, 128)
@@ -58,6 +61,7 @@ def open_image(stream: BinaryIO | File) -> Dataset:
         image = dcmread(stream)
         if image.file_meta.TransferSyntaxUID != ExplicitVRLittleEndian:
             raise ExportUnreadable
+        widen_cells(image)
         _check_kind(image)
         _widen_colours(image)
         samples = read_samples(image)
@@ -69,11 +73,11 @@ def open_image(stream: BinaryIO | File) -> Dataset:
 
 def read_samples(image: Dataset) -> Samples:
     """The stored values: frames x rows x columns x samples, whatever the file's order was."""
-    frames = max(int(image.get("NumberOfFrames") or 1), 1)
+    frames = max(read_integer(image, "NumberOfFrames") or 1, 1)
     rows, columns = int(image.Rows), int(image.Columns)
     samples = int(image.get("SamplesPerPixel") or 1)
     is_planar = samples > 1 and int(image.get("PlanarConfiguration") or 0) == 1
-    stored = np.frombuffer(image.PixelData, _sample_type(image))
+    stored = np.frombuffer(image[_pixel_keyword(image)].value, _sample_type(image))
     shape = (frames, samples, rows, columns) if is_planar else (frames, rows, columns, samples)
     cut = stored[: frames * rows * columns * samples].reshape(shape)
     return np.moveaxis(cut, 1, -1) if is_planar else cut
@@ -82,8 +86,9 @@ def read_samples(image: Dataset) -> Samples:
 def write_samples(image: Dataset, samples: Samples) -> None:
     """Put stored values back, colours by pixel."""
     content = np.ascontiguousarray(samples).tobytes()
-    vr = "OB" if samples.dtype.itemsize == 1 else "OW"
-    image.add_new("PixelData", vr, content + b"\0" * (len(content) % 2))
+    keyword = _pixel_keyword(image)
+    vr = FLOAT_VRS.get(keyword, "OB" if samples.dtype.itemsize == 1 else "OW")
+    image.add_new(keyword, vr, content + b"\0" * (len(content) % 2))
     if samples.shape[-1] > 1:
         image.PlanarConfiguration = 0
 
@@ -102,25 +107,39 @@ def blacken(image: Dataset, rectangles: list[Rectangle]) -> None:
 
 def _check_kind(image: Dataset) -> None:
     sop_class = str(image.get("SOPClassUID", ""))
-    is_image = "PixelData" in image and sop_class in UID_dictionary and sop_class not in RESULTS
-    if not is_image or int(image.BitsAllocated) not in SAMPLE_TYPES:
+    has_pixels = any(keyword in image for keyword in ("PixelData", *FLOAT_VRS))
+    is_image = has_pixels and sop_class in UID_dictionary and sop_class not in RESULTS
+    is_float = _pixel_keyword(image) in FLOAT_VRS
+    if not is_image or not (is_float or int(image.BitsAllocated) in SAMPLE_TYPES):
         raise ExportNotAnImage
+
+
+def _pixel_keyword(image: Dataset) -> str:
+    return next((keyword for keyword in FLOAT_VRS if keyword in image), "PixelData")
 
 
 def _widen_colours(image: Dataset) -> None:
     """Give each pixel its own colour, where two share one."""
     if str(image.PhotometricInterpretation) in HALVED_COLOUR:
+        frames = max(read_integer(image, "NumberOfFrames") or 1, 1)
+        if len(image.PixelData) >= 3 * int(image.Rows) * int(image.Columns) * frames:
+            image.PhotometricInterpretation = "YBR_FULL"
+            return
         whole = pixel_array(image, raw=True)
         image.PhotometricInterpretation = "YBR_FULL"
         write_samples(image, whole)
 
 
 def _sample_type(image: Dataset) -> np.dtype[Any]:
+    if (keyword := _pixel_keyword(image)) in FLOAT_TYPES:
+        return np.dtype(FLOAT_TYPES[keyword])
     return np.dtype(SAMPLE_TYPES[int(image.BitsAllocated)])
 
 
 def _without_hidden_bits(image: Dataset, samples: Samples) -> Samples:
     """Zero the bits outside Bits Stored, where old files keep overlays; signs are carried on."""
+    if samples.dtype.kind == "f":
+        return samples
     allocated, stored = int(image.BitsAllocated), int(image.BitsStored)
     low = int(image.HighBit) + 1 - stored
     if stored == allocated:
@@ -143,7 +162,7 @@ def _black(image: Dataset, samples: Samples) -> Any:
         return BLACK_YBR
     if samples.shape[-1] > 1 or photometric == "PALETTE COLOR":
         return 0
-    signed = int(image.PixelRepresentation) == 1
+    signed = samples.dtype.kind == "u" and int(image.PixelRepresentation) == 1
     values = samples.view(samples.dtype.str.replace("u", "i")) if signed else samples
-    darkest = values.max() if photometric == "MONOCHROME1" else values.min()
+    darkest = np.nanmax(values) if photometric == "MONOCHROME1" else np.nanmin(values)
     return np.array(darkest).view(samples.dtype)

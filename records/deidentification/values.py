@@ -10,7 +10,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from records.deidentification.dates import keep_time, shift_date, shift_date_time
-from records.deidentification.numbers import is_plausible, unpadded
+from records.deidentification.numbers import as_standard, is_plausible, unpadded
 from records.deidentification.profile import DATE_VRS, Options, is_device_attribute
 from records.deidentification.pseudonyms import Pseudonyms
 from records.deidentification.vocabulary import DEVICE_TEXTS, is_technical, is_term
@@ -19,6 +19,9 @@ REMOVED = "REMOVED"
 AGE = re.compile(r"(\d{3})([DWMY])", re.ASCII)
 OLDEST_AGE_YEARS = 89
 """Above it people are few: ages are then given as 90 years (45 CFR 164.514(b)(2)(i)(C))."""
+
+ALTERNATIVES = frozenset({"WindowCenter", "WindowWidth"})
+"""Their values are choices, each of use without the others; elsewhere one stands beside another."""
 
 TEXT_VRS = frozenset({"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 NUMBER_VRS = frozenset({"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
@@ -151,10 +154,17 @@ def _matching(element: DataElement, vr: str) -> Any | None:
         return _terms(element.keyword, texts)
     if vr == "AS":
         return [_age(text) for text in texts]
-    is_number = vr in ("DS", "IS")
-    if is_number and all(not text or is_plausible(element.keyword, vr, text) for text in texts):
-        return [unpadded(text) for text in texts]
+    if vr in ("DS", "IS"):
+        return _number_texts(element.keyword, vr, texts)
     return None
+
+
+def _number_texts(keyword: str, vr: str, texts: list[str]) -> list[str] | None:
+    """Numbers as the standard writes them; of several windows, a bad one leaves its place."""
+    standard = [as_standard(vr, text) for text in texts]
+    kept = [text if text and is_plausible(keyword, vr, text) else "" for text in standard]
+    is_useful = any(kept) if keyword in ALTERNATIVES else kept == standard
+    return [unpadded(text) for text in kept] if is_useful or not any(texts) else None
 
 
 def _terms(keyword: str, texts: list[str]) -> Any | None:

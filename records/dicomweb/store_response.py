@@ -6,7 +6,7 @@ from http import HTTPStatus
 from records.dicomweb.targets import instance_url, study_url
 from records.errors import FileTooLarge, StorageLow
 from records.failure_reasons import FAILURE_REASONS, PROCESSING_FAILURE
-from records.models import Instance, Verdict
+from records.models import NOT_HELD, Instance
 from records.outgoing.dicom_json import JsonObject, element
 from records.services.storing import StoreOutcome
 
@@ -32,7 +32,7 @@ def store_status(outcomes: Sequence[StoreOutcome]) -> HTTPStatus:
 
     Where none is for one reason, that has a status of its own: 413 too large, 503 no room.
     """
-    failed = [each for each in outcomes if each.file.verdict == Verdict.REJECTED]
+    failed = [each for each in outcomes if each.file.verdict in NOT_HELD]
     if len(failed) < len(outcomes):
         is_doubtful = any(each.file.code in WARNING_REASONS for each in outcomes)
         return HTTPStatus.ACCEPTED if failed or is_doubtful else HTTPStatus.OK
@@ -54,7 +54,7 @@ def store_document(outcomes: Iterable[StoreOutcome]) -> JsonObject:
     items: dict[str, list[JsonObject]] = {}
     studies = set()
     for outcome in outcomes:
-        if outcome.file.verdict != Verdict.REJECTED:
+        if outcome.file.verdict not in NOT_HELD:
             items.setdefault(HELD, []).append(_held_item(outcome))
             studies.add(_instance_of(outcome).series.study.study_instance_uid)
         elif outcome.sop_instance_uid:

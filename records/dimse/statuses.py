@@ -3,7 +3,7 @@
 from pydicom import Dataset
 
 from records.failure_reasons import FAILURE_REASONS, PROCESSING_FAILURE
-from records.models import SubmissionFile, Verdict
+from records.models import NOT_HELD, SubmissionFile
 
 SUCCESS = 0x0000
 PENDING = 0xFF00
@@ -30,7 +30,7 @@ def as_status(code: int, comment: str = "") -> Dataset:
 
 def status_of(verdict: SubmissionFile) -> Dataset:
     """Return what a sender is told about an object: its verdict's code is the comment."""
-    if verdict.verdict == Verdict.REJECTED:
+    if verdict.verdict in NOT_HELD:
         return as_status(REFUSED.get(verdict.code, PROCESSING_FAILURE), verdict.code)
     if verdict.code == "patient_unknown":
         return as_status(COERCED, "patient_unknown: filed under a temporary Patient ID")

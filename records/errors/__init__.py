@@ -32,6 +32,7 @@ from records.errors.exports import (
 )
 from records.errors.files import (
     HARMLESS_CODES,
+    LEFT_OUT_CODES,
     BulkDataMissing,
     ContentHostile,
     ContentMismatch,
@@ -41,6 +42,7 @@ from records.errors.files import (
     Dicomdir,
     DicomTruncated,
     DicomUnreadable,
+    DiscFile,
     DiskFull,
     EmptyFile,
     FileRejected,
@@ -162,6 +164,7 @@ __all__ = [
     "DicomTruncated",
     "DicomUnreadable",
     "Dicomdir",
+    "DiscFile",
     "DiskFull",
     "EmptyFile",
     "ExportAcrossDepartments",
@@ -184,6 +187,7 @@ __all__ = [
     "FileRejected",
     "FileTooLarge",
     "HARMLESS_CODES",
+    "LEFT_OUT_CODES",
     "HeldByOtherDepartment",
     "HeldSideOutOfSight",
     "HoldLifted",

@@ -6,12 +6,14 @@ from accounts.errors import KnownError
 class FileRejected(KnownError):
     """The base of every reason for which one file is refused; the rest of its batch goes on.
 
-    `is_harmless` marks what a batch is whole without, such as a desktop's own files.
+    `is_harmless` marks what a batch is whole without. Of that, `is_left_out` marks what never was
+    an image, such as a desktop's own files: it is not called rejected, but left out.
     """
 
     code = "file_rejected"
     status = 422
     is_harmless = False
+    is_left_out = False
 
 
 class EmptyFile(FileRejected):
@@ -39,11 +41,11 @@ class FileTooLarge(FileRejected):
 
 
 class ImageTooLarge(FileRejected):
-    """The header announces more pixels than are accepted; nothing was decoded."""
+    """More pixels are announced than are accepted; nothing was decoded."""
 
     code = "image_too_large"
-    message = "The image is too large: its header announces {size}."
-    action = "Check the file where it came from: its header may be damaged."
+    message = "The image is too large: {size}, where at most {limit} are accepted."
+    action = "Send a smaller copy; if the image isn't that large, its header is damaged."
 
 
 class ImageUnreadable(FileRejected):
@@ -55,7 +57,7 @@ class ImageUnreadable(FileRejected):
 
 
 class DicomTruncated(FileRejected):
-    """The file ends before its own header says it does."""
+    """The file ends before its own header, or the length of an element, says it does."""
 
     code = "dicom_truncated"
     message = "The DICOM file is cut short: {detail}."
@@ -111,6 +113,16 @@ class Dicomdir(FileRejected):
     code = "dicomdir"
     message = "This is a DICOMDIR, the table of contents of a disc, not an image."
     action = "Send the image files of the disc; the DICOMDIR itself isn't needed."
+    is_harmless = is_left_out = True
+
+
+class DiscFile(FileRejected):
+    """What lies on a disc beside its images: a viewer and its files, a README."""
+
+    code = "disc_file"
+    message = "This file belongs to a disc or its viewer; it holds no image."
+    action = "Nothing to do."
+    is_harmless = is_left_out = True
 
 
 class SystemFile(FileRejected):
@@ -119,7 +131,7 @@ class SystemFile(FileRejected):
     code = "system_file"
     message = "This file was put there by the computer that packed the archive; it holds no image."
     action = "Nothing to do."
-    is_harmless = True
+    is_harmless = is_left_out = True
 
 
 class ZipEncrypted(FileRejected):
@@ -334,3 +346,8 @@ HARMLESS_CODES = frozenset(
     error.code for error in FileRejected.__subclasses__() if error.is_harmless
 )
 """Codes of refusals that leave a batch whole."""
+
+LEFT_OUT_CODES = frozenset(
+    error.code for error in FileRejected.__subclasses__() if error.is_left_out
+)
+"""Those of them that say that a file never was an image."""

@@ -31,6 +31,7 @@ from records.errors import (
     ZipUnsafePath,
 )
 from records.intake.allowance import Allowance
+from records.intake.leftovers import is_directory
 from records.intake.storage import spooled
 from records.stores import Spooled
 
@@ -55,11 +56,15 @@ BROKEN_ENTRY = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry: a temporary file, or the reason why there is none."""
+    """One entry: a temporary file, or the reason why there is none.
+
+    `is_on_disc` says that the archive holds a disc's table of contents.
+    """
 
     name: str
     file: Spooled | None
     refusal: FileRejected | None
+    is_on_disc: bool
 
 
 def expand(path: Path, allowance: Allowance) -> Iterator[Entry]:
@@ -77,9 +82,10 @@ def expand(path: Path, allowance: Allowance) -> Iterator[Entry]:
         allowance.take_entries(len(entries))
         if not entries:
             raise ZipCorrupt(detail="it holds no files")
+        is_disc = any(is_directory(info.filename) for info in entries)
         for info in entries:
             allowance.check()
-            yield from _expand_entry(archive, info, allowance)
+            yield from _expand_entry(archive, info, allowance, is_disc=is_disc)
 
 
 def _check_apart(entries: Sequence[zipfile.ZipInfo], end: int) -> None:
@@ -93,7 +99,7 @@ def _check_apart(entries: Sequence[zipfile.ZipInfo], end: int) -> None:
 
 
 def _expand_entry(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, allowance: Allowance
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, allowance: Allowance, *, is_disc: bool
 ) -> Iterator[Entry]:
     try:
         _check_name(info.orig_filename)
@@ -104,13 +110,13 @@ def _expand_entry(
         with _content(archive, info, allowance) as content:
             source = _Metered(content, allowance)
             with spooled(source, limit=settings.INTAKE_MAX_FILE_BYTES) as file:
-                yield Entry(name=info.filename, file=file, refusal=None)
+                yield Entry(name=info.filename, file=file, refusal=None, is_on_disc=is_disc)
     except ZipBomb:
         raise
     except FileRejected as refusal:
         if not refusal.is_harmless:
             allowance.note_refusal()
-        yield Entry(name=info.filename, file=None, refusal=refusal)
+        yield Entry(name=info.filename, file=None, refusal=refusal, is_on_disc=is_disc)
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, allowance: Allowance) -> IO[bytes]:

@@ -11,8 +11,11 @@ from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.filereader import _read_file_meta_info, read_dataset, read_preamble
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
+from pydicom.uid import UID, MediaStorageDirectoryStorage
 
+from ml.images.absence import DEFLATED_SYNTAXES
+from ml.images.numbers import first_number
+from ml.images.transforms import WINDOW, read_windows
 from records.errors import (
     ContentHostile,
     Dicomdir,
@@ -103,6 +106,7 @@ class DicomHeader:
     instance_number: int | None
     view_position: str
     photometric_interpretation: str
+    presentation_lut_shape: str
     slice_position: float | None
     window: tuple[float, float] | None
     geometry: Geometry
@@ -127,7 +131,7 @@ def read_header(content: bytes, limits: ContentLimits) -> DicomHeader:
             raise DicomUnreadable(detail="what it says of its encoding (transfer syntax) is no UID")
         if _is_directory(meta):
             raise Dicomdir
-        if syntax == DeflatedExplicitVRLittleEndian:
+        if syntax in DEFLATED_SYNTAXES:
             stream = io.BytesIO(_inflate(content, meta, limits))
             dataset = _read_inflated(stream)
         else:
@@ -209,6 +213,7 @@ def _as_header(
         instance_number=read_integer(dataset, "InstanceNumber"),
         view_position=read_code(dataset, "ViewPosition", limit=16),
         photometric_interpretation=read_text(dataset, "PhotometricInterpretation", limit=16),
+        presentation_lut_shape=read_code(dataset, "PresentationLUTShape", limit=16),
         slice_position=_slice_position(dataset),
         window=_window(dataset),
         geometry=geometry,
@@ -239,6 +244,9 @@ def _patient(dataset: Dataset, texts: Texts) -> PatientFields:
     if len(patient_id) > ID_LENGTH or len(issuer) > ID_LENGTH:
         # Cut short, it could be somebody else's.
         raise DicomUnreadable(detail=f"its Patient ID is longer than {ID_LENGTH} characters")
+    if any(map(texts.holds_control, ("PatientID", "IssuerOfPatientID"))):
+        # Joined without them, it could be somebody else's.
+        raise DicomUnreadable(detail="its Patient ID holds control characters, such as a new line")
     sex = read_code(dataset, "PatientSex", limit=16)
     return PatientFields(
         patient_id=patient_id,
@@ -305,11 +313,10 @@ def _slice_position(dataset: Dataset) -> float | None:
         )
         along = math.fsum(a * b for a, b in zip(normal, position, strict=True))
         return along if math.isfinite(along) else None
-    location = read_floats(dataset, "SliceLocation")
-    return location[0] if len(location) == 1 else None
+    return first_number(read_value(dataset, "SliceLocation"))
 
 
 def _window(dataset: Dataset) -> tuple[float, float] | None:
-    """The first window that the header proposes, for a viewer to start from."""
-    centers, widths = read_floats(dataset, "WindowCenter"), read_floats(dataset, "WindowWidth")
-    return (centers[0], widths[0]) if centers and widths and widths[0] > 0 else None
+    """The first valid window that the header proposes, for a viewer to start from."""
+    stated = {keyword: read_value(dataset, keyword) for keyword in WINDOW}
+    return next(iter(read_windows(stated)), None)

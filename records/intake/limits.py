@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+MILLION = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class ContentLimits:
@@ -19,3 +21,12 @@ class ContentLimits:
     inflate_ratio: int
     header_seconds: int
     ratio_from_bytes: int = 64 * 1024 * 1024
+
+
+def pixels_in_words(count: object) -> str:
+    """A number of pixels as people say it; "too many pixels" where nobody counted them."""
+    if not isinstance(count, int):
+        return "too many pixels"
+    if count < MILLION:
+        return f"{count} pixels"
+    return f"{count / MILLION:.1f}".removesuffix(".0") + " million pixels"

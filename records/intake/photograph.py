@@ -17,9 +17,11 @@ from pydicom.uid import (
 
 from ml.errors import ImageTooLarge as DecoderImageTooLarge
 from ml.errors import MLError
-from ml.images import Frame, read_frames
-from records.errors import ImageTooLarge, ImageUnreadable
+from ml.images import Picture, read_picture
+from records.errors import ImageUnreadable
 from records.intake.declared import DeclaredFields
+from records.intake.proof import too_large
+from records.intake.remarks import remarks_on_picture
 from records.intake.sniff import Kind
 
 PHOTOGRAPH = "XC"
@@ -56,39 +58,48 @@ def assign_uids(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class MadeOfPicture:
+    """A DICOM file made of a picture, and sentences on what of the picture isn't in it."""
+
+    content: bytes
+    remarks: list[str]
+
+
 def as_dicom(
     content: bytes, *, kind: Kind, declared: DeclaredFields, uids: PhotographUids, number: int
-) -> bytes:
+) -> MadeOfPicture:
     """Return the DICOM file for a picture; grey stays grey, 16 bits stay 16 bits.
 
-    Raises ImageTooLarge and ImageUnreadable.
+    Colours are those of sRGB, but for those of 16 bits, which keep their profile. Raises
+    ImageTooLarge and ImageUnreadable.
     """
-    frame = _decode(content)
-    image = _new_file(_sop_class_for(declared, frame), uids)
+    picture = _decode(content)
+    image = _new_file(_sop_class_for(declared, picture), uids)
     _describe_patient(image, declared)
     _describe_study(image, declared, uids)
     _describe_series(image, declared, uids)
     _describe_image(image, number)
     if kind is Kind.JPEG:
-        _describe_compression(image, frame, packed=len(content))
-    _put_pixels(image, frame)
+        _describe_compression(image, picture, packed=len(content))
+    _put_pixels(image, picture)
     buffer = io.BytesIO()
     image.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
+    return MadeOfPicture(buffer.getvalue(), remarks_on_picture(picture))
 
 
-def _decode(content: bytes) -> Frame:
+def _decode(content: bytes) -> Picture:
     try:
-        return read_frames(content)[0]
+        return read_picture(content)
     except DecoderImageTooLarge as error:
-        raise ImageTooLarge(size=f"{error.context['pixels']} pixels") from error
+        raise too_large(error) from error
     except MLError as error:
         raise ImageUnreadable(detail="its data is damaged or incomplete") from error
 
 
-def _sop_class_for(declared: DeclaredFields, frame: Frame) -> UID:
+def _sop_class_for(declared: DeclaredFields, picture: Picture) -> UID:
     """A photograph has a class of its own, which takes 8 bits only."""
-    if declared.modality == PHOTOGRAPH and frame.pixels.dtype == np.uint8:
+    if declared.modality == PHOTOGRAPH and picture.pixels.dtype == np.uint8:
         return VLPhotographicImageStorage
     return SecondaryCaptureImageStorage
 
@@ -152,28 +163,31 @@ def _describe_image(image: Dataset, number: int) -> None:
     image.LossyImageCompression = "00"
 
 
-def _describe_compression(image: Dataset, frame: Frame, *, packed: int) -> None:
+def _describe_compression(image: Dataset, picture: Picture, *, packed: int) -> None:
     """A JPEG's loss stays known for ever (PS3.3 C.7.6.1.1.5)."""
     image.LossyImageCompression = "01"
     image.LossyImageCompressionMethod = "ISO_10918_1"
-    image.LossyImageCompressionRatio = f"{max(frame.pixels.nbytes / packed, 1):.2f}"
+    image.LossyImageCompressionRatio = f"{max(picture.pixels.nbytes / packed, 1):.2f}"
 
 
-def _put_pixels(image: Dataset, frame: Frame) -> None:
-    pixels = frame.pixels
+def _put_pixels(image: Dataset, picture: Picture) -> None:
+    pixels, is_colour = picture.pixels, picture.pixels.ndim == 3
     if pixels.dtype != np.uint8:
         pixels = np.clip(np.rint(pixels), 0, DEEPEST_GREY).astype("<u2")
     bits = pixels.dtype.itemsize * 8
-    image.Rows, image.Columns = frame.rows, frame.columns
-    image.BitsAllocated = image.BitsStored = bits
-    image.HighBit = bits - 1
+    image.Rows, image.Columns = pixels.shape[:2]
+    image.BitsAllocated = bits
+    image.BitsStored = picture.bits if is_colour else bits
+    image.HighBit = image.BitsStored - 1
     image.PixelRepresentation = 0
-    image.SamplesPerPixel = 3 if frame.is_colour else 1
-    image.PhotometricInterpretation = "RGB" if frame.is_colour else "MONOCHROME2"
-    if frame.is_colour:
+    image.SamplesPerPixel = 3 if is_colour else 1
+    image.PhotometricInterpretation = "RGB" if is_colour else "MONOCHROME2"
+    if is_colour:
         image.PlanarConfiguration = 0
     else:
         _put_window(image, pixels)
+    if picture.profile:
+        image.ICCProfile = picture.profile
     content = pixels.tobytes()
     image.add_new("PixelData", "OW" if bits > 8 else "OB", content + b"\0" * (len(content) % 2))
 

@@ -15,9 +15,13 @@ from pydicom.uid import (
 
 from ml.errors import ImageTooLarge as DecoderImageTooLarge
 from ml.errors import MLError, UnsupportedTransferSyntax
-from ml.images import iterate_frames
+from ml.images import Frame, ProfileUse, iterate_frames
+from ml.images.absence import Absence
 from records.errors import ImageTooLarge
 from records.intake.header import DicomHeader
+from records.intake.isolation.wire import check_carried
+from records.intake.limits import pixels_in_words
+from records.intake.remarks import remarks_on_object
 
 # Pixels that were drawn or computed from an image; their labels are somebody's words.
 RESULTS = frozenset({ParametricMapStorage, RTDoseStorage, SegmentationStorage})
@@ -36,18 +40,41 @@ class Exclusion:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What reading an object's pixels gave: whether it may be classified, and sentences on them."""
+
+    exclusion: Exclusion
+    remarks: list[str]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the frames that were decoded had in common."""
+
+    is_blank: bool = True
+    profile_use: ProfileUse = ProfileUse.NONE
+
+
 UNREADABLE = Exclusion("pixels_unreadable", "Its pixels are damaged or can't be decoded here.")
 
 
-def find_exclusion(content: bytes, header: DicomHeader) -> Exclusion:
+def prove_object(content: bytes, header: DicomHeader, *, room: int) -> Proof:
     """Tell why a network must not be shown this object, or that it may be.
 
-    Raises ImageTooLarge, and MemoryError where decoding takes more than there is.
+    `room` is how many bytes a decoded frame may have for whoever asks for it later. Raises
+    ImageTooLarge, and MemoryError where decoding takes more than there is.
     """
+    seen = _Seen()
+    exclusion = _find_exclusion(content, header, seen, room)
+    return Proof(exclusion, remarks_on_object(header, seen.profile_use))
+
+
+def _find_exclusion(content: bytes, header: DicomHeader, seen: _Seen, room: int) -> Exclusion:
     if not header.geometry.frames or header.sop_class_uid in RESULTS:
-        return Exclusion("not_an_image", _describe(header))
+        return _describe_absence(header)
     try:
-        is_constant = _prove_frames(content, header.geometry.frames)
+        _prove_frames(content, header.geometry.frames, seen, room)
     except UnsupportedTransferSyntax:
         name = UID(header.transfer_syntax_uid).name
         return Exclusion(
@@ -55,7 +82,7 @@ def find_exclusion(content: bytes, header: DicomHeader) -> Exclusion:
             f"Its transfer syntax ({name[:200]}) can't be decoded here.",
         )
     except DecoderImageTooLarge as error:
-        raise ImageTooLarge(size=f"{error.context['pixels']} pixels") from error
+        raise too_large(error) from error
     except MLError as error:
         logger.info("Instance %s: %s", header.sop_instance_uid, error.code)
         return UNREADABLE
@@ -66,22 +93,29 @@ def find_exclusion(content: bytes, header: DicomHeader) -> Exclusion:
         # written in Rust panic with what is no Exception.
         logger.exception("A decoder failed on instance %s", header.sop_instance_uid)
         return UNREADABLE
-    if is_constant:
+    if seen.is_blank:
         return Exclusion("constant_image", "All of its pixels have the same value.")
     return Exclusion()
 
 
-def _prove_frames(content: bytes, count: int) -> bool:
-    """Decode the middle, first and last frame, and more as time allows; tell whether all are blank.
+def too_large(error: DecoderImageTooLarge) -> ImageTooLarge:
+    """The refusal of an image that a decoder finds too large."""
+    size, limit = (pixels_in_words(error.context[name]) for name in ("pixels", "limit"))
+    return ImageTooLarge(size=size, limit=limit)
 
-    Raises the errors of `ml.images.iterate_frames`.
+
+def _prove_frames(content: bytes, count: int, seen: _Seen, room: int) -> None:
+    """Decode the middle, first and last frame, and more as time allows, as they would be shown.
+
+    Raises the errors of `ml.images.iterate_frames`, and WireError.
     """
-    is_blank, until = True, time.process_time() + PROOF_SECONDS
+    until = time.process_time() + PROOF_SECONDS
     for number, frame in enumerate(iterate_frames(content, _spread(count)), start=1):
-        is_blank = is_blank and frame.is_constant
+        check_carried(Frame, frame, room=room)
+        seen.is_blank = seen.is_blank and frame.is_constant
+        seen.profile_use = frame.profile_use
         if number >= ALWAYS_PROVED and time.process_time() > until:
             break
-    return is_blank
 
 
 def _spread(count: int) -> Iterator[int]:
@@ -95,8 +129,26 @@ def _spread(count: int) -> Iterator[int]:
             yield index
 
 
-def _describe(header: DicomHeader) -> str:
+def _describe_absence(header: DicomHeader) -> Exclusion:
     kind = UID(header.sop_class_uid).name.removesuffix(" Storage")[:200]
+    match header.geometry.absence:
+        case Absence.ON_A_SERVER:
+            return Exclusion(
+                "pixels_elsewhere",
+                "Its pixels lie on another server, from where they are fetched by JPIP.",
+            )
+        case Absence.IN_A_PRIVATE_ELEMENT:
+            return Exclusion(
+                "pixels_elsewhere",
+                "Its pixels lie in a private element of its manufacturer (ELSCINT1), which can't "
+                "be decoded here.",
+            )
+        case Absence.HEADER_ALONE:
+            return Exclusion(
+                "no_pixels",
+                f"It is the header of an image ({kind}) without the pixels; if there is a picture "
+                "where it came from, send it again.",
+            )
     if "Image" in kind:
-        return f"It is the header of an image ({kind}) without the pixels."
-    return f"It is not an image but: {kind}."
+        return Exclusion("no_pixels", f"It is the header of an image ({kind}) without the pixels.")
+    return Exclusion("not_an_image", f"It is not an image but: {kind}.")

@@ -2,11 +2,10 @@
 
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from pydicom import Dataset
-from pydicom.dataelem import RawDataElement
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -15,9 +14,10 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from ml.images.absence import Absence, ends_early, ends_in_a_head, find_absence
 from ml.images.image_pixel import HALVED_COLOUR
 from records.errors import DicomTruncated, DicomUnreadable, ImageTooLarge
-from records.intake.limits import ContentLimits
+from records.intake.limits import ContentLimits, pixels_in_words
 from records.intake.values import read_integer, read_text
 
 UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -39,12 +39,16 @@ LONG_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"UN"})
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """What the header says of the pixels; `frames` is 0 for an object without any."""
+    """What the header says of the pixels; `frames` is 0 for an object without any.
+
+    `absence` says why there are none.
+    """
 
     rows: int | None
     columns: int | None
     frames: int
     bits_stored: int | None
+    absence: Absence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +66,14 @@ def check_structure(
     ImageTooLarge, before anything of the announced size is allocated.
     """
     end = _length_of(stream)
-    _check_last_value(dataset, position=stream.tell(), end=end)
+    if ends_early(dataset, position=stream.tell(), end=end):
+        raise DicomTruncated(detail="it ends in the middle of its header")
     element = _pixel_element(dataset, stream)
     geometry = _geometry(dataset, limits, has_pixels=element is not None)
     if element is None:
-        if geometry.rows and geometry.columns:
-            raise DicomTruncated(detail="its header announces an image, but no pixels follow")
-        return geometry
+        if ends_in_a_head(dataset, end=end):
+            raise DicomTruncated(detail="it ends where another element begins")
+        return replace(geometry, absence=find_absence(dataset, syntax))
     if element.length == UNDEFINED_LENGTH:
         _walk_fragments(stream, element.value_at, end)
     elif syntax in NATIVE_SYNTAXES:
@@ -83,19 +88,6 @@ def _length_of(stream: BinaryIO) -> int:
     end = stream.seek(0, os.SEEK_END)
     stream.seek(here)
     return end
-
-
-def _check_last_value(dataset: Dataset, *, position: int, end: int) -> None:
-    """The reader takes what it gets: a value shorter than announced means that the file ended."""
-    values = [element for element in dataset.values() if isinstance(element, RawDataElement)]
-    is_short = any(
-        element.value is not None
-        and element.length != UNDEFINED_LENGTH
-        and len(element.value) < element.length
-        for element in values
-    )
-    if position > end or is_short:
-        raise DicomTruncated(detail="it ends in the middle of its header")
 
 
 def _pixel_element(dataset: Dataset, stream: BinaryIO) -> _PixelElement | None:
@@ -137,8 +129,13 @@ def _geometry(dataset: Dataset, limits: ContentLimits, *, has_pixels: bool) -> G
 def _check_pixel_count(limits: ContentLimits, *, rows: int, columns: int, frames: int) -> None:
     frame_pixels = rows * columns
     if frame_pixels > limits.frame_pixels or frame_pixels * frames > limits.image_pixels:
+        is_frame = frame_pixels > limits.frame_pixels
         times = f" in {frames} frames" if frames > 1 else ""
-        raise ImageTooLarge(size=f"{columns} × {rows} pixels{times}")
+        limit = pixels_in_words(limits.frame_pixels if is_frame else limits.image_pixels)
+        raise ImageTooLarge(
+            size=f"{columns} × {rows} pixels{times}",
+            limit=f"{limit} {'a frame' if is_frame else 'in all'}",
+        )
 
 
 def _in_range(number: int | None, highest: int) -> int | None:

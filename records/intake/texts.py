@@ -12,7 +12,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.sequence import Sequence
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
-from records.intake.values import PARSE_ERRORS, clean_text, read_value
+from records.intake.values import CONTROL, PARSE_ERRORS, clean_text, read_value
 from records.names import REPLACEMENT, PersonName
 
 ESCAPE = "\x1b"
@@ -50,6 +50,10 @@ class Texts:
         """Return an element by which people are told apart: nothing rather than a guess."""
         text = self.read(keyword)
         return "" if REPLACEMENT in text else text
+
+    def holds_control(self, keyword: str) -> bool:
+        """Whether control characters stand inside of a text, of which `read` knows nothing."""
+        return CONTROL.search(self._decode(keyword, TEXT_VR_DELIMS).strip()) is not None
 
     def read_name(self, keyword: str) -> str:
         """Return the first person name of an element with all its component groups."""

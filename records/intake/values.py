@@ -2,7 +2,6 @@
 
 import datetime as dt
 import logging
-import math
 import re
 import struct
 import zlib
@@ -11,9 +10,25 @@ from pydicom import Dataset, config
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
 
+from ml.images.numbers import as_numbers, first_whole, parse_number
+
 # Broken values are met here on purpose and answered with a verdict, not with a warning each.
 config.settings.reading_validation_mode = config.IGNORE
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+
+__all__ = [
+    "CONTROL",
+    "PARSE_ERRORS",
+    "clean_text",
+    "parse_number",
+    "read_code",
+    "read_date",
+    "read_floats",
+    "read_integer",
+    "read_text",
+    "read_time",
+    "read_value",
+]
 
 PARSE_ERRORS = (
     ArithmeticError,
@@ -75,18 +90,14 @@ def clean_text(value: object, *, limit: int | None = None) -> str:
 
 
 def read_integer(dataset: Dataset, keyword: str) -> int | None:
-    """Return an element as a whole number that a row can hold."""
-    number = _as_float(_first(read_value(dataset, keyword)))
-    if number is None or int(number) not in INTEGER_RANGE:
-        return None
-    return int(number)
+    """Return the first value of an element that is a whole number, if a row can hold it."""
+    number = first_whole(read_value(dataset, keyword))
+    return number if number is not None and number in INTEGER_RANGE else None
 
 
 def read_floats(dataset: Dataset, keyword: str) -> list[float]:
     """Return all values of an element as numbers, or none at all."""
-    value = read_value(dataset, keyword)
-    parts = list(value) if isinstance(value, MultiValue | list) else [value]
-    numbers = [_as_float(part) for part in parts]
+    numbers = as_numbers(read_value(dataset, keyword))
     return [number for number in numbers if number is not None] if None not in numbers else []
 
 
@@ -118,11 +129,3 @@ def _first(value: object) -> object:
     if isinstance(value, MultiValue):
         return value[0] if value else None
     return value
-
-
-def _as_float(value: object) -> float | None:
-    try:
-        number = float(clean_text(value))
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None

@@ -17,10 +17,18 @@ from records.models.keeping import LegalHold, StudyTombstone, UnreferencedFile
 from records.models.nodes import DicomNode
 from records.models.patients import Patient, Sex
 from records.models.routing import DepartmentRule, RoutingFacts
-from records.models.submissions import Origin, Submission, SubmissionFile, SubmissionState, Verdict
+from records.models.submissions import (
+    NOT_HELD,
+    Origin,
+    Submission,
+    SubmissionFile,
+    SubmissionState,
+    Verdict,
+)
 from records.models.uploads import Upload, UploadState
 
 __all__ = [
+    "NOT_HELD",
     "ConflictDecision",
     "ConflictKind",
     "ConflictState",

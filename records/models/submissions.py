@@ -40,6 +40,11 @@ class Verdict(models.TextChoices):
     STORED = "stored", "Stored"
     DUPLICATE = "duplicate", "Already held"
     REJECTED = "rejected", "Rejected"
+    LEFT_OUT = "left_out", "Left out"
+
+
+NOT_HELD = (Verdict.REJECTED, Verdict.LEFT_OUT)
+"""Verdicts on files that aren't held: those that a batch lacks, and those it is whole without."""
 
 
 class Submission(models.Model):
@@ -113,7 +118,7 @@ class SubmissionFile(models.Model):
     sha256 = models.CharField(max_length=64, blank=True)
     verdict = models.CharField(max_length=10, choices=Verdict.choices)
     code = models.CharField(max_length=40)
-    message = models.CharField(max_length=400)
+    message = models.CharField(max_length=1000)
     action = models.CharField(max_length=400, blank=True)
     count = models.PositiveIntegerField(default=1, db_default=1)
     counted = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
@@ -131,12 +136,12 @@ class SubmissionFile(models.Model):
     objects = SubmissionFileQuerySet.as_manager()
 
     class Meta:
-        """In the order of arrival; a batch has one row that counts."""
+        """In the order of arrival; a batch has one row of a verdict that counts."""
 
         ordering = ("created_at", "id")
         constraints = (
             models.UniqueConstraint(
-                fields=("submission",),
+                fields=("submission", "verdict"),
                 condition=models.Q(count__gt=1) | ~models.Q(counted={}),
                 name="submission_file_counts_once",
             ),

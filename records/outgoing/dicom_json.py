@@ -3,7 +3,6 @@
 import base64
 import datetime as dt
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -14,6 +13,7 @@ from pydicom.dataelem import DataElement
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
+from ml.images.numbers import parse_number
 from records.intake.values import PARSE_ERRORS
 from records.outgoing.stored import StoredObject, item_of, left_in_file, vr_of
 
@@ -140,11 +140,12 @@ def _plain_value(vr: str, value: object) -> object:
 
 
 def _number(vr: str, value: object) -> object:
-    try:
-        number = int(str(value)) if vr in WHOLE_VRS else float(str(value))
-    except ValueError:
+    if vr in WHOLE_VRS and isinstance(value, int):
+        return int(value)
+    number = parse_number(str(value))
+    if number is None:
         return str(value)
-    return number if math.isfinite(number) else str(value)
+    return int(number) if vr in WHOLE_VRS and number.is_integer() else number
 
 
 def _moment(value: dt.date | dt.time) -> str:

@@ -5,24 +5,29 @@ decoders are those of `ml.images`, so that grey levels are the same wherever the
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.tag import BaseTag
 
 from ml.errors import ImageUnreadable
 from ml.images import read_stored_values
 from ml.images.encapsulation import read_fragments, split_frames
-from ml.images.image_pixel import ImagePixel, read_image_pixel
+from ml.images.image_pixel import FLOAT_BITS, ImagePixel, read_image_pixel
+from ml.images.numbers import first_whole
 from records.intake.values import PARSE_ERRORS
 from records.outgoing.stored import PIXEL_KEYWORDS, PixelElement, StoredObject
+
+EXTENDED_OFFSET_TABLE = BaseTag(0x7FE00001)
 
 Bytes = NDArray[np.uint8]
 
 
 def frame_count(stored: StoredObject) -> int:
     """How many frames the header announces, at least one."""
-    return int(stored.dataset.get("NumberOfFrames") or 1)
+    return first_whole(stored.dataset.get("NumberOfFrames")) or 1
 
 
 def stored_frames(
@@ -32,6 +37,7 @@ def stored_frames(
 
     Raises the errors of `ml.images`.
     """
+    stored.load(EXTENDED_OFFSET_TABLE)
     try:
         table, fragments = read_fragments(stored.content, pixels.start)
         count = frame_count(stored)
@@ -49,9 +55,9 @@ def native_frames(
     Raises the errors of `ml.images`, and EOFError for pixels that end early.
     """
     if is_plain(stored, pixels):
-        length = _describe(stored, pixels).native_bytes // frame_count(stored)
-        return [_cut(stored, pixels, index, length) for index in indices]
-    bits = int(stored.dataset.get("BitsAllocated") or 8)
+        image = _describe(stored, pixels)
+        return [_cut(stored, pixels, index, image) for index in indices]
+    bits = _bits_allocated(stored, pixels)
     return unpacked_frames(stored.content, indices, is_bits=bits == 1)
 
 
@@ -68,29 +74,36 @@ def is_plain(stored: StoredObject, pixels: PixelElement) -> bool:
 
     Raises the errors of `ml.images`.
     """
-    bits = int(stored.dataset.get("BitsAllocated") or 8)
+    bits = _bits_allocated(stored, pixels)
     if pixels.is_encapsulated or bits % 8 or not (stored.syntax.is_little_endian or bits > 8):
         return False
     return pixels.length - _describe(stored, pixels).native_bytes in (0, 1)
 
 
+def _bits_allocated(stored: StoredObject, pixels: PixelElement) -> int:
+    by_element = FLOAT_BITS.get(PIXEL_KEYWORDS[pixels.tag], 8)
+    return first_whole(stored.dataset.get("BitsAllocated")) or by_element
+
+
 def _describe(stored: StoredObject, pixels: PixelElement) -> ImagePixel:
-    """What a header says of its pixels, as the decoders read it: it may leave out what is usual."""
-    return read_image_pixel(stored.dataset, PIXEL_KEYWORDS[pixels.tag], wanted=1)
+    """What a header says of its pixels, as the decoders read it: it may leave out what is usual.
+
+    Colours that it calls halved lie whole where there is room for all of them.
+    """
+    image = read_image_pixel(stored.dataset, PIXEL_KEYWORDS[pixels.tag], wanted=1)
+    whole = replace(image, has_full_colours=True)
+    return whole if image.is_halved and pixels.length >= whole.native_bytes else image
 
 
-def _cut(stored: StoredObject, pixels: PixelElement, index: int, length: int) -> Bytes:
+def _cut(stored: StoredObject, pixels: PixelElement, index: int, image: ImagePixel) -> Bytes:
+    length = image.native_bytes // image.frames
     start = pixels.start + index * length
     if start + length > min(pixels.end, len(stored.content)):
         raise EOFError("the stored file ends early")
     frame = np.frombuffer(stored.content, np.uint8, length, start)
     if stored.syntax.is_little_endian:
         return frame
-    return (
-        frame.view(f"u{int(stored.dataset.get('BitsAllocated') or 8) // 8}")
-        .byteswap()
-        .view(np.uint8)
-    )
+    return frame.reshape(-1, image.bits_allocated // 8)[:, ::-1].ravel()
 
 
 def _as_bytes(values: NDArray[Any], *, is_bits: bool) -> Bytes:

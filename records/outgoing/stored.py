@@ -13,8 +13,9 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import _read_file_meta_info, read_dataset, read_preamble
 from pydicom.tag import BaseTag
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from ml.images.absence import DEFLATED_SYNTAXES
 from records.intake.values import PARSE_ERRORS, read_text
 
 # Longer values than this are left in the file until somebody asks for them.
@@ -111,7 +112,7 @@ def vr_of(element: Any) -> str:
 def read_stored(content: bytes) -> StoredObject:
     """Take a DICOM file apart. Raises what pydicom does for one that is broken."""
     syntax = _syntax_of(content)
-    is_deflated = syntax == DeflatedExplicitVRLittleEndian
+    is_deflated = syntax in DEFLATED_SYNTAXES
     if is_deflated:
         content = _inflate(content)
     stream = io.BytesIO(content)

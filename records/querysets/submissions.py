@@ -70,7 +70,7 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
                 f"{verdict}_count": models.Sum(
                     "files__count", filter=Q(files__verdict=verdict), default=0
                 )
-                for verdict in ("stored", "duplicate", "rejected")
+                for verdict in ("stored", "duplicate", "rejected", "left_out")
             }
         )
 

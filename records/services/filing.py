@@ -218,7 +218,7 @@ class _Filing:
         if received.document:
             self._descriptions.append(make_description(instance, received.document))
         self._files.append(received.file)
-        return judge_stored(**common, instance=instance, whose=whose)
+        return judge_stored(**common, instance=instance, whose=whose, remarks=received.remarks)
 
     def write(self) -> None:
         """Store the files, write the instances, and have their studies count them."""

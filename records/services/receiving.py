@@ -11,14 +11,18 @@ from accounts.models import User
 from accounts.roles import Verb
 from records.errors import (
     DepartmentUnknown,
+    DiscFile,
+    EmptyFile,
     FileRejected,
     PatientRequired,
     SubmissionEnded,
+    UnknownFormat,
     ZipBomb,
 )
 from records.intake.allowance import Allowance
 from records.intake.archive import expand
 from records.intake.isolation.calls import convert, find_wrapping
+from records.intake.leftovers import is_leftover
 from records.intake.photograph import assign_uids
 from records.intake.sniff import Kind, sniff
 from records.intake.storage import Readable, spooled
@@ -35,6 +39,9 @@ is nothing of it to read."""
 
 NamedFile = tuple[str, Source]
 """What the sender calls a file, and its source."""
+
+PICTURES = frozenset({Kind.PNG, Kind.JPEG})
+"""On a disc, whose images are DICOM, these are its viewer's."""
 
 
 def receive_file(
@@ -141,13 +148,19 @@ def _shown(name: str) -> str:
 
 
 def _take(
-    reception: Reception, name: str, file: Spooled, *, allowance: Allowance, depth: int
+    reception: Reception,
+    name: str,
+    file: Spooled,
+    *,
+    allowance: Allowance,
+    depth: int,
+    is_on_disc: bool = False,
 ) -> None:
     sent = Sent(name=name, size=file.size, sha256=file.sha256)
     try:
         with failures_named(reception.submission):
             reception.check_room()
-            kind = sniff(file.path)
+            kind = _kind_of(reception, name, file, is_on_disc=is_on_disc)
             if kind is Kind.ZIP:
                 _take_archive(reception, sent, file, allowance=allowance, depth=depth)
             elif kind is Kind.DICOM:
@@ -157,8 +170,23 @@ def _take(
             else:
                 _take_photograph(reception, sent, file, kind, allowance)
     except FileRejected as refusal:
-        allowance.note_refusal()
+        if not isinstance(refusal, DiscFile):
+            allowance.note_refusal()
         reception.refuse(sent, refusal)
+
+
+def _kind_of(reception: Reception, name: str, file: Spooled, *, is_on_disc: bool) -> Kind:
+    """What a file is by its content; raises DiscFile for what a disc holds beside its images."""
+    try:
+        kind = sniff(file.path)
+    except (EmptyFile, UnknownFormat) as refusal:
+        if is_leftover(name, is_on_disc=is_on_disc or reception.is_of_disc()):
+            raise DiscFile from refusal
+        raise
+    is_of_viewer = kind is Kind.ZIP and is_leftover(name, is_on_disc=is_on_disc)
+    if is_of_viewer or (is_on_disc and kind in PICTURES):
+        raise DiscFile
+    return kind
 
 
 def _take_archive(
@@ -170,7 +198,14 @@ def _take_archive(
         reception.check_room()
         name = f"{sent.name}/{clean_text(entry.name)}"
         if entry.file is not None:
-            _take(reception, name, entry.file, allowance=allowance, depth=depth + 1)
+            _take(
+                reception,
+                name,
+                entry.file,
+                allowance=allowance,
+                depth=depth + 1,
+                is_on_disc=entry.is_on_disc,
+            )
         elif entry.refusal is not None:
             reception.refuse(Sent(name=name, size=0, sha256=""), entry.refusal)
 

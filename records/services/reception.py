@@ -15,20 +15,27 @@ from django.db.models import Count, Q
 from accounts.errors import new_reference
 from accounts.models import User
 from records.errors import (
+    Dicomdir,
+    DicomTruncated,
+    DicomUnreadable,
+    EmptyFile,
     FileRejected,
+    MissingUid,
     OtherStudy,
     SubmissionEnded,
     TooManyFiles,
     TooManyInOneRequest,
     UnexpectedFailure,
+    UnknownFormat,
 )
 from records.intake.allowance import Allowance
 from records.intake.declared import DeclaredFields
 from records.intake.isolation.calls import examine
 from records.intake.isolation.jobs import Examined
+from records.intake.leftovers import is_directory
 from records.intake.sniff import Kind
 from records.intake.storage import keep_file
-from records.models import Submission, SubmissionFile, Verdict
+from records.models import NOT_HELD, Submission, SubmissionFile
 from records.services.filing import file_objects
 from records.services.refusals import Refusals
 from records.services.verdicts import ReceivedObject, Sent
@@ -39,6 +46,7 @@ logger = logging.getLogger(__name__)
 EXAMINED_AT_ONCE = 2
 FILED_AT_ONCE = 32
 FILED_AT_ONCE_BYTES = 64 * 1024 * 1024
+BROKEN = (DicomTruncated, DicomUnreadable, EmptyFile, MissingUid, UnknownFormat)
 REST = "(the rest of the request)"
 
 
@@ -74,7 +82,13 @@ class _Waiting:
         found = self.examined.result()
         document = b"" if found.document is None else found.document.tobytes()
         return ReceivedObject(
-            self.sent, self.kind, self.file, found.header, found.exclusion, document
+            source=self.sent,
+            source_format=self.kind,
+            file=self.file,
+            header=found.header,
+            exclusion=found.exclusion,
+            document=document,
+            remarks=found.remarks,
         )
 
 
@@ -100,7 +114,7 @@ class Reception:
         self.submission = submission
         self.declared = DeclaredFields.from_json(submission.declared)
         held = submission.files.aggregate(
-            files=Count("pk"), refused=Count("pk", filter=Q(verdict=Verdict.REJECTED))
+            files=Count("pk"), refused=Count("pk", filter=Q(verdict__in=NOT_HELD))
         )
         self._room: int = settings.INTAKE_MAX_FILES - held["files"]
         self._refusals = Refusals(actor, submission, told=0 if is_one_file else held["refused"])
@@ -130,12 +144,17 @@ class Reception:
     def written(self) -> list[SubmissionFile]:
         """Those of the verdicts that have a row, with the row that counts the others."""
         rows = [verdict for verdict in self.verdicts if not verdict._state.adding]
-        return [*rows, *filter(None, [self._refusals.counting_row])]
+        return [*rows, *self._refusals.counting_rows]
 
     @property
     def is_full(self) -> bool:
         """Whether the submission has as many files as one may have."""
         return self.count >= self._room
+
+    def is_of_disc(self) -> bool:
+        """Whether a disc's table of contents has come before."""
+        self.file()
+        return self.submission.files.filter(code=Dicomdir.code).exists()
 
     def check_room(self) -> None:
         """Refuse a file beyond those that a submission may have; raises TooManyFiles."""
@@ -174,7 +193,7 @@ class Reception:
     def refuse(self, sent: Sent, refusal: FileRejected) -> None:
         """Record why a file was refused, after the verdicts on those that came before it."""
         self.file()
-        self._verdicts.append(self._refusals.record(sent, refusal))
+        self._verdicts.append(self._refusals.record(sent, _as_told(sent, refusal)))
 
     def file(self) -> None:
         """File what is ready; raises SubmissionEnded."""
@@ -187,7 +206,8 @@ class Reception:
                 except FileRejected as refusal:
                     self._file(ready)
                     ready.clear()
-                    self._verdicts[one.place] = self._refusals.record(one.sent, refusal)
+                    told = _as_told(one.sent, refusal)
+                    self._verdicts[one.place] = self._refusals.record(one.sent, told)
             self._file(ready)
         finally:
             for one in waiting:
@@ -232,6 +252,12 @@ class Reception:
             verdicts = [self._refusals.record(received[0].source, refusal)]
         for place, verdict in zip(ready, verdicts, strict=True):
             self._verdicts[place] = verdict
+
+
+def _as_told(sent: Sent, refusal: FileRejected) -> FileRejected:
+    """A disc's table of contents is that however broken it is: nobody misses it."""
+    is_broken = isinstance(refusal, BROKEN) and is_directory(sent.name)
+    return Dicomdir() if is_broken else refusal
 
 
 def _examine(submission: Submission, path: Path, allowance: Allowance) -> Examined:

@@ -11,11 +11,12 @@ from django.db import transaction
 
 from accounts.audit import record_event
 from accounts.models import Action, Outcome, User
-from records.errors import HARMLESS_CODES, FileRejected
+from records.errors import HARMLESS_CODES, LEFT_OUT_CODES, FileRejected
 from records.models import Submission, SubmissionFile, Verdict
 from records.services.verdicts import MESSAGE_LENGTH, Sent, make_refusal, record_refusal
 
-MORE_REFUSED = "more_refused"
+MORE_REFUSED, MORE_LEFT_OUT = "more_refused", "more_left_out"
+COUNTING = (MORE_REFUSED, MORE_LEFT_OUT)
 WRITTEN_AT_ONCE = 500
 """So many counted refusals are lost at most when the server dies."""
 
@@ -28,7 +29,7 @@ class Refusals:
         self._submission = submission
         self._told = told
         self._waiting: Counter[str] = Counter()
-        self.counting_row: SubmissionFile | None = None
+        self.counting_rows: list[SubmissionFile] = []
 
     def record(self, sent: Sent, refusal: FileRejected) -> SubmissionFile:
         """Return the verdict on a file: written with its event, or only counted."""
@@ -46,44 +47,52 @@ class Refusals:
         """Write down how many were counted."""
         if self._waiting:
             counted, self._waiting = self._waiting, Counter()
-            self.counting_row = _add_to_row(self._submission, counted)
+            self.counting_rows = _add_to_rows(self._submission, counted)
 
 
 def record_counted(*, actor: User | None, submission: Submission) -> int:
-    """Record the one event on what was only counted in a batch that closes.
+    """Record the one event on what was only counted in a batch that closes, of each kind.
 
     Returns how many of those files the batch lacks. The caller holds the submission's lock.
     """
-    row = submission.files.filter(code=MORE_REFUSED).first()
-    if row is None:
-        return 0
-    record_event(
-        action=Action.FILE_REJECTED,
-        actor=actor,
-        target=row,
-        department_id=submission.department_id,
-        outcome=Outcome.MINOR_FAILURE,
-        details={
-            "submission": str(submission.pk),
-            "code": row.code,
-            "files": row.count,
-            "codes": row.counted,
-        },
-    )
-    return sum(count for code, count in row.counted.items() if code not in HARMLESS_CODES)
+    lacking = 0
+    for row in submission.files.filter(code__in=COUNTING):
+        record_event(
+            action=Action.FILE_REJECTED,
+            actor=actor,
+            target=row,
+            department_id=submission.department_id,
+            outcome=Outcome.MINOR_FAILURE,
+            details={
+                "submission": str(submission.pk),
+                "code": row.code,
+                "files": row.count,
+                "codes": row.counted,
+            },
+        )
+        lacking += sum(count for code, count in row.counted.items() if code not in HARMLESS_CODES)
+    return lacking
 
 
 @transaction.atomic
-def _add_to_row(submission: Submission, counted: Counter[str]) -> SubmissionFile:
+def _add_to_rows(submission: Submission, counted: Counter[str]) -> list[SubmissionFile]:
     Submission.objects.select_for_update(no_key=True).get(pk=submission.pk)
-    row = submission.files.filter(code=MORE_REFUSED).first()
+    left_out = Counter({code: n for code, n in counted.items() if code in LEFT_OUT_CODES})
+    shares = {MORE_REFUSED: counted - left_out, MORE_LEFT_OUT: left_out}
+    return [_add_to_row(submission, code, share) for code, share in shares.items() if share]
+
+
+def _add_to_row(submission: Submission, code: str, counted: Counter[str]) -> SubmissionFile:
+    verdict = Verdict.LEFT_OUT if code == MORE_LEFT_OUT else Verdict.REJECTED
+    row = submission.files.filter(code=code).first()
     if row is None:
-        row = SubmissionFile(submission=submission, verdict=Verdict.REJECTED, code=MORE_REFUSED)
+        row = SubmissionFile(submission=submission, verdict=verdict, code=code)
     row.counted = dict(Counter(row.counted) + counted)
     row.count = sum(row.counted.values())
     row.name = f"({row.count} more files)"
     codes = ", ".join(f"{count} {code}" for code, count in sorted(row.counted.items()))
-    row.message = f"{row.count} more files were refused: {codes}."[:MESSAGE_LENGTH]
+    became = "left out" if verdict == Verdict.LEFT_OUT else "refused"
+    row.message = f"{row.count} more files were {became}: {codes}."[:MESSAGE_LENGTH]
     row.action = "The answer to their sender had the reason for each."
     row.save()
     return row

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from accounts.models import Department, User
 from records.errors import FileRejected
 from records.intake.storage import Readable
-from records.models import Origin, Study, Submission, SubmissionFile, Verdict
+from records.models import NOT_HELD, Origin, Study, Submission, SubmissionFile
 from records.services.receiving import NamedFile, receive_each
 from records.services.reception import Judged, ObjectUids
 from records.services.submissions import close_submission, open_submission
@@ -97,6 +97,6 @@ def _outcome(incoming: IncomingObject, judged: Judged, *, is_only: bool) -> Stor
 
 
 def _holds(submission: Submission, expected: int) -> bool:
-    held = submission.files.exclude(verdict=Verdict.REJECTED).values("study")
+    held = submission.files.exclude(verdict__in=NOT_HELD).values("study")
     counts = Study.objects.filter(pk__in=held).values_list("instance_count", flat=True)
     return bool(counts) and all(count >= expected for count in counts)

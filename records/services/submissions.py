@@ -6,7 +6,8 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.audit import record_event
@@ -19,6 +20,7 @@ from records.errors import (
 from records.intake.declared import DeclaredFields, check_declared
 from records.intake.storage import check_room, remove_leftovers
 from records.models import (
+    NOT_HELD,
     Origin,
     Priority,
     Study,
@@ -186,10 +188,11 @@ def sweep_submissions() -> int:
 
 
 def _count_verdicts(submission: Submission) -> dict[str, int]:
-    refused = Q(verdict=Verdict.REJECTED)
+    not_counted = Q(code__in=[*HARMLESS_CODES, MORE_REFUSED])
     return submission.files.aggregate(
-        held=Count("pk", filter=~refused),
-        refused=Count("pk", filter=refused & ~Q(code__in=[*HARMLESS_CODES, MORE_REFUSED])),
+        held=Count("pk", filter=~Q(verdict__in=NOT_HELD)),
+        refused=Count("pk", filter=Q(verdict=Verdict.REJECTED) & ~not_counted),
+        left_out=Coalesce(Sum("count", filter=Q(verdict=Verdict.LEFT_OUT)), 0),
     )
 
 
@@ -205,7 +208,7 @@ def _studies_to_complete(submission: Submission) -> list[Study]:
     Files held already count too: who sends a batch again after a broken connection says that
     the study is whole, and must not wait for the sweeper.
     """
-    held = submission.files.exclude(verdict=Verdict.REJECTED).values("study")
+    held = submission.files.exclude(verdict__in=NOT_HELD).values("study")
     return list(Study.objects.filter(pk__in=held, state=StudyState.OPEN).order_by("pk"))
 
 

@@ -23,7 +23,8 @@ from records.models import (
 from records.services.identity import Whose
 from records.stores import Spooled
 
-MESSAGE_LENGTH = 400
+MESSAGE_LENGTH = 1000
+ACTION_LENGTH = 400
 NAME_LENGTH = 255
 
 
@@ -40,7 +41,8 @@ class Sent:
 class ReceivedObject:
     """A DICOM object ready to be filed; `source` is the file that was sent.
 
-    `document` is its description, b"" where that is made only if somebody asks for it.
+    `document` is its description, b"" where that is made only if somebody asks for it; `remarks`
+    are sentences for its verdict.
     """
 
     source: Sent
@@ -49,6 +51,7 @@ class ReceivedObject:
     header: DicomHeader
     exclusion: Exclusion
     document: bytes = b""
+    remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ def judge_stored(
     sent: Sent,
     instance: Instance,
     whose: Whose,
+    remarks: Sequence[str] = (),
 ) -> HeldVerdict:
     """The verdict on a file that was stored, and what is worth knowing about it."""
     code, notes, action = _identity_notes(instance.series.study, whose)
@@ -85,7 +89,9 @@ def judge_stored(
         action = action or "Compare the names with the request, and correct the sending device."
     if instance.exclusion:
         code = instance.exclusion
-        notes.append(f"{instance.exclusion_reason} It won't be classified.")
+        reason = instance.exclusion_reason
+        notes.append(f"Not classifiable: {reason[:1].lower()}{reason[1:]}")
+    notes += remarks
     return _judge_held(
         actor,
         submission,
@@ -177,7 +183,7 @@ def make_refusal(*, submission: Submission, sent: Sent, refusal: FileRejected) -
     return _make_row(
         submission,
         sent,
-        verdict=Verdict.REJECTED,
+        verdict=Verdict.LEFT_OUT if refusal.is_left_out else Verdict.REJECTED,
         code=refusal.code,
         message=refusal.message,
         action=refusal.action,
@@ -227,7 +233,7 @@ def _make_row(
         size_bytes=sent.size,
         sha256=sent.sha256,
         message=message[:MESSAGE_LENGTH],
-        action=action[:MESSAGE_LENGTH],
+        action=action[:ACTION_LENGTH],
         **values,
     )
 

@@ -38,7 +38,7 @@ def make_dicom(
     setattr(dataset, keyword, stored.tobytes())
     if vr:
         dataset[keyword].VR = vr
-    return _save(dataset)
+    return save(dataset)
 
 
 def make_encapsulated(
@@ -51,7 +51,7 @@ def make_encapsulated(
 ) -> bytes:
     """A DICOM file with these fragments as its pixel data, announced as the array `like`."""
     header = _make_header(like, syntax=UID(PLACEHOLDER_SYNTAX), fields=fields)
-    named = _save(header).replace(
+    named = save(header).replace(
         PLACEHOLDER_SYNTAX.encode() + b"\0", syntax.encode().ljust(24, b"\0"), 1
     )
     items = [struct.pack(f"<{len(table)}L", *table), *(_pad(data) for data in fragments)]
@@ -101,7 +101,7 @@ def _make_group(group: dict[str, float]) -> Dataset:
     return item
 
 
-def _save(dataset: FileDataset) -> bytes:
+def save(dataset: FileDataset) -> bytes:
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()

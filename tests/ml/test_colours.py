@@ -8,13 +8,13 @@ import pytest
 from numpy.typing import NDArray
 from openjpeg.utils import encode_array as encode_jpeg2000
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_color_lut
+from pydicom.pixels import apply_color_lut, convert_color_space
 from pydicom.uid import JPEG2000Lossless
 
 from ml.errors import ImageUnreadable
 from ml.images import read_frames, read_stored_values, to_display
 from tests.ml.dcmtk import render_with_dcmtk
-from tests.ml.pictures import make_dicom, make_encapsulated
+from tests.ml.pictures import encode_picture, make_dicom, make_encapsulated
 
 CHANNELS = ("Red", "Green", "Blue")
 COLOURS = np.random.default_rng(7).integers(0, 256, (48, 64, 3)).astype(np.uint8)
@@ -182,3 +182,39 @@ def test_read_frames_refuses_when_colours_are_of_no_known_space() -> None:
     for photometric in ("HSV", "YBR_RCT"):
         with pytest.raises(ImageUnreadable):
             read_frames(make_dicom(COLOURS, PhotometricInterpretation=photometric))
+
+
+@pytest.mark.parametrize("photometric", ["YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "RGB"])
+@pytest.mark.parametrize("is_irreversible", [False, True])
+def test_jpeg_2000_with_a_colour_transform_is_converted_once(photometric, is_irreversible) -> None:
+    colours = np.zeros((32, 32, 3), np.uint8)
+    colours[..., 0], colours[..., 1], colours[8:, :, 2] = 200, np.arange(0, 128, 4), 90
+    data = encode_picture(colours, "JPEG2000", no_jp2=True, mct=1, irreversible=is_irreversible)
+    content = make_encapsulated(
+        [data], colours, syntax=JPEG2000Lossless, PhotometricInterpretation=photometric
+    )
+    assert np.abs(read_frames(content)[0].pixels.astype(int) - colours).max() <= 4
+
+
+def test_jpeg_2000_without_a_colour_transform_is_what_its_header_says() -> None:
+    colours = np.zeros((32, 32, 3), np.uint8)
+    colours[..., 0], colours[..., 1], colours[..., 2] = 200, np.arange(0, 128, 4), 90
+    luma = convert_color_space(colours, "RGB", "YBR_FULL")
+    data = encode_picture(luma, "JPEG2000", no_jp2=True, mct=0)
+    content = make_encapsulated(
+        [data], colours, syntax=JPEG2000Lossless, PhotometricInterpretation="YBR_FULL"
+    )
+    assert np.abs(read_frames(content)[0].pixels.astype(int) - colours).max() <= 4
+
+
+@pytest.mark.parametrize("is_planar", [0, 1])
+def test_colours_that_are_called_halved_but_lie_whole_are_read_whole(is_planar) -> None:
+    colours = np.random.default_rng(5).integers(0, 256, (6, 8, 3), np.uint8)
+    luma = convert_color_space(colours, "RGB", "YBR_FULL")
+    stored = luma.transpose(2, 0, 1) if is_planar else luma
+    content = make_dicom(
+        np.ascontiguousarray(stored).reshape(6, 8, 3),
+        PhotometricInterpretation="YBR_FULL_422",
+        PlanarConfiguration=is_planar,
+    )
+    assert np.abs(read_frames(content)[0].pixels.astype(int) - colours).max() <= 2

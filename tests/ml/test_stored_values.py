@@ -69,8 +69,36 @@ def test_read_frames_gives_the_values_when_they_are_fractions(kind: type) -> Non
     keyword = "FloatPixelData" if kind is np.float32 else "DoubleFloatPixelData"
     content = make_dicom(values, keyword=keyword)
     np.testing.assert_array_equal(read(content), values)
-    with pytest.raises(ImageUnreadable):
-        read_frames(make_dicom(np.full((4, 4), np.nan, kind), keyword=keyword))
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 0, "WindowWidth": 4}])
+@pytest.mark.parametrize("missing", [np.nan, np.inf])
+def test_values_that_are_no_numbers_are_background(photometric, window, missing) -> None:
+    values = np.linspace(-2, 3, 35, dtype=np.float32).reshape(5, 7)
+    holed = values.copy()
+    holed[1:3, 2:5] = missing
+    whole, frame = (
+        read_frames(
+            make_dicom(
+                one, keyword="FloatPixelData", PhotometricInterpretation=photometric, **window
+            )
+        )[0]
+        for one in (values, holed)
+    )
+
+    shown = to_display(frame)
+    is_hole = holed != values
+    assert not frame.is_constant
+    assert np.array_equal(shown[~is_hole], to_display(whole)[~is_hole])
+    if np.isnan(missing):
+        assert set(shown[is_hole].tolist()) == {0}
+
+
+def test_map_without_any_value_is_blank() -> None:
+    frame = read_frames(make_dicom(np.full((4, 4), np.nan), keyword="DoubleFloatPixelData"))[0]
+    assert frame.is_constant
+    assert set(to_display(frame).ravel().tolist()) == {0}
 
 
 @pytest.mark.parametrize("frame", [0, 1, 2])

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import DataElement, Dataset, dcmread
 from pydicom.data import get_testdata_file
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import EncapsulatedPDFStorage, SegmentationStorage
 
 from records.deidentification import (
@@ -162,6 +163,25 @@ def test_deidentify_gives_a_device_no_dates_when_the_others_go():
 )
 def test_deidentify_keeps_a_number_when_it_is_as_long_as_its_attribute_needs(keyword, number, left):
     assert released(make_dicom(**{keyword: number}), KEEPING).get(keyword) == left
+
+
+@pytest.mark.parametrize(
+    ("keyword", "written", "left"),
+    [
+        ("RescaleSlope", "2,5", 2.5),
+        ("NumberOfFrames", "1,0", 1),
+        ("WindowCenter", "40,5\\N/A", [40.5, ""]),
+        ("ImagePositionPatient", "1,5\\0\\here", None),
+    ],
+)
+def test_deidentify_writes_numbers_as_the_standard_has_them(keyword, written, left):
+    dataset = dcmread(io.BytesIO(make_dicom()))
+    tag = tag_for_keyword(keyword)
+    dataset[tag] = DataElement(tag, dictionary_VR(tag), written, already_converted=True)
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+
+    assert released(buffer.getvalue(), KEEPING).get(keyword) == left
 
 
 def test_deidentify_gives_the_same_uids_under_the_same_key_only(settings):

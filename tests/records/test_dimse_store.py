@@ -241,3 +241,13 @@ def test_store_refuses_a_data_set_that_is_too_large_and_goes_on(server, settings
 
     assert sent == [OUT_OF_RESOURCES, statuses.SUCCESS]
     assert SubmissionFile.objects.filter(code="file_too_large").count() == 1
+
+
+def test_store_takes_the_files_that_were_once_handled_wrongly(server):
+    paths = sorted(require_shared("cases").glob("*.dcm"))
+
+    statuses_given = store(server, *(path.read_bytes() for path in paths))
+
+    refused = [path.name for path, status in zip(paths, statuses_given, strict=True) if status]
+    assert refused == []
+    assert SubmissionFile.objects.filter(message__contains="damaged").count() == 0

@@ -18,6 +18,7 @@ const MEANINGS = {
   check: ["attention", "exclamation-triangle-fill", "Stored, check"],
   duplicate: ["neutral", "layers", "Already held"],
   rejected: ["urgent", "exclamation-octagon-fill", "Rejected"],
+  left_out: ["neutral", "slash-circle", "Left out"],
   failed: ["urgent", "exclamation-octagon-fill", "Not sent"],
   cancelled: ["neutral", "slash-circle", "Cancelled"],
 };
@@ -133,7 +134,7 @@ export class Rows {
     row.querySelector("[data-fix]").hidden = entry.kind !== "rejected" || !this.isOver();
     row.querySelector("[data-size]").textContent = entry.size === null ? "" : sizeWords(entry.size);
     const bar = row.querySelector("progress");
-    bar.hidden = entry.size === null || !(MOVING.includes(entry.kind) || entry.sent > 0) || [...SETTLED_WELL, "check", "rejected", "cancelled"].includes(entry.kind);
+    bar.hidden = entry.size === null || !(MOVING.includes(entry.kind) || entry.sent > 0) || [...SETTLED_WELL, "check", "rejected", "left_out", "cancelled"].includes(entry.kind);
     bar.value = entry.size ? entry.sent / entry.size : 1;
     chip.className = `chip chip-${meaning}`;
     chip.querySelector("use").setAttribute("href", `${this.icons}#${icon}`);

@@ -25,7 +25,7 @@ const unfinished = new Map(JSON.parse(document.getElementById("unfinished-upload
 
 const rows = new Rows({ body: part("rows"), template: part("row"), more: part("more"), icons: root.dataset.icons, onTakeBack: (entry) => takeBack(entry), onFix: (entry) => fix(entry), isOver: () => batch.finished || !batch.uploadUrl, onFrame: () => showTotals() });
 
-const JUDGED = ["stored", "check", "duplicate", "rejected"];
+const JUDGED = ["stored", "check", "duplicate", "rejected", "left_out"];
 const SETTLED = [...JUDGED, "failed", "cancelled"];
 const totals = () => {
   const found = { count: entries.size, waiting: 0, stalled: 0, failed: 0, settled: 0, bytes: 0, sent: 0 };

@@ -48,7 +48,14 @@ from records.intake.isolation.jobs import (
     Wrapping,
 )
 from records.intake.isolation.pool import ChildDied, MemoryExceeded, Pool, TimeExceeded
-from records.intake.isolation.wire import ArrayReader, ArrayWriter, WireError, decode, encode
+from records.intake.isolation.wire import (
+    OUTPUT_PER_PIXEL,
+    ArrayReader,
+    ArrayWriter,
+    WireError,
+    decode,
+    encode,
+)
 from records.intake.limits import ContentLimits
 from records.intake.photograph import PhotographUids
 from records.intake.sniff import Kind
@@ -67,8 +74,6 @@ MEMORY_MOST = 4096 * MIB
 SECONDS_BESIDE = 2
 SECONDS_PER_MIB = 1
 SECONDS_MOST = 60
-# The bytes of a pixel at most: 32-bit grey levels, with room for their tables.
-OUTPUT_PER_PIXEL = 5
 # All of an object but its pixels; whoever asks for more of it gets the file as it is stored.
 HEADER_BYTES = 64 * MIB
 

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,11 @@ from records.intake import metadata
 from records.intake.declared import DeclaredFields
 from records.intake.header import DicomHeader, read_header
 from records.intake.isolation.lockdown import time_until
+from records.intake.isolation.wire import OUTPUT_PER_PIXEL
 from records.intake.limits import ContentLimits
 from records.intake.photograph import PhotographUids, as_dicom
 from records.intake.preamble import missing_wrapping
-from records.intake.proof import ALWAYS_PROVED, Exclusion, find_exclusion
+from records.intake.proof import ALWAYS_PROVED, Exclusion, prove_object
 from records.intake.sniff import Kind
 from records.intake.statements import read_statement
 from records.outgoing import descriptions
@@ -44,10 +45,14 @@ class Examination:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A file that can be filed; `document` describes it for whoever asks, unless that is long."""
+    """A file that can be filed; `remarks` are sentences for its verdict.
+
+    `document` describes it for whoever asks, unless that is long.
+    """
 
     header: DicomHeader
     exclusion: Exclusion
+    remarks: list[str]
     document: NDArray[np.uint8] | None = None
 
 
@@ -240,12 +245,13 @@ def examine(question: Examination, content: bytes) -> Examined:
         header = read_header(content, question.limits)
     is_quick = time.process_time() - started < QUICK_SECONDS
     seconds = SMALL_IMAGE_SECONDS + PROOF_SECONDS_PER_PIXEL * _proved_pixels(header)
+    room = OUTPUT_PER_PIXEL * question.limits.frame_pixels
     with time_until(started + seconds):
-        exclusion = find_exclusion(content, header)
+        proof = prove_object(content, header, room=room)
     with time_until(time.process_time() + SMALL_IMAGE_SECONDS):
         syntax = header.transfer_syntax_uid
         document = descriptions.describe_briefly(content, syntax=syntax) if is_quick else None
-    return Examined(header, exclusion, _array(document or b""))
+    return Examined(header, proof.exclusion, proof.remarks, _array(document or b""))
 
 
 def _proved_pixels(header: DicomHeader) -> int:
@@ -256,15 +262,16 @@ def _proved_pixels(header: DicomHeader) -> int:
 
 def convert(question: Conversion, content: bytes) -> Converted:
     """Raises the errors of `as_dicom`."""
-    converted = as_dicom(
+    made = as_dicom(
         content,
         kind=question.kind,
         declared=question.declared,
         uids=question.uids,
         number=question.number,
     )
-    examined = examine(Examination(question.limits), converted)
-    return Converted(examined, np.frombuffer(converted, np.uint8))
+    examined = examine(Examination(question.limits), made.content)
+    remarks = [*made.remarks, *examined.remarks]
+    return Converted(replace(examined, remarks=remarks), np.frombuffer(made.content, np.uint8))
 
 
 def wrap(question: Wrapping, content: bytes) -> Wrapped:

@@ -23,6 +23,10 @@ from numpy.typing import NDArray
 LENGTH = struct.Struct("!I")
 MESSAGE_BYTES = 1024 * 1024
 MESSAGE_DESCRIPTORS = 2
+OUTPUT_PER_PIXEL = 9
+"""Bytes of a decoded pixel at most: one level of more than 16 bits, with room for tables."""
+ARRAY_TYPES = frozenset({"|u1", "<f4", "<f8"})
+"""Bytes of grey or colour, and grey levels in modality units, of up to 16 bits or of more."""
 OUT_OF_MEMORY = 12
 """The status with which a child ends that has no memory left to say so."""
 
@@ -89,7 +93,7 @@ class ArrayWriter:
 
     def put(self, array: NDArray[Any]) -> dict[str, Any]:
         """Write an array and return where it is."""
-        place = {"dtype": array.dtype.str, "shape": list(array.shape), "at": self.position}
+        place = _place(array, self.position)
         content = np.ascontiguousarray(array).data.cast("B")
         while content:
             written = os.pwrite(self.output, content, self.position)
@@ -104,7 +108,6 @@ class ArrayReader:
 
     output: int
     room: int
-    allowed: frozenset[str] = frozenset({"|u1", "<f4"})
     size: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -112,16 +115,7 @@ class ArrayReader:
 
     def get(self, place: object) -> NDArray[Any]:
         """Return the array of a description; raises WireError before it allocates too much."""
-        match place:
-            case {"dtype": str(kind), "shape": [*shape], "at": int(start)} if kind in self.allowed:
-                pass
-            case _:
-                raise WireError("not an array")
-        if not shape or any(type(side) is not int or side < 1 for side in shape):
-            raise WireError("an array of no shape")
-        dtype = np.dtype(kind)
-        if start < 0 or start + math.prod(shape) * dtype.itemsize > self.size:
-            raise WireError("an array beyond its file")
+        dtype, shape, start = _check_place(place, self.size)
         array = np.empty(shape, dtype)
         content = array.data.cast("B")
         while content:
@@ -133,7 +127,54 @@ class ArrayReader:
         return array
 
 
-def encode(value: Any, arrays: ArrayWriter) -> Any:
+@dataclass(slots=True)
+class _Gauge:
+    """Stands for both ends of an output file of `room` bytes, into which nothing is written."""
+
+    room: int
+    position: int = 0
+
+    def put(self, array: NDArray[Any]) -> dict[str, Any]:
+        """Say where the array would be."""
+        place = _place(array, self.position)
+        self.position += array.nbytes
+        return place
+
+    def get(self, place: object) -> NDArray[Any]:
+        """Judge a description as its reader would; there is no array to return."""
+        dtype, _, _ = _check_place(place, self.room)
+        return np.empty(0, dtype)
+
+
+def check_carried(kind: Any, value: Any, *, room: int) -> None:
+    """Raise WireError for an answer that wouldn't come through whole, with `room` bytes for arrays.
+
+    So a child that proves a file knows what whoever shows it will get.
+    """
+    gauge = _Gauge(room)
+    decode(kind, json.loads(json.dumps(encode(value, gauge))), gauge)
+
+
+def _place(array: NDArray[Any], position: int) -> dict[str, Any]:
+    return {"dtype": array.dtype.str, "shape": list(array.shape), "at": position}
+
+
+def _check_place(place: object, size: int) -> tuple[np.dtype[Any], list[int], int]:
+    """Type, shape and start of an array that lies within `size` bytes; raises WireError."""
+    match place:
+        case {"dtype": str(kind), "shape": [*shape], "at": int(start)} if kind in ARRAY_TYPES:
+            pass
+        case _:
+            raise WireError("not an array")
+    if not shape or any(type(side) is not int or side < 1 for side in shape):
+        raise WireError("an array of no shape")
+    dtype = np.dtype(kind)
+    if start < 0 or start + math.prod(shape) * dtype.itemsize > size:
+        raise WireError("an array beyond its file")
+    return dtype, shape, start
+
+
+def encode(value: Any, arrays: ArrayWriter | _Gauge) -> Any:
     """Turn a dataclass of plain values, and what is inside it, into what JSON can hold."""
     if is_dataclass(value):
         return {item.name: encode(getattr(value, item.name), arrays) for item in fields(value)}
@@ -148,7 +189,7 @@ def encode(value: Any, arrays: ArrayWriter) -> Any:
     return value
 
 
-def decode(kind: Any, value: Any, arrays: ArrayReader | None = None) -> Any:
+def decode(kind: Any, value: Any, arrays: ArrayReader | _Gauge | None = None) -> Any:
     """The reverse of `encode` for a value of the type `kind`; raises WireError for any other."""
     origin = get_origin(kind)
     if origin in (Union, UnionType):
@@ -160,7 +201,7 @@ def decode(kind: Any, value: Any, arrays: ArrayReader | None = None) -> Any:
     return _decode_plain(kind, value)
 
 
-def _decode_union(kinds: Sequence[Any], value: Any, arrays: ArrayReader | None) -> Any:
+def _decode_union(kinds: Sequence[Any], value: Any, arrays: ArrayReader | _Gauge | None) -> Any:
     if value is None and NoneType in kinds:
         return None
     for kind in kinds:
@@ -173,7 +214,7 @@ def _decode_union(kinds: Sequence[Any], value: Any, arrays: ArrayReader | None) 
 
 
 def _decode_generic(
-    origin: Any, kinds: Sequence[Any], value: Any, arrays: ArrayReader | None
+    origin: Any, kinds: Sequence[Any], value: Any, arrays: ArrayReader | _Gauge | None
 ) -> Any:
     if origin is np.ndarray and arrays is not None:
         return arrays.get(value)
@@ -186,7 +227,7 @@ def _decode_generic(
     raise WireError("not of its type")
 
 
-def _decode_dataclass(kind: Any, value: Any, arrays: ArrayReader | None) -> Any:
+def _decode_dataclass(kind: Any, value: Any, arrays: ArrayReader | _Gauge | None) -> Any:
     kinds = _field_types(kind)
     if not isinstance(value, dict) or value.keys() != kinds.keys():
         raise WireError(f"not a {kind.__name__}")
