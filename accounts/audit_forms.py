@@ -1,7 +1,7 @@
 """What narrows the audit trail, on its page, in its export and in the API."""
 
 import contextlib
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django import forms
@@ -72,7 +72,7 @@ class AuditFilterForm(FilterForm):
             attrs={"placeholder": "Searched for (name, ID, UID)", "data-private": ""}
         ),
     )
-    texts = ("q", "searched")
+    texts: ClassVar[tuple[str, ...]] = ("q", "searched")
 
     def clean_searched(self) -> list[str]:
         """The hashes to look for: what was typed goes no further."""

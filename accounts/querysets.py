@@ -237,7 +237,7 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
         `searched` are hashes of terms, all of which were searched for; `among` and `besides` are
         actions; `about` are subjects, of which an event must be about one.
         """
-        wanted = {
+        wanted: dict[str, Any] = {
             "actor_id": actor,
             "action": action,
             "outcome": outcome,
