@@ -169,7 +169,7 @@ def test_api_says_the_stage_and_the_sentence(client, reviewer, result, stage):
 def test_api_has_no_stage_while_there_is_no_answer(client, reviewer, queued):
     client.force_login(reviewer)
     row = client.get(reverse("api-classification-detail", args=[queued.pk])).json()
-    assert (row["stage"], row["label_display"], row["label_code"]) == (None, "", None)
+    assert (row["stage"], row["label_display"], row["label_code"]) == (None, None, None)
 
 
 def test_audit_trail_and_its_export_keep_the_stage(client, reviewer, result, stage):
