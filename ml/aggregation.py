@@ -46,7 +46,7 @@ class StudyPrediction:
     the frame to show first. `doubt` says to staff which disease lies so near to its operating point
     that answers were too often wrong there on the validation images; empty for none. An answer can
     be a finding and have one about another disease. `also_passed` says which diseases passed beside
-    the label given: a more probable one must not hide them.
+    the label given: it must not hide them.
     """
 
     outcome: Outcome
@@ -106,7 +106,7 @@ def aggregate(
     study = AGGREGATIONS[rule](scores, labels.index(normal_label))
     probabilities = {label: float(value) for label, value in zip(labels, study, strict=True)}
     points = operating_points(labels, normal_label, thresholds)
-    decision = decide(probabilities, normal_label, points=points, bands=bands or {})
+    decision = decide(probabilities, normal_label, thresholds=thresholds, bands=bands or {})
     reached = [name for name in thresholds if probabilities[name] >= thresholds[name]]
     shown = decision.label or decision.suspected_label or normal_label
     return StudyPrediction(
@@ -138,18 +138,23 @@ def decide(
     probabilities: Mapping[str, float],
     normal_label: str,
     *,
-    points: Mapping[str, float],
+    thresholds: Mapping[str, float],
     bands: Mapping[str, tuple[float, float]],
 ) -> Decision:
-    """The outcome by each disease's operating point (`points`) and indeterminate band.
+    """The outcome by each disease's operating point and indeterminate band.
 
     A disease that passed outside its band settles it, the most probable of several; else one inside
     its band leaves it open, however probable the normal label is; else the leading label decides.
+    Diseases whose point was chosen for recall (`thresholds`) are asked before those at the default
+    point: a benign label, however probable, must not hide what must not be missed.
     """
+    points = operating_points(list(probabilities), normal_label, thresholds)
     doubtful = _doubtful(probabilities, points, bands)
     passed = _passed(probabilities, points, bands)
-    if passed:
-        return Decision(Outcome.FINDING, label=max(passed, key=lambda name: probabilities[name]))
+    chosen = [name for name in passed if name in thresholds]
+    if chosen or (passed and not doubtful):
+        label = max(chosen or passed, key=lambda name: probabilities[name])
+        return Decision(Outcome.FINDING, label=label)
     if doubtful:
         suspected = max(doubtful, key=lambda name: probabilities[name])
         return Decision(Outcome.INDETERMINATE, suspected_label=suspected)

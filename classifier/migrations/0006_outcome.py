@@ -63,8 +63,9 @@ def decide(probabilities, manifest):
         if probabilities[name] >= thresholds.get(name, DEFAULT_OPERATING_POINT)
         and name not in doubtful
     ]
-    if passed:
-        return "finding", max(passed, key=probabilities.get), ""
+    chosen = [name for name in passed if name in thresholds]
+    if chosen or (passed and not doubtful):
+        return "finding", max(chosen or passed, key=probabilities.get), ""
     if doubtful:
         return "indeterminate", "", max(doubtful, key=probabilities.get)
     leading = max(diseases, key=probabilities.get, default=normal)

@@ -148,6 +148,31 @@ def test_aggregate_tells_of_diseases_that_a_more_probable_one_would_hide() -> No
     assert decide((0.69, 0.31, 0.0)).also_passed == ""
 
 
+@pytest.mark.parametrize(
+    ("scores", "outcome", "named"),
+    [
+        # What was chosen for recall comes before a benign label, however probable that is.
+        ((0.0, 0.09, 0.91), "finding", "mel"),
+        ((0.0, 0.06, 0.94), "indeterminate", "mel"),
+        ((0.0, 0.04, 0.96), "finding", "bkl"),
+    ],
+)
+def test_aggregate_lets_no_benign_label_hide_what_must_not_be_missed(
+    scores: tuple[float, float, float], outcome: str, named: str
+) -> None:
+    labels = ("nv", "mel", "bkl")
+    found = aggregate(
+        "mean",
+        [dict(zip(labels, scores, strict=True))],
+        labels,
+        "nv",
+        thresholds={"mel": 0.05},
+        bands={"mel": (0.05, 0.08)},
+    )
+    assert (found.outcome, found.label or found.suspected_label) == (outcome, named)
+    assert ("bkl" in found.also_passed) == (named == "mel")
+
+
 def test_aggregate_keeps_one_label_for_tables_whatever_the_outcome() -> None:
     found = decide((0.3, 0.15, 0.55))
     assert (found.outcome, found.label_at_thresholds) == ("below_operating_point", "tuberculosis")
