@@ -57,7 +57,8 @@ class SubmitView(VerbRequiredMixin, View):
         """Draw the form, and offer to go on with what was left open."""
         user = signed_in_user(request)
         departments = user.departments_for(Verb.STUDY_SUBMIT)
-        latest = Submission.objects.filter(created_by=user, department__in=departments).first()
+        here = Submission.objects.filter(created_by=user, origin=Origin.WEB)
+        latest = here.filter(department__in=departments).first()
         form = SubmitForm(
             departments=departments,
             last_used=latest.department if latest else None,

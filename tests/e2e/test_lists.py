@@ -23,7 +23,7 @@ LISTS = {
     "administrator": ("/people/", "/departments/", "/nodes/", "/holds/", "/audit/"),
 }
 # 720 is a desk's 1440 at 200 % zoom.
-WIDTHS = (640, 641, 720, 768, 900, 992, 1024, 1099, 1100, 1200, 1280)
+WIDTHS = (640, 641, 720, 768, 900, 992, 1024, 1100, 1199, 1200, 1280)
 BOTH_WAYS = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
 CUT_OFF = """() => [...document.querySelectorAll('main td, main th, main .filters > *')]
   .filter((cell) => cell.getClientRects().length)
