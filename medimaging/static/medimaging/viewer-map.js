@@ -62,7 +62,6 @@ export const makeMap = ({ picture, words, addressOf }) => {
       for (const other of document.querySelectorAll("[data-overlay-switch]")) other.checked = other === event.target;
     }
     const chosen = own.querySelector("[data-overlay-label]").selectedOptions[0];
-    for (const legend of own.querySelectorAll("[data-overlay-legend]")) legend.textContent = chosen.textContent;
     panel = own;
     draw();
   };
