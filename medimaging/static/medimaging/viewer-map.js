@@ -61,7 +61,6 @@ export const makeMap = ({ picture, words, addressOf }) => {
     if (event.target.matches("[data-overlay-switch]:checked")) {
       for (const other of document.querySelectorAll("[data-overlay-switch]")) other.checked = other === event.target;
     }
-    const chosen = own.querySelector("[data-overlay-label]").selectedOptions[0];
     panel = own;
     draw();
   };
