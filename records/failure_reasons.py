@@ -16,6 +16,8 @@ CANNOT_UNDERSTAND = 0xC000
 FAILURE_REASONS: dict[str, int] = {
     "uid_conflict": DUPLICATE_INSTANCE,
     "held_by_other_department": NOT_AUTHORISED,
+    "not_filed_here": NOT_AUTHORISED,
+    "department_unclear": NOT_AUTHORISED,
     "study_deleted": NOT_AUTHORISED,
     "disk_full": OUT_OF_RESOURCES,
     "storage_low": OUT_OF_RESOURCES,

@@ -25,6 +25,7 @@ from accounts.services.sessions import open_session
 from classifier.models import Classification, Explanation, Review
 from records.deidentification import Options
 from records.models import (
+    DepartmentRule,
     DicomNode,
     Export,
     ExportHold,
@@ -81,10 +82,16 @@ def dicomweb_instance(world: World) -> dict[str, Any]:
     return {**dicomweb_series(world), "instance_uid": world.instance.sop_instance_uid}
 
 
+def rule_of(world: World) -> DepartmentRule:
+    """The rule of a world's department, made when it is first asked for."""
+    found = DepartmentRule.objects.filter(department=world.department).first()
+    return found or factories.make_rule(department=world.department)
+
+
 TARGETS: dict[str, Target] = {
     "study": lambda world: {"pk": world.study.pk},
     "movable study": lambda world: {"pk": world.study.pk},
-    "rule": lambda world: {"pk": factories.make_rule(department=world.department).pk},
+    "rule": lambda world: {"pk": rule_of(world).pk},
     "deleted study": lambda world: {"pk": world.deleted_study.pk},
     "hold": lambda world: {"pk": world.hold.pk},
     "patient": lambda world: {"pk": world.study.patient_id},

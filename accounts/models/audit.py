@@ -339,6 +339,7 @@ class AuditEvent(models.Model):
         stated = [*columns, *details]
         return [(words, str(value)) for words, value in stated if value not in (None, "", {})]
 
+    @property
     def actor_in_words(self) -> str:
         """Who acted, and whoever stood behind their session."""
         return name_actor(self)

@@ -144,6 +144,8 @@ class SubmissionViewSet(ReadOnlyViewSet):
             )
         except InvalidField as error:
             raise ValidationError({str(error.context["field"]): error.message}) from error
+        # As it is now: the database dates what was changed.
+        submission.refresh_from_db(fields=["updated_at"])
         body = SubmissionSerializer(submission, context={"request": request}).data
         unlisted = SubmissionFileSerializer(
             submission.unlisted, many=True, context={"request": request}

