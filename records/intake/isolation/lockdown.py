@@ -24,6 +24,8 @@ SECCOMP_MODE_FILTER = 2
 OPEN_FILES = 32
 # Above what one file may take: a child that is asked to read a larger one may be given more.
 MEMORY_EVER = 16 * 1024**3
+# Code that was mapped before a file came and is touched while it is read.
+LIBRARY_BYTES = 4 * 1024**2
 
 # Landlock (linux/landlock.h). The numbers of its calls are the same on every machine.
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
@@ -115,9 +117,10 @@ class Share:
     def set(self, *, memory: int, seconds: float, output: int) -> None:
         """Limit the next file: resident memory, seconds of processor time, bytes written.
 
-        The kernel counts mapped memory, most of which are libraries that are never touched.
+        The kernel counts mapped memory, most of which are libraries that are never touched. Those
+        parts of them that are come on top.
         """
-        mapped = self._mapped + max(memory - self._resident, 0)
+        mapped = self._mapped + max(memory - self._resident - LIBRARY_BYTES, 0)
         _lower(resource.RLIMIT_AS, mapped)
         used = resource.getrusage(resource.RUSAGE_SELF)
         _lower(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + seconds))
