@@ -82,7 +82,7 @@ class StrictJSONParser(BaseParser):
 
 def read_body(request: Request, serializer_class: type[Checked], **context: Any) -> Checked:
     """Return the request's body, checked; raises ValidationError."""
-    given = serializer_class(data=request.data, context=context)
+    given = serializer_class(data=request.data, context={"request": request, **context})
     given.is_valid(raise_exception=True)
     return given
 

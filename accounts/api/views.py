@@ -88,7 +88,7 @@ class TokenViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[ApiToken]):
 
         One that is made with a token ends with that one at the latest.
         """
-        wanted = read_body(request, NewTokenSerializer, request=request)
+        wanted = read_body(request, NewTokenSerializer)
         user = signed_in_user(request)
         parent = request.auth if isinstance(request.auth, ApiToken) else None
         token, value = issue_token(actor=user, user=user, parent=parent, **wanted.validated_data)

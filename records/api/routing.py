@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
-from accounts.api.strict import StrictSerializer
+from accounts.api.strict import StrictSerializer, refuse_body
 from accounts.models import Department
 from accounts.reads import NOTHING
 from accounts.roles import Verb
@@ -103,5 +103,6 @@ class DepartmentRuleViewSet(
 
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Ask it no more."""
+        refuse_body(request)
         remove_rule(actor=signed_in_user(request), rule=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
