@@ -65,8 +65,9 @@ run: install
 	@$(BIN)/python manage.py quickstart --host $(HOST) --port $(PORT)
 
 # Each process has servers of its own; a file's tests stay together, and share what they start.
+# Tests wait for other programs a good part of their time: one process more than there are cores.
 test: lint types clients
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest --numprocesses $$(( $$(nproc) + 1 )) --maxprocesses 5 --dist loadfile
 
 lint: install-test
 	$(BIN)/ruff check .
