@@ -55,9 +55,17 @@ def sign_out(page: Page) -> None:
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
 
 
+def choose_department(page: Page) -> None:
+    """Say where images go, unless the page remembers it."""
+    department = page.locator("#submit-form [name=department]")
+    if not department.input_value():
+        department.select_option(label="Radiology")
+
+
 def send_files(page: Page, product: Product, paths: list[Path], **fields: str) -> None:
     """Choose files on the upload page, state what they don't say, and send them."""
     page.goto(f"{product.url}/submit/")
+    choose_department(page)
     if fields:
         page.locator("[data-patient-details] > summary").click()
     for name, value in fields.items():

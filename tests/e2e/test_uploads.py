@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Error, Page, expect, sync_playwright
 from pydicom.uid import generate_uid
 
-from tests.e2e.browser import CHROMIUM, QUIET, RESULT_MS, chromium, sign_in
+from tests.e2e.browser import CHROMIUM, QUIET, RESULT_MS, choose_department, chromium, sign_in
 from tests.e2e.conftest import SWIFT
 from tests.e2e.relay import Relay
 from tests.e2e.test_pages import problems_of
@@ -97,6 +97,7 @@ def begin(page: Page, product: Product, relay: Relay, *paths: Path) -> None:
     """Sign in over the relay, choose the files and send them."""
     sign_in(page, _Seen(product, relay), "technician")
     page.goto(f"{relay.url}/submit/")
+    choose_department(page)
     choose(page, *paths)
     page.get_by_role("button", name="Send").click()
 
@@ -210,6 +211,7 @@ def test_many_small_files_arrive_in_one_submission(product: Product, tmp_path: P
         page.on("pageerror", lambda error: problems.append(str(error)))
         sign_in(page, product, "technician")
         page.goto(f"{product.url}/submit/")
+        choose_department(page)
         choose(page, *paths)
         expect(page.locator("[data-part=rows] tr")).to_have_count(100)
         expect(page.locator("[data-part=more]")).to_contain_text(f"{MANY - 100:,} waiting")
