@@ -161,7 +161,8 @@ def default_voi(dataset: Dataset, image: ImagePixel, pixels: Floats, stored: NDA
     if bits <= 8 and not image.is_signed and np.array_equal(pixels, stored):
         return Voi("NONE") if bits == 8 else Voi("RANGE", high=float(2**bits - 1))
     kept = _leave_out_padding(dataset, pixels, stored)
-    if kept.dtype.kind == "f" and not np.isfinite(kept).all():
+    # Not-a-number and infinity show in the ends: a mask of every pixel is made for them alone.
+    if kept.size and not np.isfinite((kept.min(), kept.max())).all():
         kept = kept[np.isfinite(kept)]
     low, high = _find_range(kept) if kept.size else (0.0, 0.0)
     return Voi("RANGE", low=low, high=high)
