@@ -9,10 +9,11 @@ from uuid import UUID
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connections, models
-from django.db.models import Q
+from django.db.models import OuterRef, Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from accounts.counting import count_of
 from accounts.roles import Verb
 
 if TYPE_CHECKING:
@@ -47,10 +48,10 @@ class DepartmentQuerySet(models.QuerySet["Department"]):
 
     def with_counts(self) -> "DepartmentQuerySet":
         """Add `member_count`, the number of active people who hold a role there."""
-        active = Q(memberships__user__is_active=True)
-        return self.annotate(
-            member_count=models.Count("memberships__user", filter=active, distinct=True)
-        )
+        from accounts.models import Membership  # the models import this module
+
+        active = Membership.objects.filter(department=OuterRef("pk"), user__is_active=True)
+        return self.annotate(member_count=count_of(active, "department", of="user"))
 
     def of_member(self, user: "User") -> "DepartmentQuerySet":
         """The departments in which `user` holds any role."""

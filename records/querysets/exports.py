@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models import Exists, OuterRef
 
+from accounts.counting import count_of
 from accounts.roles import Verb
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class ExportQuerySet(models.QuerySet["Export"]):
 
     def with_listing(self) -> "ExportQuerySet":
         """Fetch what a list row shows."""
-        counted = self.annotate(study_count=models.Count("studies"))
+        held = self.model.studies.through.objects.filter(export=OuterRef("pk"))
+        counted = self.annotate(study_count=count_of(held, "export"))
         return counted.select_related("requested_by", "department")
 
     def outdated(self, *, before: dt.datetime) -> "ExportQuerySet":

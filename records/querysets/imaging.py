@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 
+from accounts.counting import count_of
 from accounts.roles import Verb
-from records.querysets.counts import count_of
 from records.querysets.stored import StoredFileQuerySet
 
 if TYPE_CHECKING:
@@ -47,8 +47,12 @@ class SeriesQuerySet(models.QuerySet["Series"]):
 
     def with_counts(self) -> "SeriesQuerySet":
         """Add `image_count`, the number of instances that can be looked at."""
-        images = Q(instances__number_of_frames__gt=0, instances__is_withheld=False)
-        return self.annotate(image_count=models.Count("instances", filter=images))
+        from records.models import Instance  # the models import this module
+
+        images = Instance.objects.filter(
+            series=OuterRef("pk"), number_of_frames__gt=0, is_withheld=False
+        )
+        return self.annotate(image_count=count_of(images, "series"))
 
 
 class InstanceQuerySet(StoredFileQuerySet["Instance"]):

@@ -9,9 +9,9 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Coalesce, Greatest, TruncDate
 from django.utils import timezone
 
+from accounts.counting import count_of
 from accounts.roles import Verb
 from accounts.settled import settled_before
-from records.querysets.counts import count_of
 from records.querysets.names import patient_matching
 
 if TYPE_CHECKING:

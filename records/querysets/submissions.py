@@ -6,9 +6,10 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q
 from django.db.models.functions import Least
 
+from accounts.counting import sum_of
 from accounts.roles import Verb
 from accounts.settled import settled_before
 from records.errors import HARMLESS_CODES
@@ -65,11 +66,12 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
 
     def with_counts(self) -> "SubmissionQuerySet":
         """Add the number of files by verdict."""
+        from records.models import SubmissionFile  # the models import this module
+
+        files = SubmissionFile.objects.filter(submission=OuterRef("pk"))
         return self.annotate(
             **{
-                f"{verdict}_count": models.Sum(
-                    "files__count", filter=Q(files__verdict=verdict), default=0
-                )
+                f"{verdict}_count": sum_of(files.filter(verdict=verdict), "submission", of="count")
                 for verdict in ("stored", "duplicate", "rejected", "left_out")
             }
         )
