@@ -1,30 +1,30 @@
 """What the workers do; each is safe to run twice."""
 
 import logging
-import socket
 import uuid
 
 from celery import shared_task
 
 from accounts.errors import KnownError
+from accounts.processes import process_name
 from classifier.inference import answer_for, route_study
 from classifier.models import UNROUTED
 from classifier.services import runs
+from records.models import Priority
 
 logger = logging.getLogger(__name__)
 
 
 @shared_task
-def classify_study(classification_id: str) -> None:
-    """Claim one row, compute outside any transaction, write the answer back.
+def classify_next(priority: str) -> None:
+    """Claim the next row of at least this priority, compute outside any transaction, write back.
 
     A row without a task first gets the one that its images are for.
     """
-    claim = runs.claim_classification(
-        classification_id=classification_id, worker=socket.gethostname()
-    )
+    claim = runs.claim_classification(priority=priority, worker=process_name())
     if claim is None:
         return
+    classification_id = claim.classification_id
     try:
         _classify(claim)
     except KnownError as error:
@@ -38,6 +38,12 @@ def classify_study(classification_id: str) -> None:
         logger.exception("classification %s broke (reference %s)", classification_id, reference)
         runs.release_classification(claim=claim, reference=reference)
         raise
+
+
+@shared_task
+def classify_study(classification_id: str) -> None:
+    """Take the bell of release 0.3, which named a row, for what it is: a bell."""
+    classify_next(Priority.ROUTINE)
 
 
 def _classify(claim: runs.Claim) -> None:
@@ -59,7 +65,8 @@ def _classify(claim: runs.Claim) -> None:
 
 @shared_task
 def sweep_classifications() -> None:
-    """Take back what a dead worker held, ring again for what nobody came for."""
+    """Take back what a dead worker held, ring for what is due."""
     swept = runs.sweep_classifications()
+    rung = swept.pop("rung")
     if any(swept.values()):
-        logger.info("swept classifications: %s", swept)
+        logger.info("swept classifications: %s", {**swept, "rung": rung})

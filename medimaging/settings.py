@@ -290,7 +290,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # Soft < hard < visibility: a task is stopped before the broker hands it to a second worker.
 CELERY_TASK_SOFT_TIME_LIMIT = env.int("TASK_SECONDS", default=300)
 CELERY_TASK_TIME_LIMIT = CELERY_TASK_SOFT_TIME_LIMIT + 60
-CELERY_TASK_DEFAULT_QUEUE = "routine"
+CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
 CELERY_TASK_CREATE_MISSING_QUEUES = True
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
@@ -315,6 +315,9 @@ HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=5)
 HEARTBEAT_SILENT_SECONDS = env.float("HEARTBEAT_SILENT_SECONDS", default=30)
 # A worker or beat that hears nothing of the broker for so long ends, to be started anew.
 DEAF_AFTER_SECONDS = env.float("DEAF_AFTER_SECONDS", default=40)
+CELERY_BEAT_SCHEDULER = "medimaging.schedule:WatchedScheduler"
+# So often, at least, beat's loop turns: it is watched by that.
+CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE_FILENAME = env.str(
     "BEAT_SCHEDULE_FILE", default=str(DATA_DIR / "beat-schedule")
 )

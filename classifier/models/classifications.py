@@ -6,7 +6,6 @@ import uuid
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from accounts.models import User
 from classifier.models.versions import STUDY_TASKS, ModelVersion
@@ -124,8 +123,9 @@ class Classification(models.Model):
 
     A worker holds a row by lease: `lease_expires_at` and the fencing number `fence`,
     which grows with every claim, so that a worker thought dead can't write late.
-    `rung_at` is when the broker was last told of the row. What the network said is
-    written once; a trigger refuses to change it afterwards.
+    The queue is this table: a worker takes the most urgent, longest queued row whose `due_at` has
+    come. All times are the database's. What the network said is written once; a trigger refuses
+    to change it afterwards.
 
     `waiting_code` is set while it is no fault of the study's that there is no answer: the code of
     what was in the way when a worker last tried. Such a row is QUEUED, has lost no attempt, and is
@@ -160,8 +160,10 @@ class Classification(models.Model):
     worker = models.CharField(max_length=120, blank=True)
     waiting_code = models.CharField(max_length=40, blank=True, default="", db_default="")
 
-    queued_at = models.DateTimeField(default=timezone.now)
-    rung_at = models.DateTimeField(default=timezone.now)
+    queued_at = models.DateTimeField(db_default=Now())
+    due_at = models.DateTimeField(db_default=Now())
+    # What 0.3 rang by. Nothing reads it; it goes once no release in use writes it.
+    rung_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
+from django.db.models.functions import Now
 
 from accounts.audit import record_event
 from accounts.errors import NotYourDepartment
@@ -135,15 +136,14 @@ def _request(
         row.outcome = ClassificationOutcome.ABSTAINED
         row.abstention = abstention
         row.abstention_reason = ABSTENTION_SENTENCES[abstention]
-        row.finished_at = row.queued_at
+        row.finished_at = Now()
     row.save()
+    row.refresh_from_db(fields=["finished_at"])
     if previous is not None:
         hand_drafts_on(replaced=previous, current=row)
     _record_request(actor=actor, row=row, previous=previous)
     if abstention is None:
-        transaction.on_commit(
-            partial(ring, classification_id=row.pk, priority=row.priority), robust=True
-        )
+        transaction.on_commit(partial(ring, priority=row.priority), robust=True)
     return row
 
 

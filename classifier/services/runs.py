@@ -1,7 +1,8 @@
 """The life of a classification in the hands of workers: claim, renew, end, sweep.
 
 Every transition is one short transaction. A worker writes only while the row is RUNNING
-under the fencing number that it was given; otherwise its answer is dropped and logged.
+under the fencing number that it was given; otherwise its answer is dropped and logged. All times
+of a row are the database's: workers' clocks differ.
 """
 
 import datetime as dt
@@ -13,7 +14,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
 
 from accounts.audit import record_event
 from accounts.errors import KnownError
@@ -32,12 +34,12 @@ from classifier.models import (
 from classifier.querysets import ClassificationQuerySet
 from classifier.services.drafts import purge_drafts
 from classifier.services.withdrawals import cancel_withdrawn, resume_restored
-from records.models import Study
+from records.models import Priority, Study
 
 logger = logging.getLogger(__name__)
 
 SWEEP_LIMIT = 200
-"""Rings per sweep: a long queue is rung for bit by bit, oldest first."""
+"""Rows taken back in one sweep."""
 
 
 @dataclass(frozen=True)
@@ -97,30 +99,36 @@ class Answer:
 
 
 @transaction.atomic
-def claim_classification(*, classification_id: str, worker: str) -> Claim | None:
-    """Take a queued row for `worker`, or None when there is nothing (any more) to take.
+def claim_classification(*, worker: str, priority: str = Priority.ROUTINE) -> Claim | None:
+    """Take the row of at least this priority that is due, most urgent and then longest queued.
 
-    The start of a row that waits is told once it gets through, or each try would be an event.
+    None when there is nothing (any more) to take. What waits beyond it is rung for, so that the
+    next free worker comes. The start of a row that waits is told once it gets through, or each
+    try would be an event.
     """
-    row = (
-        Classification.objects.select_for_update(skip_locked=True, of=("self",))
-        .select_related("study")
-        .of_kept_studies()
-        .filter(pk=classification_id, state=ClassificationState.QUEUED)
-        .first()
-    )
+    due = Classification.objects.due(priority=priority)
+    row = due.select_for_update(skip_locked=True, of=("self",)).select_related("study").first()
     if row is None:
         return None
     row.state = ClassificationState.RUNNING
     row.attempt += 1
     row.fence += 1
     row.worker = worker
-    row.started_at = timezone.now()
+    row.started_at = Now()
     row.lease_expires_at = _lease_end()
     row.save()
     if not row.waiting_code:
         _record_start(row)
+    transaction.on_commit(ring_for_due, robust=True)
     return _claim_on(row)
+
+
+def ring_for_due() -> int:
+    """Ring once for each priority in which something is due; return how many there are."""
+    waiting = [
+        one for one in Priority if Classification.objects.due(priority=one, only=True).exists()
+    ]
+    return sum(ring(priority=priority) for priority in waiting)
 
 
 def _record_start(row: Classification) -> None:
@@ -189,9 +197,7 @@ def _queue_sibling(row: Classification, *, task: str) -> None:
             "abstention": "",
         },
     )
-    transaction.on_commit(
-        partial(ring, classification_id=sibling.pk, priority=sibling.priority), robust=True
-    )
+    transaction.on_commit(partial(ring, priority=sibling.priority), robust=True)
 
 
 @transaction.atomic
@@ -238,7 +244,7 @@ def fail_classification(*, claim: Claim, error: KnownError) -> bool:
 def postpone_classification(*, claim: Claim, error: KnownError) -> bool:
     """Back to the queue for an `error` that is passing; False when the row is no longer ours.
 
-    The attempt doesn't count. The sweeper rings for the row again as for one that nobody came for.
+    The attempt doesn't count. The row is due again after CLASSIFICATION_RING_AGAIN_SECONDS.
     Each reason is told once for a row, however often it is tried.
     """
     row = _lock(claim)
@@ -249,9 +255,9 @@ def postpone_classification(*, claim: Claim, error: KnownError) -> bool:
     row.state = ClassificationState.QUEUED
     row.lease_expires_at = None
     row.attempt = max(row.attempt - 1, 0)
-    row.rung_at = timezone.now()
+    row.due_at = _next_try()
     row.waiting_code = code
-    row.save(update_fields=["state", "lease_expires_at", "attempt", "rung_at", "waiting_code"])
+    row.save(update_fields=["state", "lease_expires_at", "attempt", "due_at", "waiting_code"])
     if not is_known:
         _record_requeue(row, reason=code)
     return True
@@ -275,12 +281,12 @@ def release_classification(*, claim: Claim, reference: str) -> bool:
     row = _lock(claim)
     if row is None:
         return False
-    _requeue_or_fail(row, reference=reference, reason="unexpected")
+    _requeue_or_fail(row, reference=reference, reason="unexpected", due_at=_next_try())
     return True
 
 
 def sweep_classifications() -> dict[str, int]:
-    """Take back rows whose worker is gone, and ring again for rows that nobody came for.
+    """Take back rows whose worker is gone, and ring for what is due: a bell may have been lost.
 
     What waits for a deleted study is cancelled, and what was cancelled so of a study that has
     been restored since is queued again. Drafts of reviews go with a study that was destroyed.
@@ -288,7 +294,7 @@ def sweep_classifications() -> dict[str, int]:
     cancelled = cancel_withdrawn()
     resumed = resume_restored()
     requeued = _requeue_expired()
-    rung = _ring_unanswered()
+    rung = ring_for_due()
     return {
         "cancelled": cancelled,
         "resumed": resumed,
@@ -303,31 +309,21 @@ def _requeue_expired() -> int:
     expired = Classification.objects.select_for_update(skip_locked=True, of=("self",))
     rows = list(expired.select_related("study").expired()[:SWEEP_LIMIT])
     for row in rows:
-        _requeue_or_fail(row, reference=str(row.pk)[:8], reason="lease_expired")
+        _requeue_or_fail(row, reference=str(row.pk)[:8], reason="lease_expired", due_at=Now())
     return len(rows)
 
 
-def _ring_unanswered() -> int:
-    before = timezone.now() - dt.timedelta(seconds=settings.CLASSIFICATION_RING_AGAIN_SECONDS)
-    rows = list(Classification.objects.unanswered(before=before)[:SWEEP_LIMIT])
-    rung = 0
-    for row in rows:
-        if not ring(classification_id=row.pk, priority=row.priority):
-            break
-        Classification.objects.filter(pk=row.pk).update(rung_at=timezone.now())
-        rung += 1
-    return rung
-
-
-def _requeue_or_fail(row: Classification, *, reference: str, reason: str) -> None:
+def _requeue_or_fail(
+    row: Classification, *, reference: str, reason: str, due_at: Combinable
+) -> None:
     _end_wait(row)
     if row.attempt >= settings.CLASSIFICATION_MAX_ATTEMPTS:
         _fail(row, UnexpectedFailure(attempts=row.attempt, reference=reference))
         return
     row.state = ClassificationState.QUEUED
     row.lease_expires_at = None
-    row.rung_at = row.queued_at
-    row.save(update_fields=["state", "lease_expires_at", "rung_at", "waiting_code"])
+    row.due_at = due_at
+    row.save(update_fields=["state", "lease_expires_at", "due_at", "waiting_code"])
     _record_requeue(row, reason=reason, reference=reference)
 
 
@@ -346,7 +342,7 @@ def _fail(row: Classification, error: KnownError) -> None:
     _end_wait(row)
     row.state = ClassificationState.FAILED
     row.lease_expires_at = None
-    row.finished_at = timezone.now()
+    row.finished_at = Now()
     row.failure_code = error.code[:40]
     row.failure_message = error.message[:400]
     row.failure_action = error.action[:400]
@@ -365,7 +361,7 @@ def _copy_answer(row: Classification, answer: Answer) -> None:
     abstained = answer.abstention is not None
     row.state = ClassificationState.ABSTAINED if abstained else ClassificationState.AWAITING_REVIEW
     row.lease_expires_at = None
-    row.finished_at = timezone.now()
+    row.finished_at = Now()
     row.model_version = answer.model_version
     row.model_digest = answer.model_version.digest if answer.model_version else ""
     row.runtime = answer.runtime
@@ -428,5 +424,9 @@ def _lock(claim: Claim) -> Classification | None:
     return row
 
 
-def _lease_end() -> dt.datetime:
-    return timezone.now() + dt.timedelta(seconds=settings.CLASSIFICATION_LEASE_SECONDS)
+def _lease_end() -> Combinable:
+    return Now() + dt.timedelta(seconds=settings.CLASSIFICATION_LEASE_SECONDS)
+
+
+def _next_try() -> Combinable:
+    return Now() + dt.timedelta(seconds=settings.CLASSIFICATION_RING_AGAIN_SECONDS)

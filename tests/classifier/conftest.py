@@ -50,7 +50,7 @@ def queued(study: Study, technician: User) -> Classification:
 
 @pytest.fixture
 def claim(queued: Classification) -> runs.Claim:
-    found = runs.claim_classification(classification_id=str(queued.pk), worker="worker-1")
+    found = runs.claim_classification(worker="worker-1")
     assert found is not None
     return found
 

@@ -56,7 +56,7 @@ def result(department, stage, reviewer):
     study = factories.make_study(department=department)
     for _ in range(2):
         (row,) = request_classifications(actor=reviewer, study=study)
-        claim = runs.claim_classification(classification_id=str(row.pk), worker="one")
+        claim = runs.claim_classification(worker="one")
         assert claim is not None
         runs.complete_classification(claim=claim, answer=answer_by(version, study))
     return Classification.objects.get(pk=row.pk)

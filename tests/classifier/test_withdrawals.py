@@ -32,7 +32,7 @@ def department(db):
 
 
 def claim(row: Classification) -> runs.Claim | None:
-    return runs.claim_classification(classification_id=str(row.pk), worker="w")
+    return runs.claim_classification(worker="w")
 
 
 def states() -> list[str]:

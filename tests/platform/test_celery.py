@@ -8,7 +8,7 @@ from kombu import Consumer, Queue
 from kombu.exceptions import OperationalError
 
 from medimaging.celery import app
-from medimaging.quickstart.stack import QUEUES
+from medimaging.quickstart.stack import BACKGROUND_QUEUES, CLASSIFICATION_QUEUES
 
 
 def test_tasks_are_known_under_the_names_that_the_schedule_uses(settings) -> None:
@@ -17,14 +17,14 @@ def test_tasks_are_known_under_the_names_that_the_schedule_uses(settings) -> Non
     assert current_app.main == "medimaging"
     for entry in settings.CELERY_BEAT_SCHEDULE.values():
         assert entry["task"] in app.tasks
-        assert entry["options"]["queue"] in QUEUES
+        assert entry["options"]["queue"] in BACKGROUND_QUEUES
 
 
 def test_a_worker_takes_urgent_before_routine_whatever_came_first(
     embedded_services: None,
 ) -> None:
     with app.connection_for_write() as connection:
-        for name in QUEUES:
+        for name in CLASSIFICATION_QUEUES:
             connection.default_channel.queue_purge(name)
     for queue in ("routine", "urgent", "urgent", "urgent"):
         app.send_task(f"a.task.of.{queue}", queue=queue)
@@ -38,7 +38,7 @@ def taken() -> list[str]:
     with app.connection_for_read() as connection:
         consumer = Consumer(
             connection,
-            queues=[Queue(name, routing_key=name) for name in QUEUES],
+            queues=[Queue(name, routing_key=name) for name in CLASSIFICATION_QUEUES],
             accept=["json"],
             on_message=lambda message: (
                 seen.append(message.headers["task"].rpartition(".")[2]),
