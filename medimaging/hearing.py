@@ -47,6 +47,7 @@ class Hearing:
         self.is_seeking = True
         self._patience_s = START_S
         self._heard_at = time.monotonic()
+        self._over = threading.Event()
 
     def hear(self) -> None:
         """Take note of a proof."""
@@ -61,6 +62,16 @@ class Hearing:
     def lost(self) -> None:
         """Take note that the connection is gone, which isn't deafness."""
         self.is_seeking = True
+
+    def end(self) -> None:
+        """Watch no more, because the process ends in order."""
+        self._over.set()
+        with suppress(redis.RedisError):
+            heartbeats.fall_silent()
+
+    def wait(self) -> bool:
+        """Wait until it is time to look again; True when the watch is over."""
+        return self._over.wait(settings.HEARTBEAT_SECONDS)
 
     @property
     def silence_s(self) -> float:
@@ -101,7 +112,8 @@ def _watch(
         except redis.RedisError:
             if hearing.is_seeking:
                 hearing.hear()
-        time.sleep(settings.HEARTBEAT_SECONDS)
+        if hearing.wait():
+            return
     logger.critical(
         "broker_deaf: %s has heard nothing of Redis for %.0f s and ends, to be started anew",
         process_name(),
@@ -124,8 +136,7 @@ class WorkerWatch(bootsteps.StartStopStep):
         keep_watch(worker.hearing, on_deaf=_end_worker, queues=queues, work=_work_in_hand)
 
     def stop(self, worker: Any) -> None:
-        with suppress(redis.RedisError):
-            heartbeats.fall_silent()
+        worker.hearing.end()
 
 
 class ConsumerWatch(bootsteps.StartStopStep):

@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
@@ -29,6 +30,8 @@ INDEX = "medimaging:heartbeats"
 
 KEPT_S = 600
 """So long a process that fell silent is still told of; after that nobody waits for it."""
+
+_stopped = threading.Event()
 
 CLOCK_TOLERANCE_S = 2.0
 TIMEOUT_S = 2.0
@@ -143,17 +146,25 @@ class ClockWatch:
 def start_beating(role: str) -> None:
     """Name this process, and have a thread say every few seconds that it lives."""
     name_process(role)
+    _stopped.clear()
     threading.Thread(target=_beat_on, name="heartbeat", daemon=True).start()
+
+
+def stop_beating() -> None:
+    """End that, because the process ends; Redis need not be there to hear it."""
+    _stopped.set()
+    with suppress(redis.RedisError):
+        fall_silent()
 
 
 def _beat_on() -> None:
     watch = ClockWatch()
-    while True:
+    while not _stopped.is_set():
         try:
             watch.note(beat())
         except redis.RedisError:
             logger.debug("the heartbeat didn't reach Redis", exc_info=True)
-        time.sleep(settings.HEARTBEAT_SECONDS)
+        _stopped.wait(settings.HEARTBEAT_SECONDS)
 
 
 def connect() -> redis.Redis:

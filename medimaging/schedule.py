@@ -1,16 +1,13 @@
 """The clock of the periodic tasks: it knows whether it is heard, and doesn't pile bells up."""
 
 from collections import Counter
-from contextlib import suppress
 from typing import Any
 
-import redis
 from celery.beat import PersistentScheduler, ScheduleEntry
 from celery.signals import beat_init
 
 from accounts.doorbell import count_bells
 from accounts.processes import name_process
-from medimaging import heartbeats
 from medimaging.hearing import Hearing, end_now, keep_watch
 
 
@@ -50,8 +47,7 @@ class WatchedScheduler(PersistentScheduler):
 
     def close(self) -> None:
         """Stop counting as somebody who lives."""
-        with suppress(redis.RedisError):
-            heartbeats.fall_silent()
+        self.hearing.end()
         super().close()
 
 

@@ -149,6 +149,7 @@ def test_classify_next_goes_back_to_the_queue_after_something_unexpected(
     department, live, monkeypatch, settings
 ):
     settings.CLASSIFICATION_MAX_ATTEMPTS = 2
+    settings.CLASSIFICATION_RING_AGAIN_SECONDS = 0
     monkeypatch.setattr(tasks, "answer_for", lambda *_, **__: 1 / 0)
     (row,) = request_classifications(actor=None, study=stored_study(department))
     for state in ("queued", "failed"):
