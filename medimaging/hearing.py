@@ -32,6 +32,9 @@ EXIT_DEAF = os.EX_TEMPFAIL
 START_S = 120.0
 """So long a process may take to start before it counts as deaf."""
 
+STOPPED_S = 2.0
+"""A wait that took so much longer than meant shows that the whole process was stopped."""
+
 LAST_WORDS_S = 10.0
 """So long what is in hand may take to end in order; what is left goes back by its lease."""
 
@@ -70,8 +73,16 @@ class Hearing:
             heartbeats.fall_silent()
 
     def wait(self) -> bool:
-        """Wait until it is time to look again; True when the watch is over."""
-        return self._over.wait(settings.HEARTBEAT_SECONDS)
+        """Wait until it is time to look again; True when the watch is over.
+
+        Whoever was stopped meanwhile (a debugger, a sleeping machine) has heard nothing either,
+        and isn't deaf for it.
+        """
+        begun = time.monotonic()
+        is_over = self._over.wait(settings.HEARTBEAT_SECONDS)
+        if time.monotonic() - begun > settings.HEARTBEAT_SECONDS + STOPPED_S:
+            self.hear()
+        return is_over
 
     @property
     def silence_s(self) -> float:

@@ -146,6 +146,12 @@ def test_a_worker_outlives_long_work_and_a_lost_broker_and_ends_when_its_link_st
     worker.wait_for_line(*ANSWERED, count=2)
     assert worker.process.poll() is None
 
+    worker.process.send_signal(signal.SIGSTOP)
+    time.sleep(DEAF_AFTER_S + 1)
+    worker.process.send_signal(signal.SIGCONT)
+    ring(broker)
+    worker.wait_for_line(*ANSWERED, count=3)
+
     wire.stall(only_existing=True)
     assert worker.wait_for_end() == EXIT_DEAF
     assert "broker_deaf: worker@" in worker.log
