@@ -65,6 +65,7 @@ MIDDLEWARE = [
     "medimaging.middleware.ContentSecurityPolicyMiddleware",
     "medimaging.middleware.ContentEncodingMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "medimaging.outages.OutageMiddleware",
     "medimaging.middleware.IdleSessionMiddleware",
     "medimaging.middleware.SlashMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -127,7 +128,16 @@ DATABASES["default"].update(
 if DATABASE_OWNER_URL:
     DATABASES["owner"] = env.db_url_config(DATABASE_OWNER_URL)
 for database in DATABASES.values():
-    database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    # Nobody waits for a server that says nothing (`accounts/postgresql/`).
+    database["ENGINE"] = "accounts.postgresql"
+    # A link that is gone without a word is noticed by the kernel too.
+    for name, value in {
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 15_000,
+    }.items():
+        database.setdefault("OPTIONS", {}).setdefault(name, value)
 # Who may read the audit trail by SQL and nothing else, if there is such a role.
 DATABASE_AUDITOR_URL = env.str("DATABASE_AUDITOR_URL", default="")
 if not (DATABASE_AUDITOR_URL or env.str("DATABASE_URL", default="")):
