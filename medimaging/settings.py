@@ -320,6 +320,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     # Queues are emptied in the order in which the worker names them.
     "queue_order_strategy": "priority",
 }
+# How often each process says in Redis that it lives, and after how long it counts as silent.
+HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=5)
+HEARTBEAT_SILENT_SECONDS = env.float("HEARTBEAT_SILENT_SECONDS", default=30)
+# A worker or beat that hears nothing of the broker for so long ends, to be started anew.
+DEAF_AFTER_SECONDS = env.float("DEAF_AFTER_SECONDS", default=40)
 CELERY_BEAT_SCHEDULE_FILENAME = env.str(
     "BEAT_SCHEDULE_FILE", default=str(DATA_DIR / "beat-schedule")
 )
