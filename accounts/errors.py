@@ -48,6 +48,7 @@ class DatabaseUnavailable(KnownError):
     )
     status = 503
     retry_after = 5
+    is_passing = True
 
 
 class CursorInvalid(KnownError):

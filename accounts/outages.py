@@ -20,6 +20,8 @@ READ_ONLY = "25006"
 
 LOOK_AGAIN_S = 1.0
 
+_last_met_at = float("-inf")
+
 
 def is_database_outage(error: BaseException | None) -> bool:
     """Whether an error, or what caused it, says that the database is away for now.
@@ -46,6 +48,17 @@ def _is_outage(error: psycopg2.Error) -> bool:
     return isinstance(error, psycopg2.OperationalError) or type(error) is psycopg2.DatabaseError
 
 
+def note_outage() -> None:
+    """Remember that this process met an outage at this moment."""
+    global _last_met_at
+    _last_met_at = time.monotonic()
+
+
+def was_database_away(*, within_s: float) -> bool:
+    """Whether this process met an outage in the last `within_s` seconds."""
+    return time.monotonic() - _last_met_at < within_s
+
+
 def outlast(act: Callable[[], Found]) -> Found:
     """Do something that may be done twice; after an outage do it again once that has ended.
 
@@ -57,6 +70,7 @@ def outlast(act: Callable[[], Found]) -> Found:
         except (DatabaseError, InterfaceError) as error:
             if not is_database_outage(error):
                 raise
+            note_outage()
             logger.warning("database_unavailable: waiting for PostgreSQL")
             _wait_for_database()
 
