@@ -210,7 +210,7 @@ SESSION_SAVE_EVERY_REQUEST = True
 # However busy it is, a session ends so long after its sign-in.
 SESSION_MAX_HOURS = env.int("SESSION_MAX_HOURS", default=12)
 # Pages ask for these by themselves, so they say nothing about who is at the keyboard.
-POLLED_VIEWS = ("classifier:queue-pill", "classifier:status")
+POLLED_VIEWS = ("classifier:queue-pill", "classifier:status", "status-parts")
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -12,6 +12,8 @@ RULES: list[Rule] = [
     ("healthz", "get", PUBLIC, ""),
     ("readyz", "get", PUBLIC, ""),
     ("statusz", "get", PUBLIC, ""),
+    ("status", "get", Verb.STATUS_VIEW, ""),
+    ("status-parts", "get", Verb.STATUS_VIEW, ""),
     ("api-schema", "get", SIGNED_IN, ""),
     ("api-docs", "get", SIGNED_IN, ""),
     ("accounts:sign-in", "get", PUBLIC, ""),

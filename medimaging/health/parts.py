@@ -10,6 +10,8 @@ from typing import Any
 
 from django.db import connections
 
+from accounts.outages import is_database_outage
+
 logger = logging.getLogger(__name__)
 
 DEADLINE_S = 0.8
@@ -111,18 +113,29 @@ class _Look:
     def _run(self) -> None:
         try:
             self._found = PROBES[self.name]()
-        except Exception as error:
-            logger.exception("the part %s can't be asked", self.name)
-            self._found = Part(
-                self.name,
-                State.UNKNOWN,
-                "probe_failed",
-                f"It can't be told how this is ({type(error).__name__}).",
-                "Look into the log for “can't be asked”.",
-            )
+        except Exception as error:  # noqa: BLE001 - it is told, and logged
+            self._found = self._not_told(error)
         finally:
             connections.close_all()
             self._is_done.set()
+
+    def _not_told(self, error: Exception) -> Part:
+        if is_database_outage(error):
+            return Part(
+                self.name,
+                State.UNKNOWN,
+                "database_unavailable",
+                "This can't be told while PostgreSQL is away.",
+                "Look at PostgreSQL first.",
+            )
+        logger.exception("the part %s can't be asked", self.name)
+        return Part(
+            self.name,
+            State.UNKNOWN,
+            "probe_failed",
+            f"It can't be told how this is ({type(error).__name__}).",
+            "Look into the log for “can't be asked”.",
+        )
 
 
 class _Looks:

@@ -2,7 +2,7 @@
 
 import redis
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -18,14 +18,23 @@ def database() -> Part:
     """PostgreSQL, without which nothing works."""
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError:
+            cursor.execute("SELECT current_setting('transaction_read_only')")
+            is_read_only = cursor.fetchone() == ("on",)
+    except Error:
         return Part(
             "database",
             State.DOWN,
             "database_unavailable",
             "PostgreSQL can't be reached: no request can be answered.",
             "Look at PostgreSQL first; everything goes on by itself once it answers.",
+        )
+    if is_read_only:
+        return Part(
+            "database",
+            State.DOWN,
+            "database_read_only",
+            "PostgreSQL takes no writes: no look can be noted, so none is given.",
+            "Promote the standby, or end what has set it read-only.",
         )
     return Part("database", State.OK, "ok", "PostgreSQL answers.")
 
@@ -91,3 +100,7 @@ def short_redis() -> redis.Redis:
         socket_connect_timeout=REDIS_TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
     )
+
+
+# They follow what they depend on, here and wherever parts are listed.
+from medimaging.health import processes, work  # noqa: E402, F401

@@ -11,7 +11,7 @@ from medimaging.health.parts import Part, State, parts, worst
 SERVES_REQUESTS = frozenset({"database", "migrations"})
 """Without these no request can be answered: the only reason to be sent none."""
 
-ASKED_BEFORE_TRAFFIC = SERVES_REQUESTS | {"redis", "room", "store", "workers"}
+ASKED_BEFORE_TRAFFIC = SERVES_REQUESTS | {"redis", "store", "room", "workers", "background", "beat"}
 
 
 @reads_nothing
@@ -25,8 +25,10 @@ def ready(request: HttpRequest) -> JsonResponse:
     """Answer 503 where no request can be served, and name what else isn't as it should be."""
     found = parts(names=ASKED_BEFORE_TRAFFIC)
     can_serve = all(part.state is State.OK for part in found if part.name in SERVES_REQUESTS)
-    state = worst(found) if can_serve else "unavailable"
-    return _answer(state, found, status=200 if can_serve else 503)
+    if not can_serve:
+        return _answer("unavailable", found, status=503)
+    state = State.OK if worst(found) is State.OK else State.DEGRADED
+    return _answer(state, found, status=200)
 
 
 @reads_nothing
