@@ -38,6 +38,19 @@ class KnownError(Exception):
         super().__init__(f"{self.code}: {self.message}")
 
 
+class DatabaseUnavailable(KnownError):
+    """PostgreSQL is away, says nothing, or can't write for now: waiting helps."""
+
+    code = "database_unavailable"
+    message = "The database can't be reached at this moment."
+    action = (
+        "Try again in a few seconds. If you were saving something, look first whether it was saved."
+    )
+    status = 503
+    retry_after = 5
+    is_passing = True
+
+
 class CursorInvalid(KnownError):
     """A list's cursor that was altered, or that belongs to another list or other filters."""
 

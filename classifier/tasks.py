@@ -2,10 +2,12 @@
 
 import logging
 import uuid
+from functools import partial
 
 from celery import shared_task
 
-from accounts.errors import KnownError
+from accounts.errors import DatabaseUnavailable, KnownError
+from accounts.outages import is_database_outage, outlast, was_database_away
 from accounts.processes import process_name
 from classifier.inference import answer_for, route_study
 from classifier.models import UNROUTED
@@ -14,6 +16,9 @@ from records.models import Priority
 
 logger = logging.getLogger(__name__)
 
+SETTLING_S = 20
+"""After an outage of the database: the workers' time to say what became of their rows."""
+
 
 @shared_task
 def classify_next(priority: str) -> None:
@@ -21,7 +26,7 @@ def classify_next(priority: str) -> None:
 
     A row without a task first gets the one that its images are for.
     """
-    claim = runs.claim_classification(priority=priority, worker=process_name())
+    claim = outlast(partial(runs.claim_classification, priority=priority, worker=process_name()))
     if claim is None:
         return
     classification_id = claim.classification_id
@@ -33,7 +38,12 @@ def classify_next(priority: str) -> None:
         logger.warning("classification %s %s: %s", classification_id, word, error.code)
         end(claim=claim, error=error)
         return
-    except Exception:
+    except Exception as error:
+        if is_database_outage(error):
+            logger.warning("classification %s waits: database_unavailable", classification_id)
+            postpone = partial(runs.postpone_classification, error=DatabaseUnavailable())
+            outlast(partial(postpone, claim=claim))
+            return
         reference = uuid.uuid4().hex[:8]
         logger.exception("classification %s broke (reference %s)", classification_id, reference)
         runs.release_classification(claim=claim, reference=reference)
@@ -48,24 +58,29 @@ def classify_study(classification_id: str) -> None:
 
 def _classify(claim: runs.Claim) -> None:
     def keep_alive() -> bool:
-        return runs.renew_lease(claim=claim)
+        return outlast(partial(runs.renew_lease, claim=claim))
 
     if claim.task == UNROUTED:
         found = route_study(claim, keep_alive=keep_alive)
         if isinstance(found, runs.Answer):
-            runs.complete_classification(claim=claim, answer=found)
+            outlast(partial(runs.complete_classification, claim=claim, answer=found))
             return
         routed = runs.route_classification(claim=claim, routed=found)
         if routed is None:
             return
         claim = routed
     answer = answer_for(claim, keep_alive=keep_alive)
-    runs.complete_classification(claim=claim, answer=answer)
+    outlast(partial(runs.complete_classification, claim=claim, answer=answer))
 
 
 @shared_task
 def sweep_classifications() -> None:
-    """Take back what a dead worker held, ring for what is due."""
+    """Take back what a dead worker held, ring for what is due.
+
+    A lease that ran out while the database was away says nothing of its worker.
+    """
+    if was_database_away(within_s=SETTLING_S):
+        return
     swept = runs.sweep_classifications()
     rung = swept.pop("rung")
     if any(swept.values()):

@@ -4,14 +4,33 @@ import logging
 import os
 from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
 from celery.signals import celeryd_after_setup, setup_logging, worker_process_init, worker_ready
+from django.db import DatabaseError, InterfaceError
+
+from accounts.outages import is_database_outage, note_outage
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medimaging.settings")
 
 logger = logging.getLogger(__name__)
 
-app = Celery("medimaging")
+
+class OutlivingTask(Task):
+    """A task that an outage of the database ends quietly: a sweeper rings for it again."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it."""
+        try:
+            return super().__call__(*args, **kwargs)
+        except (DatabaseError, InterfaceError) as error:
+            if not is_database_outage(error):
+                raise
+            note_outage()
+            logger.warning("database_unavailable: %s is done later", self.name)
+            return None
+
+
+app = Celery("medimaging", task_cls=OutlivingTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add("medimaging.hearing:WorkerWatch")

@@ -65,6 +65,7 @@ MIDDLEWARE = [
     "medimaging.middleware.ContentSecurityPolicyMiddleware",
     "medimaging.middleware.ContentEncodingMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "medimaging.outages.OutageMiddleware",
     "medimaging.middleware.IdleSessionMiddleware",
     "medimaging.middleware.SlashMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -127,7 +128,16 @@ DATABASES["default"].update(
 if DATABASE_OWNER_URL:
     DATABASES["owner"] = env.db_url_config(DATABASE_OWNER_URL)
 for database in DATABASES.values():
-    database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    # Nobody waits for a server that says nothing (`accounts/postgresql/`).
+    database["ENGINE"] = "accounts.postgresql"
+    # A link that is gone without a word is noticed by the kernel too.
+    for name, value in {
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 15_000,
+    }.items():
+        database.setdefault("OPTIONS", {}).setdefault(name, value)
 # Who may read the audit trail by SQL and nothing else, if there is such a role.
 DATABASE_AUDITOR_URL = env.str("DATABASE_AUDITOR_URL", default="")
 if not (DATABASE_AUDITOR_URL or env.str("DATABASE_URL", default="")):
@@ -200,7 +210,7 @@ SESSION_SAVE_EVERY_REQUEST = True
 # However busy it is, a session ends so long after its sign-in.
 SESSION_MAX_HOURS = env.int("SESSION_MAX_HOURS", default=12)
 # Pages ask for these by themselves, so they say nothing about who is at the keyboard.
-POLLED_VIEWS = ("classifier:queue-pill", "classifier:status")
+POLLED_VIEWS = ("classifier:queue-pill", "classifier:status", "status-parts")
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -237,7 +247,7 @@ SESSION_COOKIE_SECURE = BEHIND_TLS
 CSRF_COOKIE_SECURE = BEHIND_TLS
 SECURE_SSL_REDIRECT = BEHIND_TLS
 # The container's own health check asks over plain http.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^statusz$"]
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000) if BEHIND_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = BEHIND_TLS
 SECURE_HSTS_PRELOAD = BEHIND_TLS

@@ -7,6 +7,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 
 from accounts.errors import KnownError, new_reference
+from accounts.outages import is_database_outage
 from records import services
 from records.errors import ExportBroken, ExportTooSlow
 from records.turns import Turn
@@ -75,7 +76,9 @@ def _prepare(export_id: str) -> None:
         services.fail_export(export_id=export_id, error=ExportTooSlow())
     except KnownError as error:
         services.fail_export(export_id=export_id, error=error)
-    except Exception:
+    except Exception as error:
+        if is_database_outage(error):
+            raise  # it goes on once the database is back, when the sweeper rings for it
         reference = new_reference()
         logger.exception("export %s broke (reference %s)", export_id, reference)
         services.fail_export(export_id=export_id, error=ExportBroken(reference=reference))

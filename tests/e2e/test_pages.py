@@ -30,6 +30,7 @@ PAGES = {
         "/people/invite/",
         "/departments/",
         "/storage/",
+        "/status/",
         "/holds/",
         "/quarantine/",
         "/nodes/",
