@@ -120,7 +120,7 @@ def _watch(
     while not hearing.is_deaf:
         try:
             clock.note(heartbeats.beat(queues=queues, work=work()))
-        except redis.RedisError:
+        except heartbeats.UNSAID:
             if hearing.is_seeking:
                 hearing.hear()
         if hearing.wait():

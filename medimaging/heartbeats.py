@@ -78,6 +78,10 @@ class Work:
     seconds: float
 
 
+UNSAID = (redis.RedisError, OSError, psutil.Error)
+"""What may keep a process from saying that it lives; it lives all the same."""
+
+
 def beat(*, queues: tuple[str, ...] = (), work: Work | None = None) -> Heartbeat:
     """Say that this process lives, and return what was said. Raises redis.RedisError."""
     with connect() as client:
@@ -162,7 +166,7 @@ def _beat_on() -> None:
     while not _stopped.is_set():
         try:
             watch.note(beat())
-        except redis.RedisError:
+        except UNSAID:
             logger.debug("the heartbeat didn't reach Redis", exc_info=True)
         _stopped.wait(settings.HEARTBEAT_SECONDS)
 

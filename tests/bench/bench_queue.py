@@ -16,6 +16,7 @@ import numpy as np
 import redis
 from PIL import Image
 
+from tests import product as product_module
 from tests.product import Client, Product, running, wait_for
 
 FILL = """
@@ -65,6 +66,7 @@ def main() -> None:
     options.add_argument("--backlog", type=int, default=20_000)
     options.add_argument("--images", type=int, default=480)
     given = options.parse_args()
+    product_module.START_SECONDS = 600
     with tempfile.TemporaryDirectory(prefix="medimaging-bench-") as place:
         data_dir = Path(place) / "data"
         with running(data_dir, DICOM_PORT="0", INFERENCE_DEVICE="cpu") as product:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -35,6 +36,12 @@ class Broker:
         self.redis = services.EmbeddedRedis(data_dir)
         self.log = log
         self.start()
+
+    @property
+    def url(self) -> str:
+        """Its address as Celery writes it."""
+        url = self.redis.url.replace("unix://", "redis+socket://")
+        return url.replace("?db=", "?virtual_host=")
 
     def start(self) -> None:
         self.process = spawn(self.redis.prepare(), output=self.log)
@@ -90,14 +97,14 @@ class Running:
             raise
 
 
-Start = Callable[[str], Running]
+Start = Callable[..., Running]
 
 
 @pytest.fixture
 def start(wire: Wire, tmp_path: Path) -> Iterator[Start]:
     started: list[Running] = []
 
-    def _start(name: str) -> Running:
+    def _start(name: str, *options: str) -> Running:
         environment = {
             "REDIS_URL": wire.redis_url,
             "MEDIMAGING_DATA_DIR": str(tmp_path / "data"),
@@ -108,6 +115,7 @@ def start(wire: Wire, tmp_path: Path) -> Iterator[Start]:
             "PYTHONUNBUFFERED": "1",
         }
         (program,) = (one for one in product_programs(environment) if one.name == name)
+        program = replace(program, command=(*program.command, *options))
         running = Running(program, tmp_path / f"{name}-{len(started)}.log")
         started.append(running)
         return running
@@ -119,8 +127,7 @@ def start(wire: Wire, tmp_path: Path) -> Iterator[Start]:
 
 def ring(broker: Broker) -> None:
     """Ring for a routine study."""
-    url = broker.redis.url.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
-    with current_app.connection_for_write(url) as connection:
+    with current_app.connection_for_write(broker.url) as connection:
         current_app.send_task(TASK, args=("routine",), queue="routine", connection=connection)
 
 
@@ -171,6 +178,17 @@ def test_a_worker_waits_for_a_silent_broker_at_start_and_ends_when_all_falls_sil
     wire.stall()
     assert worker.wait_for_end() == EXIT_DEAF
     assert "broker_deaf: background@" in worker.log
+
+
+def test_a_worker_ends_whose_loop_is_stuck_while_all_its_connections_work(
+    start: Start, broker: Broker
+) -> None:
+    worker = start("worker", "--include", "tests.platform.stuck_loop")
+    worker.wait_for_line("is ready (release")
+    with current_app.connection_for_write(broker.url) as connection:
+        current_app.control.broadcast("block_loop", connection=connection)
+    assert worker.wait_for_end() == EXIT_DEAF
+    assert "broker_deaf: worker@" in worker.log
 
 
 def test_a_worker_ends_when_its_broker_became_a_replica_that_takes_nothing(
