@@ -52,6 +52,11 @@ def count_bells(producer: Any, queue: str) -> int:
     return int(producer.channel.queue_declare(queue=queue).message_count)
 
 
+def finish_ringing() -> None:
+    """Return once what waits has been rung, if that doesn't take longer than FAREWELL_S."""
+    _ringer.finish()
+
+
 @dataclass(frozen=True)
 class Bell:
     """What is to be rung, and whether it has been."""
@@ -173,4 +178,4 @@ def _start_afresh() -> None:
 
 
 os.register_at_fork(after_in_child=_start_afresh)
-atexit.register(lambda: _ringer.finish())
+atexit.register(finish_ringing)

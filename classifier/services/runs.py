@@ -128,7 +128,9 @@ def ring_for_due() -> int:
     waiting = [
         one for one in Priority if Classification.objects.due(priority=one, only=True).exists()
     ]
-    return sum(ring(priority=priority) for priority in waiting)
+    for priority in waiting:
+        ring(priority=priority)
+    return len(waiting)
 
 
 def _record_start(row: Classification) -> None:

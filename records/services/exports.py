@@ -196,7 +196,10 @@ def claim_export() -> Export | None:
 
 def sweep_exports() -> bool:
     """Ring where a copy waits whose worker died or whose bell was lost; False when none does."""
-    return _waiting().exists() and ring_for_exports()
+    if not _waiting().exists():
+        return False
+    ring_for_exports()
+    return True
 
 
 def _waiting() -> ExportQuerySet:

@@ -8,7 +8,7 @@ from celery import current_app
 from django.db import DatabaseError
 from django.utils import timezone
 
-from accounts.doorbell import count_bells
+from accounts.doorbell import count_bells, finish_ringing
 from accounts.errors import KnownError
 from accounts.models import Action, AuditEvent
 from classifier.errors import InferenceFailed, TrustedKeysInvalid
@@ -38,6 +38,7 @@ def bells(embedded_services) -> Callable[[], dict[str, int]]:
     """How many bells lie in the queue of each priority, from none on."""
 
     def count() -> dict[str, int]:
+        finish_ringing()
         with current_app.producer_or_acquire() as producer:
             return {queue: count_bells(producer, queue) for queue in ("urgent", "routine")}
 
