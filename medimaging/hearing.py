@@ -38,6 +38,9 @@ STOPPED_S = 2.0
 LAST_WORDS_S = 10.0
 """So long what is in hand may take to end in order; what is left goes back by its lease."""
 
+GOODBYE_S = 3.0
+"""So long an idle worker may take to end in order."""
+
 
 class Hearing:
     """Since when this process has had no proof that the broker reaches it.
@@ -198,8 +201,8 @@ def _work_in_hand() -> heartbeats.Work | None:
 def _end_worker() -> None:
     """Ask the worker to end in order, and end it if it can't."""
     state.should_stop = EXIT_DEAF
-    deadline = time.monotonic() + LAST_WORDS_S
-    while time.monotonic() < deadline:
+    begun = time.monotonic()
+    while time.monotonic() - begun < (LAST_WORDS_S if state.reserved_requests else GOODBYE_S):
         time.sleep(0.2)
     end_now()
 
