@@ -129,6 +129,22 @@ class ClassificationQuerySet(models.QuerySet[Any]):
         exact = ("task", "priority", "study")
         return found.filter(**{name: filters[name] for name in exact if filters.get(name)})
 
+    def waiting(self) -> "ClassificationQuerySet":
+        """Those that a worker tried, and that wait for what is no fault of their study's."""
+        return self.filter(state__in=("queued", "running")).exclude(waiting_code="")
+
+    def failed(
+        self, *, code: str = "", task: str = "", since: dt.datetime | None = None
+    ) -> "ClassificationQuerySet":
+        """Those that failed, of kept studies: for a reason, of a task, since a moment."""
+        given = {"failure_code": code, "task": task, "finished_at__gte": since}
+        chosen = {name: value for name, value in given.items() if value}
+        return self.of_kept_studies().filter(state="failed", **chosen)
+
+    def counts_by(self, *fields: str) -> list[dict[str, Any]]:
+        """How many there are of each combination of `fields`, as `n`, the most first."""
+        return list(self.order_by().values(*fields).annotate(n=Count("pk")).order_by("-n", *fields))
+
     def counts_by_state(self, states: Sequence[str]) -> dict[str, int]:
         """How many there are in each of `states`."""
         rows = self.filter(state__in=states).order_by().values_list("state")

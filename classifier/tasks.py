@@ -9,7 +9,7 @@ from celery import shared_task
 from accounts.errors import KnownError
 from classifier.inference import answer_for, route_study
 from classifier.models import UNROUTED
-from classifier.services import runs
+from classifier.services import model_state, runs
 
 logger = logging.getLogger(__name__)
 
@@ -63,3 +63,13 @@ def sweep_classifications() -> None:
     swept = runs.sweep_classifications()
     if any(swept.values()):
         logger.info("swept classifications: %s", swept)
+
+
+@shared_task
+def sweep_bundles() -> None:
+    """Remove kept bundles that nothing needs any more, and name in the log what isn't right."""
+    removed = model_state.sweep_bundles()
+    if removed:
+        logger.info("removed %s bundles that nothing needs", removed)
+    for line in model_state.announcements():
+        logger.warning(line)

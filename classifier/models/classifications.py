@@ -105,6 +105,25 @@ ABSTENTION_SENTENCES = {
 }
 """What staff read when the decision not to answer is ours; the others come from `ml`."""
 
+MODEL_WAITS = (
+    "model_missing",
+    "bundle_unavailable",
+    "bundle_untrusted",
+    "trusted_keys_invalid",
+)
+"""Codes of what another version in use, or the same one restored, puts an end to."""
+
+WAITING_SENTENCES = {
+    "model_missing": "Waiting: the model in use is missing.",
+    "bundle_unavailable": "Waiting: the model in use can't be opened.",
+    "bundle_untrusted": "Waiting: nobody whom this site trusts has signed the model in use.",
+    "trusted_keys_invalid": "Waiting: the keys that models are signed by can't be read.",
+    "store_unavailable": "Waiting: the store of the images can't be reached.",
+}
+"""What staff read of a row that waits for no fault of its study's, by what is in the way."""
+
+WAITING_SENTENCE = "Waiting: the installation can't classify it at present."
+
 CHOSEN_SENTENCE = "Chosen from the image, not from the header."
 """Stands beside a result whose task no header named."""
 
@@ -267,6 +286,18 @@ class Classification(models.Model):
     def is_active(self) -> bool:
         """Tell whether a worker still has to do something."""
         return self.state in ACTIVE_STATES
+
+    @property
+    def is_waiting(self) -> bool:
+        """Tell whether what is in the way is the installation's fault, and will pass."""
+        return self.is_active and bool(self.waiting_code)
+
+    @property
+    def waiting_sentence(self) -> str:
+        """Why it waits, in words for staff; empty where it doesn't."""
+        if not self.is_waiting:
+            return ""
+        return WAITING_SENTENCES.get(self.waiting_code, WAITING_SENTENCE)
 
     @property
     def is_reviewable(self) -> bool:

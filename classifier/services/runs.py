@@ -6,6 +6,7 @@ under the fencing number that it was given; otherwise its answer is dropped and 
 
 import datetime as dt
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -305,6 +306,17 @@ def _requeue_expired() -> int:
     for row in rows:
         _requeue_or_fail(row, reference=str(row.pk)[:8], reason="lease_expired")
     return len(rows)
+
+
+def ring_waiting(*, codes: Collection[str]) -> None:
+    """Have what waits for one of these codes tried as soon as the transaction ends.
+
+    As many as a sweep takes are rung for then, the others by the sweeps that follow.
+    """
+    overdue = timezone.now() - dt.timedelta(seconds=settings.CLASSIFICATION_RING_AGAIN_SECONDS)
+    waiting = Classification.objects.waiting().filter(waiting_code__in=codes)
+    if waiting.update(rung_at=overdue):
+        transaction.on_commit(_ring_unanswered, robust=True)
 
 
 def _ring_unanswered() -> int:

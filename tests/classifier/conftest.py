@@ -15,6 +15,7 @@ from tests.classifier.bundles import TEST_KEY
 @pytest.fixture(autouse=True)
 def _trusts_the_key_of_the_tests(settings, tmp_path) -> None:
     settings.BUNDLE_TRUSTED_KEYS = [tmp_path / "test-key.pem"]
+    settings.BUNDLE_STORE_DIR = tmp_path / "bundles-kept"
     (tmp_path / "test-key.pem").write_bytes(TEST_KEY.public_pem)
 
 

@@ -30,6 +30,7 @@ TAMPERED, INVALID = "was changed after export", "is not valid"
 def site_key(settings, tmp_path):
     """The key that the site trusts beside that of the product."""
     settings.BUNDLE_TRUSTED_KEYS = [tmp_path / "site.pem"]
+    settings.BUNDLE_STORE_DIR = tmp_path / "bundles-kept"
     (tmp_path / "site.pem").write_bytes(TEST_KEY.public_pem)
     return TEST_KEY
 
@@ -165,7 +166,7 @@ def test_signature_of_another_version_is_tampering(db, root, shipped, site_key):
     for bundle in (shipped, other):
         reseal(bundle, key=site_key, version=bundle.name)
     shutil.copyfile(shipped / "manifest.sig", other / "manifest.sig")
-    versions, refusals = register(root)
+    versions, refusals, _ = register(root)
     assert [version.version for version in versions] == [shipped.name]
     assert len(refusals) == 1
     assert TAMPERED in refusals[0].message
@@ -307,7 +308,7 @@ def test_router_without_a_trusted_signature_fails_what_it_would_have_checked(
 def test_signing_later_lifts_an_unsigned_bundle_with_one_event(db, root, forged, site_key):
     register(root)
     reseal(forged, key=site_key, stage="released")
-    versions, _ = register(root, deploy=False)
+    versions, *_ = register(root, deploy=False)
     register(root, deploy=False)
     assert (versions[0].stage, versions[0].signed_by) == ("released", site_key.id)
     assert ModelVersion.objects.count() == 1
@@ -334,7 +335,7 @@ def test_trusted_key_that_cannot_be_read_stops_the_command(db, root, shipped, se
 
 def test_shipped_bundles_are_signed_and_stay_in_use(db, settings):
     settings.BUNDLE_TRUSTED_KEYS = []
-    versions, refusals = register(Path("ml/bundles"))
+    versions, refusals, _ = register(Path("ml/bundles"))
     assert not refusals
     assert len(versions) == 6
     stages = {version.task: version.stage for version in versions}
@@ -345,7 +346,7 @@ def test_shipped_bundles_are_signed_and_stay_in_use(db, settings):
 
 def refused(root, reason):
     """Nothing of the only bundle there is becomes known or live, and the command says why."""
-    versions, refusals = register(root)
+    versions, refusals, _ = register(root)
     assert not versions
     assert len(refusals) == 1
     assert reason in refusals[0].message
