@@ -130,8 +130,9 @@ class ClassificationQuerySet(models.QuerySet[Any]):
         return found.filter(**{name: filters[name] for name in exact if filters.get(name)})
 
     def waiting(self) -> "ClassificationQuerySet":
-        """Those that a worker tried, and that wait for what is no fault of their study's."""
-        return self.filter(state__in=("queued", "running")).exclude(waiting_code="")
+        """Those of kept studies that were tried, and wait for what is no fault of the study's."""
+        active = self.of_kept_studies().filter(state__in=("queued", "running"))
+        return active.exclude(waiting_code="")
 
     def failed(
         self, *, code: str = "", task: str = "", since: dt.datetime | None = None
@@ -140,10 +141,6 @@ class ClassificationQuerySet(models.QuerySet[Any]):
         given = {"failure_code": code, "task": task, "finished_at__gte": since}
         chosen = {name: value for name, value in given.items() if value}
         return self.of_kept_studies().filter(state="failed", **chosen)
-
-    def counts_by(self, *fields: str) -> list[dict[str, Any]]:
-        """How many there are of each combination of `fields`, as `n`, the most first."""
-        return list(self.order_by().values(*fields).annotate(n=Count("pk")).order_by("-n", *fields))
 
     def counts_by_state(self, states: Sequence[str]) -> dict[str, int]:
         """How many there are in each of `states`."""

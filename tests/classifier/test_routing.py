@@ -205,11 +205,12 @@ def test_classify_study_routes_nothing_when_the_router_was_withdrawn_meanwhile(m
     assert (row.task, row.state, row.abstention) == ("unrouted", "abstained", "no_task")
 
 
-def test_classify_study_fails_when_the_router_in_use_can_t_be_opened(make, router):
+def test_classify_study_waits_while_the_router_in_use_is_missing(make, router):
     ModelVersion.objects.filter(task="body-part").update(digest="0" * 64)
     row = classified(make("normal"))
-    assert (row.state, row.failure_code) == ("failed", "bundle_unavailable")
-    assert "body-part" in row.failure_message
+    assert (row.state, row.waiting_code, row.attempt) == ("queued", "model_missing", 0)
+    silent = classified(make("normal", modality="OT", body_part=""))
+    assert (silent.task, silent.waiting_code) == ("unrouted", "model_missing")
 
 
 def test_request_classifications_routes_anew_when_a_late_image_comes(make, router):

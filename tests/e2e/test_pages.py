@@ -34,6 +34,8 @@ PAGES = {
         "/quarantine/",
         "/nodes/",
         "/nodes/new/",
+        "/models/",
+        "/failed/",
     ),
     "auditor": ("/audit/",),
 }

@@ -24,7 +24,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--deploy",
             action="store_true",
-            help="Put a version into use for every task that never had one, and where it answers alike.",
+            help="Put a version into use where a task never had one, or where it answers alike.",
         )
 
     def handle(self, *_: Any, deploy: bool, **__: Any) -> None:
