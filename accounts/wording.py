@@ -102,7 +102,7 @@ SENTENCES = {
     "classification.completed": "The classification was completed",
     "classification.abstained": "The model abstained",
     "classification.failed": "The classification failed",
-    "classification.requeued": "The classification went back into the queue",
+    "classification.requeued": "The classification went back into the queue: {reason}",
     "classification.cancelled": "{actor} cancelled the classification",
     "classification.superseded": "A newer classification replaced this one",
     "classification.failed_rerun": "{actor} ran {count} failed classifications again: {code}",

@@ -170,7 +170,7 @@ def keep(folder: Path, digest: str, *, name: str) -> None:
 
 def read_bundle_file(version: ModelVersion, name: str) -> bytes | None:
     """One file of a registered version's bundle, as it was exported; None where that isn't here."""
-    expected = version.manifest["files"].get(name)
+    expected = version.manifest.get("files", {}).get(name)
     for folder in copies_of(version.digest):
         with contextlib.suppress(OSError):
             content = (folder / name).read_bytes()

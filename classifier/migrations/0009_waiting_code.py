@@ -33,8 +33,8 @@ NOTE_CHANGES_BUT_TRIES = f"""
 """
 UNNOTE = f"DROP TRIGGER change_is_noted ON {TABLE};"
 
-CUT_PATHS = f"""
-    UPDATE {TABLE} SET failure_message = split_part(failure_message, ': ', 1) || '.'
+CUT_PATHS = """
+    UPDATE classifier_classification SET failure_message = split_part(failure_message, ': ', 1) || '.'
         WHERE failure_code = 'bundle_unavailable' AND failure_message LIKE '%/%';
 """
 

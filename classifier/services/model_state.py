@@ -25,15 +25,17 @@ SWEEP_LIMIT = 20
 
 @dataclass(frozen=True)
 class WaitingVersion:
-    """A newer version that answers nothing yet, and the one that does."""
+    """A newer version that answers nothing yet, and the one in use, if its files are here."""
 
     version: ModelVersion
     live: ModelVersion
+    is_live_here: bool
 
     @property
     def sentence(self) -> str:
-        """Which waits, and which answers meanwhile."""
-        return f"{self.version} waits: {self.live.version} answers."
+        """Which waits, and whether another answers meanwhile."""
+        meanwhile = "answers" if self.is_live_here else "is in use and missing"
+        return f"{self.version} waits: {self.live.version} {meanwhile}."
 
 
 def waiting_versions() -> list[WaitingVersion]:
@@ -49,7 +51,7 @@ def waiting_versions() -> list[WaitingVersion]:
         if live is None or newest is None or order_of(newest) < order_of(live):
             continue
         if is_present(newest.digest):
-            waiting.append(WaitingVersion(newest, live))
+            waiting.append(WaitingVersion(newest, live, is_present(live.digest)))
     return waiting
 
 

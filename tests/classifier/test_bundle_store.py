@@ -6,15 +6,17 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Action, AuditEvent
 from classifier import tasks
-from classifier.errors import BundleNotKept, ModelMissing
+from classifier.errors import BundleNotKept, InferenceFailed, ModelMissing
 from classifier.inference import bundle_store, bundles
 from classifier.models import Classification, Deployment, ModelVersion
 from classifier.services import model_state, runs
@@ -103,6 +105,7 @@ def test_former_version_answers_after_a_release_took_its_bundle_away(department,
     )
     (waiting,) = model_state.waiting_versions()
     assert (waiting.version.version, waiting.live) == ("9.9.9", former)
+    assert waiting.sentence == f"chest-xray 9.9.9 waits: {former.version} answers."
     assert model_state.missing_versions() == []
     deploy_version(actor=None, version=waiting.version)
     assert tried(queued(department)).model_version == waiting.version
@@ -152,7 +155,7 @@ def test_study_waits_while_the_model_in_use_is_missing_until_another_is_put_into
     call_command("register_bundles", deploy=True)
     said = capsys.readouterr().out
     assert f"model_missing: {former} is in use" in said
-    assert f"model_waiting: chest-xray 9.9.9 waits: {former.version} answers." in said
+    assert f"model_waiting: chest-xray 9.9.9 waits: {former.version} is in use and missing." in said
     row = tried(queued(department))
     for _ in range(5):
         tried(row)
@@ -370,3 +373,17 @@ def test_rows_that_wait_are_no_news_to_who_polls_until_they_get_through(claim, a
     assert runs.complete_classification(claim=again, answer=answer)
     row.refresh_from_db()
     assert row.updated_at > told
+
+
+def test_messages_of_an_earlier_release_lose_their_paths(claim, answer):
+    error = InferenceFailed(
+        code="bundle_unavailable",
+        reason="The model bundle /app/ml/bundles/chest-xray/1.0.0 is not valid.",
+        remedy="Ask.",
+    )
+    runs.fail_classification(claim=claim, error=error)
+    migration = import_module("classifier.migrations.0009_waiting_code")
+    with connection.cursor() as cursor:
+        cursor.execute(migration.CUT_PATHS)
+    row = Classification.objects.get(pk=claim.classification_id)
+    assert row.failure_message == "The images could not be classified."
