@@ -6,11 +6,8 @@ from typing import Any
 
 from django.db.models import Count, Max, Min
 
-from classifier.models.classifications import (
-    CLASSIFICATION_TASKS,
-    WAITING_SENTENCE,
-    WAITING_SENTENCES,
-)
+from classifier.models.classifications import CLASSIFICATION_TASKS
+from classifier.models.waits import WAITING_SENTENCE, WAITING_SENTENCES
 from classifier.querysets import ClassificationQuerySet
 
 TASK_WORDS: dict[str, str] = dict(CLASSIFICATION_TASKS)

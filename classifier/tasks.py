@@ -10,6 +10,7 @@ from accounts.errors import KnownError
 from classifier.inference import answer_for, route_study
 from classifier.models import UNROUTED
 from classifier.services import model_state, runs
+from classifier.services.claims import Answer, Claim
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +41,13 @@ def classify_study(classification_id: str) -> None:
         raise
 
 
-def _classify(claim: runs.Claim) -> None:
+def _classify(claim: Claim) -> None:
     def keep_alive() -> bool:
         return runs.renew_lease(claim=claim)
 
     if claim.task == UNROUTED:
         found = route_study(claim, keep_alive=keep_alive)
-        if isinstance(found, runs.Answer):
+        if isinstance(found, Answer):
             runs.complete_classification(claim=claim, answer=found)
             return
         routed = runs.route_classification(claim=claim, routed=found)

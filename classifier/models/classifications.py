@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import F, Q
@@ -10,8 +11,12 @@ from django.utils import timezone
 
 from accounts.models import User
 from classifier.models.versions import STUDY_TASKS, ModelVersion
+from classifier.models.waits import WAITING_SENTENCE, WAITING_SENTENCES
 from classifier.querysets import ClassificationQuerySet
-from records.models import Instance, Priority, Study
+from records.models import Priority, Study
+
+if TYPE_CHECKING:
+    from classifier.models.scores import InstanceScore
 
 UNROUTED = "unrouted"
 """The task of a row whose study's header doesn't name one, until the images have been looked at."""
@@ -104,25 +109,6 @@ ABSTENTION_SENTENCES = {
     ),
 }
 """What staff read when the decision not to answer is ours; the others come from `ml`."""
-
-MODEL_WAITS = (
-    "model_missing",
-    "bundle_unavailable",
-    "bundle_untrusted",
-    "trusted_keys_invalid",
-)
-"""Codes of what another version in use, or the same one restored, puts an end to."""
-
-WAITING_SENTENCES = {
-    "model_missing": "Waiting: the model in use is missing.",
-    "bundle_unavailable": "Waiting: the model in use can't be opened.",
-    "bundle_untrusted": "Waiting: nobody whom this site trusts has signed the model in use.",
-    "trusted_keys_invalid": "Waiting: the keys that models are signed by can't be read.",
-    "store_unavailable": "Waiting: the store of the images can't be reached.",
-}
-"""What staff read of a row that waits for no fault of its study's, by what is in the way."""
-
-WAITING_SENTENCE = "Waiting: the installation can't classify it at present."
 
 CHOSEN_SENTENCE = "Chosen from the image, not from the header."
 """Stands beside a result whose task no header named."""
@@ -385,56 +371,3 @@ class Classification(models.Model):
         if self.model_version is None:
             return label.replace("_", " ").capitalize()
         return self.model_version.display_of(label)
-
-
-class InstanceScore(models.Model):
-    """What the network said of one frame, counted from 1; the study's answer combines them."""
-
-    classification = models.ForeignKey(
-        Classification, on_delete=models.CASCADE, related_name="instance_scores"
-    )
-    instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="scores")
-    frame = models.PositiveIntegerField(default=1)
-    probabilities = models.JSONField()
-    is_deciding = models.BooleanField(default=False)
-
-    class Meta:
-        """One score per frame."""
-
-        ordering = ("id",)
-        constraints = (
-            models.UniqueConstraint(
-                fields=("classification", "instance", "frame"), name="instance_score_unique"
-            ),
-        )
-
-    def __str__(self) -> str:
-        """Return which frame of which instance."""
-        return f"Score of {self.instance_id} frame {self.frame}"
-
-
-class Explanation(models.Model):
-    """Class activation maps of one frame: per label, a small grid of values in 0..1.
-
-    Kept at the network's own resolution (a few cells a side) and drawn when asked for.
-    """
-
-    classification = models.ForeignKey(
-        Classification, on_delete=models.CASCADE, related_name="explanations"
-    )
-    instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="explanations")
-    frame = models.PositiveIntegerField(default=1)
-    activation_maps = models.JSONField()
-
-    class Meta:
-        """One per frame."""
-
-        constraints = (
-            models.UniqueConstraint(
-                fields=("classification", "instance", "frame"), name="explanation_unique"
-            ),
-        )
-
-    def __str__(self) -> str:
-        """Return which frame of which instance."""
-        return f"Explanation of {self.instance_id} frame {self.frame}"

@@ -7,10 +7,7 @@ under the fencing number that it was given; otherwise its answer is dropped and 
 import datetime as dt
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -22,15 +19,14 @@ from accounts.models import Action, AuditEvent, Outcome
 from classifier.doorbell import ring
 from classifier.errors import UnexpectedFailure
 from classifier.models import (
-    Abstention,
     Classification,
     ClassificationOutcome,
     ClassificationState,
     Explanation,
     InstanceScore,
-    ModelVersion,
 )
 from classifier.querysets import ClassificationQuerySet
+from classifier.services.claims import Answer, Claim, FrameResult, Routed
 from classifier.services.drafts import purge_drafts
 from classifier.services.withdrawals import cancel_withdrawn, resume_restored
 from records.models import Study
@@ -39,62 +35,6 @@ logger = logging.getLogger(__name__)
 
 SWEEP_LIMIT = 200
 """Rings per sweep: a long queue is rung for bit by bit, oldest first."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A worker's right to write on one classification."""
-
-    classification_id: UUID
-    study_id: UUID
-    task: str
-    fence: int
-    attempt: int
-    chosen_series: tuple[str, ...] = ()
-    """Ids of the series that the image, not the header, brought to this task."""
-
-
-@dataclass(frozen=True)
-class FrameResult:
-    """What the network said of one frame."""
-
-    instance_id: UUID
-    frame: int
-    probabilities: dict[str, float]
-    activation_maps: dict[str, list[list[float]]] | None = None
-    is_deciding: bool = False
-
-
-@dataclass(frozen=True)
-class Routed:
-    """Which tasks the images of a study with a silent header are for; at least one."""
-
-    tasks: tuple[str, ...]
-    routing: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a worker found out about a study; `abstention` set means that it gives no label.
-
-    `outcome`, `label` and `suspected_label` belong together as in `Classification`.
-    """
-
-    model_version: ModelVersion | None = None
-    runtime: str = ""
-    outcome: str = ""
-    label: str = ""
-    suspected_label: str = ""
-    probabilities: dict[str, float] = field(default_factory=dict)
-    confidence: str = ""
-    routing: dict[str, Any] = field(default_factory=dict)
-    aggregation: str = ""
-    input_hashes: list[str] = field(default_factory=list)
-    timings: dict[str, float] = field(default_factory=dict)
-    frames: list[FrameResult] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    abstention: Abstention | None = None
-    abstention_reason: str = ""
 
 
 @transaction.atomic

@@ -26,7 +26,7 @@ from classifier.inference import (
     order_of,
 )
 from classifier.models import Deployment, ModelVersion
-from classifier.models.classifications import MODEL_WAITS
+from classifier.models.waits import MODEL_WAITS
 from classifier.services.runs import ring_waiting
 from records.stores.locks import hold_contents
 

@@ -18,6 +18,7 @@ from classifier.models import Abstention, Classification, Deployment, ModelVersi
 from classifier.models.classifications import CHOSEN_SENTENCE
 from classifier.routing import tasks_to_state
 from classifier.services import runs
+from classifier.services.claims import Routed
 from classifier.services.requests import (
     request_classifications,
     rerun_classification,
@@ -250,7 +251,7 @@ def claimed(study):
     return found
 
 
-ROUTED = runs.Routed(
+ROUTED = Routed(
     tasks=("chest-xray", "retina"),
     routing={"label": "chest-xr", "probability": 0.98, "model_digest": "0", "chosen": True},
 )

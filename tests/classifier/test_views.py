@@ -10,6 +10,7 @@ from accounts.models import Action, AuditEvent
 from accounts.roles import Role
 from classifier.models import Abstention, Classification, Deployment
 from classifier.services import runs
+from classifier.services.claims import Answer
 from classifier.services.requests import request_classifications
 from classifier.services.versions import register_bundles
 from tests import factories
@@ -230,7 +231,7 @@ def test_opinion_asks_nobody_whose_role_runs_nothing_again(client, department, u
 
 
 def test_opinion_doesn_t_ask_when_the_header_says_it(client, technician, claim, version):
-    disagreement = runs.Answer(
+    disagreement = Answer(
         model_version=version,
         abstention=Abstention.ROUTED_ELSEWHERE,
         abstention_reason="The header says a chest X-ray, the image looks like a hand X-ray.",
