@@ -1,5 +1,6 @@
 """Every read of the classifier app."""
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,19 @@ class ClassificationQuerySet(models.QuerySet[Any]):
             found = found.filter(queued_at__gte=filters["since"])
         exact = ("task", "priority", "study")
         return found.filter(**{name: filters[name] for name in exact if filters.get(name)})
+
+    def waiting(self) -> "ClassificationQuerySet":
+        """Those of kept studies that were tried, and wait for what is no fault of the study's."""
+        active = self.of_kept_studies().filter(state__in=("queued", "running"))
+        return active.exclude(waiting_code="")
+
+    def failed(
+        self, *, code: str = "", task: str = "", since: dt.datetime | None = None
+    ) -> "ClassificationQuerySet":
+        """Those that failed, of kept studies: for a reason, of a task, since a moment."""
+        given = {"failure_code": code, "task": task, "finished_at__gte": since}
+        chosen = {name: value for name, value in given.items() if value}
+        return self.of_kept_studies().filter(state="failed", **chosen)
 
     def counts_by_state(self, states: Sequence[str]) -> dict[str, int]:
         """How many there are in each of `states`."""

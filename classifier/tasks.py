@@ -11,7 +11,8 @@ from accounts.outages import is_database_outage, outlast, was_database_away
 from accounts.processes import process_name
 from classifier.inference import answer_for, route_study
 from classifier.models import UNROUTED
-from classifier.services import runs
+from classifier.services import model_state, runs
+from classifier.services.claims import Answer, Claim
 from records.models import Priority
 
 logger = logging.getLogger(__name__)
@@ -56,13 +57,13 @@ def classify_study(classification_id: str) -> None:
     classify_next(Priority.ROUTINE)
 
 
-def _classify(claim: runs.Claim) -> None:
+def _classify(claim: Claim) -> None:
     def keep_alive() -> bool:
         return outlast(partial(runs.renew_lease, claim=claim))
 
     if claim.task == UNROUTED:
         found = route_study(claim, keep_alive=keep_alive)
-        if isinstance(found, runs.Answer):
+        if isinstance(found, Answer):
             outlast(partial(runs.complete_classification, claim=claim, answer=found))
             return
         routed = runs.route_classification(claim=claim, routed=found)
@@ -85,3 +86,13 @@ def sweep_classifications() -> None:
     rung = swept.pop("rung")
     if any(swept.values()):
         logger.info("swept classifications: %s", {**swept, "rung": rung})
+
+
+@shared_task
+def sweep_bundles() -> None:
+    """Remove kept bundles that nothing needs any more, and name in the log what isn't right."""
+    removed = model_state.sweep_bundles()
+    if removed:
+        logger.info("removed %s bundles that nothing needs", removed)
+    for line in model_state.announcements():
+        logger.warning(line)

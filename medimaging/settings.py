@@ -18,6 +18,8 @@ if (BASE_DIR / ".env").exists():
 
 DATA_DIR = Path(env.str("MEDIMAGING_DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
 BUNDLE_DIR = Path(env.str("BUNDLE_DIR", default=str(BASE_DIR / "ml" / "bundles"))).absolute()
+# Where the bundles that are or may be in use are kept, whatever a release takes away.
+BUNDLE_STORE_DIR = Path(env.str("BUNDLE_STORE_DIR", default=str(DATA_DIR / "bundles"))).absolute()
 # Public keys, or folders of them, that sign bundles here beside the product's own.
 BUNDLE_TRUSTED_KEYS = [Path(key).absolute() for key in env.list("BUNDLE_TRUSTED_KEYS", default=[])]
 SAMPLES_DIR = BASE_DIR / "samples"
@@ -337,6 +339,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = env.str(
 SWEEP_SECONDS = env.int("TASK_SWEEP_SECONDS", default=15)
 HOUSEKEEPING = {
     "accounts.tasks.sweep_accounts": 60,
+    "classifier.tasks.sweep_bundles": 3600,
     "classifier.tasks.sweep_classifications": SWEEP_SECONDS,
     "records.tasks.complete_idle_studies": SWEEP_SECONDS,
     "records.tasks.sweep_exports": 4 * SWEEP_SECONDS,

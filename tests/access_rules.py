@@ -119,6 +119,8 @@ RULES: list[Rule] = [
     ("records:node-waiting-list", "get", Verb.NODE_CONFIRM, ""),
     ("records:node-confirm", "post", Verb.NODE_CONFIRM, "department node"),
     ("records:node-decline", "post", Verb.NODE_CONFIRM, "department node"),
+    ("classifier:failed-list", "get", Verb.QUEUE_RERUN, ""),
+    ("classifier:failed-rerun", "post", Verb.QUEUE_RERUN, ""),
     ("classifier:model-list", "get", Verb.MODEL_VIEW, ""),
     ("classifier:model-detail", "get", Verb.MODEL_VIEW, "model"),
     ("classifier:model-deploy", "post", Verb.MODEL_DEPLOY, "model"),

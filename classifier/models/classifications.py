@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import F, Q
@@ -9,8 +10,12 @@ from django.db.models.functions import Now
 
 from accounts.models import User
 from classifier.models.versions import STUDY_TASKS, ModelVersion
+from classifier.models.waits import WAITING_SENTENCE, WAITING_SENTENCES
 from classifier.querysets import ClassificationQuerySet
-from records.models import Instance, Priority, Study
+from records.models import Priority, Study
+
+if TYPE_CHECKING:
+    from classifier.models.scores import InstanceScore
 
 UNROUTED = "unrouted"
 """The task of a row whose study's header doesn't name one, until the images have been looked at."""
@@ -271,6 +276,18 @@ class Classification(models.Model):
         return self.state in ACTIVE_STATES
 
     @property
+    def is_waiting(self) -> bool:
+        """Tell whether what is in the way is the installation's fault, and will pass."""
+        return self.is_active and bool(self.waiting_code)
+
+    @property
+    def waiting_sentence(self) -> str:
+        """Why it waits, in words for staff; empty where it doesn't."""
+        if not self.is_waiting:
+            return ""
+        return WAITING_SENTENCES.get(self.waiting_code, WAITING_SENTENCE)
+
+    @property
     def is_reviewable(self) -> bool:
         """Tell whether a person may decide now."""
         return self.state in REVIEWABLE_STATES
@@ -356,56 +373,3 @@ class Classification(models.Model):
         if self.model_version is None:
             return label.replace("_", " ").capitalize()
         return self.model_version.display_of(label)
-
-
-class InstanceScore(models.Model):
-    """What the network said of one frame, counted from 1; the study's answer combines them."""
-
-    classification = models.ForeignKey(
-        Classification, on_delete=models.CASCADE, related_name="instance_scores"
-    )
-    instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="scores")
-    frame = models.PositiveIntegerField(default=1)
-    probabilities = models.JSONField()
-    is_deciding = models.BooleanField(default=False)
-
-    class Meta:
-        """One score per frame."""
-
-        ordering = ("id",)
-        constraints = (
-            models.UniqueConstraint(
-                fields=("classification", "instance", "frame"), name="instance_score_unique"
-            ),
-        )
-
-    def __str__(self) -> str:
-        """Return which frame of which instance."""
-        return f"Score of {self.instance_id} frame {self.frame}"
-
-
-class Explanation(models.Model):
-    """Class activation maps of one frame: per label, a small grid of values in 0..1.
-
-    Kept at the network's own resolution (a few cells a side) and drawn when asked for.
-    """
-
-    classification = models.ForeignKey(
-        Classification, on_delete=models.CASCADE, related_name="explanations"
-    )
-    instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="explanations")
-    frame = models.PositiveIntegerField(default=1)
-    activation_maps = models.JSONField()
-
-    class Meta:
-        """One per frame."""
-
-        constraints = (
-            models.UniqueConstraint(
-                fields=("classification", "instance", "frame"), name="explanation_unique"
-            ),
-        )
-
-    def __str__(self) -> str:
-        """Return which frame of which instance."""
-        return f"Explanation of {self.instance_id} frame {self.frame}"

@@ -7,10 +7,8 @@ of a row are the database's: workers' clocks differ.
 
 import datetime as dt
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from functools import partial
-from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -23,15 +21,14 @@ from accounts.models import Action, AuditEvent, Outcome
 from classifier.doorbell import ring
 from classifier.errors import UnexpectedFailure
 from classifier.models import (
-    Abstention,
     Classification,
     ClassificationOutcome,
     ClassificationState,
     Explanation,
     InstanceScore,
-    ModelVersion,
 )
 from classifier.querysets import ClassificationQuerySet
+from classifier.services.claims import Answer, Claim, FrameResult, Routed
 from classifier.services.drafts import purge_drafts
 from classifier.services.withdrawals import cancel_withdrawn, resume_restored
 from records.models import Priority, Study
@@ -40,62 +37,6 @@ logger = logging.getLogger(__name__)
 
 SWEEP_LIMIT = 200
 """Rows taken back in one sweep."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A worker's right to write on one classification."""
-
-    classification_id: UUID
-    study_id: UUID
-    task: str
-    fence: int
-    attempt: int
-    chosen_series: tuple[str, ...] = ()
-    """Ids of the series that the image, not the header, brought to this task."""
-
-
-@dataclass(frozen=True)
-class FrameResult:
-    """What the network said of one frame."""
-
-    instance_id: UUID
-    frame: int
-    probabilities: dict[str, float]
-    activation_maps: dict[str, list[list[float]]] | None = None
-    is_deciding: bool = False
-
-
-@dataclass(frozen=True)
-class Routed:
-    """Which tasks the images of a study with a silent header are for; at least one."""
-
-    tasks: tuple[str, ...]
-    routing: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a worker found out about a study; `abstention` set means that it gives no label.
-
-    `outcome`, `label` and `suspected_label` belong together as in `Classification`.
-    """
-
-    model_version: ModelVersion | None = None
-    runtime: str = ""
-    outcome: str = ""
-    label: str = ""
-    suspected_label: str = ""
-    probabilities: dict[str, float] = field(default_factory=dict)
-    confidence: str = ""
-    routing: dict[str, Any] = field(default_factory=dict)
-    aggregation: str = ""
-    input_hashes: list[str] = field(default_factory=list)
-    timings: dict[str, float] = field(default_factory=dict)
-    frames: list[FrameResult] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    abstention: Abstention | None = None
-    abstention_reason: str = ""
 
 
 @transaction.atomic
@@ -313,6 +254,13 @@ def _requeue_expired() -> int:
     for row in rows:
         _requeue_or_fail(row, reference=str(row.pk)[:8], reason="lease_expired", due_at=Now())
     return len(rows)
+
+
+def ring_waiting(*, codes: Collection[str]) -> None:
+    """Have what waits for one of these codes tried as soon as the transaction ends."""
+    waiting = Classification.objects.waiting().filter(waiting_code__in=codes)
+    if waiting.update(due_at=Now()):
+        transaction.on_commit(ring_for_due, robust=True)
 
 
 def _requeue_or_fail(

@@ -18,6 +18,7 @@ from classifier.models import Abstention, Classification, Deployment, ModelVersi
 from classifier.models.classifications import CHOSEN_SENTENCE
 from classifier.routing import tasks_to_state
 from classifier.services import runs
+from classifier.services.claims import Routed
 from classifier.services.requests import (
     request_classifications,
     rerun_classification,
@@ -205,11 +206,12 @@ def test_classify_next_routes_nothing_when_the_router_was_withdrawn_meanwhile(ma
     assert (row.task, row.state, row.abstention) == ("unrouted", "abstained", "no_task")
 
 
-def test_classify_next_fails_when_the_router_in_use_can_t_be_opened(make, router):
+def test_classify_next_waits_while_the_router_in_use_is_missing(make, router):
     ModelVersion.objects.filter(task="body-part").update(digest="0" * 64)
     row = classified(make("normal"))
-    assert (row.state, row.failure_code) == ("failed", "bundle_unavailable")
-    assert "body-part" in row.failure_message
+    assert (row.state, row.waiting_code, row.attempt) == ("queued", "model_missing", 0)
+    silent = classified(make("normal", modality="OT", body_part=""))
+    assert (silent.task, silent.waiting_code) == ("unrouted", "model_missing")
 
 
 def test_request_classifications_routes_anew_when_a_late_image_comes(make, router):
@@ -249,7 +251,7 @@ def claimed(study):
     return found
 
 
-ROUTED = runs.Routed(
+ROUTED = Routed(
     tasks=("chest-xray", "retina"),
     routing={"label": "chest-xr", "probability": 0.98, "model_digest": "0", "chosen": True},
 )

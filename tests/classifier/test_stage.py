@@ -15,6 +15,7 @@ from accounts.models import AuditEvent
 from accounts.roles import Role
 from classifier.models import RESEARCH_SENTENCE, Classification
 from classifier.services import runs
+from classifier.services.claims import Answer, FrameResult
 from classifier.services.requests import request_classifications
 from classifier.services.reviews import review_classification
 from tests import factories
@@ -64,7 +65,7 @@ def result(department, stage, reviewer):
 
 def answer_by(version, study):
     frames = [
-        runs.FrameResult(
+        FrameResult(
             instance_id=study.series.get().instances.get().pk,
             frame=1,
             probabilities={"normal": 0.1, "pneumonia": 0.9},
@@ -72,7 +73,7 @@ def answer_by(version, study):
             is_deciding=True,
         )
     ]
-    return runs.Answer(
+    return Answer(
         model_version=version,
         outcome="finding",
         label="pneumonia",

@@ -35,6 +35,8 @@ PAGES = {
         "/quarantine/",
         "/nodes/",
         "/nodes/new/",
+        "/models/",
+        "/failed/",
     ),
     "auditor": ("/audit/",),
 }

@@ -13,10 +13,10 @@ from accounts.models import Action, AuditEvent
 from accounts.roles import Role
 from accounts.services import issue_token
 from classifier.models import Classification
+from classifier.services.claims import Answer
 from classifier.services.requests import rerun_classification, state_task
 from classifier.services.reviews import review_classification
 from classifier.services.runs import (
-    Answer,
     claim_classification,
     complete_classification,
     renew_lease,
