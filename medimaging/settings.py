@@ -113,7 +113,7 @@ TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_I18N = True
 USE_TZ = True
 
-# Truth: PostgreSQL. Doorbell and shared counters: Redis.
+# Truth: PostgreSQL. Doorbell: Redis.
 
 DATABASE_URL = env.str("DATABASE_URL", default="") or addresses.database_url(DATA_DIR)
 # Who owns the tables: `migrate` alone needs it, and where it isn't named they are the app's own.
@@ -144,15 +144,6 @@ for database in DATABASES.values():
 DATABASE_AUDITOR_URL = env.str("DATABASE_AUDITOR_URL", default="")
 if not (DATABASE_AUDITOR_URL or env.str("DATABASE_URL", default="")):
     DATABASE_AUDITOR_URL = addresses.database_url(DATA_DIR, role=addresses.AUDITOR)
-
-CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,
-        "KEY_PREFIX": "medimaging",
-        "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 1},
-    }
-}
 
 # Files
 

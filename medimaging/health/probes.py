@@ -1,16 +1,12 @@
 """What can be asked of each part, from what serves every request to what only waits."""
 
 import redis
-from django.conf import settings
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from medimaging.health.broker import connect_briefly
 from medimaging.health.parts import Part, State, probe
 from records.intake.storage import measure_room
-
-REDIS_TIMEOUT_S = 0.6
 
 
 @probe("database")
@@ -62,7 +58,7 @@ def migrations() -> Part:
 def redis_server() -> Part:
     """The broker, which only rings."""
     try:
-        with short_redis() as client:
+        with connect_briefly() as client:
             client.ping()
     except redis.RedisError:
         return Part(
@@ -90,16 +86,6 @@ def room() -> Part:
             facts,
         )
     return Part("room", State.OK, "ok", "There is room for images.", facts=facts)
-
-
-def short_redis() -> redis.Redis:
-    """A client of the broker that gives up soon; close it."""
-    return redis.Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=REDIS_TIMEOUT_S,
-        socket_connect_timeout=REDIS_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
-    )
 
 
 # They follow what they depend on, here and wherever parts are listed.

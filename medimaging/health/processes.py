@@ -5,6 +5,7 @@ from typing import Any
 
 import redis
 
+from medimaging.health.broker import connect_briefly
 from medimaging.health.parts import Part, State, probe
 from medimaging.heartbeats import CLOCK_TOLERANCE_S, Heartbeat, heartbeats
 from medimaging.release import VERSION
@@ -138,6 +139,8 @@ def _facts_of(said: Heartbeat) -> dict[str, Any]:
 def _said() -> Collection[Heartbeat] | None:
     """The heartbeats; None while Redis, which keeps them, is away."""
     try:
+        with connect_briefly() as client:
+            client.ping()  # one that says nothing is found out before the heartbeats are asked for
         return heartbeats()
     except redis.RedisError:
         return None

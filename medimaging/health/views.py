@@ -13,6 +13,9 @@ SERVES_REQUESTS = frozenset({"database", "migrations"})
 
 ASKED_BEFORE_TRAFFIC = SERVES_REQUESTS | {"redis", "store", "room", "workers", "background", "beat"}
 
+DEADLINE_S = 0.7
+"""Of the second within which an answer is promised: the rest is for everything around it."""
+
 
 @reads_nothing
 def live(request: HttpRequest) -> JsonResponse:
@@ -23,7 +26,7 @@ def live(request: HttpRequest) -> JsonResponse:
 @reads_nothing
 def ready(request: HttpRequest) -> JsonResponse:
     """Answer 503 where no request can be served, and name what else isn't as it should be."""
-    found = parts(names=ASKED_BEFORE_TRAFFIC)
+    found = parts(names=ASKED_BEFORE_TRAFFIC, deadline_s=DEADLINE_S)
     can_serve = all(part.state is State.OK for part in found if part.name in SERVES_REQUESTS)
     if not can_serve:
         return _answer("unavailable", found, status=503)
@@ -34,7 +37,7 @@ def ready(request: HttpRequest) -> JsonResponse:
 @reads_nothing
 def status(request: HttpRequest) -> JsonResponse:
     """Tell everything that can be told about every part; 200 whatever it is."""
-    found = parts()
+    found = parts(deadline_s=DEADLINE_S)
     return _answer(worst(found), found, status=200)
 
 
