@@ -22,7 +22,7 @@ SOURCES := accounts classifier medimaging ml records
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-test backbones run test clients lint types fmt openapi lock audit bench \
-	bench-inference bench-intake bench-metadata fuzz pin-images clean
+	bench-inference bench-intake bench-metadata bench-queue fuzz pin-images clean
 
 help:
 	@echo "make run        start everything on http://$(HOST):$(PORT) (PORT=, HOST=)"
@@ -39,6 +39,7 @@ help:
 	@echo "make bench-inference  measure the engines side by side, for every model"
 	@echo "make bench-intake     measure intake by every door, beside Orthanc"
 	@echo "make bench-metadata   measure the metadata of a study, beside Orthanc"
+	@echo "make bench-queue      measure the queue: a backlog, a lost Redis, an export beside urgent studies"
 	@echo "make fuzz       feed damaged files to the readers for MINUTES=10 each, with another SALT= others"
 	@echo "make pin-images  write the digests of compose's images into .env (needs Docker)"
 	@echo "make clean      remove caches (never var/, which holds your data)"
@@ -133,6 +134,9 @@ bench-intake: install-test
 
 bench-metadata: install-test
 	$(BIN)/python -m tests.bench.bench_metadata
+
+bench-queue: install-test
+	$(BIN)/python -m tests.bench.bench_queue
 
 # Cases that end in neither frames nor a verdict are kept in var/fuzz.
 fuzz: install-test

@@ -25,6 +25,9 @@ class KnownError(Exception):
     """Which parameter or field is wrong, where it is one: a format string too."""
     members: tuple[str, ...] = ()
     """What of the context a problem document carries for programs, beside the words."""
+    is_passing = False
+    """Whether the fault is the installation's and ends without the study being sent again: what
+    was queued then waits for that, instead of failing."""
 
     def __init__(self, **context: object) -> None:
         """Fill the sentences from `context`."""
@@ -33,6 +36,19 @@ class KnownError(Exception):
         self.action = type(self).action.format(**context)
         self.pointer = type(self).pointer.format(**context)
         super().__init__(f"{self.code}: {self.message}")
+
+
+class DatabaseUnavailable(KnownError):
+    """PostgreSQL is away, says nothing, or can't write for now: waiting helps."""
+
+    code = "database_unavailable"
+    message = "The database can't be reached at this moment."
+    action = (
+        "Try again in a few seconds. If you were saving something, look first whether it was saved."
+    )
+    status = 503
+    retry_after = 5
+    is_passing = True
 
 
 class CursorInvalid(KnownError):

@@ -28,6 +28,8 @@ class Verb(StrEnum):
     ACCOUNT_MANAGE = "account.manage"
     TOKEN_OWN = "token.own"  # noqa: S105 - the name of a permission, not a secret
     QUEUE_VIEW = "queue.view"
+    STATUS_VIEW = "status.view"
+    QUEUE_RERUN = "queue.rerun"
 
 
 VERB_WORDS: dict[str, str] = {
@@ -51,6 +53,8 @@ VERB_WORDS: dict[str, str] = {
     Verb.ACCOUNT_MANAGE: "Manage people and departments",
     Verb.TOKEN_OWN: "Make and revoke your API tokens",
     Verb.QUEUE_VIEW: "See the queue",
+    Verb.STATUS_VIEW: "See how the product runs",
+    Verb.QUEUE_RERUN: "Run failed classifications again, by reason",
 }
 """Each permission as people who choose it read it."""
 
@@ -118,6 +122,8 @@ ROLE_VERBS: dict[Role, frozenset[Verb]] = {
             Verb.MODEL_VIEW,
             Verb.MODEL_DEPLOY,
             Verb.QUEUE_VIEW,
+            Verb.STATUS_VIEW,
+            Verb.QUEUE_RERUN,
             Verb.TOKEN_OWN,
         }
     ),

@@ -6,9 +6,15 @@ from accounts import services
 
 
 @shared_task
+def send_account_mails() -> None:
+    """Send the mail about accounts that waits."""
+    services.send_waiting_mails()
+
+
+@shared_task
 def send_account_mail(row_id: str) -> None:
-    """Send one mail about an account."""
-    services.send_mail_row(row_id=row_id)
+    """Take the bell of release 0.3, which named a mail, for what it is: a bell."""
+    services.send_waiting_mails()
 
 
 @shared_task

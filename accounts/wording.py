@@ -102,15 +102,17 @@ SENTENCES = {
     "classification.completed": "The classification was completed",
     "classification.abstained": "The model abstained",
     "classification.failed": "The classification failed",
-    "classification.requeued": "The classification went back into the queue",
+    "classification.requeued": "The classification went back into the queue: {reason}",
     "classification.cancelled": "{actor} cancelled the classification",
     "classification.superseded": "A newer classification replaced this one",
+    "classification.failed_rerun": "{actor} ran {count} failed classifications again: {code}",
     "classification.viewed": "{actor} looked at a classification",
     "review.created": "{actor} recorded a review",
     "review.drafted": "{actor} began to write a review",
     "model.registered": "{actor} registered a model",
     "model.signature_changed": "The signature of a model changed",
     "model.deployed": "{actor} deployed a model",
+    "model.carried_over": "{version} took over {task}, as it answers alike: {reason}",
 }
 
 BY_DECISION = {

@@ -1,16 +1,12 @@
-"""Telling the workers that there is something in the queue.
-
-PostgreSQL holds the queue; the broker only rings. A lost ring costs time, because the
-sweeper rings again; a second ring costs nothing, because a row can be claimed once.
-"""
-
-from uuid import UUID
+"""Telling the workers that a study waits: each priority has a queue of its own."""
 
 from records import doorbell
+from records.models import Priority
 
-TASK = "classifier.tasks.classify_study"
+TASK = "classifier.tasks.classify_next"
+QUEUES = frozenset(Priority.values)
 
 
-def ring(*, classification_id: UUID, priority: str) -> bool:
-    """Ask a worker to look at one row; False when the broker can't be reached."""
-    return doorbell.ring(task=TASK, row_id=classification_id, queue=priority)
+def ring(*, priority: str) -> bool:
+    """Ask a worker to take what waits longest; False when the broker can't be reached."""
+    return doorbell.ring(task=TASK, queue=priority, args=(priority,))

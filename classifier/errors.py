@@ -108,12 +108,50 @@ class NotStatable(KnownError):
     action = "Choose one of the kinds offered, or have the header corrected and send them again."
 
 
+class ModelMissing(KnownError):
+    """The files of a version that is registered, and may be in use, are nowhere here."""
+
+    code = "model_missing"
+    message = "The files of {version} are missing on this installation."
+    action = (
+        "Put another version into use on the page Models, or have the operator restore this one "
+        "(docs/operators.md, Upgrade). Studies of its task wait meanwhile."
+    )
+    status = 503
+    is_passing = True
+
+
 class BundleUnavailable(KnownError):
-    """The live version's bundle is not on this machine, or not the one that was registered."""
+    """The live version's bundle is damaged, or this machine's engine can't open it.
+
+    Why is for the operator, and only in the log: it names places on the server.
+    """
 
     code = "bundle_unavailable"
-    message = "The model {task} {version} could not be loaded: {reason}"
-    action = "Ask the operator to restore the bundle, then run the classification again."
+    message = "The model {version} can't be opened."
+    action = (
+        "Put another version into use on the page Models, or ask the operator to look for "
+        "bundle_unavailable in the log. Studies of its task wait meanwhile."
+    )
+    status = 503
+    is_passing = True
+
+
+class BundleDirMissing(KnownError):
+    """The place that bundles come from isn't there, or holds none."""
+
+    code = "bundle_dir_missing"
+    message = "No bundle was found: {reason}"
+    action = "Set BUNDLE_DIR to the folder that holds <task>/<version>/manifest.json."
+    status = 503
+
+
+class BundleNotKept(KnownError):
+    """A bundle can't be copied to where those in use are kept."""
+
+    code = "bundle_not_kept"
+    message = "{version} can't be kept: {reason}."
+    action = "Let the product write to BUNDLE_STORE_DIR, and see that its disk has room."
     status = 503
 
 
@@ -122,7 +160,7 @@ class BundleRefused(KnownError):
 
     code = "bundle_refused"
     message = "The bundle {bundle} was refused: {reason}"
-    action = "Restore it from its source. Until then studies of its task fail with that reason."
+    action = "Restore it from its source. Until then it can't be put into use."
 
 
 class BundleUntrusted(KnownError):
@@ -132,9 +170,10 @@ class BundleUntrusted(KnownError):
     message = "{version} is not signed by a key that this site trusts."
     action = (
         "Ask the operator to have it signed, or to trust its signer's key, "
-        "and to register it again. Until then studies of its task fail with that reason."
+        "and to register it again. Until then studies of its task wait, if it is the one in use."
     )
     status = 409
+    is_passing = True
 
 
 class TrustedKeysInvalid(KnownError):
@@ -144,6 +183,7 @@ class TrustedKeysInvalid(KnownError):
     message = "The keys that bundles must be signed by can't be read: {reason}"
     action = "Correct BUNDLE_TRUSTED_KEYS: it names PEM files of public Ed25519 keys, or folders."
     status = 503
+    is_passing = True
 
 
 class InferenceFailed(KnownError):

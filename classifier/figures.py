@@ -1,13 +1,10 @@
 """What was measured of a model, in the order in which people read it."""
 
-import hashlib
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-
+from classifier.inference import read_bundle_file
 from classifier.models import ModelVersion
 
 EVALUATION = "evaluation.json"
@@ -94,12 +91,8 @@ def _source_figures(version: ModelVersion, metrics: dict[str, Metric]) -> Any:
 
 def _confusion(version: ModelVersion) -> list[tuple[str, list[int]]]:
     """Rows of true labels, columns of given ones; nothing where the bundle's file is another."""
-    path = Path(settings.BUNDLE_DIR) / version.task / version.version / EVALUATION
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return []
-    if hashlib.sha256(content).hexdigest() != version.manifest["files"].get(EVALUATION):
+    content = read_bundle_file(version, EVALUATION)
+    if content is None:
         return []
     rows = json.loads(content)["confusion"]["at_thresholds"]
     names = [version.display_of(label) for label in version.labels]

@@ -55,7 +55,7 @@ def headline_of(classification: Classification) -> str:
             return f"{sentence}{_most_probable(classification)}"
         case ClassificationOutcome.ABSTAINED:
             return f"No result: {in_sentence(classification.get_abstention_display())}"
-    return classification.get_state_display()
+    return classification.waiting_sentence or classification.get_state_display()
 
 
 def model_line_of(classification: Classification) -> str:

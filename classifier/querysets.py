@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import Count, Exists, OuterRef, Q, Subquery
-from django.db.models.functions import Greatest
-from django.utils import timezone
+from django.db.models.functions import Greatest, Now
 
 from accounts.roles import Verb
 from accounts.settled import settled_before
@@ -129,18 +128,36 @@ class ClassificationQuerySet(models.QuerySet[Any]):
         exact = ("task", "priority", "study")
         return found.filter(**{name: filters[name] for name in exact if filters.get(name)})
 
+    def waiting(self) -> "ClassificationQuerySet":
+        """Those of kept studies that were tried, and wait for what is no fault of the study's."""
+        active = self.of_kept_studies().filter(state__in=("queued", "running"))
+        return active.exclude(waiting_code="")
+
+    def failed(
+        self, *, code: str = "", task: str = "", since: dt.datetime | None = None
+    ) -> "ClassificationQuerySet":
+        """Those that failed, of kept studies: for a reason, of a task, since a moment."""
+        given = {"failure_code": code, "task": task, "finished_at__gte": since}
+        chosen = {name: value for name, value in given.items() if value}
+        return self.of_kept_studies().filter(state="failed", **chosen)
+
     def counts_by_state(self, states: Sequence[str]) -> dict[str, int]:
         """How many there are in each of `states`."""
         rows = self.filter(state__in=states).order_by().values_list("state")
         return dict(rows.annotate(n=Count("pk")))
 
-    def expired(self, *, now: dt.datetime | None = None) -> "ClassificationQuerySet":
+    def expired(self) -> "ClassificationQuerySet":
         """Running ones whose worker let the lease run out."""
-        return self.filter(state="running", lease_expires_at__lt=now or timezone.now())
+        return self.filter(state="running", lease_expires_at__lt=Now())
 
-    def unanswered(self, *, before: dt.datetime) -> "ClassificationQuerySet":
-        """Queued ones whose doorbell rang before `before` and brought nobody, oldest first."""
-        return self.filter(state="queued", rung_at__lt=before).order_by("queued_at")
+    def due(self, *, priority: str, only: bool = False) -> "ClassificationQuerySet":
+        """Queued ones that a worker may take now, in the order in which they are taken.
+
+        Those of at least `priority`, or of this one `only`; none of a deleted study.
+        """
+        waiting = self.of_kept_studies().filter(state="queued", due_at__lte=Now())
+        wanted = {"priority": priority} if only else {"priority__gte": priority}
+        return waiting.filter(**wanted).order_by(*WORKLIST_ORDER)
 
 
 class ReviewDraftQuerySet(models.QuerySet["ReviewDraft"]):

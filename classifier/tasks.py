@@ -1,63 +1,98 @@
 """What the workers do; each is safe to run twice."""
 
 import logging
-import socket
 import uuid
+from functools import partial
 
 from celery import shared_task
 
-from accounts.errors import KnownError
+from accounts.errors import DatabaseUnavailable, KnownError
+from accounts.outages import is_database_outage, outlast, was_database_away
+from accounts.processes import process_name
 from classifier.inference import answer_for, route_study
 from classifier.models import UNROUTED
-from classifier.services import runs
+from classifier.services import model_state, runs
+from classifier.services.claims import Answer, Claim
+from records.models import Priority
 
 logger = logging.getLogger(__name__)
 
+SETTLING_S = 20
+"""After an outage of the database: the workers' time to say what became of their rows."""
+
 
 @shared_task
-def classify_study(classification_id: str) -> None:
-    """Claim one row, compute outside any transaction, write the answer back.
+def classify_next(priority: str) -> None:
+    """Claim the next row of at least this priority, compute outside any transaction, write back.
 
     A row without a task first gets the one that its images are for.
     """
-    claim = runs.claim_classification(
-        classification_id=classification_id, worker=socket.gethostname()
-    )
+    claim = outlast(partial(runs.claim_classification, priority=priority, worker=process_name()))
     if claim is None:
         return
+    classification_id = claim.classification_id
     try:
         _classify(claim)
     except KnownError as error:
-        logger.warning("classification %s failed: %s", classification_id, error.code)
-        runs.fail_classification(claim=claim, error=error)
+        end = runs.postpone_classification if error.is_passing else runs.fail_classification
+        word = "waits" if error.is_passing else "failed"
+        logger.warning("classification %s %s: %s", classification_id, word, error.code)
+        end(claim=claim, error=error)
         return
-    except Exception:
+    except Exception as error:
+        if is_database_outage(error):
+            logger.warning("classification %s waits: database_unavailable", classification_id)
+            postpone = partial(runs.postpone_classification, error=DatabaseUnavailable())
+            outlast(partial(postpone, claim=claim))
+            return
         reference = uuid.uuid4().hex[:8]
         logger.exception("classification %s broke (reference %s)", classification_id, reference)
         runs.release_classification(claim=claim, reference=reference)
         raise
 
 
-def _classify(claim: runs.Claim) -> None:
+@shared_task
+def classify_study(classification_id: str) -> None:
+    """Take the bell of release 0.3, which named a row, for what it is: a bell."""
+    classify_next(Priority.ROUTINE)
+
+
+def _classify(claim: Claim) -> None:
     def keep_alive() -> bool:
-        return runs.renew_lease(claim=claim)
+        return outlast(partial(runs.renew_lease, claim=claim))
 
     if claim.task == UNROUTED:
         found = route_study(claim, keep_alive=keep_alive)
-        if isinstance(found, runs.Answer):
-            runs.complete_classification(claim=claim, answer=found)
+        if isinstance(found, Answer):
+            outlast(partial(runs.complete_classification, claim=claim, answer=found))
             return
         routed = runs.route_classification(claim=claim, routed=found)
         if routed is None:
             return
         claim = routed
     answer = answer_for(claim, keep_alive=keep_alive)
-    runs.complete_classification(claim=claim, answer=answer)
+    outlast(partial(runs.complete_classification, claim=claim, answer=answer))
 
 
 @shared_task
 def sweep_classifications() -> None:
-    """Take back what a dead worker held, ring again for what nobody came for."""
+    """Take back what a dead worker held, ring for what is due.
+
+    A lease that ran out while the database was away says nothing of its worker.
+    """
+    if was_database_away(within_s=SETTLING_S):
+        return
     swept = runs.sweep_classifications()
+    rung = swept.pop("rung")
     if any(swept.values()):
-        logger.info("swept classifications: %s", swept)
+        logger.info("swept classifications: %s", {**swept, "rung": rung})
+
+
+@shared_task
+def sweep_bundles() -> None:
+    """Remove kept bundles that nothing needs any more, and name in the log what isn't right."""
+    removed = model_state.sweep_bundles()
+    if removed:
+        logger.info("removed %s bundles that nothing needs", removed)
+    for line in model_state.announcements():
+        logger.warning(line)

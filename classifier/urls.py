@@ -2,7 +2,14 @@
 
 from django.urls import path
 
-from classifier.views import classifications, patients, reviews, versions, worklist
+from classifier.views import (
+    classifications,
+    failures,
+    patients,
+    reviews,
+    versions,
+    worklist,
+)
 
 app_name = "classifier"
 
@@ -39,6 +46,8 @@ urlpatterns = [
         classifications.OverlayView.as_view(),
         name="overlay-png",
     ),
+    path("failed/", failures.FailedListView.as_view(), name="failed-list"),
+    path("failed/rerun/", failures.FailedRerunView.as_view(), name="failed-rerun"),
     path("models/", versions.ModelListView.as_view(), name="model-list"),
     path("models/<uuid:pk>/", versions.ModelDetailView.as_view(), name="model-detail"),
     path("models/<uuid:pk>/deploy/", versions.ModelDeployView.as_view(), name="model-deploy"),

@@ -1,16 +1,40 @@
 """The Celery application. Its settings are the CELERY_* ones of `medimaging.settings`."""
 
+import logging
 import os
 from typing import Any
 
-from celery import Celery
-from celery.signals import setup_logging, worker_process_init
+from celery import Celery, Task
+from celery.signals import celeryd_after_setup, setup_logging, worker_process_init, worker_ready
+from django.db import DatabaseError, InterfaceError
+
+from accounts.outages import is_database_outage, note_outage
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medimaging.settings")
 
-app = Celery("medimaging")
+logger = logging.getLogger(__name__)
+
+
+class OutlivingTask(Task):
+    """A task that an outage of the database ends quietly: a sweeper rings for it again."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it."""
+        try:
+            return super().__call__(*args, **kwargs)
+        except (DatabaseError, InterfaceError) as error:
+            if not is_database_outage(error):
+                raise
+            note_outage()
+            logger.warning("database_unavailable: %s is done later", self.name)
+            return None
+
+
+app = Celery("medimaging", task_cls=OutlivingTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["worker"].add("medimaging.hearing:WorkerWatch")
+app.steps["consumer"].add("medimaging.hearing:ConsumerWatch")
 
 
 @setup_logging.connect
@@ -18,9 +42,30 @@ def keep_log_settings(**_: Any) -> None:
     """Leave the log to LOGGING: Celery sets nothing up once somebody listens to this signal."""
 
 
+@celeryd_after_setup.connect
+def name_worker(instance: Any, **_: Any) -> None:
+    """Name this process before it forks: what its children do is done in its name."""
+    from accounts.processes import name_process
+    from classifier.doorbell import QUEUES
+
+    is_classifying = not QUEUES.isdisjoint(instance.app.amqp.queues.consume_from)
+    name_process("worker" if is_classifying else "background")
+
+
+@worker_ready.connect
+def tell_release(**_: Any) -> None:
+    """Say once in the log who works here, and by which release."""
+    from accounts.processes import process_name
+    from medimaging.release import VERSION
+
+    logger.info("%s is ready (release %s)", process_name(), VERSION)
+
+
 @worker_process_init.connect
 def load_decoders(**_: Any) -> None:
     """Have the decoders load beside the inference engine: a worker's first study needs both."""
+    from accounts.processes import process_role
     from records.intake.isolation.calls import pool
 
-    pool.start()
+    if process_role() == "worker":
+        pool.start()

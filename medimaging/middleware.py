@@ -148,7 +148,8 @@ class OpenSessionMiddleware:
         row = self._admit(request)
         response = self.get_response(request)
         is_same = row is not None and request.session.get(SESSION_ROW) == str(row.pk)
-        if row is not None and is_same and not is_passive(request):
+        is_away = response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+        if row is not None and is_same and not is_away and not is_passive(request):
             touch_session(row=row, session_key=request.session.session_key or "")
         return response
 

@@ -4,6 +4,8 @@ Every problem has a stable `code`, a `detail` for staff, an `action` that says w
 the request's id as `reference`. Unknown errors keep their cause to the log.
 """
 
+import logging
+import sys
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -17,10 +19,14 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from accounts.access import known_method, view_name
-from accounts.errors import KnownError
+from accounts.errors import DatabaseUnavailable, KnownError
 from accounts.models import Action, User
+from accounts.outages import is_database_outage
 from accounts.parameters import Fault
 from accounts.services import note_refusal
+from medimaging.logs import asked
+
+logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 API_PREFIXES = ("/api/", "/dicomweb/", "/fhir/")
@@ -45,6 +51,7 @@ REFUSALS = {
         "Something went wrong on our side.",
         "Try again. If it happens again, give your administrator the reference.",
     ),
+    503: ("unavailable", "This can't be done at this moment.", "Try again in a few seconds."),
 }
 PAGE_ACTION = "Go back, reload the page and try again. Don't change the address by hand."
 LONGEST_NAME = 64
@@ -247,7 +254,29 @@ def body_encoded(request: HttpRequest) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return _answer(request, 500)
+    """Answer what nobody foresaw, and what an outage of the database has ended."""
+    error = sys.exception()
+    if is_database_outage(error):
+        logger.warning("database_unavailable: %s (%s)", asked(request), type(error).__name__)
+        return database_unavailable(request)
+    return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def database_unavailable(request: HttpRequest) -> HttpResponse:
+    """Answer without the database, and so without a look at who asks."""
+    error = DatabaseUnavailable()
+    response: HttpResponse
+    if request.path.startswith(API_PREFIXES):
+        problem = _known(request, error)
+        response = JsonResponse(problem, status=error.status, content_type=MEDIA_TYPE)
+    else:
+        context = {"error": error, "reference": getattr(request, "id", "")}
+        response = HttpResponse(render_to_string("503.html", context), status=error.status)
+    response["Retry-After"] = str(error.retry_after)
+    response["Cache-Control"] = "no-store"
+    # Once is enough, and a line says it better than a traceback.
+    response._has_been_logged = True  # type: ignore[attr-defined]  # as Django's log_response has it
+    return response
 
 
 def _is_signed_in(request: HttpRequest) -> bool:

@@ -18,6 +18,8 @@ if (BASE_DIR / ".env").exists():
 
 DATA_DIR = Path(env.str("MEDIMAGING_DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
 BUNDLE_DIR = Path(env.str("BUNDLE_DIR", default=str(BASE_DIR / "ml" / "bundles"))).absolute()
+# Where the bundles that are or may be in use are kept, whatever a release takes away.
+BUNDLE_STORE_DIR = Path(env.str("BUNDLE_STORE_DIR", default=str(DATA_DIR / "bundles"))).absolute()
 # Public keys, or folders of them, that sign bundles here beside the product's own.
 BUNDLE_TRUSTED_KEYS = [Path(key).absolute() for key in env.list("BUNDLE_TRUSTED_KEYS", default=[])]
 SAMPLES_DIR = BASE_DIR / "samples"
@@ -65,6 +67,7 @@ MIDDLEWARE = [
     "medimaging.middleware.ContentSecurityPolicyMiddleware",
     "medimaging.middleware.ContentEncodingMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "medimaging.outages.OutageMiddleware",
     "medimaging.middleware.IdleSessionMiddleware",
     "medimaging.middleware.SlashMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -110,7 +113,7 @@ TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_I18N = True
 USE_TZ = True
 
-# Truth: PostgreSQL. Doorbell and shared counters: Redis.
+# Truth: PostgreSQL. Doorbell: Redis.
 
 DATABASE_URL = env.str("DATABASE_URL", default="") or addresses.database_url(DATA_DIR)
 # Who owns the tables: `migrate` alone needs it, and where it isn't named they are the app's own.
@@ -127,20 +130,20 @@ DATABASES["default"].update(
 if DATABASE_OWNER_URL:
     DATABASES["owner"] = env.db_url_config(DATABASE_OWNER_URL)
 for database in DATABASES.values():
-    database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    # Nobody waits for a server that says nothing (`accounts/postgresql/`).
+    database["ENGINE"] = "accounts.postgresql"
+    # A link that is gone without a word is noticed by the kernel too.
+    for name, value in {
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 15_000,
+    }.items():
+        database.setdefault("OPTIONS", {}).setdefault(name, value)
 # Who may read the audit trail by SQL and nothing else, if there is such a role.
 DATABASE_AUDITOR_URL = env.str("DATABASE_AUDITOR_URL", default="")
 if not (DATABASE_AUDITOR_URL or env.str("DATABASE_URL", default="")):
     DATABASE_AUDITOR_URL = addresses.database_url(DATA_DIR, role=addresses.AUDITOR)
-
-CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,
-        "KEY_PREFIX": "medimaging",
-        "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 1},
-    }
-}
 
 # Files
 
@@ -200,7 +203,7 @@ SESSION_SAVE_EVERY_REQUEST = True
 # However busy it is, a session ends so long after its sign-in.
 SESSION_MAX_HOURS = env.int("SESSION_MAX_HOURS", default=12)
 # Pages ask for these by themselves, so they say nothing about who is at the keyboard.
-POLLED_VIEWS = ("classifier:queue-pill", "classifier:status")
+POLLED_VIEWS = ("classifier:queue-pill", "classifier:status", "status-parts")
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -237,7 +240,7 @@ SESSION_COOKIE_SECURE = BEHIND_TLS
 CSRF_COOKIE_SECURE = BEHIND_TLS
 SECURE_SSL_REDIRECT = BEHIND_TLS
 # The container's own health check asks over plain http.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^statusz$"]
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000) if BEHIND_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = BEHIND_TLS
 SECURE_HSTS_PRELOAD = BEHIND_TLS
@@ -280,6 +283,8 @@ CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace(
     "?db=", "?virtual_host="
 )
 CELERY_RESULT_BACKEND = None
+# Nor does beat clean up results that nobody keeps.
+CELERY_RESULT_EXPIRES = None
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -290,7 +295,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # Soft < hard < visibility: a task is stopped before the broker hands it to a second worker.
 CELERY_TASK_SOFT_TIME_LIMIT = env.int("TASK_SECONDS", default=300)
 CELERY_TASK_TIME_LIMIT = CELERY_TASK_SOFT_TIME_LIMIT + 60
-CELERY_TASK_DEFAULT_QUEUE = "routine"
+CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
 CELERY_TASK_CREATE_MISSING_QUEUES = True
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
@@ -310,6 +315,14 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     # Queues are emptied in the order in which the worker names them.
     "queue_order_strategy": "priority",
 }
+# How often each process says in Redis that it lives, and after how long it counts as silent.
+HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=5)
+HEARTBEAT_SILENT_SECONDS = env.float("HEARTBEAT_SILENT_SECONDS", default=30)
+# A worker or beat that hears nothing of the broker for so long ends, to be started anew.
+DEAF_AFTER_SECONDS = env.float("DEAF_AFTER_SECONDS", default=40)
+CELERY_BEAT_SCHEDULER = "medimaging.schedule:WatchedScheduler"
+# So often, at least, beat's loop turns: it is watched by that.
+CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE_FILENAME = env.str(
     "BEAT_SCHEDULE_FILE", default=str(DATA_DIR / "beat-schedule")
 )
@@ -317,6 +330,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = env.str(
 SWEEP_SECONDS = env.int("TASK_SWEEP_SECONDS", default=15)
 HOUSEKEEPING = {
     "accounts.tasks.sweep_accounts": 60,
+    "classifier.tasks.sweep_bundles": 3600,
     "classifier.tasks.sweep_classifications": SWEEP_SECONDS,
     "records.tasks.complete_idle_studies": SWEEP_SECONDS,
     "records.tasks.sweep_exports": 4 * SWEEP_SECONDS,
@@ -343,6 +357,7 @@ INFERENCE_DEVICE = env.str("INFERENCE_DEVICE", default="auto")
 INFERENCE_BATCH = env.int("INFERENCE_BATCH", default=16)
 CLASSIFICATION_LEASE_SECONDS = env.int("CLASSIFICATION_LEASE_SECONDS", default=60)
 CLASSIFICATION_MAX_ATTEMPTS = env.int("CLASSIFICATION_MAX_ATTEMPTS", default=3)
+# What couldn't be answered for a reason that may pass is tried again after so long.
 CLASSIFICATION_RING_AGAIN_SECONDS = env.int("CLASSIFICATION_RING_AGAIN_SECONDS", default=30)
 
 # De-identification: what pseudonyms are derived from. Whoever has it can tell whether a

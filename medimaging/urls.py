@@ -5,7 +5,9 @@ from django.urls import include, path
 from django.views.decorators.http import require_safe
 
 from classifier.views.worklist import HomeView
-from medimaging import health, problems, views
+from medimaging import problems, views
+from medimaging.health import pages
+from medimaging.health import views as health
 
 urlpatterns = [
     path("", HomeView.as_view(), name="home"),
@@ -16,8 +18,11 @@ urlpatterns = [
     path("dicomweb/", include("records.dicomweb.urls")),
     path("api/schema/", views.ApiSchemaView.as_view(), name="api-schema"),
     path("api/docs/", require_safe(views.api_docs), name="api-docs"),
+    path("status/", pages.StatusView.as_view(), name="status"),
+    path("status/parts/", pages.StatusPartsView.as_view(), name="status-parts"),
     path("healthz", login_not_required(require_safe(health.live)), name="healthz"),
     path("readyz", login_not_required(require_safe(health.ready)), name="readyz"),
+    path("statusz", login_not_required(require_safe(health.status)), name="statusz"),
 ]
 
 handler400 = problems.bad_request

@@ -32,11 +32,27 @@ def post_worker_init(worker: Any) -> None:
 
     What it refuses with is made of templates, which came with the application.
     """
+    from medimaging.heartbeats import start_beating
     from medimaging.web_worker.refusals import Refusals
     from records.intake.isolation.calls import pool
 
     pool.start()
     worker.refusals = Refusals()
+    start_beating("web")
+
+
+def when_ready(server: Any) -> None:
+    """Say once in the log by which release pages are served."""
+    from medimaging.release import VERSION
+
+    server.log.info("The web server is ready (release %s)", VERSION)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Stop counting as somebody who lives."""
+    from medimaging.heartbeats import stop_beating
+
+    stop_beating()
 
 
 accesslog = "-"

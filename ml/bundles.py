@@ -96,13 +96,34 @@ def private_copy(path: Path | str) -> Iterator[Path]:
     Raises BundleInvalid and BundleTampered; the copy itself has still to be loaded.
     """
     folder = Path(path)
-    _list_plain_files(folder)
     with tempfile.TemporaryDirectory(prefix="bundle-") as place:
-        try:
-            copy = shutil.copytree(folder, Path(place) / folder.name, symlinks=True)
-        except OSError as error:
-            raise BundleInvalid(path=folder, detail=f"it can't be copied: {error}") from error
+        copy = Path(place) / folder.name
+        copy.mkdir()
+        copy_bundle(folder, copy)
         yield copy
+
+
+def copy_bundle(folder: Path, target: Path) -> None:
+    """Copy a bundle's files, and not their modes, into an empty folder that nobody else writes to.
+
+    Raises BundleInvalid and BundleTampered; the copy itself has still to be loaded.
+    """
+    names = _list_plain_files(folder)
+    try:
+        for name in names:
+            shutil.copyfile(folder / name, target / name, follow_symlinks=False)
+    except OSError as error:
+        detail = f"it can't be copied: {error.strerror}"
+        raise BundleInvalid(path=folder, detail=detail) from error
+
+
+def digest_of(folder: Path) -> str:
+    """What names the bundle in a folder: the SHA-256 of its manifest, none of its files checked.
+
+    Raises BundleInvalid and BundleTampered.
+    """
+    _list_plain_files(folder)
+    return hash_file(folder / MANIFEST)
 
 
 def _list_plain_files(folder: Path) -> set[str]:
@@ -142,6 +163,9 @@ def find_task_bundle(root: Path | str, task: str) -> Path:
 
 
 def _order(path: Path) -> tuple[str, list[tuple[int, str]]]:
-    """By task, then by version: 1.10.0 comes behind 1.9.0."""
-    parts = path.name.split(".")
-    return path.parent.name, [(int(part) if part.isdigit() else -1, part) for part in parts]
+    return path.parent.name, version_order(path.name)
+
+
+def version_order(version: str) -> list[tuple[int, str]]:
+    """A key that sorts versions: 1.10.0 comes behind 1.9.0."""
+    return [(int(part) if part.isdigit() else -1, part) for part in version.split(".")]

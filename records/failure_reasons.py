@@ -9,6 +9,7 @@ CLASS_NOT_SUPPORTED = 0x0122
 NOT_AUTHORISED = 0x0124
 UNRECOGNISED_OPERATION = 0x0211
 OUT_OF_RESOURCES = 0xA700
+MATCHES_NOT_COUNTED = 0xA701
 DATA_SET_MISMATCH = 0xA900
 STUDY_MISMATCH = 0xA901
 CANNOT_UNDERSTAND = 0xC000
@@ -19,6 +20,7 @@ FAILURE_REASONS: dict[str, int] = {
     "not_filed_here": NOT_AUTHORISED,
     "department_unclear": NOT_AUTHORISED,
     "study_deleted": NOT_AUTHORISED,
+    "database_unavailable": OUT_OF_RESOURCES,
     "disk_full": OUT_OF_RESOURCES,
     "storage_low": OUT_OF_RESOURCES,
     "storage_unavailable": OUT_OF_RESOURCES,

@@ -7,10 +7,14 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 
 from accounts.errors import KnownError, new_reference
+from accounts.outages import is_database_outage
 from records import services
 from records.errors import ExportBroken, ExportTooSlow
+from records.turns import Turn
 
 logger = logging.getLogger(__name__)
+
+ONE_EXPORT = Turn("one-export")
 
 
 @shared_task
@@ -45,15 +49,36 @@ def apply_retention() -> None:
 
 
 @shared_task
+def prepare_next_export() -> None:
+    """Make the de-identified copy that waits longest, or hold it back for a person.
+
+    Of the processes of one worker only one does so at a time: the others are for what is short.
+    """
+    with ONE_EXPORT.held() as is_mine:
+        export = services.claim_export() if is_mine else None
+        if export is not None:
+            _prepare(str(export.pk))
+    if export is not None:
+        # Whoever heard a bell meanwhile found the turn taken.
+        services.sweep_exports()
+
+
+@shared_task
 def prepare_export(export_id: str) -> None:
-    """Make a de-identified copy, or hold it back for a person."""
+    """Take the bell of release 0.3, which named an export, for what it is: a bell."""
+    prepare_next_export()
+
+
+def _prepare(export_id: str) -> None:
     try:
         services.prepare_export(export_id=export_id, at_most=settings.EXPORT_MAX_IMAGES)
     except SoftTimeLimitExceeded:
         services.fail_export(export_id=export_id, error=ExportTooSlow())
     except KnownError as error:
         services.fail_export(export_id=export_id, error=error)
-    except Exception:
+    except Exception as error:
+        if is_database_outage(error):
+            raise  # it goes on once the database is back, when the sweeper rings for it
         reference = new_reference()
         logger.exception("export %s broke (reference %s)", export_id, reference)
         services.fail_export(export_id=export_id, error=ExportBroken(reference=reference))

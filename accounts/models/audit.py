@@ -111,12 +111,14 @@ class Action(models.TextChoices):
     CLASSIFICATION_REQUEUED = "classification.requeued", "Classification put back in the queue"
     CLASSIFICATION_CANCELLED = "classification.cancelled", "Classification cancelled"
     CLASSIFICATION_SUPERSEDED = "classification.superseded", "Classification superseded"
+    FAILED_RERUN = "classification.failed_rerun", "Failed classifications run again"
     CLASSIFICATION_VIEWED = "classification.viewed", "Classification viewed"
     REVIEW_CREATED = "review.created", "Review recorded"
     REVIEW_DRAFTED = "review.drafted", "Review begun"
     MODEL_REGISTERED = "model.registered", "Model registered"
     MODEL_SIGNATURE_CHANGED = "model.signature_changed", "Signature of a model changed"
     MODEL_DEPLOYED = "model.deployed", "Model deployed"
+    MODEL_CARRIED_OVER = "model.carried_over", "Model took over from one that answers alike"
 
 
 READS = frozenset(

@@ -8,7 +8,7 @@ from accounts.services.departments import (
     set_default_issuer,
 )
 from accounts.services.devices import remember_device
-from accounts.services.mailing import send_mail_row, send_waiting_mails
+from accounts.services.mailing import send_waiting_mails
 from accounts.services.notices import acknowledge_notices
 from accounts.services.passwords import (
     change_password,
@@ -68,7 +68,6 @@ __all__ = [
     "set_default_issuer",
     "request_password_reset",
     "revoke_token",
-    "send_mail_row",
     "send_waiting_mails",
     "set_password",
     "set_password_through_link",

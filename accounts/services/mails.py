@@ -1,5 +1,7 @@
 """Mail about accounts waits in rows, which workers send: no page waits for a mail server."""
 
+from functools import partial
+
 from django.conf import settings
 from django.db import transaction
 
@@ -7,8 +9,10 @@ from accounts.audit import current_context
 from accounts.doorbell import ring
 from accounts.models import AccountMail, MailKind, User
 
-TASK = "accounts.tasks.send_account_mail"
+TASK = "accounts.tasks.send_account_mails"
 QUEUE = "housekeeping"
+BELLS_AMONG_SWEEPS = 32
+"""Sweeps ring in the same queue, and one of them sends what waits as well."""
 
 
 def enqueue_mail(*, kind: MailKind, user: User | None = None, typed_email: str = "") -> None:
@@ -16,7 +20,7 @@ def enqueue_mail(*, kind: MailKind, user: User | None = None, typed_email: str =
     if not settings.MAIL_ENABLED:
         return
     context = current_context()
-    row = AccountMail.objects.create(
+    AccountMail.objects.create(
         kind=kind,
         user=user,
         typed_email=typed_email,
@@ -24,4 +28,4 @@ def enqueue_mail(*, kind: MailKind, user: User | None = None, typed_email: str =
         user_agent=context.user_agent,
         request_id=context.request_id,
     )
-    transaction.on_commit(lambda: ring(task=TASK, row_id=row.pk, queue=QUEUE))
+    transaction.on_commit(partial(ring, task=TASK, queue=QUEUE, at_most=BELLS_AMONG_SWEEPS))

@@ -166,6 +166,13 @@ class ConclusionSerializer(serializers.Serializer):
     decision = serializers.ChoiceField(choices=Decision.choices)
 
 
+class WaitingSerializer(serializers.Serializer):
+    """Why a queued classification waits, though nothing is wrong with its study."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
 class FailureSerializer(serializers.Serializer):
     """Why a classification failed, and what to do."""
 
@@ -260,6 +267,7 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
     )
     model_version = serializers.SerializerMethodField()
     failure = serializers.SerializerMethodField()
+    waiting = serializers.SerializerMethodField()
     review = serializers.SerializerMethodField()
     notice = serializers.SerializerMethodField()
 
@@ -293,6 +301,7 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
             "abstention",
             "abstention_reason",
             "failure",
+            "waiting",
             "model_digest",
             "model_version",
             "runtime",
@@ -341,6 +350,13 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
             "message": row.failure_message,
             "action": row.failure_action,
         }
+
+    @extend_schema_field(WaitingSerializer(allow_null=True))
+    def get_waiting(self, row: Classification) -> dict[str, str] | None:
+        """What is in the way, while it waits for no fault of its study's; it passes by itself."""
+        if not row.is_waiting:
+            return None
+        return {"code": row.waiting_code, "message": row.waiting_sentence}
 
     @extend_schema_field(ReviewSerializer(allow_null=True))
     def get_review(self, row: Classification) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from classifier.inference.reading import KeepAlive, Place, Reading, read_study
 from classifier.models import Abstention, Deployment, ModelVersion
 from classifier.models.classifications import ABSTENTION_SENTENCES, CHOSEN_SENTENCE
 from classifier.routing import open_series, possible_tasks, task_for_series
-from classifier.services.runs import Answer, Claim, FrameResult, Routed
+from classifier.services.claims import Answer, Claim, FrameResult, Routed
 from ml.abstention import Abstention as FrameAbstention
 from ml.aggregation import StudyPrediction
 from ml.predictor import FramePrediction, Predictor, collect_notes

@@ -8,11 +8,10 @@ from classifier.models.classifications import (
     ClassificationOutcome,
     ClassificationState,
     Confidence,
-    Explanation,
-    InstanceScore,
 )
 from classifier.models.drafts import ReviewDraft
 from classifier.models.reviews import Decision, OverrideReason, Review
+from classifier.models.scores import Explanation, InstanceScore
 from classifier.models.versions import (
     RESEARCH_SENTENCE,
     STUDY_TASKS,

@@ -2,16 +2,20 @@
 
 import datetime as dt
 import uuid
+from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from accounts.models import User
 from classifier.models.versions import STUDY_TASKS, ModelVersion
+from classifier.models.waits import WAITING_SENTENCE, WAITING_SENTENCES
 from classifier.querysets import ClassificationQuerySet
-from records.models import Instance, Priority, Study
+from records.models import Priority, Study
+
+if TYPE_CHECKING:
+    from classifier.models.scores import InstanceScore
 
 UNROUTED = "unrouted"
 """The task of a row whose study's header doesn't name one, until the images have been looked at."""
@@ -116,6 +120,7 @@ class Classification(models.Model):
     QUEUED ─claim─▶ RUNNING ─complete─▶ AWAITING_REVIEW ─review─▶ CONFIRMED
       ▲               │  ├──abstain───▶ ABSTAINED ───────review─▶ OVERRIDDEN
       └─lease expired─┘  └──fail──────▶ FAILED                    UNINTERPRETABLE
+      └─postpone──────┘
     any of them but a reviewed one ─late image or run again─▶ SUPERSEDED
     RUNNING as UNROUTED ─route─▶ RUNNING as the task that the images are for
     QUEUED | RUNNING ─study deleted─▶ CANCELLED ─study restored─▶ QUEUED
@@ -123,8 +128,13 @@ class Classification(models.Model):
 
     A worker holds a row by lease: `lease_expires_at` and the fencing number `fence`,
     which grows with every claim, so that a worker thought dead can't write late.
-    `rung_at` is when the broker was last told of the row. What the network said is
-    written once; a trigger refuses to change it afterwards.
+    The queue is this table: a worker takes the most urgent, longest queued row whose `due_at` has
+    come. All times are the database's. What the network said is written once; a trigger refuses
+    to change it afterwards.
+
+    `waiting_code` is set while it is no fault of the study's that there is no answer: the code of
+    what was in the way when a worker last tried. Such a row is QUEUED, has lost no attempt, and is
+    tried again until it gets through.
 
     `outcome` is empty until a network or the product has answered. `label` is then the finding or
     the normal label, and empty where the outcome gives neither; `suspected_label` is what an
@@ -153,9 +163,12 @@ class Classification(models.Model):
     fence = models.PositiveIntegerField(default=0)
     lease_expires_at = models.DateTimeField(null=True)
     worker = models.CharField(max_length=120, blank=True)
+    waiting_code = models.CharField(max_length=40, blank=True, default="", db_default="")
 
-    queued_at = models.DateTimeField(default=timezone.now)
-    rung_at = models.DateTimeField(default=timezone.now)
+    queued_at = models.DateTimeField(db_default=Now())
+    due_at = models.DateTimeField(db_default=Now())
+    # What 0.3 rang by. Nothing reads it; it goes once no release in use writes it.
+    rung_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -263,6 +276,18 @@ class Classification(models.Model):
         return self.state in ACTIVE_STATES
 
     @property
+    def is_waiting(self) -> bool:
+        """Tell whether what is in the way is the installation's fault, and will pass."""
+        return self.is_active and bool(self.waiting_code)
+
+    @property
+    def waiting_sentence(self) -> str:
+        """Why it waits, in words for staff; empty where it doesn't."""
+        if not self.is_waiting:
+            return ""
+        return WAITING_SENTENCES.get(self.waiting_code, WAITING_SENTENCE)
+
+    @property
     def is_reviewable(self) -> bool:
         """Tell whether a person may decide now."""
         return self.state in REVIEWABLE_STATES
@@ -348,56 +373,3 @@ class Classification(models.Model):
         if self.model_version is None:
             return label.replace("_", " ").capitalize()
         return self.model_version.display_of(label)
-
-
-class InstanceScore(models.Model):
-    """What the network said of one frame, counted from 1; the study's answer combines them."""
-
-    classification = models.ForeignKey(
-        Classification, on_delete=models.CASCADE, related_name="instance_scores"
-    )
-    instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="scores")
-    frame = models.PositiveIntegerField(default=1)
-    probabilities = models.JSONField()
-    is_deciding = models.BooleanField(default=False)
-
-    class Meta:
-        """One score per frame."""
-
-        ordering = ("id",)
-        constraints = (
-            models.UniqueConstraint(
-                fields=("classification", "instance", "frame"), name="instance_score_unique"
-            ),
-        )
-
-    def __str__(self) -> str:
-        """Return which frame of which instance."""
-        return f"Score of {self.instance_id} frame {self.frame}"
-
-
-class Explanation(models.Model):
-    """Class activation maps of one frame: per label, a small grid of values in 0..1.
-
-    Kept at the network's own resolution (a few cells a side) and drawn when asked for.
-    """
-
-    classification = models.ForeignKey(
-        Classification, on_delete=models.CASCADE, related_name="explanations"
-    )
-    instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="explanations")
-    frame = models.PositiveIntegerField(default=1)
-    activation_maps = models.JSONField()
-
-    class Meta:
-        """One per frame."""
-
-        constraints = (
-            models.UniqueConstraint(
-                fields=("classification", "instance", "frame"), name="explanation_unique"
-            ),
-        )
-
-    def __str__(self) -> str:
-        """Return which frame of which instance."""
-        return f"Explanation of {self.instance_id} frame {self.frame}"

@@ -1,128 +1,87 @@
 """The life of a classification in the hands of workers: claim, renew, end, sweep.
 
 Every transition is one short transaction. A worker writes only while the row is RUNNING
-under the fencing number that it was given; otherwise its answer is dropped and logged.
+under the fencing number that it was given; otherwise its answer is dropped and logged. All times
+of a row are the database's: workers' clocks differ.
 """
 
 import datetime as dt
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from functools import partial
-from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
 
 from accounts.audit import record_event
 from accounts.errors import KnownError
-from accounts.models import Action, Outcome
+from accounts.models import Action, AuditEvent, Outcome
 from classifier.doorbell import ring
 from classifier.errors import UnexpectedFailure
 from classifier.models import (
-    Abstention,
     Classification,
     ClassificationOutcome,
     ClassificationState,
     Explanation,
     InstanceScore,
-    ModelVersion,
 )
 from classifier.querysets import ClassificationQuerySet
+from classifier.services.claims import Answer, Claim, FrameResult, Routed
 from classifier.services.drafts import purge_drafts
 from classifier.services.withdrawals import cancel_withdrawn, resume_restored
-from records.models import Study
+from records.models import Priority, Study
 
 logger = logging.getLogger(__name__)
 
 SWEEP_LIMIT = 200
-"""Rings per sweep: a long queue is rung for bit by bit, oldest first."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A worker's right to write on one classification."""
-
-    classification_id: UUID
-    study_id: UUID
-    task: str
-    fence: int
-    attempt: int
-    chosen_series: tuple[str, ...] = ()
-    """Ids of the series that the image, not the header, brought to this task."""
-
-
-@dataclass(frozen=True)
-class FrameResult:
-    """What the network said of one frame."""
-
-    instance_id: UUID
-    frame: int
-    probabilities: dict[str, float]
-    activation_maps: dict[str, list[list[float]]] | None = None
-    is_deciding: bool = False
-
-
-@dataclass(frozen=True)
-class Routed:
-    """Which tasks the images of a study with a silent header are for; at least one."""
-
-    tasks: tuple[str, ...]
-    routing: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a worker found out about a study; `abstention` set means that it gives no label.
-
-    `outcome`, `label` and `suspected_label` belong together as in `Classification`.
-    """
-
-    model_version: ModelVersion | None = None
-    runtime: str = ""
-    outcome: str = ""
-    label: str = ""
-    suspected_label: str = ""
-    probabilities: dict[str, float] = field(default_factory=dict)
-    confidence: str = ""
-    routing: dict[str, Any] = field(default_factory=dict)
-    aggregation: str = ""
-    input_hashes: list[str] = field(default_factory=list)
-    timings: dict[str, float] = field(default_factory=dict)
-    frames: list[FrameResult] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    abstention: Abstention | None = None
-    abstention_reason: str = ""
+"""Rows taken back in one sweep."""
 
 
 @transaction.atomic
-def claim_classification(*, classification_id: str, worker: str) -> Claim | None:
-    """Take a queued row for `worker`, or None when there is nothing (any more) to take."""
-    row = (
-        Classification.objects.select_for_update(skip_locked=True, of=("self",))
-        .select_related("study")
-        .of_kept_studies()
-        .filter(pk=classification_id, state=ClassificationState.QUEUED)
-        .first()
-    )
+def claim_classification(*, worker: str, priority: str = Priority.ROUTINE) -> Claim | None:
+    """Take the row of at least this priority that is due, most urgent and then longest queued.
+
+    None when there is nothing (any more) to take. What waits beyond it is rung for, so that the
+    next free worker comes. The start of a row that waits is told once it gets through, or each
+    try would be an event.
+    """
+    due = Classification.objects.due(priority=priority)
+    row = due.select_for_update(skip_locked=True, of=("self",)).select_related("study").first()
     if row is None:
         return None
     row.state = ClassificationState.RUNNING
     row.attempt += 1
     row.fence += 1
     row.worker = worker
-    row.started_at = timezone.now()
+    row.started_at = Now()
     row.lease_expires_at = _lease_end()
     row.save()
+    if not row.waiting_code:
+        _record_start(row)
+    transaction.on_commit(ring_for_due, robust=True)
+    return _claim_on(row)
+
+
+def ring_for_due() -> int:
+    """Ring once for each priority in which something is due; return how many there are."""
+    waiting = [
+        one for one in Priority if Classification.objects.due(priority=one, only=True).exists()
+    ]
+    for priority in waiting:
+        ring(priority=priority)
+    return len(waiting)
+
+
+def _record_start(row: Classification) -> None:
     record_event(
         action=Action.CLASSIFICATION_STARTED,
         actor=None,
         target=row,
         study=row.study,
-        details={"task": row.task, "attempt": row.attempt, "worker": worker},
+        details={"task": row.task, "attempt": row.attempt, "worker": row.worker},
     )
-    return _claim_on(row)
 
 
 def renew_lease(*, claim: Claim) -> bool:
@@ -140,9 +99,10 @@ def route_classification(*, claim: Claim, routed: Routed) -> Claim | None:
     row = _lock(claim)
     if row is None:
         return None
+    _end_wait(row)
     row.task, *others = routed.tasks
     row.routing = routed.routing
-    row.save(update_fields=["task", "routing"])
+    row.save(update_fields=["task", "routing", "waiting_code"])
     record_event(
         action=Action.CLASSIFICATION_ROUTED,
         actor=None,
@@ -180,9 +140,7 @@ def _queue_sibling(row: Classification, *, task: str) -> None:
             "abstention": "",
         },
     )
-    transaction.on_commit(
-        partial(ring, classification_id=sibling.pk, priority=sibling.priority), robust=True
-    )
+    transaction.on_commit(partial(ring, priority=sibling.priority), robust=True)
 
 
 @transaction.atomic
@@ -191,6 +149,7 @@ def complete_classification(*, claim: Claim, answer: Answer) -> bool:
     row = _lock(claim)
     if row is None:
         return False
+    _end_wait(row)
     _copy_answer(row, answer)
     row.save()
     _save_frames(row, answer.frames)
@@ -225,17 +184,52 @@ def fail_classification(*, claim: Claim, error: KnownError) -> bool:
 
 
 @transaction.atomic
+def postpone_classification(*, claim: Claim, error: KnownError) -> bool:
+    """Back to the queue for an `error` that is passing; False when the row is no longer ours.
+
+    The attempt doesn't count. The row is due again after CLASSIFICATION_RING_AGAIN_SECONDS.
+    Each reason is told once for a row, however often it is tried.
+    """
+    row = _lock(claim)
+    if row is None:
+        return False
+    code = error.code[:40]
+    is_known = row.waiting_code == code or _was_requeued_for(row, code)
+    row.state = ClassificationState.QUEUED
+    row.lease_expires_at = None
+    row.attempt = max(row.attempt - 1, 0)
+    row.due_at = _next_try()
+    row.waiting_code = code
+    row.save(update_fields=["state", "lease_expires_at", "attempt", "due_at", "waiting_code"])
+    if not is_known:
+        _record_requeue(row, reason=code)
+    return True
+
+
+def _was_requeued_for(row: Classification, reason: str) -> bool:
+    events = AuditEvent.objects.filter(target_id=str(row.pk))
+    return events.filter(action=Action.CLASSIFICATION_REQUEUED, details__reason=reason).exists()
+
+
+def _end_wait(row: Classification) -> None:
+    """Tell of the start that `claim_classification` left untold, now that the row gets through."""
+    if row.waiting_code:
+        row.waiting_code = ""
+        _record_start(row)
+
+
+@transaction.atomic
 def release_classification(*, claim: Claim, reference: str) -> bool:
     """After something unexpected: back to the queue, or FAILED after the last attempt."""
     row = _lock(claim)
     if row is None:
         return False
-    _requeue_or_fail(row, reference=reference, reason="unexpected")
+    _requeue_or_fail(row, reference=reference, reason="unexpected", due_at=_next_try())
     return True
 
 
 def sweep_classifications() -> dict[str, int]:
-    """Take back rows whose worker is gone, and ring again for rows that nobody came for.
+    """Take back rows whose worker is gone, and ring for what is due: a bell may have been lost.
 
     What waits for a deleted study is cancelled, and what was cancelled so of a study that has
     been restored since is queued again. Drafts of reviews go with a study that was destroyed.
@@ -243,7 +237,7 @@ def sweep_classifications() -> dict[str, int]:
     cancelled = cancel_withdrawn()
     resumed = resume_restored()
     requeued = _requeue_expired()
-    rung = _ring_unanswered()
+    rung = ring_for_due()
     return {
         "cancelled": cancelled,
         "resumed": resumed,
@@ -258,49 +252,47 @@ def _requeue_expired() -> int:
     expired = Classification.objects.select_for_update(skip_locked=True, of=("self",))
     rows = list(expired.select_related("study").expired()[:SWEEP_LIMIT])
     for row in rows:
-        _requeue_or_fail(row, reference=str(row.pk)[:8], reason="lease_expired")
+        _requeue_or_fail(row, reference=str(row.pk)[:8], reason="lease_expired", due_at=Now())
     return len(rows)
 
 
-def _ring_unanswered() -> int:
-    before = timezone.now() - dt.timedelta(seconds=settings.CLASSIFICATION_RING_AGAIN_SECONDS)
-    rows = list(Classification.objects.unanswered(before=before)[:SWEEP_LIMIT])
-    rung = 0
-    for row in rows:
-        if not ring(classification_id=row.pk, priority=row.priority):
-            break
-        Classification.objects.filter(pk=row.pk).update(rung_at=timezone.now())
-        rung += 1
-    return rung
+def ring_waiting(*, codes: Collection[str]) -> None:
+    """Have what waits for one of these codes tried as soon as the transaction ends."""
+    waiting = Classification.objects.waiting().filter(waiting_code__in=codes)
+    if waiting.update(due_at=Now()):
+        transaction.on_commit(ring_for_due, robust=True)
 
 
-def _requeue_or_fail(row: Classification, *, reference: str, reason: str) -> None:
+def _requeue_or_fail(
+    row: Classification, *, reference: str, reason: str, due_at: Combinable
+) -> None:
+    _end_wait(row)
     if row.attempt >= settings.CLASSIFICATION_MAX_ATTEMPTS:
         _fail(row, UnexpectedFailure(attempts=row.attempt, reference=reference))
         return
     row.state = ClassificationState.QUEUED
     row.lease_expires_at = None
-    row.rung_at = row.queued_at
-    row.save(update_fields=["state", "lease_expires_at", "rung_at"])
+    row.due_at = due_at
+    row.save(update_fields=["state", "lease_expires_at", "due_at", "waiting_code"])
+    _record_requeue(row, reason=reason, reference=reference)
+
+
+def _record_requeue(row: Classification, **why: str) -> None:
     record_event(
         action=Action.CLASSIFICATION_REQUEUED,
         actor=None,
         target=row,
         study=row.study,
         outcome=Outcome.MINOR_FAILURE,
-        details={
-            "task": row.task,
-            "attempt": row.attempt,
-            "reason": reason,
-            "reference": reference,
-        },
+        details={"task": row.task, "attempt": row.attempt, **why},
     )
 
 
 def _fail(row: Classification, error: KnownError) -> None:
+    _end_wait(row)
     row.state = ClassificationState.FAILED
     row.lease_expires_at = None
-    row.finished_at = timezone.now()
+    row.finished_at = Now()
     row.failure_code = error.code[:40]
     row.failure_message = error.message[:400]
     row.failure_action = error.action[:400]
@@ -319,7 +311,7 @@ def _copy_answer(row: Classification, answer: Answer) -> None:
     abstained = answer.abstention is not None
     row.state = ClassificationState.ABSTAINED if abstained else ClassificationState.AWAITING_REVIEW
     row.lease_expires_at = None
-    row.finished_at = timezone.now()
+    row.finished_at = Now()
     row.model_version = answer.model_version
     row.model_digest = answer.model_version.digest if answer.model_version else ""
     row.runtime = answer.runtime
@@ -382,5 +374,9 @@ def _lock(claim: Claim) -> Classification | None:
     return row
 
 
-def _lease_end() -> dt.datetime:
-    return timezone.now() + dt.timedelta(seconds=settings.CLASSIFICATION_LEASE_SECONDS)
+def _lease_end() -> Combinable:
+    return Now() + dt.timedelta(seconds=settings.CLASSIFICATION_LEASE_SECONDS)
+
+
+def _next_try() -> Combinable:
+    return Now() + dt.timedelta(seconds=settings.CLASSIFICATION_RING_AGAIN_SECONDS)

@@ -1,72 +1,170 @@
 """Which networks the product knows, and which of them are live."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from django.db import transaction
 
 from accounts.audit import record_event
+from accounts.errors import KnownError
 from accounts.models import Action, User
-from classifier.errors import BundleRefused, BundleUntrusted, VersionNotDeployable
+from classifier.errors import (
+    BundleDirMissing,
+    BundleNotKept,
+    BundleRefused,
+    BundleUntrusted,
+    VersionNotDeployable,
+)
 from classifier.inference import (
     BundleDescription,
+    answers_alike,
     describe_bundle,
     find_bundle_paths,
     is_trusted,
+    keep,
+    keep_registered,
+    order_of,
 )
 from classifier.models import Deployment, ModelVersion
+from classifier.models.waits import MODEL_WAITS
+from classifier.services.runs import ring_waiting
+from records.stores.locks import hold_contents
 
 
-def register_bundles(
-    *, actor: User | None, root: Path, deploy: bool
-) -> tuple[list[ModelVersion], list[BundleRefused]]:
-    """Register every sound bundle under `root` that is not known yet, and name the others.
+class Registered(NamedTuple):
+    """What became of the bundles in a place; `carried` are those that took a task over."""
+
+    versions: list[ModelVersion]
+    refusals: list[KnownError]
+    carried: list[ModelVersion]
+
+
+def register_bundles(*, actor: User | None, root: Path, deploy: bool) -> Registered:
+    """Register every sound bundle under `root` that is not known yet, keep it, name the others.
 
     With `deploy`, the newest trusted one of a task that never had a version in use is put into
-    use. One damaged bundle does not keep the others from working. Raises TrustedKeysInvalid.
+    use, and one that answers like the version in use takes over from it. One damaged bundle does
+    not keep the others from working. Raises BundleDirMissing and TrustedKeysInvalid.
     """
-    versions, refusals = [], []
-    for path in find_bundle_paths(root):
+    paths = _find_bundles(root)
+    versions: list[ModelVersion] = []
+    refusals: list[KnownError] = []
+    for path in paths:
         try:
             versions.append(_register(actor=actor, description=describe_bundle(path)))
-        except BundleRefused as refusal:
+        except (BundleRefused, BundleNotKept) as refusal:
             refusals.append(refusal)
+    carried = []
     if deploy:
-        for version in reversed(versions):
-            is_first = not Deployment.objects.filter(task=version.task).exists()
-            if is_first and is_trusted(version):
-                deploy_version(actor=actor, version=version)
-    return versions, refusals
+        for version in sorted(versions, key=order_of, reverse=True):
+            if is_trusted(version) and _deploy_by_itself(actor=actor, version=version):
+                carried.append(version)
+    return Registered(versions, refusals, carried)
+
+
+def _find_bundles(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise BundleDirMissing(reason=f"there is no folder {root}.")
+    paths = find_bundle_paths(root)
+    if not paths:
+        raise BundleDirMissing(reason=f"there is none in {root}.")
+    return paths
+
+
+@transaction.atomic
+def _deploy_by_itself(*, actor: User | None, version: ModelVersion) -> bool:
+    """Put a version into use where that needs nobody's decision; True if it takes over.
+
+    A version that was in use before doesn't come back by itself: somebody decided against it.
+    """
+    _own_task(version.task)
+    deployments = Deployment.objects.filter(task=version.task)
+    if not deployments.exists():
+        _put_into_use(actor=actor, version=version, previous=None)
+        return False
+    live = Deployment.objects.live_version(version.task)
+    if live is None or deployments.filter(model_version=version).exists():
+        return False
+    if order_of(version) < order_of(live) or not answers_alike(live.manifest, version.manifest):
+        return False
+    _put_into_use(
+        actor=actor,
+        version=version,
+        previous=live,
+        action=Action.MODEL_CARRIED_OVER,
+        reason="same network, input, thresholds and limits",
+    )
+    return True
 
 
 @transaction.atomic
 def deploy_version(*, actor: User | None, version: ModelVersion) -> Deployment:
-    """Let `version` answer its task from now on.
+    """Let `version` answer its task from now on, and what waited for a model be tried at once.
 
-    Raises BundleUntrusted, TrustedKeysInvalid and VersionNotDeployable.
+    Raises BundleUntrusted, TrustedKeysInvalid, VersionNotDeployable, ModelMissing and
+    BundleNotKept.
     """
+    _own_task(version.task)
     if not is_trusted(version):
         raise BundleUntrusted(version=str(version))
     current = Deployment.objects.live_version(version.task)
     if current == version:
         raise VersionNotDeployable(version=str(version))
-    return _append(actor=actor, task=version.task, version=version, previous=current)
+    return _put_into_use(actor=actor, version=version, previous=current)
 
 
 @transaction.atomic
 def withdraw_task(*, actor: User | None, task: str) -> Deployment:
     """Take a task out of use at once: studies then abstain with that reason."""
+    _own_task(task)
     current = Deployment.objects.live_version(task)
     if current is None:
         raise VersionNotDeployable(version="No version")
-    return _append(actor=actor, task=task, version=None, previous=current)
+    deployment = _append(actor=actor, task=task, version=None, previous=current)
+    ring_waiting(codes=MODEL_WAITS)
+    return deployment
+
+
+def _own_task(task: str) -> None:
+    """Have whoever else would change what answers `task` wait for the end of the transaction."""
+    versions = ModelVersion.objects.filter(task=task).order_by("pk")
+    list(versions.select_for_update().values_list("pk"))
+
+
+def _put_into_use(
+    *,
+    actor: User | None,
+    version: ModelVersion,
+    previous: ModelVersion | None,
+    action: Action = Action.MODEL_DEPLOYED,
+    reason: str = "",
+) -> Deployment:
+    hold_contents([version.digest])
+    keep_registered(version)
+    deployment = _append(
+        actor=actor,
+        task=version.task,
+        version=version,
+        previous=previous,
+        action=action,
+        reason=reason,
+    )
+    ring_waiting(codes=MODEL_WAITS)
+    return deployment
 
 
 def _append(
-    *, actor: User | None, task: str, version: ModelVersion | None, previous: ModelVersion | None
+    *,
+    actor: User | None,
+    task: str,
+    version: ModelVersion | None,
+    previous: ModelVersion | None,
+    action: Action = Action.MODEL_DEPLOYED,
+    reason: str = "",
 ) -> Deployment:
     deployment = Deployment.objects.create(task=task, model_version=version, deployed_by=actor)
     record_event(
-        action=Action.MODEL_DEPLOYED,
+        action=action,
         actor=actor,
         target=version or previous,
         details={
@@ -74,6 +172,7 @@ def _append(
             "version": version.version if version else None,
             "model_digest": version.digest if version else None,
             "previous_digest": previous.digest if previous else None,
+            **({"reason": reason} if reason else {}),
         },
     )
     return deployment
@@ -81,6 +180,10 @@ def _append(
 
 @transaction.atomic
 def _register(*, actor: User | None, description: BundleDescription) -> ModelVersion:
+    """Keep a bundle, then write its row; raises BundleNotKept."""
+    hold_contents([description.digest])
+    name = f"{description.task} {description.version}"
+    keep(description.path, description.digest, name=name)
     version, created = ModelVersion.objects.get_or_create(
         digest=description.digest,
         defaults={
@@ -100,6 +203,8 @@ def _register(*, actor: User | None, description: BundleDescription) -> ModelVer
             details=_describe(version),
         )
         return version
+    if Deployment.objects.live_version(version.task) == version:
+        ring_waiting(codes=MODEL_WAITS)
     return _renew_signature(actor=actor, version=version, description=description)
 
 

@@ -7,7 +7,7 @@ draws the rest of the conclusion within seconds.
 from functools import partial
 
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from accounts.audit import record_event
 from accounts.models import Action
@@ -46,8 +46,8 @@ def resume_restored() -> int:
             continue
         seen.add((row.study_id, row.task))
         row.state = ClassificationState.QUEUED
-        row.rung_at = timezone.now()
-        row.save(update_fields=["state", "rung_at"])
+        row.due_at = Now()
+        row.save(update_fields=["state", "due_at"])
         record_event(
             action=Action.CLASSIFICATION_REQUEUED,
             actor=None,
@@ -55,9 +55,7 @@ def resume_restored() -> int:
             study=row.study,
             details={"task": row.task, "reason": "study_restored"},
         )
-        transaction.on_commit(
-            partial(ring, classification_id=row.pk, priority=row.priority), robust=True
-        )
+        transaction.on_commit(partial(ring, priority=row.priority), robust=True)
     return len(seen)
 
 

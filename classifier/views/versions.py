@@ -15,7 +15,8 @@ from accounts.errors import KnownError
 from accounts.reads import NOTHING
 from accounts.roles import Verb
 from classifier.figures import OF_A_LABEL, figures_of
-from classifier.models import Deployment, ModelVersion, Task
+from classifier.models import Classification, Deployment, ModelVersion, Task
+from classifier.services.model_state import missing_versions, waiting_versions
 from classifier.services.versions import deploy_version, withdraw_task
 
 
@@ -27,9 +28,22 @@ class ModelListView(VerbRequiredMixin, View):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Draw the tasks in the order of the product."""
-        versions = list(ModelVersion.objects.visible_to(signed_in_user(request)).with_live())
-        tasks = [_task_entry(task, versions) for task in Task]
-        return render(request, "classifier/model_list.html", {"tasks": tasks})
+        user = signed_in_user(request)
+        versions = list(ModelVersion.objects.visible_to(user).with_live())
+        newer = {entry.version.task: entry for entry in waiting_versions()}
+        missing = {version.task for version in missing_versions()}
+        tasks = [
+            _task_entry(task, versions)
+            | {"waiting": newer.get(task.value), "is_missing": task.value in missing}
+            for task in Task
+        ]
+        context: dict[str, Any] = {"tasks": tasks}
+        if user.has_verb(Verb.QUEUE_RERUN):
+            context["stuck"] = {
+                "failed": Classification.objects.failed().count(),
+                "waiting": Classification.objects.waiting().count(),
+            }
+        return render(request, "classifier/model_list.html", context)
 
 
 class ModelDetailView(VerbRequiredMixin, View):

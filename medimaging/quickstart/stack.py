@@ -18,8 +18,12 @@ from medimaging.quickstart.services import EmbeddedPostgres, EmbeddedRedis, prep
 from medimaging.quickstart.supervisor import Supervisor
 
 READY_TIMEOUT_S = 90
-# A worker empties them in this order: short sweeps must not wait behind a full routine queue.
-QUEUES = ("urgent", "housekeeping", "routine")
+# A worker empties its queues in this order. What people wait for has a worker of its own; short
+# sweeps go before exports.
+CLASSIFICATION_QUEUES = ("urgent", "routine")
+BACKGROUND_QUEUES = ("housekeeping", "exports")
+# An export takes one of them at most, so that sweeps always find another.
+BACKGROUND_PROCESSES = 2
 
 
 def check_port_is_free(host: str, port: int) -> None:
@@ -80,9 +84,8 @@ def start_services(supervisor: Supervisor, data_dir: Path, given: Mapping[str, s
 
 
 def product_programs(environment: Mapping[str, str]) -> list[Program]:
-    """The web server, one worker for every queue, and the clock of the periodic tasks."""
+    """The web server, the two workers, and the clock of the periodic tasks."""
     celery = (sys.executable, "-m", "celery", "--app", "medimaging", "--quiet")
-    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
     return [
         Program(
             name="web",
@@ -92,16 +95,33 @@ def product_programs(environment: Mapping[str, str]) -> list[Program]:
             ),
             environment=environment,
         ),
-        Program(
-            name="worker",
-            command=(
-                *(*celery, "worker", "--pool", "prefork", "--concurrency", "1"),
-                *("--queues", ",".join(QUEUES), *quiet),
-            ),
-            environment=environment,
+        _worker("worker", celery, environment, queues=CLASSIFICATION_QUEUES, processes=1),
+        _worker(
+            *("background", celery, environment),
+            queues=BACKGROUND_QUEUES,
+            processes=BACKGROUND_PROCESSES,
         ),
         Program(name="beat", command=(*celery, "beat"), environment=environment),
     ]
+
+
+def _worker(
+    name: str,
+    celery: tuple[str, ...],
+    environment: Mapping[str, str],
+    *,
+    queues: tuple[str, ...],
+    processes: int,
+) -> Program:
+    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+    return Program(
+        name=name,
+        command=(
+            *(*celery, "worker", "--hostname", f"{name}@%h", "--pool", "prefork"),
+            *("--concurrency", str(processes), "--queues", ",".join(queues), *quiet),
+        ),
+        environment=environment,
+    )
 
 
 def dicom_program(environment: Mapping[str, str]) -> Program:

@@ -6,6 +6,9 @@ from collections import Counter, deque
 from medimaging.web_worker.connection import Connection
 from medimaging.web_worker.incoming import Lane
 
+STATE_THREADS = 4
+"""However busy all others are, it can be told why."""
+
 
 class Admission:
     """Counts the threads in use by lane, and those that move files by client too.
@@ -15,13 +18,15 @@ class Admission:
 
     def __init__(self, *, threads: int, streams: int, streams_per_client: int) -> None:
         """`threads` for small requests, `streams` for those that move files."""
-        self._threads = threads
+        self._threads = {Lane.STATE: STATE_THREADS, Lane.SMALL: threads}
         self._streams = streams
         self._streams_per_client = streams_per_client
-        self._small: set[Connection] = set()
+        self._in_threads: dict[Lane, set[Connection]] = {lane: set() for lane in self._threads}
         self._streaming: dict[Connection, str] = {}
         self._clients: Counter[str] = Counter()
-        self._waiting: dict[Lane, deque[Connection]] = {Lane.SMALL: deque(), Lane.STREAM: deque()}
+        self._waiting: dict[Lane, deque[Connection]] = {
+            lane: deque() for lane in (*self._threads, Lane.STREAM)
+        }
         self._lock = threading.Lock()
 
     def wait(self, conn: Connection, lane: Lane) -> None:
@@ -41,11 +46,11 @@ class Admission:
     def start_next(self) -> Connection | None:
         """Return the next request that can have a thread now."""
         with self._lock:
-            small = self._waiting[Lane.SMALL]
-            if small and len(self._small) < self._threads:
-                conn = small.popleft()
-                self._small.add(conn)
-                return conn
+            for lane, threads in self._threads.items():
+                if self._waiting[lane] and len(self._in_threads[lane]) < threads:
+                    conn = self._waiting[lane].popleft()
+                    self._in_threads[lane].add(conn)
+                    return conn
             return self._start_stream()
 
     def _start_stream(self) -> Connection | None:
@@ -65,9 +70,13 @@ class Admission:
                 return True
             if len(self._streaming) >= self._streams or self.is_client_full(conn.client_key):
                 return False
-            self._small.discard(conn)
+            self._leave_thread(conn)
             self._count(conn)
             return True
+
+    def _leave_thread(self, conn: Connection) -> None:
+        for in_lane in self._in_threads.values():
+            in_lane.discard(conn)
 
     def _count(self, conn: Connection) -> None:
         self._streaming[conn] = conn.client_key
@@ -76,7 +85,7 @@ class Admission:
     def leave(self, conn: Connection) -> None:
         """Have the thread back."""
         with self._lock:
-            self._small.discard(conn)
+            self._leave_thread(conn)
             client = self._streaming.pop(conn, None)
             if client is not None:
                 self._clients[client] -= 1

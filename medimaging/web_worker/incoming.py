@@ -18,6 +18,7 @@ SMALL_FILE_BYTES = 256 * 1024
 """A file up to this size is read like a form, without a thread."""
 
 HEALTH_PATH = "/healthz"
+STATE_PATHS = frozenset({"/readyz", "/statusz"})
 TAKES_FILES = (
     (re.compile(r"/api/v1/submissions/"), "multipart/form-data"),
     (re.compile(r"/api/v1/submissions/[^/]+/uploads/([^/]+/)?"), ""),
@@ -34,6 +35,7 @@ class Lane(Enum):
     """Whose turn a request waits for."""
 
     HEALTH = "answered without a thread"
+    STATE = "a thread kept for those who ask how everything is"
     SMALL = "a thread that never waits for a network"
     STREAM = "one of the threads that move files"
 
@@ -93,6 +95,8 @@ def _judge(request: Any, length: int | None, limit: int) -> tuple[Lane, HTTPStat
     if request.method in ("GET", "HEAD") and length == 0:
         if request.path == HEALTH_PATH:
             return Lane.HEALTH, None
+        if request.path in STATE_PATHS:
+            return Lane.STATE, None
         return (Lane.STREAM if GIVES_FILES.fullmatch(request.path) else Lane.SMALL), None
     if length is not None and length <= min(SMALL_FILE_BYTES, limit):
         return Lane.SMALL, None

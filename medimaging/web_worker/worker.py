@@ -15,7 +15,7 @@ from django.conf import settings
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from accounts.client_addresses import find_client, network_of
-from medimaging.web_worker.admission import Admission
+from medimaging.web_worker.admission import STATE_THREADS, Admission
 from medimaging.web_worker.channel import Channel
 from medimaging.web_worker.connection import Connection, State
 from medimaging.web_worker.incoming import HEAD_BYTES, Lane, header_of
@@ -70,8 +70,9 @@ class BoundedWorker(ThreadWorker):
         self.next_sweep = 0.0
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
-        """Return threads for both lanes; admission sees to it that neither takes the other's."""
-        return ThreadPoolExecutor(max_workers=self.cfg.threads + settings.WEB_FILE_THREADS)
+        """Return threads for all lanes; admission sees to it that none takes another's."""
+        threads = self.cfg.threads + STATE_THREADS + settings.WEB_FILE_THREADS
+        return ThreadPoolExecutor(max_workers=threads)
 
     # Coming and going
 

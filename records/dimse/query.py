@@ -13,7 +13,9 @@ from pydicom.sequence import Sequence
 from pynetdicom.events import Event
 
 from accounts.audit import record_event
+from accounts.errors import DatabaseUnavailable
 from accounts.models import Action
+from accounts.outages import is_database_outage
 from accounts.texts import search_terms
 from records.attributes import ATTRIBUTES, MODELS, Attribute, Level
 from records.dimse import statuses
@@ -49,7 +51,11 @@ def find(event: Event, session: Session) -> Iterator[Answer]:
     except ParameterInvalid as error:
         yield statuses.as_status(DATA_SET_MISMATCH, error.message), None
         return
-    except Exception:
+    except Exception as error:
+        if is_database_outage(error):
+            logger.warning("database_unavailable: query of association %s refused", session.id)
+            yield statuses.as_status(OUT_OF_RESOURCES, DatabaseUnavailable.code), None
+            return
         logger.exception("Query of association %s", session.id)
         yield statuses.as_status(CANNOT_UNDERSTAND), None
         return

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import IO, Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
@@ -25,7 +25,9 @@ from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext
 
 from accounts.deliveries import Delivery, begin_delivery
+from accounts.errors import DatabaseUnavailable
 from accounts.models import Action
+from accounts.outages import is_database_outage
 from records.attributes import Level
 from records.dimse import statuses
 from records.dimse.encryption import tls_as_caller
@@ -34,7 +36,7 @@ from records.dimse.outgoing import PacedMessages, bind_pace
 from records.dimse.query import check_given, find_rows, read_identifier
 from records.dimse.session import Session
 from records.errors import NotAcceptable, ParameterInvalid
-from records.failure_reasons import DATA_SET_MISMATCH
+from records.failure_reasons import DATA_SET_MISMATCH, MATCHES_NOT_COUNTED
 from records.intake.preamble import find_data_set, is_explicit
 from records.intake.storage import spool_directory
 from records.models import DicomNode, Instance
@@ -108,6 +110,13 @@ def get(event: Event, session: Session) -> Iterator[Any]:
     except ParameterInvalid as error:
         yield 1
         yield statuses.as_status(DATA_SET_MISMATCH, error.message), None
+        return
+    except DatabaseError as error:
+        if not is_database_outage(error):
+            raise
+        logger.warning("database_unavailable: retrieval by association %s refused", session.id)
+        yield 1
+        yield statuses.as_status(MATCHES_NOT_COUNTED, DatabaseUnavailable.code), None
         return
     with _telling(found, session):
         yield from _answer_get(event, session, found)

@@ -7,7 +7,8 @@ from django.conf import settings
 from pydicom import Dataset
 from pynetdicom.events import Event
 
-from accounts.errors import new_reference
+from accounts.errors import DatabaseUnavailable, new_reference
+from accounts.outages import is_database_outage
 from records.dimse import statuses
 from records.dimse.incoming import IncomingObject, excuse_silence
 from records.dimse.session import Session
@@ -38,7 +39,10 @@ def store(event: Event, session: Session) -> Dataset:
             uid = str(request.AffectedSOPInstanceUID)
             verdict = session.receive(name=f"{uid}.dcm", stream=incoming)
             return _confirm(request, verdict)
-    except Exception:
+    except Exception as error:
+        if is_database_outage(error):
+            logger.warning("database_unavailable: object of association %s refused", session.id)
+            return statuses.as_status(OUT_OF_RESOURCES, DatabaseUnavailable.code)
         reference = new_reference()
         logger.exception("Object of association %s, reference %s", session.id, reference)
         return statuses.as_status(PROCESSING_FAILURE, f"reference {reference}")

@@ -49,7 +49,8 @@ class Export(models.Model):
     ```
 
     Exports of one project carry the same pseudonyms. `left_out` names the objects that can't
-    be de-identified, each with a code. `touched_at` tells the sweeper which were left half-way.
+    be de-identified, each with a code. `touched_at` is when somebody last worked on
+    it; null until somebody has.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -72,7 +73,7 @@ class Export(models.Model):
     image_count = models.PositiveIntegerField(default=0)
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="exports")
     requested_at = models.DateTimeField(default=timezone.now)
-    touched_at = models.DateTimeField(default=timezone.now)
+    touched_at = models.DateTimeField(null=True, blank=True)
     cleared_by = models.ForeignKey(
         User, on_delete=models.PROTECT, related_name="exports_cleared", null=True
     )

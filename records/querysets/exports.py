@@ -4,7 +4,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from accounts.counting import count_of
 from accounts.roles import Verb
@@ -47,6 +47,7 @@ class ExportQuerySet(models.QuerySet["Export"]):
         """Copies that were ready before then and still have their file."""
         return self.filter(state="ready", ready_at__lt=before)
 
-    def abandoned(self, *, before: dt.datetime) -> "ExportQuerySet":
-        """Exports still being prepared that nobody has worked on since `before`."""
-        return self.filter(state="preparing", touched_at__lt=before)
+    def waiting(self, *, before: dt.datetime) -> "ExportQuerySet":
+        """Those to be prepared that nobody has begun, or worked on since `before`."""
+        untouched = Q(touched_at__isnull=True) | Q(touched_at__lt=before)
+        return self.filter(untouched, state="preparing")

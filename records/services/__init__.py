@@ -2,6 +2,7 @@
 
 from records.intake.declared import DeclaredFields
 from records.services.exports import (
+    claim_export,
     clear_export,
     expire_exports,
     hand_out_export,
@@ -67,6 +68,7 @@ __all__ = [
     "append_to_upload",
     "apply_retention",
     "cancel_upload",
+    "claim_export",
     "clear_export",
     "close_submission",
     "complete_idle_studies",

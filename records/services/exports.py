@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.audit import record_event
@@ -37,9 +38,10 @@ from records.models import (
     Study,
     StudyState,
 )
+from records.querysets import ExportQuerySet
 
-TASK = "records.tasks.prepare_export"
-QUEUE = "routine"
+TASK = "records.tasks.prepare_next_export"
+QUEUE = "exports"
 
 
 @transaction.atomic
@@ -69,11 +71,12 @@ def request_export(
         retain_device=options.retain_device,
         retain_patient=options.retain_patient,
         requested_by=actor,
+        touched_at=None if is_queued else timezone.now(),
     )
     export.studies.set(studies)
     record_exported(export, actor=actor, step="requested")
     if is_queued:
-        transaction.on_commit(lambda: ring_for(export.pk))
+        transaction.on_commit(ring_for_exports, robust=True)
     return export
 
 
@@ -102,9 +105,8 @@ def clear_export(
     remaining = len(waiting) - len(decisions)
     if not remaining:
         export.state = ExportState.PREPARING
-        export.cleared_by, export.cleared_at = actor, now
-        transaction.on_commit(lambda: ring_for(export.pk))
-    export.touched_at = now
+        export.cleared_by, export.cleared_at, export.touched_at = actor, now, None
+        transaction.on_commit(ring_for_exports, robust=True)
     export.save(update_fields=["state", "cleared_by", "cleared_at", "touched_at"])
     record_event(
         action=Action.EXPORT_CLEARED,
@@ -178,11 +180,31 @@ def hand_out_export(*, actor: User, export: Export) -> Export:
     return export
 
 
-def sweep_exports() -> int:
-    """Ring again for exports whose worker died or whose bell was lost; return how many."""
+def claim_export() -> Export | None:
+    """Take the copy that waits longest, or whose worker died; None when there is none.
+
+    One that is too large for a worker is left to whoever asked for it by command.
+    """
+    with transaction.atomic():
+        waiting = _waiting().select_for_update(skip_locked=True, no_key=True, of=("self",))
+        export = waiting.order_by(F("touched_at").asc(nulls_first=True), "requested_at").first()
+        if export is not None:
+            export.touched_at = timezone.now()
+            export.save(update_fields=["touched_at"])
+    return export
+
+
+def sweep_exports() -> bool:
+    """Ring where a copy waits whose worker died or whose bell was lost; False when none does."""
+    if not _waiting().exists():
+        return False
+    ring_for_exports()
+    return True
+
+
+def _waiting() -> ExportQuerySet:
     before = timezone.now() - dt.timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT)
-    waiting = Export.objects.abandoned(before=before).values_list("pk", flat=True)
-    return sum(ring_for(pk) for pk in waiting)
+    return Export.objects.of_kept_studies().waiting(before=before)
 
 
 def expire_exports() -> int:
@@ -217,9 +239,9 @@ def _expire(pk: UUID, before: dt.datetime) -> bool:
     return True
 
 
-def ring_for(pk: UUID) -> bool:
-    """Ask a worker to prepare an export."""
-    return ring(task=TASK, row_id=pk, queue=QUEUE)
+def ring_for_exports() -> bool:
+    """Ask a worker to prepare the copy that waits longest."""
+    return ring(task=TASK, queue=QUEUE)
 
 
 def record_exported(export: Export, *, actor: User, step: str) -> None:

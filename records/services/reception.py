@@ -14,6 +14,7 @@ from django.db.models import Count, Q
 
 from accounts.errors import new_reference
 from accounts.models import User
+from accounts.outages import is_database_outage
 from records.errors import (
     Dicomdir,
     DicomTruncated,
@@ -289,6 +290,8 @@ def failures_named(submission: Submission) -> Iterator[None]:
     except (FileRejected, SubmissionEnded):
         raise
     except Exception as error:
+        if is_database_outage(error):
+            raise  # nothing is wrong with the file: whoever sends it is to send it again
         reference = new_reference()
         logger.exception("File %s of submission %s", reference, submission.pk)
         raise UnexpectedFailure(reference=reference) from error

@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts.audit import record_event
 from accounts.errors import NotYourDepartment
 from accounts.models import Action, User
+from accounts.outages import is_database_outage
 from accounts.roles import Verb
 from records.errors import StudyHeld, StudyNotDeleted
 from records.models import (
@@ -103,7 +104,9 @@ def _each(studies: QuerySet[Study], leave: Callable[[Study], bool]) -> int:
     for study in studies[:AT_ONCE]:
         try:
             done += leave(study)
-        except Exception:
+        except Exception as error:
+            if is_database_outage(error):
+                raise
             logger.exception("Study %s can't leave", study.pk)
     return done
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.audit import record_event
 from accounts.models import Action, User
+from accounts.outages import is_database_outage
 from records.models import Series, Study, StudyState
 from records.signals import study_completed
 
@@ -49,7 +50,9 @@ def complete_idle_studies() -> int:
     for study in Study.objects.idle(since=latest):
         try:
             completed += _complete_if_idle(study=study, latest=latest)
-        except Exception:
+        except Exception as error:
+            if is_database_outage(error):
+                raise
             logger.exception("Study %s can't be completed", study.pk)
     return completed
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.audit import record_event
 from accounts.models import Action, Department, User
+from accounts.outages import is_database_outage
 from records.errors import (
     HARMLESS_CODES,
     DepartmentRequired,
@@ -181,7 +182,9 @@ def sweep_submissions() -> int:
             is_whole = submission.origin not in PIECEMEAL_ORIGINS
             close_submission(actor=None, submission=submission, is_whole=is_whole)
             closed += 1
-        except Exception:
+        except Exception as error:
+            if is_database_outage(error):
+                raise
             logger.exception("Submission %s can't be closed", submission.pk)
     remove_leftovers(older_than=settings.INTAKE_ABANDONED_AFTER)
     return closed

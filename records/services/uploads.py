@@ -15,6 +15,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.outages import is_database_outage
 from records.errors import (
     ChecksumMismatch,
     FileRejected,
@@ -163,7 +164,9 @@ def sweep_uploads() -> int:
                 settled += _settle(file, left.filter(pk=pk))
         except UploadBusy:
             continue
-        except Exception:
+        except Exception as error:
+            if is_database_outage(error):
+                raise
             logger.exception("Upload %s can't be settled", pk)
     Upload.objects.ended(before=now).delete()
     wanted = {str(pk) for pk in Upload.objects.receiving().values_list("pk", flat=True)}

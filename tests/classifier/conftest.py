@@ -6,6 +6,7 @@ from accounts.models import Department, User
 from accounts.roles import Role
 from classifier.models import Classification, ModelVersion
 from classifier.services import runs
+from classifier.services.claims import Answer, Claim, FrameResult
 from classifier.services.requests import request_classifications
 from records.models import Study
 from tests import factories
@@ -15,6 +16,7 @@ from tests.classifier.bundles import TEST_KEY
 @pytest.fixture(autouse=True)
 def _trusts_the_key_of_the_tests(settings, tmp_path) -> None:
     settings.BUNDLE_TRUSTED_KEYS = [tmp_path / "test-key.pem"]
+    settings.BUNDLE_STORE_DIR = tmp_path / "bundles-kept"
     (tmp_path / "test-key.pem").write_bytes(TEST_KEY.public_pem)
 
 
@@ -49,16 +51,16 @@ def queued(study: Study, technician: User) -> Classification:
 
 
 @pytest.fixture
-def claim(queued: Classification) -> runs.Claim:
-    found = runs.claim_classification(classification_id=str(queued.pk), worker="worker-1")
+def claim(queued: Classification) -> Claim:
+    found = runs.claim_classification(worker="worker-1")
     assert found is not None
     return found
 
 
 @pytest.fixture
-def answer(study: Study, version: ModelVersion) -> runs.Answer:
+def answer(study: Study, version: ModelVersion) -> Answer:
     instance = study.series.get().instances.get()
-    return runs.Answer(
+    return Answer(
         model_version=version,
         runtime="openvino",
         outcome="finding",
@@ -68,7 +70,7 @@ def answer(study: Study, version: ModelVersion) -> runs.Answer:
         aggregation="mean",
         input_hashes=[instance.sha256],
         frames=[
-            runs.FrameResult(
+            FrameResult(
                 instance_id=instance.pk,
                 frame=1,
                 probabilities={"normal": 0.06, "pneumonia": 0.92, "tuberculosis": 0.02},
@@ -80,6 +82,6 @@ def answer(study: Study, version: ModelVersion) -> runs.Answer:
 
 
 @pytest.fixture
-def answered(claim: runs.Claim, answer: runs.Answer) -> Classification:
+def answered(claim: Claim, answer: Answer) -> Classification:
     assert runs.complete_classification(claim=claim, answer=answer)
     return Classification.objects.get(pk=claim.classification_id)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from classifier.models import Abstention
-from classifier.services import runs
+from classifier.services.claims import Answer
 
 OUTCOMES: dict[str, dict[str, Any]] = {
     "finding": {
@@ -32,7 +32,7 @@ OUTCOMES: dict[str, dict[str, Any]] = {
 }
 
 
-def answer_of(answer: runs.Answer, outcome: str) -> runs.Answer:
+def answer_of(answer: Answer, outcome: str) -> Answer:
     """The same answer with another outcome, and the probabilities that lead to it."""
     nothing = {"label": "", "suspected_label": ""}
     return replace(answer, outcome=outcome, **(nothing | OUTCOMES[outcome]))

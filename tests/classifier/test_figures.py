@@ -37,9 +37,10 @@ def test_confusion_matrix_is_the_signed_one_or_none(chest, settings, tmp_path):
     assert len(rows) == len(chest.labels)
     assert sum(sum(row) for _, row in rows) == chest.manifest["metrics"]["accuracy"]["images"]
 
-    folder = tmp_path / chest.task / chest.version
-    folder.mkdir(parents=True)
-    settings.BUNDLE_DIR = tmp_path
+    settings.BUNDLE_DIR = tmp_path / "another release"
+    assert figures_of(chest).confusion == rows
+    kept = settings.BUNDLE_STORE_DIR / chest.digest / "evaluation.json"
+    kept.write_text('{"confusion": {"at_thresholds": [[99]]}}')
     assert figures_of(chest).confusion == []
-    (folder / "evaluation.json").write_text('{"confusion": {"at_thresholds": [[99]]}}')
+    kept.unlink()
     assert figures_of(chest).confusion == []

@@ -69,7 +69,7 @@ def answer_to(api, content, **declared):
     sent = api.post("/api/v1/submissions/", {"files": [upload], **declared}, format="multipart")
     assert sent.status_code == 201, sent.content
     row = Classification.objects.order_by("-queued_at", "-id")[0]
-    tasks.classify_study(str(row.pk))
+    tasks.classify_next("routine")
     row.refresh_from_db()
     return row
 
@@ -119,6 +119,6 @@ def test_facts_corrected_by_a_person_count_at_the_next_run(api, department):
     Patient.objects.filter(pk=row.study.patient_id).update(birth_date=dt.date(2024, 1, 1))
     actor = factories.make_user(Role.TECHNICIAN, department=department)
     again = rerun_classification(actor=actor, classification=row)
-    tasks.classify_study(str(again.pk))
+    tasks.classify_next("routine")
     again.refresh_from_db()
     assert again.abstention == "age_out_of_range"

@@ -9,6 +9,7 @@ from accounts.roles import Role
 from classifier import errors
 from classifier.models import Abstention, Review
 from classifier.services import runs
+from classifier.services.claims import Answer
 from classifier.services.reviews import review_classification
 from tests import factories
 from tests.classifier.outcomes import OUTCOMES, answer_of
@@ -92,7 +93,7 @@ def test_review_classification_refuses_a_technician(technician, answered):
 def test_review_classification_has_nothing_to_confirm_when_the_model_abstained(
     reviewer, claim, answer, queued
 ):
-    abstained = runs.Answer(abstention=Abstention.WRONG_VIEW, abstention_reason="Lateral view")
+    abstained = Answer(abstention=Abstention.WRONG_VIEW, abstention_reason="Lateral view")
     runs.complete_classification(claim=claim, answer=abstained)
     with pytest.raises(errors.NothingToConfirm):
         decide(reviewer, queued, decision="confirm")

@@ -18,6 +18,7 @@ from classifier.models import Abstention, Classification, Deployment, ModelVersi
 from classifier.models.classifications import CHOSEN_SENTENCE
 from classifier.routing import tasks_to_state
 from classifier.services import runs
+from classifier.services.claims import Routed
 from classifier.services.requests import (
     request_classifications,
     rerun_classification,
@@ -84,12 +85,12 @@ def add_series(study, *names, modality="OT", body_part=""):
 
 def classified(study, actor=None):
     (row,) = request_classifications(actor=actor, study=study)
-    tasks.classify_study(str(row.pk))
+    tasks.classify_next("routine")
     row.refresh_from_db()
     return row
 
 
-def test_classify_study_records_that_header_and_image_agree(make, router):
+def test_classify_next_records_that_header_and_image_agree(make, router):
     row = classified(make("normal"))
     assert (row.task, row.state, row.label) == ("chest-xray", "awaiting_review", "normal")
     assert (row.routing["label"], row.routing["agreement"]) == ("chest-xr", "agrees")
@@ -98,7 +99,7 @@ def test_classify_study_records_that_header_and_image_agree(make, router):
     assert row.notes == []
 
 
-def test_classify_study_abstains_when_the_image_surely_shows_something_else(make, router):
+def test_classify_next_abstains_when_the_image_surely_shows_something_else(make, router):
     study = make("pneumonia")
     row = classified(study)
     assert (row.task, row.state, row.abstention) == ("chest-xray", "abstained", "routed_elsewhere")
@@ -111,13 +112,13 @@ def test_classify_study_abstains_when_the_image_surely_shows_something_else(make
     assert row.input_hashes == [Instance.objects.get(series__study=study).sha256]
 
 
-def test_classify_study_answers_when_the_router_is_not_sure(make, router):
+def test_classify_next_answers_when_the_router_is_not_sure(make, router):
     row = classified(make("normal", "unsure"))
     assert row.state == "awaiting_review"
     assert row.routing["agreement"] == "agrees"
 
 
-def test_classify_study_leaves_out_the_frames_of_another_kind(make, router):
+def test_classify_next_leaves_out_the_frames_of_another_kind(make, router):
     row = classified(make("normal", "normal", "tuberculosis"))
     assert (row.state, row.label) == ("awaiting_review", "normal")
     assert row.instance_scores.count() == 2
@@ -128,14 +129,14 @@ def test_classify_study_leaves_out_the_frames_of_another_kind(make, router):
     assert Instance.objects.filter(series__study=row.study).count() == 3
 
 
-def test_classify_study_abstains_when_most_frames_show_something_else(make, router):
+def test_classify_next_abstains_when_most_frames_show_something_else(make, router):
     row = classified(make("normal", "pneumonia", "pneumonia"))
     assert (row.state, row.abstention) == ("abstained", "routed_elsewhere")
     assert row.instance_scores.count() == 0
 
 
 @pytest.mark.parametrize(("modality", "body_part"), [("OT", ""), ("", ""), ("SC", "CHEST")])
-def test_classify_study_lets_the_image_choose_when_the_header_is_silent(
+def test_classify_next_lets_the_image_choose_when_the_header_is_silent(
     make, router, modality, body_part
 ):
     row = classified(make("normal", modality=modality, body_part=body_part))
@@ -160,7 +161,7 @@ def test_classify_study_lets_the_image_choose_when_the_header_is_silent(
         ("pneumonia", "SC", "CHEST", "routed_elsewhere", "The header says SC CHEST, the image"),
     ],
 )
-def test_classify_study_abstains_when_a_silent_header_s_image_gives_no_task(
+def test_classify_next_abstains_when_a_silent_header_s_image_gives_no_task(
     make, router, image, modality, body_part, code, words
 ):
     row = classified(make(image, modality=modality, body_part=body_part))
@@ -170,11 +171,11 @@ def test_classify_study_abstains_when_a_silent_header_s_image_gives_no_task(
     assert "The body-part model" in row.notes[0]
 
 
-def test_classify_study_gives_each_kind_of_image_a_row_of_its_own(make, router):
+def test_classify_next_gives_each_kind_of_image_a_row_of_its_own(make, router):
     study = make("normal", modality="OT", body_part="")
     add_series(study, "pneumonia")
-    first = classified(study)
-    tasks.classify_study(str(study.classifications.exclude(pk=first.pk).get().pk))
+    classified(study)
+    tasks.classify_next("routine")
     chest, retina = study.classifications.order_by("task")
     assert (chest.task, chest.state) == ("chest-xray", "awaiting_review")
     assert (retina.task, retina.abstention) == ("retina", "no_deployed_model")
@@ -196,20 +197,21 @@ def test_request_classifications_abstains_as_before_when_no_router_is_in_use(mak
     assert (row.task, row.state, row.abstention) == ("", "abstained", "no_task")
 
 
-def test_classify_study_routes_nothing_when_the_router_was_withdrawn_meanwhile(make, router):
+def test_classify_next_routes_nothing_when_the_router_was_withdrawn_meanwhile(make, router):
     study = make("normal", modality="OT", body_part="")
     (row,) = request_classifications(actor=None, study=study)
     withdraw_task(actor=None, task="body-part")
-    tasks.classify_study(str(row.pk))
+    tasks.classify_next("routine")
     row.refresh_from_db()
     assert (row.task, row.state, row.abstention) == ("unrouted", "abstained", "no_task")
 
 
-def test_classify_study_fails_when_the_router_in_use_can_t_be_opened(make, router):
+def test_classify_next_waits_while_the_router_in_use_is_missing(make, router):
     ModelVersion.objects.filter(task="body-part").update(digest="0" * 64)
     row = classified(make("normal"))
-    assert (row.state, row.failure_code) == ("failed", "bundle_unavailable")
-    assert "body-part" in row.failure_message
+    assert (row.state, row.waiting_code, row.attempt) == ("queued", "model_missing", 0)
+    silent = classified(make("normal", modality="OT", body_part=""))
+    assert (silent.task, silent.waiting_code) == ("unrouted", "model_missing")
 
 
 def test_request_classifications_routes_anew_when_a_late_image_comes(make, router):
@@ -223,7 +225,7 @@ def test_request_classifications_routes_anew_when_a_late_image_comes(make, route
 def test_rerun_classification_keeps_the_task_that_the_image_decided(make, router, technician):
     row = classified(make("normal", modality="OT", body_part=""))
     again = rerun_classification(actor=technician, classification=row)
-    tasks.classify_study(str(again.pk))
+    tasks.classify_next("routine")
     again.refresh_from_db()
     assert (again.task, again.state, again.label) == ("chest-xray", "awaiting_review", "normal")
     assert again.is_chosen_by_image
@@ -244,12 +246,12 @@ def test_rerun_classification_lets_the_image_choose_once_there_is_a_router(
 
 def claimed(study):
     (row,) = request_classifications(actor=None, study=study)
-    found = runs.claim_classification(classification_id=str(row.pk), worker="one")
+    found = runs.claim_classification(worker="one")
     assert found is not None
     return found
 
 
-ROUTED = runs.Routed(
+ROUTED = Routed(
     tasks=("chest-xray", "retina"),
     routing={"label": "chest-xr", "probability": 0.98, "model_digest": "0", "chosen": True},
 )
@@ -264,7 +266,7 @@ def test_route_classification_is_dropped_when_the_row_is_no_longer_the_worker_s(
     assert (current.task, current.routing) == ("unrouted", {})
 
 
-def test_classify_study_goes_on_with_the_task_when_the_worker_died_after_routing(
+def test_classify_next_goes_on_with_the_task_when_the_worker_died_after_routing(
     make, router, settings
 ):
     study = make("normal", modality="OT", body_part="")
@@ -280,7 +282,7 @@ def test_classify_study_goes_on_with_the_task_when_the_worker_died_after_routing
         lease_expires_at="2020-01-01T00:00:00Z"
     )
     assert runs.sweep_classifications()["requeued"] == 1
-    tasks.classify_study(str(claim.classification_id))
+    tasks.classify_next("routine")
     row = Classification.objects.get(pk=claim.classification_id)
     assert (row.task, row.state, row.attempt) == ("chest-xray", "awaiting_review", 2)
 
@@ -304,10 +306,10 @@ def test_state_task_classifies_what_a_person_names(make, router, technician):
     assert study.body_part == "CHEST"
 
 
-def test_classify_study_shows_a_disagreement_with_what_a_person_stated(make, router, technician):
+def test_classify_next_shows_a_disagreement_with_what_a_person_stated(make, router, technician):
     row = classified(make("tuberculosis", modality="OT", body_part=""))
     (stated,) = state_task(actor=technician, classification=row, task="chest-xray")
-    tasks.classify_study(str(stated.pk))
+    tasks.classify_next("routine")
     stated.refresh_from_db()
     assert (stated.state, stated.abstention) == ("abstained", "routed_elsewhere")
     assert stated.abstention_reason == (
@@ -337,8 +339,8 @@ def test_state_task_refuses_when_a_person_has_decided_on_the_study(
     add_series(study, "pneumonia")
     classified(study)
     chest, retina = study.classifications.order_by("task")
-    tasks.classify_study(str(chest.pk))
-    tasks.classify_study(str(retina.pk))
+    tasks.classify_next("routine")
+    tasks.classify_next("routine")
     review_classification(actor=reviewer, classification=chest, decision="confirm")
     with pytest.raises(NotRerunnable, match="Confirmed"):
         state_task(actor=technician, classification=retina, task="skin-lesion")

@@ -15,6 +15,7 @@ from accounts.models import AuditEvent
 from accounts.roles import Role
 from classifier.models import RESEARCH_SENTENCE, Classification
 from classifier.services import runs
+from classifier.services.claims import Answer, FrameResult
 from classifier.services.requests import request_classifications
 from classifier.services.reviews import review_classification
 from tests import factories
@@ -56,7 +57,7 @@ def result(department, stage, reviewer):
     study = factories.make_study(department=department)
     for _ in range(2):
         (row,) = request_classifications(actor=reviewer, study=study)
-        claim = runs.claim_classification(classification_id=str(row.pk), worker="one")
+        claim = runs.claim_classification(worker="one")
         assert claim is not None
         runs.complete_classification(claim=claim, answer=answer_by(version, study))
     return Classification.objects.get(pk=row.pk)
@@ -64,7 +65,7 @@ def result(department, stage, reviewer):
 
 def answer_by(version, study):
     frames = [
-        runs.FrameResult(
+        FrameResult(
             instance_id=study.series.get().instances.get().pk,
             frame=1,
             probabilities={"normal": 0.1, "pneumonia": 0.9},
@@ -72,7 +73,7 @@ def answer_by(version, study):
             is_deciding=True,
         )
     ]
-    return runs.Answer(
+    return Answer(
         model_version=version,
         outcome="finding",
         label="pneumonia",

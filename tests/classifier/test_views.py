@@ -10,8 +10,11 @@ from accounts.models import Action, AuditEvent
 from accounts.roles import Role
 from classifier.models import Abstention, Classification, Deployment
 from classifier.services import runs
+from classifier.services.claims import Answer
 from classifier.services.requests import request_classifications
+from classifier.services.versions import register_bundles
 from tests import factories
+from tests.classifier.bundles import copy_chest
 
 SUPPORT = "A person decides"
 
@@ -157,11 +160,15 @@ def test_model_pages_show_versions_limits_and_who_put_them_live(client, version)
     assert "operating" in client.get(url("model-detail", version.pk)).content.decode().lower()
 
 
-def test_model_deploy_appends_and_task_withdraw_stops_it(client, version):
-    newer = factories.make_model_version(is_live=False)
+def test_model_deploy_appends_and_task_withdraw_stops_it(client, version, tmp_path):
+    copy_chest(tmp_path)
+    (newer,) = register_bundles(actor=None, root=tmp_path, deploy=False).versions
     administrator = factories.make_user(Role.ADMINISTRATOR)
     client.force_login(administrator)
     client.post(url("model-deploy", newer.pk))
+    assert Deployment.objects.live_version("chest-xray") == newer
+    page = client.post(url("model-deploy", version.pk), follow=True).content.decode()
+    assert f"The files of {version} are missing on this installation." in page
     assert Deployment.objects.live_version("chest-xray") == newer
     client.post(url("task-withdraw", "chest-xray"))
     assert Deployment.objects.live_version("chest-xray") is None
@@ -224,7 +231,7 @@ def test_opinion_asks_nobody_whose_role_runs_nothing_again(client, department, u
 
 
 def test_opinion_doesn_t_ask_when_the_header_says_it(client, technician, claim, version):
-    disagreement = runs.Answer(
+    disagreement = Answer(
         model_version=version,
         abstention=Abstention.ROUTED_ELSEWHERE,
         abstention_reason="The header says a chest X-ray, the image looks like a hand X-ray.",

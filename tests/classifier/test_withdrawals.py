@@ -6,6 +6,7 @@ from accounts.models import Action, AuditEvent
 from accounts.roles import Role
 from classifier.models import Abstention, Classification
 from classifier.services import runs
+from classifier.services.claims import Answer, Claim
 from classifier.services.requests import request_classifications
 from records.services import delete_study, restore_study
 from tests import factories
@@ -31,8 +32,8 @@ def department(db):
     return factories.make_department()
 
 
-def claim(row: Classification) -> runs.Claim | None:
-    return runs.claim_classification(classification_id=str(row.pk), worker="w")
+def claim(row: Classification) -> Claim | None:
+    return runs.claim_classification(worker="w")
 
 
 def states() -> list[str]:
@@ -64,7 +65,7 @@ def test_answer_is_dropped_when_the_study_was_deleted_during_the_run(row, review
     delete_study(actor=reviewer, study=row.study, reason="Mistake")
     runs.sweep_classifications()
 
-    answer = runs.Answer(abstention=Abstention.NO_IMAGE, abstention_reason="x")
+    answer = Answer(abstention=Abstention.NO_IMAGE, abstention_reason="x")
 
     assert runs.complete_classification(claim=held, answer=answer) is False
     assert states() == ["cancelled"]
@@ -94,7 +95,7 @@ def test_sweeper_leaves_a_cancelled_row_when_a_newer_one_stands_in_its_place(row
 
 
 def test_reviewed_result_is_back_when_the_study_is_restored(row, reviewer):
-    answer = runs.Answer(abstention=Abstention.NO_IMAGE, abstention_reason="x")
+    answer = Answer(abstention=Abstention.NO_IMAGE, abstention_reason="x")
     runs.complete_classification(claim=claim(row), answer=answer)
     deleted = delete_study(actor=reviewer, study=row.study, reason="Mistake")
     runs.sweep_classifications()

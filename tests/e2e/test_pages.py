@@ -30,10 +30,13 @@ PAGES = {
         "/people/invite/",
         "/departments/",
         "/storage/",
+        "/status/",
         "/holds/",
         "/quarantine/",
         "/nodes/",
         "/nodes/new/",
+        "/models/",
+        "/failed/",
     ),
     "auditor": ("/audit/",),
 }

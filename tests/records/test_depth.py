@@ -117,7 +117,7 @@ def test_what_decodes_leaves_in_an_export_with_its_values(
         actor=reviewer, studies=[study], project="p", purpose="q", options=options
     )
 
-    tasks.prepare_export(str(export.pk))
+    tasks.prepare_next_export()
 
     export.refresh_from_db()
     assert export.state in (ExportState.READY, ExportState.HELD)

@@ -35,6 +35,7 @@ from records.errors import (
 )
 from records.models import Export, ExportHold, ExportState, Study
 from records.services import (
+    claim_export,
     clear_export,
     expire_exports,
     hand_out_export,
@@ -107,8 +108,8 @@ def images_in(export: Export) -> tuple[list[Any], list[dict[str, str]]]:
 def test_prepare_export_makes_a_data_set_when_nothing_is_suspicious(study_of, ask):
     study = study_of({}, {}, reports=1)
     export = ask(study, project=" Lung  nodules ")
-    tasks.prepare_export(str(export.pk))
-    tasks.prepare_export(str(export.pk))
+    tasks.prepare_next_export()
+    tasks.prepare_next_export()
 
     export.refresh_from_db()
     assert export.state == ExportState.READY
@@ -238,7 +239,7 @@ def test_prepare_export_task_says_so_when_a_file_is_gone(study_of, ask):
     export = ask(study)
     instance = study.series.get().instances.get()
     instance.file.storage.delete(instance.file.name)
-    tasks.prepare_export(str(export.pk))
+    tasks.prepare_next_export()
     export.refresh_from_db()
     assert (export.state, export.failure_code) == (ExportState.FAILED, "file_missing")
 
@@ -249,16 +250,30 @@ def test_prepare_export_task_shows_a_reference_when_nobody_foresaw_it(study_of, 
     export = ask(study_of({}))
     monkeypatch.setattr(preparing, "_finish", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        tasks.prepare_export(str(export.pk))
+        tasks.prepare_next_export()
     export.refresh_from_db()
     assert (export.state, export.failure_code) == (ExportState.FAILED, "export_broken")
 
 
 def test_sweep_exports_rings_again_for_what_was_left_half_way(study_of, ask):
-    export = ask(study_of({}))
-    assert sweep_exports() == 0
-    Export.objects.filter(pk=export.pk).update(touched_at="2020-01-01T00:00Z")
-    assert sweep_exports() == 1
+    ask(study_of({}))
+    assert sweep_exports()
+    assert claim_export()
+    assert not claim_export()
+    assert not sweep_exports()
+    Export.objects.update(touched_at="2020-01-01T00:00Z")
+    assert sweep_exports()
+    assert claim_export()
+
+
+def test_claim_export_takes_what_waits_longest_and_each_once(study_of, ask):
+    first, second = ask(study_of({})), ask(study_of({}))
+    assert [claim_export(), claim_export(), claim_export()] == [first, second, None]
+
+
+def test_claim_export_leaves_one_alone_that_a_command_prepares(study_of, ask):
+    ask(study_of({}), is_queued=False)
+    assert claim_export() is None
 
 
 def test_expire_exports_removes_the_file_and_keeps_what_is_known(

@@ -28,8 +28,11 @@ TAMPERED, INVALID = "was changed after export", "is not valid"
 
 @pytest.fixture(autouse=True)
 def site_key(settings, tmp_path):
-    """The key that the site trusts beside that of the product."""
+    """The key that the site trusts beside that of the product, in a process that has just begun."""
+    opened._open_predictor.cache_clear()
+    opened._faults.clear()
     settings.BUNDLE_TRUSTED_KEYS = [tmp_path / "site.pem"]
+    settings.BUNDLE_STORE_DIR = tmp_path / "bundles-kept"
     (tmp_path / "site.pem").write_bytes(TEST_KEY.public_pem)
     return TEST_KEY
 
@@ -76,7 +79,7 @@ def classified(department):
     study = factories.make_study(department=department, content=CHEST.read_bytes())
     Instance.objects.filter(series__study=study).update(rows=1000, columns=1000)
     (row,) = request_classifications(actor=None, study=study)
-    tasks.classify_study(str(row.pk))
+    tasks.classify_next("routine")
     row.refresh_from_db()
     return row
 
@@ -123,8 +126,8 @@ def test_worker_opens_no_untrusted_bundle_even_when_it_is_live(department, root,
     register(root)
     Deployment.objects.create(task="chest-xray", model_version=ModelVersion.objects.get())
     row = classified(department)
-    assert (row.state, row.failure_code) == ("failed", "bundle_untrusted")
-    assert UNSIGNED in row.failure_message
+    assert (row.state, row.waiting_code) == ("queued", "bundle_untrusted")
+    assert "has signed the model" in row.waiting_sentence
 
 
 def test_worker_opens_none_whose_key_was_taken_back(department, root, shipped, site_key, settings):
@@ -133,7 +136,7 @@ def test_worker_opens_none_whose_key_was_taken_back(department, root, shipped, s
     assert live() is not None
     settings.BUNDLE_TRUSTED_KEYS = []
     row = classified(department)
-    assert (row.state, row.failure_code) == ("failed", "bundle_untrusted")
+    assert (row.state, row.waiting_code) == ("queued", "bundle_untrusted")
     with pytest.raises(Exception, match=UNSIGNED):
         deploy_version(actor=None, version=ModelVersion.objects.get())
 
@@ -165,7 +168,7 @@ def test_signature_of_another_version_is_tampering(db, root, shipped, site_key):
     for bundle in (shipped, other):
         reseal(bundle, key=site_key, version=bundle.name)
     shutil.copyfile(shipped / "manifest.sig", other / "manifest.sig")
-    versions, refusals = register(root)
+    versions, refusals, _ = register(root)
     assert [version.version for version in versions] == [shipped.name]
     assert len(refusals) == 1
     assert TAMPERED in refusals[0].message
@@ -261,36 +264,55 @@ def test_endless_file_is_refused_without_being_read(db, root, shipped):
 
 
 def test_bundle_replaced_after_registration_is_not_opened(
-    department, root, shipped, site_key, monkeypatch
+    department, root, shipped, site_key, monkeypatch, settings
 ):
     """Signed by a trusted key, whole, and still not the one that was registered."""
     register(root)
     reseal(shipped, key=site_key, temperature=1.5)
+    (kept,) = settings.BUNDLE_STORE_DIR.iterdir()
+    shutil.rmtree(kept)
+    shutil.copytree(shipped, kept)
     opened_networks = []
     monkeypatch.setattr(opened, "open_bundle", opened_networks.append)
     row = classified(department)
-    assert (row.state, row.failure_code) == ("failed", "bundle_unavailable")
+    assert (row.state, row.waiting_code) == ("queued", "model_missing")
+    assert not opened_networks
+
+
+@pytest.mark.parametrize("name", ["network.bin", "manifest.sig"])
+def test_kept_bundle_that_was_changed_is_not_opened(
+    department, root, shipped, settings, monkeypatch, name
+):
+    register(root)
+    shutil.rmtree(shipped)
+    (kept,) = settings.BUNDLE_STORE_DIR.iterdir()
+    (kept / name).write_bytes((kept / name).read_bytes()[:-9] + b"forgeries")
+    opened_networks = []
+    monkeypatch.setattr(opened, "open_bundle", opened_networks.append)
+    row = classified(department)
+    assert row.state == "queued"
+    assert row.waiting_code in ("bundle_unavailable", "bundle_untrusted")
     assert not opened_networks
 
 
 def test_bundle_replaced_between_check_and_opening_is_not_what_is_opened(
-    department, root, shipped, monkeypatch
+    department, root, shipped, monkeypatch, settings
 ):
     register(root)
     open_bundle = opened.open_bundle
 
     def replace_and_open(bundle, **options):
-        (shipped / "network.bin").write_bytes(b"fake")
+        for folder in (shipped, *settings.BUNDLE_STORE_DIR.iterdir()):
+            (folder / "network.bin").write_bytes(b"fake")
         return open_bundle(bundle, **options)
 
     monkeypatch.setattr(opened, "open_bundle", replace_and_open)
-    opened._open_predictor.cache_clear()
     row = classified(department)
     assert (shipped / "network.bin").read_bytes() == b"fake"
     assert (row.failure_code, row.state) == ("", "awaiting_review")
 
 
-def test_router_without_a_trusted_signature_fails_what_it_would_have_checked(
+def test_router_without_a_trusted_signature_holds_up_what_it_would_have_checked(
     department, root, shipped, site_key
 ):
     register(root)
@@ -301,13 +323,13 @@ def test_router_without_a_trusted_signature_fails_what_it_would_have_checked(
     version = ModelVersion.objects.get(task="body-part")
     Deployment.objects.create(task="body-part", model_version=version)
     row = classified(department)
-    assert (row.state, row.failure_code) == ("failed", "bundle_untrusted")
+    assert (row.state, row.waiting_code) == ("queued", "bundle_untrusted")
 
 
 def test_signing_later_lifts_an_unsigned_bundle_with_one_event(db, root, forged, site_key):
     register(root)
     reseal(forged, key=site_key, stage="released")
-    versions, _ = register(root, deploy=False)
+    versions, *_ = register(root, deploy=False)
     register(root, deploy=False)
     assert (versions[0].stage, versions[0].signed_by) == ("released", site_key.id)
     assert ModelVersion.objects.count() == 1
@@ -334,7 +356,7 @@ def test_trusted_key_that_cannot_be_read_stops_the_command(db, root, shipped, se
 
 def test_shipped_bundles_are_signed_and_stay_in_use(db, settings):
     settings.BUNDLE_TRUSTED_KEYS = []
-    versions, refusals = register(Path("ml/bundles"))
+    versions, refusals, _ = register(Path("ml/bundles"))
     assert not refusals
     assert len(versions) == 6
     stages = {version.task: version.stage for version in versions}
@@ -345,7 +367,7 @@ def test_shipped_bundles_are_signed_and_stay_in_use(db, settings):
 
 def refused(root, reason):
     """Nothing of the only bundle there is becomes known or live, and the command says why."""
-    versions, refusals = register(root)
+    versions, refusals, _ = register(root)
     assert not versions
     assert len(refusals) == 1
     assert reason in refusals[0].message

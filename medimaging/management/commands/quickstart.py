@@ -52,9 +52,9 @@ class Command(BaseCommand):
         self.register_bundles()
         accounts = demo.make_accounts(data_dir)
         environment = self.environment(host, port)
-        web, worker, beat = stack.product_programs(environment)
-        supervisor.start(web)
-        supervisor.start(worker)
+        *programs, beat = stack.product_programs(environment)
+        for program in programs:
+            supervisor.start(program)
         if settings.DICOM_PORT:
             supervisor.start(stack.dicom_program(environment))
         demo.submit_samples(settings.SAMPLES_DIR, accounts=accounts, report=self.stdout.write)

@@ -1,0 +1,1 @@
+"""Django's PostgreSQL, by which nobody waits for a server that says nothing."""
