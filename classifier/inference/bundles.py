@@ -49,6 +49,10 @@ class _Fault(NamedTuple):
 _faults: dict[str, _Fault] = {}
 
 
+class _NowhereError(Exception):
+    """No folder here has a manifest of that digest."""
+
+
 @dataclass(frozen=True)
 class BundleDescription:
     """What the registry keeps of a bundle on disk; without a trusted signature, it is research."""
@@ -138,7 +142,7 @@ def predictor_for(version: ModelVersion) -> Predictor:
         raise known.error
     try:
         return _open_predictor(version.digest, settings.INFERENCE_DEVICE, trusted_keys())
-    except FileNotFoundError as error:
+    except _NowhereError as error:
         raise ModelMissing(version=str(version)) from error
     except MLError as error:
         logger.warning("bundle_unavailable: %s can't be opened: %s", version, error.message)
@@ -194,7 +198,7 @@ def _open_predictor(digest: str, device: str, keys: tuple[TrustedKey, ...]) -> P
     """One open network per bundle and process; the digest keys it, so that a new one is read.
 
     What is opened are the very bytes that were checked, whoever changes the folder meanwhile. A
-    copy that doesn't pass gives way to the next. Raises FileNotFoundError where there is none.
+    copy that doesn't pass gives way to the next. Raises _NowhereError where there is none.
     """
     faults: list[MLError | BundleUntrusted] = []
     for folder in copies_of(digest):
@@ -208,7 +212,7 @@ def _open_predictor(digest: str, device: str, keys: tuple[TrustedKey, ...]) -> P
             predictor = open_bundle(bundle, device=device)
         _keep_at_last(folder, digest)
         return predictor
-    raise faults[0] if faults else FileNotFoundError(digest)
+    raise faults[0] if faults else _NowhereError(digest)
 
 
 def _load_trusted(copy: Path, digest: str, keys: tuple[TrustedKey, ...]) -> Bundle:

@@ -13,6 +13,7 @@ from classifier.errors import (
     BundleNotKept,
     BundleRefused,
     BundleUntrusted,
+    ModelMissing,
     VersionNotDeployable,
 )
 from classifier.inference import (
@@ -57,8 +58,11 @@ def register_bundles(*, actor: User | None, root: Path, deploy: bool) -> Registe
     carried = []
     if deploy:
         for version in sorted(versions, key=order_of, reverse=True):
-            if is_trusted(version) and _deploy_by_itself(actor=actor, version=version):
-                carried.append(version)
+            try:
+                if is_trusted(version) and _deploy_by_itself(actor=actor, version=version):
+                    carried.append(version)
+            except (BundleNotKept, ModelMissing) as refusal:
+                refusals.append(refusal)
     return Registered(versions, refusals, carried)
 
 
