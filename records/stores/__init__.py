@@ -18,6 +18,7 @@ from records.stores.presence import (
     check_store,
     ensure_store,
     forget_store,
+    is_outage,
 )
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "ensure_store",
     "forget_store",
     "image_store",
+    "is_outage",
 ]
