@@ -57,7 +57,7 @@ def check_store(*, seconds: float = ASK_SECONDS) -> None:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether an error came of the store's being away: what the system says, it says of anything."""
+    """Whether an error came of the store's being away; of one of the system it is asked now."""
     if not isinstance(error, OSError):
         return isinstance(error, StoreUnavailable)
     try:

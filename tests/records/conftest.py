@@ -14,7 +14,15 @@ from accounts.models import Department, User
 from accounts.roles import Role
 from records.intake.isolation import calls
 from records.intake.isolation.calls import examine
-from records.models import Instance, Origin, Submission, SubmissionFile, Upload
+from records.models import (
+    Export,
+    Instance,
+    Origin,
+    QuarantinedFile,
+    Submission,
+    SubmissionFile,
+    Upload,
+)
 from records.services import DeclaredFields, open_submission, open_upload, submit_study
 from records.stores import adopt_store
 from tests.factories import make_department, make_user
@@ -144,7 +152,8 @@ def _use_store(
     settings.STORAGES = settings.STORAGES | {"images": {"BACKEND": backend, "OPTIONS": options}}
     settings.INTAKE_SPOOL_DIR = tmp_path / "incoming"
     # A field asks for its storage once, when its model is loaded.
-    monkeypatch.setattr(Instance._meta.get_field("file"), "storage", storages["images"])
+    for model in (Instance, QuarantinedFile, Export):
+        monkeypatch.setattr(model._meta.get_field("file"), "storage", storages["images"])
     adopt_store()
     return storages["images"]
 

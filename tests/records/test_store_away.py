@@ -191,7 +191,8 @@ def test_every_door_refuses_files_with_503_while_the_store_is_away(
             ),
             "stow": stow(client, body_of(make_dicom())),
             "page": client.post(
-                reverse("records:submission-create"), {"department": str(department.pk)}
+                reverse("records:submission-create"),
+                {"department": str(department.pk), "priority": "routine"},
             ),
             "tus": tus.patch(address, half, b"x" * 10),
         }
