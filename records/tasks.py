@@ -80,4 +80,4 @@ def sweep_exports() -> None:
     """Ring again for exports that nobody has finished, and remove the files of old ones."""
     with waiting_for_store():
         services.sweep_exports()
-        services.expire_exports()
+    services.expire_exports()
