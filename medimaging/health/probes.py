@@ -13,7 +13,6 @@ from records.intake.storage import measure_room
 from records.stores import check_store
 
 REDIS_TIMEOUT_S = 0.6
-STORE_TIMEOUT_S = 0.6
 
 
 @probe("database")
@@ -73,7 +72,7 @@ def redis_server() -> Part:
 def image_store() -> Part:
     """Where the images are; without it studies can be worked on and not looked at."""
     try:
-        check_store(seconds=STORE_TIMEOUT_S)
+        check_store()
     except StoreForeign as error:
         return Part(
             "store",

@@ -21,7 +21,7 @@ from records.stores.files import MARKER, WriteOnceStore, image_store
 
 logger = logging.getLogger(__name__)
 
-ASK_SECONDS = 0.8
+ASK_SECONDS = 0.6
 """In which a store has to answer; one that is only slow is of no use for images either."""
 KNOWN_SECONDS = 1.0
 """So long an answer is good for."""
