@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 
+import medimaging.health.probes  # noqa: F401  (registers what can be asked)
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from medimaging.health import parts
