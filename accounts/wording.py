@@ -81,6 +81,7 @@ SENTENCES = {
     "node.declined": "{actor} declined what the DICOM node {ae_title} was to take away",
     "storage.checked": "The stored files were checked: {checked} read, {damaged} damaged",
     "storage.damaged": "A stored file was found {problem}",
+    "storage.healed": "A stored file that was {problem} is whole again",
     "storage.swept": "{removed} files without a record were removed",
     "transfer.begun": "{actor} began to take away what {of} then tells of",
     "submission.viewed": "{actor} looked at a submission",

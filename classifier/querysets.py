@@ -159,6 +159,18 @@ class ClassificationQuerySet(models.QuerySet[Any]):
         wanted = {"priority": priority} if only else {"priority__gte": priority}
         return waiting.filter(**wanted).order_by(*WORKLIST_ORDER)
 
+    def healed(self, *, codes: Iterable[str]) -> "ClassificationQuerySet":
+        """Current ones that failed with one of `codes`, and whose files are all whole since."""
+        from records.models import Instance  # the models import this module
+
+        files = Instance.objects.filter(series__study=OuterRef("study"))
+        return self.of_kept_studies().filter(
+            Exists(files.filter(healed_at__gt=OuterRef("finished_at"))),
+            ~Exists(files.damaged()),
+            state="failed",
+            failure_code__in=codes,
+        )
+
 
 class ReviewDraftQuerySet(models.QuerySet["ReviewDraft"]):
     """Reads of what is written and not signed."""

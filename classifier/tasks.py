@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from contextlib import suppress
 from functools import partial
 
 from celery import shared_task
@@ -13,7 +14,11 @@ from classifier.inference import answer_for, route_study
 from classifier.models import UNROUTED
 from classifier.services import model_state, runs
 from classifier.services.claims import Answer, Claim
+from classifier.services.healed import LOST_CODES
+from records.errors import StoreUnavailable
 from records.models import Priority
+from records.services import scrub_study
+from records.stores import is_outage
 
 logger = logging.getLogger(__name__)
 
@@ -38,17 +43,27 @@ def classify_next(priority: str) -> None:
         word = "waits" if error.is_passing else "failed"
         logger.warning("classification %s %s: %s", classification_id, word, error.code)
         end(claim=claim, error=error)
+        if error.code in LOST_CODES:
+            with suppress(StoreUnavailable):
+                scrub_study(study_id=claim.study_id)
         return
     except Exception as error:
-        if is_database_outage(error):
-            logger.warning("classification %s waits: database_unavailable", classification_id)
-            postpone = partial(runs.postpone_classification, error=DatabaseUnavailable())
-            outlast(partial(postpone, claim=claim))
+        away = _what_is_away(error)
+        if away is not None:
+            logger.warning("classification %s waits: %s", classification_id, away.code)
+            outlast(partial(runs.postpone_classification, claim=claim, error=away))
             return
         reference = uuid.uuid4().hex[:8]
         logger.exception("classification %s broke (reference %s)", classification_id, reference)
         runs.release_classification(claim=claim, reference=reference)
         raise
+
+
+def _what_is_away(error: Exception) -> KnownError | None:
+    """What can't be reached, if that is what went wrong."""
+    if is_database_outage(error):
+        return DatabaseUnavailable()
+    return StoreUnavailable() if is_outage(error) else None
 
 
 @shared_task

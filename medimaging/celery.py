@@ -69,3 +69,11 @@ def load_decoders(**_: Any) -> None:
 
     if process_role() == "worker":
         pool.start()
+
+
+@worker_ready.connect
+def announce_store(**_: Any) -> None:
+    """Say at once what is wrong with the store: who starts a worker looks at its log."""
+    from records import stores
+
+    stores.announce_store()

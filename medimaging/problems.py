@@ -254,17 +254,23 @@ def body_encoded(request: HttpRequest) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer what nobody foresaw, and what an outage of the database has ended."""
+    """Answer what nobody foresaw, and what can't be done while something it needs is away."""
     error = sys.exception()
     if is_database_outage(error):
         logger.warning("database_unavailable: %s (%s)", asked(request), type(error).__name__)
         return database_unavailable(request)
+    if isinstance(error, KnownError) and error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return unavailable(request, error)
     return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def database_unavailable(request: HttpRequest) -> HttpResponse:
-    """Answer without the database, and so without a look at who asks."""
-    error = DatabaseUnavailable()
+    """Answer while PostgreSQL is away."""
+    return unavailable(request, DatabaseUnavailable())
+
+
+def unavailable(request: HttpRequest, error: KnownError) -> HttpResponse:
+    """Answer what works again by itself, and when to try; without a look at who asks."""
     response: HttpResponse
     if request.path.startswith(API_PREFIXES):
         problem = _known(request, error)
@@ -272,7 +278,8 @@ def database_unavailable(request: HttpRequest) -> HttpResponse:
     else:
         context = {"error": error, "reference": getattr(request, "id", "")}
         response = HttpResponse(render_to_string("503.html", context), status=error.status)
-    response["Retry-After"] = str(error.retry_after)
+    if error.retry_after:
+        response["Retry-After"] = str(error.retry_after)
     response["Cache-Control"] = "no-store"
     # Once is enough, and a line says it better than a traceback.
     response._has_been_logged = True  # type: ignore[attr-defined]  # as Django's log_response has it

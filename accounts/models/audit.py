@@ -87,6 +87,7 @@ class Action(models.TextChoices):
     NODE_DECLINED = "node.declined", "DICOM node declined"
     STORAGE_CHECKED = "storage.checked", "Storage checked"
     STORAGE_DAMAGED = "storage.damaged", "Damaged file found"
+    STORAGE_HEALED = "storage.healed", "Lost file put back"
     STORAGE_SWEPT = "storage.swept", "Files without a record removed"
     TRANSFER_BEGUN = "transfer.begun", "Files began to leave"
     SUBMISSION_VIEWED = "submission.viewed", "Submission viewed"

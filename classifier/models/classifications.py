@@ -136,6 +136,10 @@ class Classification(models.Model):
     what was in the way when a worker last tried. Such a row is QUEUED, has lost no attempt, and is
     tried again until it gets through.
 
+    `waiting_code` is set while it is no fault of the study's that there is no answer: the code of
+    what was in the way when a worker last tried. Such a row is QUEUED, has lost no attempt, and is
+    tried again until it gets through.
+
     `outcome` is empty until a network or the product has answered. `label` is then the finding or
     the normal label, and empty where the outcome gives neither; `suspected_label` is what an
     indeterminate answer, or one below its operating point, is about.

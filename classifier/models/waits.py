@@ -13,7 +13,9 @@ WAITING_SENTENCES = {
     "bundle_unavailable": "Waiting: the model in use can't be opened.",
     "bundle_untrusted": "Waiting: nobody whom this site trusts has signed the model in use.",
     "trusted_keys_invalid": "Waiting: the keys that models are signed by can't be read.",
-    "store_unavailable": "Waiting: the store of the images can't be reached.",
+    "storage_unavailable": "Waiting: the store of the images can't be reached.",
+    "storage_foreign": "Waiting: the store in place of the images' is another one.",
+    "database_unavailable": "Waiting: the database can't be reached.",
 }
 """What staff read of a row that waits for no fault of its study's, by what is in the way."""
 

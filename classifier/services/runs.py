@@ -30,6 +30,7 @@ from classifier.models import (
 from classifier.querysets import ClassificationQuerySet
 from classifier.services.claims import Answer, Claim, FrameResult, Routed
 from classifier.services.drafts import purge_drafts
+from classifier.services.healed import resume_healed, resume_stored
 from classifier.services.withdrawals import cancel_withdrawn, resume_restored
 from records.models import Priority, Study
 
@@ -232,10 +233,13 @@ def sweep_classifications() -> dict[str, int]:
     """Take back rows whose worker is gone, and ring for what is due: a bell may have been lost.
 
     What waits for a deleted study is cancelled, and what was cancelled so of a study that has
-    been restored since is queued again. Drafts of reviews go with a study that was destroyed.
+    been restored since is queued again, as is what failed for a file that has been put back. What
+    waits for the store is rung for as soon as that is there. Drafts of reviews go with a study
+    that was destroyed.
     """
     cancelled = cancel_withdrawn()
-    resumed = resume_restored()
+    resumed = resume_restored() + resume_healed()
+    resume_stored()
     requeued = _requeue_expired()
     rung = ring_for_due()
     return {

@@ -6,7 +6,9 @@ from django.db.migrations.executor import MigrationExecutor
 
 from medimaging.health.broker import connect_briefly
 from medimaging.health.parts import Part, State, probe
+from records.errors import StoreForeign, StoreUnavailable
 from records.intake.storage import measure_room
+from records.stores import check_store
 
 
 @probe("database")
@@ -69,6 +71,33 @@ def redis_server() -> Part:
             "Look at Redis; nothing is lost, and waiting studies go on once it answers.",
         )
     return Part("redis", State.OK, "ok", "Redis answers.")
+
+
+@probe("store")
+def image_store() -> Part:
+    """Where the images are; without it studies can be worked on and not looked at."""
+    try:
+        check_store()
+    except StoreForeign as error:
+        return Part(
+            "store",
+            State.DEGRADED,
+            error.code,
+            f"The store of images is another database's: {error.reason}.",
+            "Put this installation's volume or bucket in place; `manage.py adopt_store` takes the "
+            "one that is there.",
+        )
+    except StoreUnavailable as error:
+        return Part(
+            "store",
+            State.DEGRADED,
+            error.code,
+            f"The store of images can't be used: {error.reason}. No image is shown, taken in or "
+            "classified; nothing is lost.",
+            "Look at the volume or the service that it lies on; all goes on by itself once it is "
+            "there.",
+        )
+    return Part("store", State.OK, "ok", "The store of images is there.")
 
 
 @probe("room")

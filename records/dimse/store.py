@@ -7,7 +7,7 @@ from django.conf import settings
 from pydicom import Dataset
 from pynetdicom.events import Event
 
-from accounts.errors import DatabaseUnavailable, new_reference
+from accounts.errors import DatabaseUnavailable, KnownError, new_reference
 from accounts.outages import is_database_outage
 from records.dimse import statuses
 from records.dimse.incoming import IncomingObject, excuse_silence
@@ -39,6 +39,9 @@ def store(event: Event, session: Session) -> Dataset:
             uid = str(request.AffectedSOPInstanceUID)
             verdict = session.receive(name=f"{uid}.dcm", stream=incoming)
             return _confirm(request, verdict)
+    except KnownError as refusal:
+        status = statuses.REFUSED.get(refusal.code, PROCESSING_FAILURE)
+        return statuses.as_status(status, refusal.code)
     except Exception as error:
         if is_database_outage(error):
             logger.warning("database_unavailable: object of association %s refused", session.id)

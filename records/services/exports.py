@@ -39,6 +39,7 @@ from records.models import (
     StudyState,
 )
 from records.querysets import ExportQuerySet
+from records.stores import ensure_store
 
 TASK = "records.tasks.prepare_next_export"
 QUEUE = "exports"
@@ -195,7 +196,11 @@ def claim_export() -> Export | None:
 
 
 def sweep_exports() -> bool:
-    """Ring where a copy waits whose worker died or whose bell was lost; False when none does."""
+    """Ring where a copy waits whose worker died or whose bell was lost; False when none does.
+
+    Raises StoreUnavailable: none can be made while the store is away.
+    """
+    ensure_store()
     if not _waiting().exists():
         return False
     ring_for_exports()
@@ -205,6 +210,11 @@ def sweep_exports() -> bool:
 def _waiting() -> ExportQuerySet:
     before = timezone.now() - dt.timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT)
     return Export.objects.of_kept_studies().waiting(before=before)
+
+
+def postpone_export(*, export_id: UUID | str) -> None:
+    """Let an export wait for the store: the sweeper rings for it again as if nobody had come."""
+    Export.objects.filter(pk=export_id, state=ExportState.PREPARING).update(touched_at=None)
 
 
 def expire_exports() -> int:
