@@ -65,3 +65,4 @@ def sweep_exports() -> None:
     """Ring again for exports that nobody has finished, and remove the files of old ones."""
     services.sweep_exports()
     services.expire_exports()
+    services.sweep_export_files()

@@ -37,6 +37,7 @@ from records.models import (
     Study,
     StudyState,
 )
+from records.services.export_files import remove_export_file
 
 TASK = "records.tasks.prepare_export"
 QUEUE = "routine"
@@ -142,7 +143,7 @@ def withdraw_exports(*, actor: User | None, study: Study, error: KnownError | No
 
 
 def _withdraw(actor: User | None, export: Export, study: Study, error: KnownError) -> bool:
-    storage, name = export.file.storage, str(export.file.name or "")
+    name = str(export.file.name or "")
     export.state, export.file = ExportState.FAILED, ""
     export.failure_code, export.failure = error.code, f"{error.message} {error.action}"
     export.save(update_fields=["state", "file", "failure_code", "failure"])
@@ -155,7 +156,7 @@ def _withdraw(actor: User | None, export: Export, study: Study, error: KnownErro
         details={"reason": error.code, "sha256": export.sha256},
     )
     if name:
-        transaction.on_commit(lambda: storage.delete(name))
+        transaction.on_commit(lambda: remove_export_file(name))
     return True
 
 
@@ -203,7 +204,7 @@ def _expire(pk: UUID, before: dt.datetime) -> bool:
     export = locked.filter(pk=pk).first()
     if export is None:
         return False
-    storage, name = export.file.storage, str(export.file.name)
+    name = str(export.file.name)
     export.state, export.file = ExportState.EXPIRED, ""
     export.save(update_fields=["state", "file"])
     record_event(
@@ -213,7 +214,7 @@ def _expire(pk: UUID, before: dt.datetime) -> bool:
         department_id=export.department_id,
         details={"project": export.project, "sha256": export.sha256},
     )
-    transaction.on_commit(lambda: storage.delete(name))
+    transaction.on_commit(lambda: remove_export_file(name))
     return True
 
 
