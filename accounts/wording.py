@@ -81,6 +81,7 @@ SENTENCES = {
     "node.declined": "{actor} declined what the DICOM node {ae_title} was to take away",
     "storage.checked": "The stored files were checked: {checked} read, {damaged} damaged",
     "storage.damaged": "A stored file was found {problem}",
+    "storage.healed": "A stored file that was {problem} is whole again",
     "storage.swept": "{removed} files without a record were removed",
     "backup.made": "A backup was made: {rows} rows, {files} files, {lacking} lacking",
     "backup.restored": "The installation was restored from the backup of {made_at}",

@@ -138,6 +138,18 @@ class ClassificationQuerySet(models.QuerySet[Any]):
         """Running ones whose worker let the lease run out."""
         return self.filter(state="running", lease_expires_at__lt=now or timezone.now())
 
+    def healed(self, *, codes: Iterable[str]) -> "ClassificationQuerySet":
+        """Current ones that failed with one of `codes`, and whose files are all whole since."""
+        from records.models import Instance  # the models import this module
+
+        files = Instance.objects.filter(series__study=OuterRef("study"))
+        return self.of_kept_studies().filter(
+            Exists(files.filter(healed_at__gt=OuterRef("finished_at"))),
+            ~Exists(files.damaged()),
+            state="failed",
+            failure_code__in=codes,
+        )
+
     def unanswered(self, *, before: dt.datetime) -> "ClassificationQuerySet":
         """Queued ones whose doorbell rang before `before` and brought nobody, oldest first."""
         return self.filter(state="queued", rung_at__lt=before).order_by("queued_at")

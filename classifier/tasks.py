@@ -3,6 +3,7 @@
 import logging
 import socket
 import uuid
+from contextlib import suppress
 
 from celery import shared_task
 
@@ -10,6 +11,9 @@ from accounts.errors import KnownError
 from classifier.inference import answer_for, route_study
 from classifier.models import UNROUTED
 from classifier.services import runs
+from classifier.services.healed import LOST_CODES
+from records.errors import StoreUnavailable
+from records.services import scrub_study
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +32,13 @@ def classify_study(classification_id: str) -> None:
     try:
         _classify(claim)
     except KnownError as error:
-        logger.warning("classification %s failed: %s", classification_id, error.code)
-        runs.fail_classification(claim=claim, error=error)
+        end = runs.postpone_classification if error.is_passing else runs.fail_classification
+        word = "waits" if error.is_passing else "failed"
+        logger.warning("classification %s %s: %s", classification_id, word, error.code)
+        end(claim=claim, error=error)
+        if error.code in LOST_CODES:
+            with suppress(StoreUnavailable):
+                scrub_study(study_id=claim.study_id)
         return
     except Exception:
         reference = uuid.uuid4().hex[:8]

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import setup_logging, worker_process_init, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medimaging.settings")
 
@@ -24,3 +24,11 @@ def load_decoders(**_: Any) -> None:
     from records.intake.isolation.calls import pool
 
     pool.start()
+
+
+@worker_ready.connect
+def announce_store(**_: Any) -> None:
+    """Say at once what is wrong with the store: who starts a worker looks at its log."""
+    from records import stores
+
+    stores.announce_store()

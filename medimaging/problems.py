@@ -4,6 +4,7 @@ Every problem has a stable `code`, a `detail` for staff, an `action` that says w
 the request's id as `reference`. Unknown errors keep their cause to the log.
 """
 
+import sys
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -247,7 +248,27 @@ def body_encoded(request: HttpRequest) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return _answer(request, 500)
+    """Answer what nobody foresaw, and what a page can't do while something it needs is away."""
+    error = sys.exception()
+    if isinstance(error, KnownError) and error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return unavailable(request, error)
+    return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def unavailable(request: HttpRequest, error: KnownError) -> HttpResponse:
+    """Answer what works again by itself, and when to try; without a look at who asks."""
+    response: HttpResponse
+    if request.path.startswith(API_PREFIXES):
+        problem = _known(request, error)
+        response = JsonResponse(problem, status=error.status, content_type=MEDIA_TYPE)
+    else:
+        context = {"error": error, "reference": getattr(request, "id", "")}
+        response = HttpResponse(render_to_string("503.html", context), status=error.status)
+    response["Retry-After"] = str(error.retry_after)
+    response["Cache-Control"] = "no-store"
+    # Once is enough, and a line says it better than a traceback.
+    response._has_been_logged = True  # type: ignore[attr-defined]  # as Django's log_response has it
+    return response
 
 
 def _is_signed_in(request: HttpRequest) -> bool:

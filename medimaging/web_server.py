@@ -34,8 +34,10 @@ def post_worker_init(worker: Any) -> None:
     """
     from medimaging.web_worker.refusals import Refusals
     from records.intake.isolation.calls import pool
+    from records.stores import announce_store
 
     pool.start()
+    announce_store()
     worker.refusals = Refusals()
 
 

@@ -14,6 +14,8 @@ STUDY_MISMATCH = 0xA901
 CANNOT_UNDERSTAND = 0xC000
 
 FAILURE_REASONS: dict[str, int] = {
+    # Not a duplicate, which a sender may take for a reason to delete its own.
+    "held_file_lost": PROCESSING_FAILURE,
     "uid_conflict": DUPLICATE_INSTANCE,
     "held_by_other_department": NOT_AUTHORISED,
     "not_filed_here": NOT_AUTHORISED,
@@ -21,6 +23,7 @@ FAILURE_REASONS: dict[str, int] = {
     "study_deleted": NOT_AUTHORISED,
     "disk_full": OUT_OF_RESOURCES,
     "storage_low": OUT_OF_RESOURCES,
+    "storage_foreign": OUT_OF_RESOURCES,
     "storage_unavailable": OUT_OF_RESOURCES,
     "storage_mismatch": OUT_OF_RESOURCES,
     "decoding_exhausted": OUT_OF_RESOURCES,

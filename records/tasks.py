@@ -1,6 +1,8 @@
 """What the records app does by itself, now and then, or when a row waits for it."""
 
+import contextlib
 import logging
+from functools import partial
 
 from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
@@ -8,16 +10,20 @@ from django.conf import settings
 
 from accounts.errors import KnownError, new_reference
 from records import services
-from records.errors import ExportBroken, ExportTooSlow
+from records.errors import ExportBroken, ExportTooSlow, StoreUnavailable
 
 logger = logging.getLogger(__name__)
+
+# While the store is away there is nothing to look after; its own line in the log says so.
+waiting_for_store = partial(contextlib.suppress, StoreUnavailable)
 
 
 @shared_task
 def sweep_submissions() -> None:
     """End the uploads, and close the submissions, that their senders left half-way."""
-    services.sweep_uploads()
-    services.sweep_submissions()
+    with waiting_for_store():
+        services.sweep_uploads()
+        services.sweep_submissions()
 
 
 @shared_task
@@ -29,19 +35,22 @@ def complete_idle_studies() -> None:
 @shared_task
 def scrub_storage() -> None:
     """Read some stored files and compare them with their hashes."""
-    services.scrub_storage(seconds=settings.STORAGE_SCRUB_SECONDS)
+    with waiting_for_store():
+        services.scrub_storage(seconds=settings.STORAGE_SCRUB_SECONDS)
 
 
 @shared_task
 def sweep_storage() -> None:
     """Look for files that no row points to, and remove those found long enough ago."""
-    services.sweep_storage()
+    with waiting_for_store():
+        services.sweep_storage()
 
 
 @shared_task
 def apply_retention() -> None:
     """Destroy deleted studies whose retention has ended."""
-    services.apply_retention()
+    with waiting_for_store():
+        services.apply_retention()
 
 
 @shared_task
@@ -51,6 +60,8 @@ def prepare_export(export_id: str) -> None:
         services.prepare_export(export_id=export_id, at_most=settings.EXPORT_MAX_IMAGES)
     except SoftTimeLimitExceeded:
         services.fail_export(export_id=export_id, error=ExportTooSlow())
+    except StoreUnavailable:
+        services.postpone_export(export_id=export_id)
     except KnownError as error:
         services.fail_export(export_id=export_id, error=error)
     except Exception:
@@ -63,6 +74,7 @@ def prepare_export(export_id: str) -> None:
 @shared_task
 def sweep_exports() -> None:
     """Ring again for exports that nobody has finished, and remove the files of old ones."""
-    services.sweep_exports()
-    services.expire_exports()
-    services.sweep_export_files()
+    with waiting_for_store():
+        services.sweep_exports()
+        services.expire_exports()
+        services.sweep_export_files()

@@ -78,6 +78,7 @@ def django_db_setup(
     from django.db import connections
 
     from medimaging.quickstart.services import EmbeddedPostgres
+    from records.stores import check_store
 
     EmbeddedPostgres(DATA_DIR).prepare_database(TEST_DATABASE)
     with as_superuser(TEST_DATABASE) as cursor:
@@ -85,6 +86,7 @@ def django_db_setup(
     with django_db_blocker.unblock(), pytest.MonkeyPatch.context() as patch:
         call_command("migrate", interactive=False, verbosity=0)
         connections["owner"].close()
+        check_store()  # the first start, which gives the store its marker
         patch.setattr("django.core.management.commands.flush.Command.handle", empty_tables)
         yield
         connections.close_all()
@@ -118,7 +120,8 @@ def empty_tables(*args: Any, **options: Any) -> None:
         cursor.execute(
             "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class WHERE relkind = 'r' "
             "AND relnamespace = 'public'::regnamespace AND relname NOT IN "
-            "('django_migrations', 'django_content_type', 'auth_permission')"
+            "('django_migrations', 'django_content_type', 'auth_permission', "
+            "'records_storeidentity')"
         )
         cursor.execute(f"TRUNCATE {cursor.fetchone()[0]}")
 

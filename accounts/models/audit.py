@@ -87,6 +87,7 @@ class Action(models.TextChoices):
     NODE_DECLINED = "node.declined", "DICOM node declined"
     STORAGE_CHECKED = "storage.checked", "Storage checked"
     STORAGE_DAMAGED = "storage.damaged", "Damaged file found"
+    STORAGE_HEALED = "storage.healed", "Lost file put back"
     STORAGE_SWEPT = "storage.swept", "Files without a record removed"
     BACKUP_MADE = "backup.made", "Backup made"
     BACKUP_RESTORED = "backup.restored", "Backup restored"

@@ -55,6 +55,12 @@ def rerun_classification(*, actor: User, classification: Classification) -> Clas
     NotRerunnable.
     """
     study = _lock_rerunnable(actor=actor, classification=classification)
+    return _run_again(actor=actor, study=study, classification=classification)
+
+
+def _run_again(
+    *, actor: User | None, study: Study, classification: Classification
+) -> Classification:
     tasks = _tasks_of(study)
     is_chosen = classification.is_chosen_by_image and not tasks_for_study(study)
     return _request(
@@ -64,6 +70,19 @@ def rerun_classification(*, actor: User, classification: Classification) -> Clas
         replaced=classification,
         routing=classification.routing if is_chosen else {},
     )
+
+
+@transaction.atomic
+def request_again(*, classification: Classification) -> Classification | None:
+    """Run one again for the system itself, as `rerun_classification`; None where it has changed.
+
+    For one that failed through no fault of its study.
+    """
+    study = Study.objects.select_for_update().get(pk=classification.study_id)
+    classification.refresh_from_db()
+    if study.deleted_at is not None or not classification.can_rerun:
+        return None
+    return _run_again(actor=None, study=study, classification=classification)
 
 
 @transaction.atomic

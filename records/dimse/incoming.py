@@ -5,6 +5,7 @@ that outlive a broken association. Here a data set lies in memory while it is sm
 unnamed file in our own storage, and no path is ever made of anything that was sent.
 """
 
+import contextlib
 import logging
 import socket
 import time
@@ -20,9 +21,10 @@ from pynetdicom.dsutils import create_file_meta, encode_file_meta
 from pynetdicom.pdu_primitives import P_DATA
 
 from records.dimse.outgoing import PacedMessages
-from records.errors import DiskFull
+from records.errors import DiskFull, StoreUnavailable
 from records.intake.preamble import PREAMBLE
 from records.intake.storage import spool_directory
+from records.stores import check_store
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ class IncomingObject:
 
     def __init__(self, *, sop_class_uid: str, sop_instance_uid: str, syntax: str) -> None:
         self._file = SpooledTemporaryFile(  # noqa: SIM115 - it lives as long as its message
-            max_size=MEMORY_BYTES, dir=str(spool_directory())
+            max_size=MEMORY_BYTES, dir=_spool_directory()
         )
         self._size = 0
         self._failure: OSError | None = None
@@ -89,14 +91,25 @@ class IncomingObject:
         return self._file.seek(position)
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return up to `size` bytes; raises DiskFull where they couldn't all be written."""
+        """Return up to `size` bytes.
+
+        Raises DiskFull where they couldn't all be written, StoreUnavailable where it is that.
+        """
         if self._failure:
+            check_store()
             raise DiskFull from self._failure
         return self._file.read(size)
 
     def close(self) -> None:
         """Let go of the memory or the file."""
         self._file.close()
+
+
+def _spool_directory() -> str:
+    """Where larger ones lie. While the store is away that is met when they are read."""
+    with contextlib.suppress(StoreUnavailable):
+        spool_directory()
+    return str(settings.INTAKE_SPOOL_DIR)
 
 
 class BoundedMessages(PacedMessages):

@@ -33,7 +33,7 @@ from records.dimse.incoming import excuse_silence
 from records.dimse.outgoing import PacedMessages, bind_pace
 from records.dimse.query import check_given, find_rows, read_identifier
 from records.dimse.session import Session
-from records.errors import NotAcceptable, ParameterInvalid
+from records.errors import NotAcceptable, ParameterInvalid, StoreUnavailable
 from records.failure_reasons import DATA_SET_MISMATCH
 from records.intake.preamble import find_data_set, is_explicit
 from records.intake.storage import spool_directory
@@ -236,7 +236,7 @@ def _meet(event: Event, peer: Peer) -> None:
 
 def _send(
     event: Event, session: Session, found: list[Sending], peer: Peer
-) -> Iterator[tuple[int, Dataset | None]]:
+) -> Iterator[tuple[int | Dataset, Dataset | None]]:
     count = sum(len(one.instances) for one in found)
     logger.info("Association %s retrieves %d objects", session.id, count)
     try:
@@ -247,6 +247,9 @@ def _send(
                     return
                 with ExitStack() as stack, peer.counting(one.delivery):
                     yield statuses.PENDING, _announce(instance, peer, stack)
+    except StoreUnavailable as error:
+        # Of the others the peer would be told, one by one, that they failed for good.
+        yield statuses.as_status(statuses.UNABLE_TO_SEND, error.code), None
     finally:
         excuse_silence(event.assoc)
 
@@ -255,7 +258,7 @@ def _announce(instance: Instance, peer: Peer, stack: ExitStack) -> Dataset:
     """Return what pynetdicom needs to know of an object; its data set is lent to the peer.
 
     One that can't be read, unpacked or taken goes without a syntax: sending it fails, and the
-    peer is told which one it was.
+    peer is told which one it was. Raises StoreUnavailable.
     """
     named = Dataset()
     named.SOPClassUID = instance.sop_class_uid
@@ -263,6 +266,8 @@ def _announce(instance: Instance, peer: Peer, stack: ExitStack) -> Dataset:
     syntaxes = peer.takes.get(instance.sop_class_uid, set())
     try:
         data_set = stack.enter_context(open_as_taken(instance, syntaxes))
+    except StoreUnavailable:
+        raise
     except Exception:
         logger.exception("Instance %s can't be sent", instance.pk)
         return named

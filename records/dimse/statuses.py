@@ -6,6 +6,7 @@ from records.failure_reasons import FAILURE_REASONS, PROCESSING_FAILURE
 from records.models import NOT_HELD, SubmissionFile
 
 SUCCESS = 0x0000
+UNABLE_TO_SEND = 0xA702
 PENDING = 0xFF00
 CANCELLED = 0xFE00
 COERCED = 0xB000

@@ -7,7 +7,7 @@ from django.conf import settings
 from pydicom import Dataset
 from pynetdicom.events import Event
 
-from accounts.errors import new_reference
+from accounts.errors import KnownError, new_reference
 from records.dimse import statuses
 from records.dimse.incoming import IncomingObject, excuse_silence
 from records.dimse.session import Session
@@ -38,6 +38,9 @@ def store(event: Event, session: Session) -> Dataset:
             uid = str(request.AffectedSOPInstanceUID)
             verdict = session.receive(name=f"{uid}.dcm", stream=incoming)
             return _confirm(request, verdict)
+    except KnownError as refusal:
+        status = statuses.REFUSED.get(refusal.code, PROCESSING_FAILURE)
+        return statuses.as_status(status, refusal.code)
     except Exception:
         reference = new_reference()
         logger.exception("Object of association %s, reference %s", session.id, reference)

@@ -48,6 +48,7 @@ from records.errors.files import (
     FileRejected,
     FileTooLarge,
     HeldByOtherDepartment,
+    HeldFileLost,
     ImageTooLarge,
     ImageUnreadable,
     MissingUid,
@@ -56,7 +57,6 @@ from records.errors.files import (
     PatientRequired,
     SeriesStudyMismatch,
     StorageLow,
-    StoreUnavailable,
     StudyDeleted,
     StudyPatientMismatch,
     SystemFile,
@@ -114,6 +114,7 @@ from records.errors.routing import (
     StudyStillOpen,
     StudyThereAlready,
 )
+from records.errors.stores import StoreForeign, StoreUnavailable
 from records.errors.submissions import (
     DepartmentRequired,
     DepartmentUnknown,
@@ -189,6 +190,7 @@ __all__ = [
     "HARMLESS_CODES",
     "LEFT_OUT_CODES",
     "HeldByOtherDepartment",
+    "HeldFileLost",
     "HeldSideOutOfSight",
     "HoldLifted",
     "ImageTooLarge",
@@ -220,6 +222,7 @@ __all__ = [
     "RequestTooLarge",
     "SeriesStudyMismatch",
     "StorageLow",
+    "StoreForeign",
     "StoreUnavailable",
     "StoredFileDamaged",
     "StoredFileMissing",

@@ -185,6 +185,20 @@ class UidConflict(FileRejected):
     action = "Have the sending system give the changed image a new UID, and send it again."
 
 
+class HeldFileLost(UidConflict):
+    """What is held is lost, and what came can't be compared with it: a person has to look."""
+
+    code = "held_file_lost"
+    message = (
+        "The stored file of this image is damaged or missing, and this file is written in another "
+        "way, so that nobody can tell whether it is the same; it is kept in quarantine."
+    )
+    action = (
+        "Send the very file that was sent before, or have your administrator restore that from a "
+        "backup."
+    )
+
+
 class StudyPatientMismatch(FileRejected):
     """The study is already held for another person: another ID, name or birth date."""
 
@@ -270,16 +284,6 @@ class StorageLow(FileRejected):
     action = "Tell your administrator, and send the file again once there is room."
     status = 503
     retry_after = 300
-
-
-class StoreUnavailable(FileRejected):
-    """The service that keeps the files doesn't answer, or refuses."""
-
-    code = "storage_unavailable"
-    message = "The storage can't be reached at present."
-    action = "Send the file again in a minute. If it stays so, tell your administrator."
-    status = 503
-    retry_after = 60
 
 
 class ContentMismatch(FileRejected):

@@ -31,18 +31,27 @@ class WindowInvalid(KnownError):
 
 
 class StoredFileDamaged(KnownError):
-    """The stored bytes aren't those that were received; they are never shown or classified."""
+    """The stored bytes aren't those that were received; they are never shown or classified.
+
+    404 (RFC 9110): there is no representation that could be sent, and asking again doesn't help.
+    """
 
     code = "file_damaged"
     message = "The stored file of this image is damaged."
-    action = "Tell your administrator, who can restore it from a backup."
-    status = 500
+    action = (
+        "Send the image again from where it came, which puts it back; else tell your "
+        "administrator, who can restore it from a backup."
+    )
+    status = 404
 
 
 class StoredFileMissing(KnownError):
-    """The store has no file where the row points."""
+    """The store has no file where the row points; 404 as for a damaged one."""
 
     code = "file_missing"
     message = "The stored file of this image is missing."
-    action = "Tell your administrator, who can restore it from a backup."
-    status = 500
+    action = (
+        "Send the image again from where it came, which puts it back; else tell your "
+        "administrator, who can restore it from a backup."
+    )
+    status = 404

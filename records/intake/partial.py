@@ -16,9 +16,14 @@ from pathlib import Path
 from uuid import UUID
 
 from records.errors import UploadBusy
-from records.intake.storage import CHUNK_BYTES, Readable, disk_errors, spool_directory
-from records.stores import Spooled
-from records.stores.local import make_private
+from records.intake.storage import (
+    CHUNK_BYTES,
+    Readable,
+    disk_errors,
+    made_beside_store,
+    spool_directory,
+)
+from records.stores import Spooled, ensure_store
 
 PARTIAL = "partial"
 WHOLE = ".whole"
@@ -29,7 +34,11 @@ SYNC_BYTES = 8 * 1024 * 1024
 
 @contextmanager
 def exclusive(upload_id: UUID) -> Iterator[BufferedRandom]:
-    """Open an upload's file for the one writer that it may have; raises UploadBusy."""
+    """Open an upload's file for the one writer that it may have.
+
+    Raises UploadBusy, and StoreUnavailable: in an empty place a file would seem to have lost bytes.
+    """
+    ensure_store()
     handle = os.open(_path(upload_id), os.O_RDWR | os.O_CREAT, FILE_MODE)
     with os.fdopen(handle, "r+b") as file:
         try:
@@ -77,11 +86,12 @@ def whole(upload_id: UUID) -> Iterator[Spooled]:
     """
     path = _path(upload_id)
     lent = path.with_suffix(WHOLE)
-    lent.unlink(missing_ok=True)
-    os.link(path, lent)
     try:
-        with lent.open("rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        with disk_errors():
+            lent.unlink(missing_ok=True)
+            os.link(path, lent)
+            with lent.open("rb") as stream:
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         yield Spooled(path=lent, sha256=sha256, size=lent.stat().st_size)
     finally:
         lent.unlink(missing_ok=True)
@@ -106,9 +116,7 @@ def remove_strays(*, wanted: Container[str], older_than: dt.timedelta) -> int:
 
 
 def _directory() -> Path:
-    directory = spool_directory().parent / PARTIAL
-    make_private(directory)
-    return directory
+    return made_beside_store(spool_directory().parent / PARTIAL)
 
 
 def _path(upload_id: UUID) -> Path:

@@ -1,5 +1,6 @@
 """What a DICOM file wraps its data set in (PS3.10): left out by old systems, new at each door."""
 
+import hashlib
 import io
 import struct
 from typing import Protocol
@@ -76,6 +77,18 @@ def have_same_data_set(one: _Stream, other: _Stream) -> bool:
         if chunk != other.read(len(chunk)):
             return False
     return not other.read(1)
+
+
+def hash_data_set(stream: _Stream) -> str:
+    """The SHA-256 of a file's data set, whatever it is wrapped in; "" where none is found."""
+    start = find_data_set(stream)
+    if start is None:
+        return ""
+    stream.seek(start)
+    digest = hashlib.sha256()
+    while chunk := stream.read(CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def find_data_set(stream: _Stream) -> int | None:

@@ -19,7 +19,7 @@ from django.core.files import File
 from django.template.defaultfilters import filesizeformat
 
 from records.errors import DiskFull, FileTooLarge, StorageLow
-from records.stores import Spooled, image_store
+from records.stores import Spooled, check_store, ensure_store, image_store
 from records.stores.local import make_private
 from records.stores.locks import hold_contents
 
@@ -57,8 +57,9 @@ def measure_room() -> Room:
 def check_room(size: int = 0) -> None:
     """Refuse `size` more bytes before the disk is full, so that what runs can end in order.
 
-    Raises StorageLow.
+    Raises StorageLow, and StoreUnavailable where the files couldn't be put anywhere.
     """
+    ensure_store()
     _check_room(spool_directory(), size)
 
 
@@ -66,7 +67,11 @@ class Spool:
     """A temporary file that is being written, hashed as it grows; gone with this object at last."""
 
     def __init__(self, *, limit: int) -> None:
-        """Begin an empty file of at most `limit` bytes; raises StorageLow and DiskFull."""
+        """Begin an empty file of at most `limit` bytes.
+
+        Raises StorageLow, DiskFull and StoreUnavailable.
+        """
+        ensure_store()
         self._directory = spool_directory()
         _check_room(self._directory, 0)
         self._limit = limit
@@ -77,7 +82,10 @@ class Spool:
         self._remove = weakref.finalize(self, self.path.unlink, missing_ok=True)
 
     def write(self, chunk: bytes) -> None:
-        """Add bytes; raises FileTooLarge, StorageLow and DiskFull, after which it is of no use."""
+        """Add bytes.
+
+        Raises FileTooLarge, StorageLow, DiskFull and StoreUnavailable, after which it is of no use.
+        """
         self._size += len(chunk)
         if self._size > self._limit:
             raise FileTooLarge(limit=filesizeformat(self._limit))
@@ -103,7 +111,8 @@ class Spool:
 def spooled(source: Readable, *, limit: int) -> Iterator[Spooled]:
     """Copy `source` to a temporary file, gone at the end unless it was published.
 
-    Raises FileTooLarge as soon as more than `limit` bytes have come, StorageLow and DiskFull.
+    Raises FileTooLarge as soon as more than `limit` bytes have come, StorageLow, DiskFull and
+    StoreUnavailable.
     """
     spool = Spool(limit=limit)
     try:
@@ -137,6 +146,7 @@ def publish(files: Sequence[Spooled]) -> None:
     StoreUnavailable and ContentMismatch.
     """
     hold_contents(file.sha256 for file in files)
+    ensure_store()
     with disk_errors():
         image_store().add(files)
 
@@ -159,16 +169,30 @@ def _check_room(directory: Path, size: int) -> None:
 
 
 def _measure(directory: Path) -> Room:
-    disk = shutil.disk_usage(directory)
+    with disk_errors():
+        disk = shutil.disk_usage(directory)
     share = disk.total * settings.INTAKE_MIN_FREE_PERCENT // 100
     return Room(disk.total, disk.free, max(settings.INTAKE_MIN_FREE_BYTES, share))
 
 
 def spool_directory() -> Path:
-    """Return the directory of files on their way in, made if need be; raises DiskFull."""
-    directory = Path(settings.INTAKE_SPOOL_DIR)
+    """Return the directory of files on their way in, made if need be.
+
+    With a local store it lies in that, and is made nowhere else: not where a volume isn't mounted.
+    Raises DiskFull and StoreUnavailable.
+    """
+    return made_beside_store(Path(settings.INTAKE_SPOOL_DIR))
+
+
+def made_beside_store(directory: Path) -> Path:
+    """Return a directory in the store or beside it, made if need be and the store is there.
+
+    Raises DiskFull and StoreUnavailable.
+    """
     with disk_errors():
-        make_private(directory)
+        if not directory.exists():
+            check_store()
+            make_private(directory)
     return directory
 
 
@@ -181,10 +205,11 @@ def _new_file(directory: Path) -> Path:
 
 @contextmanager
 def disk_errors() -> Iterator[None]:
-    """Have a disk without room raise DiskFull."""
+    """Have a disk without room raise DiskFull, and one that is away StoreUnavailable."""
     try:
         yield
     except OSError as error:
         if error.errno in NO_ROOM:
             raise DiskFull from error
+        check_store()
         raise

@@ -13,7 +13,12 @@ from records.models.conflicts import (
 from records.models.descriptions import InstanceDescription
 from records.models.exports import Export, ExportHold, ExportHoldSight, ExportState, HoldCause
 from records.models.imaging import Damage, Instance, Priority, Series, Study, StudyState
-from records.models.keeping import LegalHold, StudyTombstone, UnreferencedFile
+from records.models.keeping import (
+    LegalHold,
+    StoreIdentity,
+    StudyTombstone,
+    UnreferencedFile,
+)
 from records.models.nodes import DicomNode
 from records.models.patients import Patient, Sex
 from records.models.routing import DepartmentRule, RoutingFacts
@@ -54,6 +59,7 @@ __all__ = [
     "RoutingFacts",
     "Series",
     "Sex",
+    "StoreIdentity",
     "Study",
     "StudyState",
     "StudyTombstone",

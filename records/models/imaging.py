@@ -221,13 +221,15 @@ class Damage(models.TextChoices):
 class StoredFile(models.Model):
     """A row that points to a file in the store, and what the scrubber found when it read that.
 
-    Has `file`, `sha256` and `size_bytes` of its own.
+    Has `file`, `sha256` and `size_bytes` of its own. `healed_at` is when a file that was damaged or
+    missing was last found whole again.
     """
 
     checked_at = models.DateTimeField(null=True, blank=True)
     damage = models.CharField(
         max_length=10, choices=Damage.choices, blank=True, default=Damage.NONE
     )
+    healed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         """For others to build on."""
@@ -310,7 +312,8 @@ class Instance(StoredFile):
     """One stored DICOM object, image or not, and what its header says of its pixels.
 
     `sha256` is of the stored bytes, `source_sha256` of the bytes that were sent: they
-    differ for a PNG or JPEG, which is stored as DICOM. An image that can't be
+    differ for a PNG or JPEG, which is stored as DICOM. `data_set_sha256` is of what follows the
+    File Meta Information, "" where nobody counted it. An image that can't be
     classified says why in `exclusion` (a code) and `exclusion_reason` (a sentence).
     `checked_at` is when the scrubber last read the file, `damage` what it found.
     `department` repeats the study's, for the constraint: a trigger writes it.
@@ -331,6 +334,7 @@ class Instance(StoredFile):
     sha256 = models.CharField(max_length=64, db_index=True)
     source_sha256 = models.CharField(max_length=64, db_index=True)
     source_format = models.CharField(max_length=10, default="dicom")
+    data_set_sha256 = models.CharField(max_length=64, blank=True, default="", db_default="")
     file = models.FileField(storage=image_storage, max_length=200)
     size_bytes = models.PositiveBigIntegerField()
     instance_number = models.IntegerField(null=True, blank=True)

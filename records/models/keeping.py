@@ -97,3 +97,27 @@ class UnreferencedFile(models.Model):
     def __str__(self) -> str:
         """Return the name, which is a hash."""
         return self.name
+
+
+class StoreIdentity(models.Model):
+    """Which store is this database's: the one whose marker has the same id. One row.
+
+    `adopted_at` is when that marker was put there, None until then: before that an empty place is
+    a new store, and from then on one that isn't mounted.
+    """
+
+    number = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    store_id = models.UUIDField(default=uuid.uuid4)
+    adopted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        """There is one store."""
+
+        constraints = (
+            models.CheckConstraint(condition=models.Q(number=1), name="store_identity_once"),
+        )
+        verbose_name_plural = "store identities"
+
+    def __str__(self) -> str:
+        """Return the id."""
+        return f"Store {self.store_id}"

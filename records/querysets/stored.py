@@ -21,9 +21,11 @@ class StoredFileQuerySet(models.QuerySet[Row]):
         """Those whose file was found altered or missing when it was last read."""
         return self.exclude(damage="")
 
-    def unchecked_since(self, moment: dt.datetime) -> Self:
-        """Stored ones that were not read since `moment`, never read ones first."""
-        due = self.stored().filter(Q(checked_at__isnull=True) | Q(checked_at__lt=moment))
+    def unchecked_since(self, moment: dt.datetime, *, damaged_since: dt.datetime) -> Self:
+        """Stored ones not read since then, damaged ones not since theirs; never read ones first."""
+        unread = Q(checked_at__isnull=True) | Q(checked_at__lt=moment)
+        looked_for = ~Q(damage="") & Q(checked_at__lt=damaged_since)
+        due = self.stored().filter(unread | looked_for)
         return due.order_by(F("checked_at").asc(nulls_first=True), "pk")
 
     def totals(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from records.services.exports import (
     expire_exports,
     hand_out_export,
     note_hold_seen,
+    postpone_export,
     request_export,
     sweep_exports,
 )
@@ -34,7 +35,7 @@ from records.services.routing import (
     remove_rule,
     update_rule,
 )
-from records.services.storage import scrub_storage, sweep_storage
+from records.services.storage import scrub_storage, scrub_study, sweep_storage
 from records.services.studies import complete_idle_studies, complete_study, state_kind
 from records.services.submissions import (
     close_submission,
@@ -85,6 +86,7 @@ __all__ = [
     "note_refused_association",
     "open_submission",
     "open_upload",
+    "postpone_export",
     "prepare_export",
     "receive_file",
     "receive_files",
@@ -94,6 +96,7 @@ __all__ = [
     "restore_study",
     "reverse_resolution",
     "scrub_storage",
+    "scrub_study",
     "sent_of",
     "state_kind",
     "submit_study",

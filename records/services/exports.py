@@ -38,6 +38,7 @@ from records.models import (
     StudyState,
 )
 from records.services.export_files import remove_export_file
+from records.stores import ensure_store
 
 TASK = "records.tasks.prepare_export"
 QUEUE = "routine"
@@ -135,7 +136,8 @@ def withdraw_exports(*, actor: User | None, study: Study, error: KnownError | No
     """Give up the copies of a study that goes away, their files included; return how many.
 
     `error` says why, without it that the study is deleted. They stay given up when it comes back:
-    somebody has to ask again. The caller holds the study's lock and the transaction.
+    somebody has to ask again. The caller holds the study's lock and the transaction. Raises
+    StoreUnavailable where a file couldn't be removed now.
     """
     error = error or ExportStudyDeleted()
     due = Export.objects.unfinished_of(study).select_for_update(no_key=True, of=("self",))
@@ -144,6 +146,8 @@ def withdraw_exports(*, actor: User | None, study: Study, error: KnownError | No
 
 def _withdraw(actor: User | None, export: Export, study: Study, error: KnownError) -> bool:
     name = str(export.file.name or "")
+    if name:
+        ensure_store()
     export.state, export.file = ExportState.FAILED, ""
     export.failure_code, export.failure = error.code, f"{error.message} {error.action}"
     export.save(update_fields=["state", "file", "failure_code", "failure"])
@@ -180,19 +184,32 @@ def hand_out_export(*, actor: User, export: Export) -> Export:
 
 
 def sweep_exports() -> int:
-    """Ring again for exports whose worker died or whose bell was lost; return how many."""
+    """Ring again for exports whose worker died or whose bell was lost; return how many.
+
+    Raises StoreUnavailable: none can be made while the store is away.
+    """
+    ensure_store()
     before = timezone.now() - dt.timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT)
     waiting = Export.objects.abandoned(before=before).values_list("pk", flat=True)
     return sum(ring_for(pk) for pk in waiting)
 
 
+def postpone_export(*, export_id: UUID | str) -> None:
+    """Let an export wait for the store: the sweeper rings for it again as if nobody had come."""
+    long_ago = timezone.now() - dt.timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT)
+    waiting = Export.objects.filter(pk=export_id, state=ExportState.PREPARING)
+    waiting.update(touched_at=long_ago)
+
+
 def expire_exports() -> int:
     """Remove the files of copies that have been there long enough; return how many.
 
-    A copy lies outside the store's hashes, holds and retention, so it doesn't stay for good.
+    A copy lies outside the store's hashes, holds and retention, so it doesn't stay for good. Raises
+    StoreUnavailable.
     """
     if not settings.EXPORT_KEPT_DAYS:
         return 0
+    ensure_store()
     before = timezone.now() - dt.timedelta(days=settings.EXPORT_KEPT_DAYS)
     due = Export.objects.outdated(before=before).values_list("pk", flat=True)
     return sum(_expire(pk, before) for pk in due)

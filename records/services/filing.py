@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -34,6 +35,7 @@ from records.names import PersonName
 from records.services.conflicts import question_study
 from records.services.departments import tell_other_departments
 from records.services.descriptions import make_description
+from records.services.healing import check_takes_place, find_lost, heal_instance, lock_lost
 from records.services.held import check_not_deleted, check_not_elsewhere, find_held
 from records.services.identity import (
     Placement,
@@ -52,6 +54,7 @@ from records.services.verdicts import (
     ReceivedObject,
     Sent,
     judge_duplicate,
+    judge_healed,
     judge_stored,
     record_verdicts,
 )
@@ -75,20 +78,24 @@ def file_objects(
     Where one of them is refused, or contradicts what is held, each is filed by itself, and that
     one gets its own verdict: refused (by `refuse`), or quarantined. Another sender may insert the
     same row first: the database refuses the second, and the next attempt finds it held. Where
-    other bytes are held under its identifier, the two are compared between attempts.
-    Raises SubmissionEnded.
+    other bytes are held under its identifier, the two are compared between attempts. What is held
+    and lost is healed by what came. Raises SubmissionEnded and StoreUnavailable.
     """
+    lost = find_lost(submission, received)
     if len(received) > 1:
         one_by_one = (FileRejected, IntegrityError, NotCompared)
         with contextlib.suppress(*one_by_one), transaction.atomic():
-            return _file_together(actor, submission, received, Comparisons())
-    return [_file_alone(actor, submission, one, refuse) for one in received]
+            return _file_together(actor, submission, received, Comparisons(lost))
+    return [_file_alone(actor, submission, one, refuse, Comparisons(lost)) for one in received]
 
 
 def _file_alone(
-    actor: User | None, submission: Submission, received: ReceivedObject, refuse: Refuse
+    actor: User | None,
+    submission: Submission,
+    received: ReceivedObject,
+    refuse: Refuse,
+    comparisons: Comparisons,
 ) -> SubmissionFile:
-    comparisons = Comparisons()
     for attempt in range(ATTEMPTS):
         try:
             return _file_or_refuse(actor, submission, received, refuse, comparisons)
@@ -142,8 +149,9 @@ def _file_together(
     comparisons: Comparisons,
 ) -> list[SubmissionFile]:
     submission = lock_receiving(submission)
-    filing = _Filing(actor, submission, comparisons)
     held = find_held(actor, submission, [one.header.sop_instance_uid for one in received])
+    lost = lock_lost(held.values(), comparisons.lost)
+    filing = _Filing(actor, submission, comparisons, lost)
     # In one order whatever came first, so that two senders can't wait for each other.
     for one in sorted(received, key=lambda one: one.header.study_instance_uid):
         if one.header.sop_instance_uid not in held:
@@ -159,8 +167,14 @@ class _Filing:
     """Objects on their way into one transaction: each study and series is looked up once."""
 
     def __init__(
-        self, actor: User | None, submission: Submission, comparisons: Comparisons
+        self,
+        actor: User | None,
+        submission: Submission,
+        comparisons: Comparisons,
+        lost: set[UUID],
     ) -> None:
+        self._lost = lost
+        self._healed: list[tuple[Instance, ReceivedObject]] = []
         self._actor = actor
         self._submission = submission
         self._comparisons = comparisons
@@ -211,6 +225,9 @@ class _Filing:
             if held.is_withheld:
                 # A person decided that this image doesn't belong into the study after all.
                 raise StudyPatientMismatch(study=held.series.study, whose=whose, differing=[])
+            if held.pk in self._lost:
+                self._heal(held, received)
+                return judge_healed(**common, instance=held)
             return judge_duplicate(**common, instance=held)
         series = self._series_of(self.lock(received), received.header)
         instance = make_instance(series, received, self._declared)
@@ -223,12 +240,23 @@ class _Filing:
     def write(self) -> None:
         """Store the files, write the instances, and have their studies count them."""
         publish(self._files)
+        for held, received in self._healed:
+            heal_instance(
+                actor=self._actor, submission=self._submission, held=held, received=received
+            )
         Instance.objects.bulk_create(self._instances)
         InstanceDescription.objects.bulk_create(self._descriptions)
         for study in self._studies.values():
             series = [one.series for one in self._instances if one.series.study_id == study.pk]
             if series:
                 count_instances(study, self._submission, series)
+
+    def _heal(self, held: Instance, received: ReceivedObject) -> None:
+        """Have an object take the place of one that is lost; should it come again, it is held."""
+        check_takes_place(held, received)
+        self._lost.discard(held.pk)
+        self._healed.append((held, received))
+        self._files.append(received.file)
 
     def reopen(self) -> None:
         """Have the studies that got images expect more."""
@@ -352,6 +380,7 @@ def make_instance(series: Series, received: ReceivedObject, declared: DeclaredFi
         sha256=received.file.sha256,
         source_sha256=received.source.sha256,
         source_format=received.source_format,
+        data_set_sha256=received.data_set_sha256,
         file=received.file.name,
         size_bytes=received.file.size,
         instance_number=header.instance_number,

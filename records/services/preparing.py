@@ -125,7 +125,8 @@ def _take(work: _Work, export: Export, instance: Instance, data_set: DataSet) ->
 def _open(instance: Instance) -> Dataset:
     """Read an image that was unpacked in an isolated child.
 
-    Raises ExportNotAnImage and ExportUnreadable, StoredFileMissing and StoredFileDamaged.
+    Raises ExportNotAnImage and ExportUnreadable, StoredFileMissing, StoredFileDamaged and
+    StoreUnavailable.
     """
     with tempfile.TemporaryFile(dir=spool_directory()) as plain:
         try:

@@ -23,12 +23,13 @@ from records.intake.allowance import Allowance
 from records.intake.archive import expand
 from records.intake.isolation.calls import convert, find_wrapping
 from records.intake.leftovers import is_leftover
-from records.intake.photograph import assign_uids
+from records.intake.photograph import PhotographUids, assign_uids
 from records.intake.sniff import Kind, sniff
 from records.intake.storage import Readable, spooled
 from records.intake.upload_handler import SpooledUpload
 from records.intake.values import clean_text
 from records.models import Submission, SubmissionFile, SubmissionState
+from records.services.healing import FirstFiling, find_first_filing
 from records.services.reception import Judged, Reception, failures_named, refusal_timed
 from records.services.verdicts import Sent
 from records.stores import Spooled
@@ -237,16 +238,24 @@ def _take_photograph(
     submission, declared = reception.submission, reception.declared
     if not declared.patient_id:
         raise PatientRequired
-    uids = assign_uids(
-        declared=declared,
-        department_id=submission.department_id,
-        batch_id=submission.pk,
-        sha256=file.sha256,
-    )
+    filing = FirstFiling(declared, submission.department_id, submission.pk, number=0)
+    uids = _uids_of(filing, file)
     reception.file()  # pictures are numbered in the order in which they were filed
     number = submission.files.filter(instance__isnull=False).count() + 1
+    lost = find_first_filing(submission, sop_instance_uid=uids.instance, source_sha256=file.sha256)
+    if lost is not None:
+        declared, number, uids = lost.declared, lost.number, _uids_of(lost, file)
     with file.path.open("rb") as stream, refusal_timed(allowance):
         converted = convert(stream, kind=kind, declared=declared, uids=uids, number=number)
     content = converted.content.data
     with spooled(io.BytesIO(content), limit=content.nbytes) as dicom_file:
         reception.add(sent, kind, dicom_file, allowance, converted.examined)
+
+
+def _uids_of(filing: FirstFiling, file: Spooled) -> PhotographUids:
+    return assign_uids(
+        declared=filing.declared,
+        department_id=filing.department_id,
+        batch_id=filing.batch_id,
+        sha256=file.sha256,
+    )

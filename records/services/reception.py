@@ -22,6 +22,7 @@ from records.errors import (
     FileRejected,
     MissingUid,
     OtherStudy,
+    StoreUnavailable,
     SubmissionEnded,
     TooManyFiles,
     TooManyInOneRequest,
@@ -33,13 +34,14 @@ from records.intake.declared import DeclaredFields
 from records.intake.isolation.calls import examine
 from records.intake.isolation.jobs import Examined
 from records.intake.leftovers import is_directory
+from records.intake.preamble import hash_data_set
 from records.intake.sniff import Kind
 from records.intake.storage import keep_file
 from records.models import NOT_HELD, Submission, SubmissionFile
 from records.services.filing import file_objects
 from records.services.refusals import Refusals
 from records.services.verdicts import ReceivedObject, Sent
-from records.stores import Spooled
+from records.stores import Spooled, check_store
 
 logger = logging.getLogger(__name__)
 
@@ -85,11 +87,17 @@ class _Waiting:
             source=self.sent,
             source_format=self.kind,
             file=self.file,
+            data_set_sha256=_hash_data_set(self.file.path),
             header=found.header,
             exclusion=found.exclusion,
             document=document,
             remarks=found.remarks,
         )
+
+
+def _hash_data_set(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hash_data_set(stream)
 
 
 class Reception:
@@ -283,12 +291,17 @@ def refusal_timed(allowance: Allowance) -> Iterator[None]:
 
 @contextmanager
 def failures_named(submission: Submission) -> Iterator[None]:
-    """Have an error of ours refuse the file, and find the one in the log by the other."""
+    """Have an error of ours refuse the file, and find the one in the log by the other.
+
+    Where the store is away that isn't the file's matter: raises StoreUnavailable.
+    """
     try:
         yield
-    except (FileRejected, SubmissionEnded):
+    except (FileRejected, SubmissionEnded, StoreUnavailable):
         raise
     except Exception as error:
+        if isinstance(error, OSError):
+            check_store()
         reference = new_reference()
         logger.exception("File %s of submission %s", reference, submission.pk)
         raise UnexpectedFailure(reference=reference) from error

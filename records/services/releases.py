@@ -21,6 +21,7 @@ from records.services.filing import count_instances, find_or_create_series, make
 from records.services.quarantine import record_quarantined
 from records.services.studies import complete_study, reopen_study
 from records.services.verdicts import ReceivedObject, Sent
+from records.stored import open_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def _place(study: Study, prepared: PreparedFile) -> Instance:
 def _read(file: QuarantinedFile) -> ReceivedObject:
     """Read a file as it was when it came; its bytes are in the store already."""
     with (
-        file.file.open("rb") as stream,
+        open_file(file) as stream,
         spooled(stream, limit=file.size_bytes) as copy,
         copy.path.open("rb") as content,
     ):

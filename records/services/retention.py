@@ -28,6 +28,7 @@ from records.models import (
 from records.services.exports import withdraw_exports
 from records.services.reasons import clean_reason
 from records.services.storage import remove_unreferenced
+from records.stores import ensure_store
 
 logger = logging.getLogger(__name__)
 
@@ -89,8 +90,10 @@ def apply_retention() -> dict[str, int]:
     """Delete studies that are due to go, where that is automatic, and destroy deleted ones.
 
     Returns how many. One that fails is logged, tried again the next time, and holds up no other.
+    Raises StoreUnavailable where the files of destroyed ones couldn't go.
     """
     deleted = _each(Study.objects.past_retention(), _retire) if settings.RETENTION_AUTOMATIC else 0
+    ensure_store()
     before = timezone.now() - settings.RETENTION_DELETED
     purged = _each(Study.objects.expired(before=before), _purge_if_expired)
     if purged:

@@ -1,8 +1,8 @@
 """Whether an object that came is the one that is held: found out before anything is locked."""
 
-import contextlib
+from uuid import UUID
 
-from records.errors import StoredFileDamaged, StoredFileMissing
+from records.errors import HeldFileLost, StoredFileDamaged, StoredFileMissing
 from records.intake.preamble import have_same_data_set
 from records.intake.sameness import have_same_content
 from records.intake.storage import open_spooled
@@ -24,14 +24,26 @@ class NotCompared(Exception):
 class Comparisons:
     """What is known of objects that came under identifiers that are held."""
 
-    def __init__(self) -> None:
-        """Nothing yet."""
+    def __init__(self, lost: frozenset[UUID] = frozenset()) -> None:
+        """Nothing yet, but which instances were found to have no whole file."""
+        self.lost = lost
         self._found: dict[tuple[str, str], bool] = {}
 
     def is_same(self, held: Instance, received: ReceivedObject) -> bool:
-        """Whether an object is the one that is held, however it is written; raises NotCompared."""
+        """Whether an object is the one that is held, however it is written.
+
+        Raises NotCompared, and HeldFileLost where there is nothing to compare it with.
+        """
         if {received.source.sha256, received.file.sha256} & {held.source_sha256, held.sha256}:
             return True
+        if _has_same_data_set(held, received):
+            return True
+        if held.pk in self.lost:
+            raise HeldFileLost(
+                study=held.series.study,
+                held_sha256=held.source_sha256,
+                received_sha256=received.source.sha256,
+            )
         found = self._found.get((held.sha256, received.file.sha256))
         if found is None:
             raise NotCompared(held)
@@ -40,15 +52,22 @@ class Comparisons:
     def settle(self, held: Instance, received: ReceivedObject) -> None:
         """Compare the two by value and by pixel; call it outside of any transaction.
 
-        Where the file that is held can't be read they count as different. Raises
-        StoreUnavailable.
+        Where the file that is held can't be read it is lost. Raises StoreUnavailable.
         """
-        self._found[held.sha256, received.file.sha256] = _are_same(held, received)
+        try:
+            self._found[held.sha256, received.file.sha256] = _are_same(held, received)
+        except (StoredFileMissing, StoredFileDamaged):
+            self.lost |= {held.pk}
+
+
+def _has_same_data_set(held: Instance, received: ReceivedObject) -> bool:
+    has_same_syntax = received.header.transfer_syntax_uid == held.transfer_syntax_uid
+    is_known = has_same_syntax and held.data_set_sha256
+    return bool(is_known) and held.data_set_sha256 == received.data_set_sha256
 
 
 def _are_same(held: Instance, received: ReceivedObject) -> bool:
     with (
-        contextlib.suppress(StoredFileMissing, StoredFileDamaged),
         open_verified(held) as stored,
         open_spooled(received.file) as stream,
     ):
@@ -59,4 +78,3 @@ def _are_same(held: Instance, received: ReceivedObject) -> bool:
             return False
         batches = in_batches(held, range(held.number_of_frames))
         return have_same_content(stored, stream, batches=batches)
-    return False

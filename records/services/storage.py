@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+from uuid import UUID
 
 from django.apps import apps
 from django.conf import settings
@@ -17,17 +18,15 @@ from django.utils import timezone
 
 from accounts.audit import record_event
 from accounts.models import Action, Outcome, User
-from records.errors import StoredFileMissing
+from records.errors import StoredFileDamaged, StoredFileMissing
 from records.intake.storage import measure_room
 from records.models import Damage, Instance, QuarantinedFile, Study, UnreferencedFile
 from records.models.imaging import image_storage
 from records.querysets import InstanceQuerySet, QuarantinedFileQuerySet
-from records.stored import open_file
-from records.stores import PREFIXES, Listed, content_of, image_store
+from records.services.healing import Kept, note_healed
+from records.stored import find_digest
+from records.stores import PREFIXES, Listed, check_store, content_of, image_store
 from records.stores.locks import own_content
-
-Kept = Instance | QuarantinedFile
-"""What has a file in the store."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +34,8 @@ BATCH = 500
 SLICE_SECONDS = 300
 """How long a slice of the store is the one that is walked: 256 of them are under a day."""
 REMOVED_AT_ONCE = 1000
+DAMAGED_AGAIN = dt.timedelta(hours=1)
+"""After which a damaged or missing file is looked at again: somebody may have put it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ def scrub_storage(
 
     Stops after `seconds`. Files read within STORAGE_SCRUB_EVERY are passed over, unless
     `everything` is asked for. What is found is noted and never repaired. A run that was asked for,
-    or that finds a damaged file whole again, is an event of its own.
+    or that finds a damaged file whole again, is an event of its own. Raises StoreUnavailable as
+    soon as the store is away, of which nothing is noted.
     """
     started = timezone.now()
     since = started if everything else started - settings.STORAGE_SCRUB_EVERY
@@ -84,13 +86,23 @@ def scrub_storage(
     return done
 
 
+def scrub_study(*, study_id: UUID) -> int:
+    """Read the files of one study, whose reading failed, and note what is wrong with them.
+
+    Returns how many are damaged or missing. Raises StoreUnavailable.
+    """
+    found = [_scrub(kept) for kept in _instances().stored().filter(series__study=study_id)]
+    return sum(damage != Damage.NONE for damage in found)
+
+
 def sweep_storage(*, prefixes: Iterable[str] | None = None) -> Swept:
     """Note the files that no row points to, and remove those noted long enough ago.
 
     Without `prefixes` walks the slice of the store whose turn it is. A file counts from the day on
     which it was found, not by its age: after an older database was restored, nothing is removed
-    before somebody could notice.
+    before somebody could notice. Raises StoreUnavailable.
     """
+    check_store()
     for prefix in prefixes or [_prefix_of_the_hour()]:
         for files in _batched(image_store().walk(prefix)):
             _note_unreferenced(files)
@@ -98,7 +110,11 @@ def sweep_storage(*, prefixes: Iterable[str] | None = None) -> Swept:
 
 
 def remove_unreferenced() -> Swept:
-    """Remove the files whose time has come and that still no row points to."""
+    """Remove the files whose time has come and that still no row points to.
+
+    Raises StoreUnavailable.
+    """
+    check_store()
     due = list(UnreferencedFile.objects.due(now=timezone.now())[:REMOVED_AT_ONCE])
     removed = [size for row in due if (size := _remove(row)) is not None]
     if removed:
@@ -140,10 +156,11 @@ def _add_up(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unchecked(since: dt.datetime) -> Iterator[Kept]:
-    while batch := list(_instances().unchecked_since(since)[:BATCH]):
-        yield from batch
-    while apart := list(_quarantined().unchecked_since(since)[:BATCH]):
-        yield from apart
+    every: tuple[InstanceQuerySet | QuarantinedFileQuerySet, ...] = (_instances(), _quarantined())
+    for rows in every:
+        due: Any = rows.unchecked_since(since, damaged_since=timezone.now() - DAMAGED_AGAIN)
+        while batch := list(due[:BATCH]):
+            yield from batch
 
 
 def _instances() -> InstanceQuerySet:
@@ -156,37 +173,50 @@ def _quarantined() -> QuarantinedFileQuerySet:
 
 
 def _scrub(kept: Kept) -> Damage:
-    """Read one file and note what was found; the first finding of damage is an event."""
-    found = _sha256_of(kept)
-    damage = Damage.MISSING if found is None else Damage.ALTERED
-    if found == kept.sha256:
-        damage = Damage.NONE
+    """Read one file and note what was found; the first finding of damage, and of its end, is told.
+
+    What was healed while it was read is left alone.
+    """
+    damage, found = _look_at(kept)
     rows = _instances() if isinstance(kept, Instance) else _quarantined()
+    as_read = rows.stored().filter(pk=kept.pk, sha256=kept.sha256, healed_at=kept.healed_at)
     with transaction.atomic():
-        is_there = rows.stored().filter(pk=kept.pk).update(checked_at=timezone.now(), damage=damage)
-        if is_there and damage not in (Damage.NONE, kept.damage):
-            logger.error("The stored file of %s is %s", kept, damage)
-            record_event(
-                action=Action.STORAGE_DAMAGED,
-                actor=None,
-                target=kept,
-                **kept.file_owner,
-                outcome=Outcome.SERIOUS_FAILURE,
-                details={
-                    "problem": damage.label.lower(),
-                    "expected_sha256": kept.sha256,
-                    "found_sha256": found,
-                },
-            )
+        if kept.damage and damage == Damage.NONE:
+            if as_read.damaged().exists():
+                note_healed(kept)
+        elif as_read.update(checked_at=timezone.now(), damage=damage) and damage not in (
+            Damage.NONE,
+            kept.damage,
+        ):
+            _record_damage(kept, damage, found)
     return damage
 
 
-def _sha256_of(kept: Kept) -> str | None:
+def _look_at(kept: Kept) -> tuple[Damage, str | None]:
+    """What the store has of a file, and the hash of that; raises StoreUnavailable."""
     try:
-        with open_file(kept) as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        found = find_digest(kept)
     except StoredFileMissing:
-        return None
+        return Damage.MISSING, None
+    except StoredFileDamaged:
+        return Damage.ALTERED, None
+    return (Damage.NONE if found == kept.sha256 else Damage.ALTERED), found
+
+
+def _record_damage(kept: Kept, damage: Damage, found: str | None) -> None:
+    logger.error("The stored file of %s is %s", kept, damage)
+    record_event(
+        action=Action.STORAGE_DAMAGED,
+        actor=None,
+        target=kept,
+        **kept.file_owner,
+        outcome=Outcome.SERIOUS_FAILURE,
+        details={
+            "problem": damage.label.lower(),
+            "expected_sha256": kept.sha256,
+            "found_sha256": found,
+        },
+    )
 
 
 def _record_check(actor: User | None, done: Scrubbed) -> None:

@@ -15,6 +15,7 @@ from accounts.models import Action, Department, User
 from records.errors import (
     HARMLESS_CODES,
     DepartmentRequired,
+    StoreUnavailable,
     TooManyInOneRequest,
 )
 from records.intake.declared import DeclaredFields, check_declared
@@ -34,6 +35,7 @@ from records.services.refusals import MORE_REFUSED, record_counted
 from records.services.reservations import check_submissions
 from records.services.studies import complete_study
 from records.services.uploads import settle_uploads
+from records.stores import ensure_store
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +56,8 @@ def open_submission(
     """Start a batch of files for one department; `actor` is None for the system itself.
 
     `is_routed` says that the rules chose the department: they are asked about every file then.
-    Raises DepartmentRequired, DepartmentUnknown and InvalidField, StorageLow before anybody has
-    sent a byte for nothing, and TooManyUnfinished.
+    Raises DepartmentRequired, DepartmentUnknown and InvalidField, StorageLow and StoreUnavailable
+    before anybody has sent a byte for nothing, and TooManyUnfinished.
     """
     if department is None:
         raise DepartmentRequired
@@ -136,8 +138,8 @@ def submit_study(
     """Open a submission, take `files` into it (paths, or names with streams) and close it.
 
     With `keep_open` more files may follow, and the sender closes it. Verdicts that were only
-    counted are in `unlisted`. Raises TooManyInOneRequest: what came before is kept then, and its
-    studies are complete once they are idle.
+    counted are in `unlisted`. Raises TooManyInOneRequest and StoreUnavailable: what came before is
+    kept then, and its studies are complete once they are idle.
     """
     submission = open_submission(
         actor=actor,
@@ -149,7 +151,7 @@ def submit_study(
     )
     try:
         verdicts = receive_files(actor=actor, submission=submission, files=_opened(files))
-    except TooManyInOneRequest:
+    except (TooManyInOneRequest, StoreUnavailable):
         close_submission(actor=actor, submission=submission, is_whole=False)
         raise
     if not keep_open:
@@ -168,8 +170,9 @@ def sweep_submissions() -> int:
     """Close the batches that their senders left, so that what was stored is used.
 
     Returns how many. One that can't be closed is logged, tried again the next time, and
-    holds up no other. Temporary files of processes that died go too.
+    holds up no other. Temporary files of processes that died go too. Raises StoreUnavailable.
     """
+    ensure_store()
     now = timezone.now()
     abandoned = Submission.objects.abandoned(
         before=now - settings.INTAKE_ABANDONED_AFTER,

@@ -36,6 +36,7 @@ from records.services.filing import lock_receiving
 from records.services.receiving import check_may_submit, receive_spooled
 from records.services.reservations import check_upload, lock_sender
 from records.services.verdicts import NAME_LENGTH, Sent, record_refusal
+from records.stores import ensure_store
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,8 @@ def append_to_upload(
 
     Without a length, as of a body that comes in chunks, the stream's end tells it.
     Returns the upload as it is now. Raises UploadBusy, UploadGone, OffsetMismatch, UploadOverrun,
-    ChecksumMismatch, StorageLow, DiskFull, DepartmentUnknown and SubmissionEnded.
+    ChecksumMismatch, StorageLow, DiskFull, StoreUnavailable, DepartmentUnknown and
+    SubmissionEnded.
     """
     check_may_submit(actor, upload.submission)
     if upload.state == UploadState.DROPPED:
@@ -152,8 +154,9 @@ def sweep_uploads() -> int:
     """Settle the uploads that nobody goes on with; return how many.
 
     One that can't be settled is logged, tried again the next time, and holds up no other. Rows
-    and files that are of no more use go too.
+    and files that are of no more use go too. Raises StoreUnavailable.
     """
+    ensure_store()
     now = timezone.now()
     settled = 0
     left = Upload.objects.to_settle(now=now)

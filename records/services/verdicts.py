@@ -50,6 +50,7 @@ class ReceivedObject:
     file: Spooled
     header: DicomHeader
     exclusion: Exclusion
+    data_set_sha256: str = ""
     document: bytes = b""
     remarks: Sequence[str] = ()
 
@@ -149,6 +150,23 @@ def judge_duplicate(
         audit_action=Action.FILE_DUPLICATE,
         code="duplicate",
         message=message,
+        action="",
+    )
+
+
+def judge_healed(
+    *, actor: User | None, submission: Submission, sent: Sent, instance: Instance
+) -> HeldVerdict:
+    """The verdict on a file that took the place of one that was lost."""
+    return _judge_held(
+        actor,
+        submission,
+        sent,
+        instance,
+        verdict=Verdict.STORED,
+        audit_action=Action.FILE_STORED,
+        code="healed",
+        message="Stored. The file of this image was damaged or missing; this one took its place.",
         action="",
     )
 

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase, StreamingHttpResponse
@@ -24,6 +25,7 @@ from records.errors import ExportHoldUnknown, NoSuchFrame, RegionUnreadable
 from records.forms import ClearanceForm, ExportFilterForm, ExportForm
 from records.models import Export, ExportHold, ExportState, Study
 from records.services import clear_export, hand_out_export, note_hold_seen, request_export
+from records.stored import open_named
 from records.views.images import png_response, refusal_response
 from records.views.lists import RecordedListView
 
@@ -202,7 +204,9 @@ def export_response(user: User, export: Export) -> StreamingHttpResponse:
 
     That it was taken is told for each study before, how much of it left once after.
     """
-    export = hand_out_export(actor=user, export=export)
+    with transaction.atomic():  # a copy that can't be opened wasn't taken
+        export = hand_out_export(actor=user, export=export)
+        content = open_named(str(export.file.name))
     studies = list(export.studies.all()[:2])
     delivery = begin_delivery(
         action=Action.STUDY_EXPORTED,
@@ -214,7 +218,7 @@ def export_response(user: User, export: Export) -> StreamingHttpResponse:
         is_told=True,
     )
     return file_answer(
-        export.file.open("rb"),
+        content,
         delivery,
         size=export.size_bytes,
         instances=export.image_count,

@@ -110,7 +110,7 @@ def record_picture(user: User, picture: bytes, study: Study) -> None:
 def file_response(user: User, instance: Instance) -> StreamingHttpResponse:
     """Stream a stored file under its UID: the sender's name for it may hold a patient's.
 
-    Raises StoredFileMissing and StoredFileDamaged.
+    Raises StoredFileMissing, StoredFileDamaged and StoreUnavailable.
     """
     content = open_stored(instance)
     delivery = begin_delivery(
@@ -128,7 +128,8 @@ def file_response(user: User, instance: Instance) -> StreamingHttpResponse:
 def refusal_response(error: KnownError) -> HttpResponse:
     """Say in plain words why there is no picture."""
     words = f"{error.message} {error.action}"
-    return HttpResponse(words, content_type="text/plain", status=error.status)
+    wait = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+    return HttpResponse(words, content_type="text/plain", status=error.status, headers=wait)
 
 
 def read_window(params: Mapping[str, str]) -> tuple[float, float] | None:

@@ -22,6 +22,7 @@ from records.errors import QuarantineEnded
 from records.forms import QuarantineFilterForm, ReasonForm
 from records.models import QuarantinedFile, QuarantineState
 from records.services import discard_quarantined
+from records.stored import open_file
 from records.views.lists import RecordedListView
 
 
@@ -138,7 +139,7 @@ def quarantined_response(user: User, file: QuarantinedFile) -> StreamingHttpResp
     """
     if not file.file:
         raise QuarantineEnded
-    content = file.file.open("rb")
+    content = open_file(file)
     delivery = begin_delivery(
         action=Action.IMAGE_DOWNLOADED,
         actor=user,

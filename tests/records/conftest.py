@@ -16,6 +16,7 @@ from records.intake.isolation import calls
 from records.intake.isolation.calls import examine
 from records.models import Instance, Origin, Submission, SubmissionFile, Upload
 from records.services import DeclaredFields, open_submission, open_upload, submit_study
+from records.stores import adopt_store
 from tests.factories import make_department, make_user
 from tests.records.buckets import KEYS, REGION, s3_service
 from tests.records.files import make_dicom
@@ -96,14 +97,21 @@ def store(request: pytest.FixtureRequest) -> Storage:
 
 
 @pytest.fixture
-def local_store(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Storage:
+def local_store(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, db: None
+) -> Storage:
     backend = "records.stores.local.LocalStore"
     return _use_store(settings, monkeypatch, tmp_path, backend, {"location": tmp_path / "images"})
 
 
 @pytest.fixture
 def s3_store(
-    bucket: Any, s3_address: str, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+    bucket: Any,
+    s3_address: str,
+    tmp_path: Path,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    db: None,
 ) -> Storage:
     options = KEYS | {
         "bucket_name": bucket.name,
@@ -128,6 +136,7 @@ def _use_store(
     settings.INTAKE_SPOOL_DIR = tmp_path / "incoming"
     # A field asks for its storage once, when its model is loaded.
     monkeypatch.setattr(Instance._meta.get_field("file"), "storage", storages["images"])
+    adopt_store()
     return storages["images"]
 
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from records.dimse.server import make_server
+from records.stores import announce_store
 
 DEFAULT_PORT = 11112
 
@@ -22,6 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
+        announce_store()
         try:
             server = make_server(host=host, port=port)
         except OSError as error:

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.template.defaultfilters import filesizeformat
 
+from records.errors import StoreUnavailable
 from records.models import Instance, QuarantinedFile
 from records.services import scrub_storage
 
@@ -22,7 +23,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Read, count, and list what is damaged."""
-        done = scrub_storage(seconds=options["seconds"], everything=options["all"])
+        try:
+            done = scrub_storage(seconds=options["seconds"], everything=options["all"])
+        except StoreUnavailable as error:
+            raise CommandError(f"{error.message} Found: {error.reason}.") from error
         size = filesizeformat(done.size_bytes)
         self.stdout.write(f"{done.checked} files read ({size}), {done.damaged} damaged.")
         for rows in (Instance.with_withheld, QuarantinedFile.objects.held()):

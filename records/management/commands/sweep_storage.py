@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
+from records.errors import StoreUnavailable
 from records.services import sweep_storage
 from records.stores import PREFIXES
 
@@ -15,5 +16,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Walk and count."""
-        done = sweep_storage(prefixes=PREFIXES)
+        try:
+            done = sweep_storage(prefixes=PREFIXES)
+        except StoreUnavailable as error:
+            raise CommandError(f"{error.message} Found: {error.reason}.") from error
         self.stdout.write(f"{done.removed} files removed, {done.found} wait without a record.")
