@@ -9,7 +9,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 
 from accounts.errors import KnownError, new_reference
-from records import services
+from records import services, stores
 from records.errors import ExportBroken, ExportTooSlow, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,13 @@ def sweep_storage() -> None:
     """Look for files that no row points to, and remove those found long enough ago."""
     with waiting_for_store():
         services.sweep_storage()
+
+
+@shared_task
+def renew_epoch() -> None:
+    """Give database and store a new epoch, and say in the log if one of them is older."""
+    with waiting_for_store():
+        stores.renew_epoch()
 
 
 @shared_task

@@ -14,7 +14,14 @@ from psycopg2 import extensions
 from accounts.audit import record_event
 from accounts.models import Action, Outcome
 from medimaging.backup.errors import SetUnwritable
-from medimaging.backup.places import AT_ONCE, Wanted, batched, open_wanted, wanted_files
+from medimaging.backup.places import (
+    AT_ONCE,
+    Wanted,
+    batched,
+    check_images,
+    open_wanted,
+    wanted_files,
+)
 from medimaging.backup.programs import find_program, run_program
 from medimaging.backup.sets import (
     LIST,
@@ -73,6 +80,7 @@ def make_backup(*, place: Path, keep: int | None = None) -> Made:
     """
     made, target = Made(), BackupSet(place)
     try:
+        check_images()
         target.prepare()
         with (
             target.locked(),
@@ -123,6 +131,7 @@ def _save_database(seen: Snapshot, generation: Generation) -> dict[str, Any]:
             "size_bytes": generation.dump.stat().st_size,
         },
         "migrations": seen.migrations(),
+        "store_id": str(seen.store_id()),
         "tables": seen.count_rows(),
     }
 
@@ -150,6 +159,7 @@ def _copy_files(target: BackupSet, generation: Generation, made: Made) -> None:
         for batch in batched(_wanted(generation), AT_ONCE):
             for found in pool.map(copy, batch):
                 if isinstance(found, Lacking):
+                    check_images()  # a file is missing only where the store isn't away
                     made.lacking.append(found)
                     continue
                 held, is_new = found

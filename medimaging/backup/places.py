@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.apps import apps
@@ -19,14 +20,16 @@ from psycopg2 import extensions, sql
 
 from medimaging.backup.errors import StoreAway
 from records.errors import ContentMismatch, StoreUnavailable
-from records.intake.storage import CHUNK_BYTES, Readable, spool_directory
-from records.stores import Spooled, content_of, image_store
+from records.intake.storage import CHUNK_BYTES, Readable
+from records.stores import Spooled, check_store, content_of, image_store
+from records.stores.local import make_private
+from records.stores.presence import ASK_SECONDS
 
 IMAGES = "images"
 FILES = "files"
 BUNDLES = "bundles"
 
-AWAY = (OSError, BotoCoreError, ClientError, StoreUnavailable)
+AWAY = (OSError, BotoCoreError, ClientError, StoreUnavailable, ContentMismatch)
 HASH = re.compile(r"[0-9a-f]{64}")
 AT_ONCE = 1000
 
@@ -125,7 +128,30 @@ def batched(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
 
 def scratch_directory() -> Path:
     """Where files wait that are about to be put; on the disk of a store that is a directory."""
-    return spool_directory()
+    directory = Path(settings.INTAKE_SPOOL_DIR)
+    make_private(directory)
+    return directory
+
+
+def set_up_store(store_id: UUID, *, replace: bool) -> None:
+    """Give the store the marker that the database in the backup knows.
+
+    Raises StoreAway, also where it has another one that shall not be replaced.
+    """
+    store = image_store()
+    text = f"{store_id}\n"
+    with _store_errors():
+        found = store.read_marker(seconds=ASK_SECONDS)
+        if found is not None and found.strip() != str(store_id) and not replace:
+            raise StoreAway(reason="it is another installation's; --replace takes it over")
+        if found != text:
+            store.write_marker(text)
+
+
+def check_images() -> None:
+    """Make sure that the store is there, and this database's. Raises StoreAway."""
+    with _store_errors():
+        check_store()
 
 
 def _put_images(files: Sequence[tuple[str, Spooled]]) -> None:
@@ -133,8 +159,6 @@ def _put_images(files: Sequence[tuple[str, Spooled]]) -> None:
     for name, file in files:
         if content_of(name) != file.sha256:
             raise ContentMismatch(sha256=file.sha256)
-        # What lies there was found to be other bytes, or nothing.
-        store.delete(name)
     store.add([file for _, file in files])
 
 
@@ -188,5 +212,6 @@ def _store_errors() -> Iterator[None]:
     except FileNotFoundError:
         raise
     except AWAY as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        said = error.reason if isinstance(error, StoreUnavailable) else str(error)
+        reason = (said.splitlines() or [type(error).__name__])[0][:200]
         raise StoreAway(reason=reason) from error

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.core.management import call_command
@@ -17,13 +18,27 @@ from psycopg2 import extensions, sql
 
 from accounts.audit import record_event
 from accounts.models import Action
-from medimaging.backup.errors import BackupDamaged, CountsDiffer, InUse, NotEmpty, ReleaseOlder
-from medimaging.backup.places import batched, lies_whole, put_files, scratch_directory
+from medimaging.backup.errors import (
+    BackupDamaged,
+    CountsDiffer,
+    InUse,
+    NotEmpty,
+    ReleaseOlder,
+    StoreAway,
+)
+from medimaging.backup.places import (
+    batched,
+    lies_whole,
+    put_files,
+    scratch_directory,
+    set_up_store,
+)
 from medimaging.backup.programs import find_program, run_program
 from medimaging.backup.sets import BackupSet, Generation, Held, Mismatch, copy_hashed, write_whole
 from medimaging.backup.snapshots import alone, connected, count_rows, first_of, owner_address
 from medimaging.release import VERSION
-from records.stores import Spooled
+from records.errors import StoreUnavailable
+from records.stores import Spooled, begin_epoch, forget_store
 
 MARK = "restore-unfinished.json"
 """In the data directory from the first change to the last check."""
@@ -97,11 +112,13 @@ def restore_backup(*, place: Path, generation: str = "", replace: bool = False) 
         _check_unused(connection, chosen, replace=replace)
         with alone(connection, place=place):
             _mark(chosen)
+            set_up_store(UUID(manifest["store_id"]), replace=replace)
             _remove_scratch()
             _put_all(source, chosen, done)
             _restore_database(connection, chosen, manifest)
             done.rows = _compare_counts(connection, manifest)
     call_command("migrate", interactive=False, verbosity=0)
+    _begin_epoch()
     done.migrations = missing_migrations
     done.seconds = round(time.monotonic() - started, 3)
     record_event(
@@ -238,6 +255,14 @@ def _restore_database(
         for (statement,) in cursor.fetchall():
             cursor.execute(statement)
     restore_dump(chosen, manifest, address=owner_address())
+
+
+def _begin_epoch() -> None:
+    forget_store()
+    try:
+        begin_epoch()
+    except StoreUnavailable as error:
+        raise StoreAway(reason=error.reason) from error
 
 
 def _compare_counts(connection: extensions.connection, manifest: dict[str, Any]) -> int:

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import psycopg2
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -83,6 +84,12 @@ class Snapshot:
     def count_rows(self) -> dict[str, int]:
         """How many rows each table holds."""
         return count_rows(self.connection)
+
+    def store_id(self) -> UUID:
+        """Which store is this database's."""
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT store_id FROM records_storeidentity")
+            return UUID(str(first_of(cursor)))
 
     def migrations(self) -> list[str]:
         """Which migrations were applied, as `app.name`."""

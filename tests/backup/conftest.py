@@ -10,6 +10,7 @@ import pytest
 from django.core.files.storage import storages
 
 from records.models import Instance, QuarantinedFile
+from records.stores import adopt_store
 from tests.backup.installations import (
     Installation,
     empty_installation,
@@ -31,7 +32,9 @@ def backups(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def local_store(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+def local_store(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, _plain_database: None
+) -> Path:
     """The store in a directory, beside the exports and the bundles."""
     settings.DATA_DIR = tmp_path / "old"
     settings.DATA_DIR.mkdir()
@@ -48,7 +51,11 @@ def s3_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def s3_store(
-    s3_address: str, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+    s3_address: str,
+    tmp_path: Path,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    _plain_database: None,
 ) -> dict[str, str]:
     """The store in a bucket; returns the settings of another, empty one."""
     options = {
@@ -108,3 +115,4 @@ def use_store(
     # A field asks for its storage once, when its model is loaded.
     for model in (Instance, QuarantinedFile):
         monkeypatch.setattr(model._meta.get_field("file"), "storage", storages["images"])
+    adopt_store()

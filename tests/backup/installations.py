@@ -113,9 +113,11 @@ def without_the_tests_own_function() -> Iterator[None]:
             cursor.execute("SELECT pg_get_functiondef('date_event_back'::regproc)")
             (definition,) = cursor.fetchone()
             cursor.execute("DROP FUNCTION date_event_back")
-            try:
-                yield
-            finally:
+    try:
+        yield
+    finally:
+        with closing(EmbeddedPostgres(DATA_DIR).connect(TEST_DATABASE)) as connection:
+            with connection, connection.cursor() as cursor:
                 cursor.execute(definition)
 
 
