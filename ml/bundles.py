@@ -1,11 +1,13 @@
 """Opens the trained models that ship as folders, refusing any that was changed after export."""
 
 import hashlib
+import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,9 @@ HEAD = "head.npz"
 EMBEDDINGS = "embeddings.npz"
 CANARY = "canary.npz"
 MODEL_CARD = "model_card.md"
+COPY = "medimaging-bundle-"
+"""What the folders begin with into which a bundle is copied while it is opened."""
+COPY_SECONDS = 3600
 MAX_BYTES = 1 << 30
 """Largest bundle that is read; those that ship have 16 MB at most."""
 REQUIRED = (KERAS_MODEL, OPENVINO_MODEL, OPENVINO_WEIGHTS, HEAD, EMBEDDINGS, CANARY, MODEL_CARD)
@@ -96,13 +101,23 @@ def private_copy(path: Path | str) -> Iterator[Path]:
     Raises BundleInvalid and BundleTampered; the copy itself has still to be loaded.
     """
     folder = Path(path)
+    _remove_left_copies()
     _list_plain_files(folder)
-    with tempfile.TemporaryDirectory(prefix="bundle-") as place:
+    with tempfile.TemporaryDirectory(prefix=COPY) as place:
         try:
             copy = shutil.copytree(folder, Path(place) / folder.name, symlinks=True)
         except OSError as error:
             raise BundleInvalid(path=folder, detail=f"it can't be copied: {error}") from error
         yield copy
+
+
+def _remove_left_copies() -> None:
+    """Remove the copies that killed processes of this account have left."""
+    for left in Path(tempfile.gettempdir()).glob(f"{COPY}*"):
+        with suppress(OSError):
+            found = left.lstat()
+            if found.st_uid == os.geteuid() and time.time() - found.st_mtime > COPY_SECONDS:
+                shutil.rmtree(left)
 
 
 def _list_plain_files(folder: Path) -> set[str]:

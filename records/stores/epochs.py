@@ -179,8 +179,8 @@ def _newest() -> list[str]:
     studies = apps.get_model("records", "Study")._base_manager.order_by("-received_at", "-id")
     newest = list(studies.values_list("pk", flat=True)[:NEWEST])
     rows = apps.get_model("records", "Instance").with_withheld.stored().filter(damage="")
-    of_each = rows.filter(series__study__in=newest).order_by("series__study")
-    return list(of_each.distinct("series__study").values_list("file", flat=True))
+    of_each = rows.filter(series__study__in=newest).order_by("series__study_id")
+    return list(of_each.distinct("series__study_id").values_list("file", flat=True))
 
 
 def _identities() -> Any:

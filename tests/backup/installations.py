@@ -20,7 +20,7 @@ from medimaging.backup.snapshots import count_rows
 from medimaging.quickstart.services import EmbeddedPostgres
 from records.intake.storage import publish, spooled
 from records.models import Instance, Patient, Series, Study, StudyState
-from tests.conftest import DATA_DIR, TEST_DATABASE
+from tests.conftest import DATA_DIR, TEST_DATABASE, as_superuser
 from tests.factories import make_department
 from tests.product import ROOT
 from tests.records.files import make_dicom
@@ -107,18 +107,15 @@ def drop_database(database: str) -> None:
 @contextmanager
 def without_the_tests_own_function() -> Iterator[None]:
     """Take out of the tests' database what no installation has, and its owner couldn't restore."""
-    with closing(EmbeddedPostgres(DATA_DIR).connect(TEST_DATABASE)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_get_functiondef('date_event_back'::regproc)")
-            (definition,) = cursor.fetchone()
-            cursor.execute("DROP FUNCTION date_event_back")
+    with as_superuser(TEST_DATABASE) as cursor:
+        cursor.execute("SELECT pg_get_functiondef('date_event_back'::regproc)")
+        (definition,) = cursor.fetchone()
+        cursor.execute("DROP FUNCTION date_event_back")
     try:
         yield
     finally:
-        with closing(EmbeddedPostgres(DATA_DIR).connect(TEST_DATABASE)) as connection:
-            with connection, connection.cursor() as cursor:
-                cursor.execute(definition)
+        with as_superuser(TEST_DATABASE) as cursor:
+            cursor.execute(definition)
 
 
 def fill(studies: int, *, department: Department | None = None) -> list[Instance]:
