@@ -123,9 +123,7 @@ def test_every_table_is_declared_and_every_declaration_has_its_table() -> None:
     assert tables == {model._meta.db_table for model in labels.values()} | {"django_migrations"}
 
 
-def test_after_a_year_what_is_swept_is_down_to_its_bound(
-    django_capture_on_commit_callbacks,
-) -> None:
+def test_a_year_of_rows_is_swept_down_to_its_bound(django_capture_on_commit_callbacks) -> None:
     swept = {label: bound for label, bound in TABLES.items() if isinstance(bound, Swept)}
     year, now = Year(), timezone.now()
     made: dict[str, int] = {}
