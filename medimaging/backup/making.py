@@ -36,6 +36,7 @@ from medimaging.backup.snapshots import (
     Snapshot,
     alone,
     connected,
+    database_errors,
     hold_removals,
     owner_address,
     snapshot,
@@ -80,14 +81,17 @@ def make_backup(*, place: Path, keep: int | None = None) -> Made:
     """
     made, target = Made(), BackupSet(place)
     try:
-        check_images()
+        with database_errors():
+            check_images()
         target.prepare()
         with (
+            database_errors(),
             target.locked(),
             connected(owner_address()) as connection,
             alone(connection, place=place),
         ):
             hold_removals(connection)
+            target.remove_halves()
             _add_generation(target, connection, made)
             if keep is not None and not made.lacking:
                 made.generations_removed, made.files_removed = target.prune(keep=keep)

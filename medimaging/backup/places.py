@@ -142,7 +142,8 @@ def set_up_store(store_id: UUID, *, replace: bool) -> None:
     text = f"{store_id}\n"
     with _store_errors():
         found = store.read_marker(seconds=ASK_SECONDS)
-        if found is not None and found.strip() != str(store_id) and not replace:
+        is_other = found is not None and found.strip() != str(store_id)
+        if is_other and not replace and not store.is_empty():
             raise StoreAway(reason="it is another installation's; --replace takes it over")
         if found != text:
             store.write_marker(text)

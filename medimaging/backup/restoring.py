@@ -5,7 +5,7 @@ import os
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -35,10 +35,18 @@ from medimaging.backup.places import (
 )
 from medimaging.backup.programs import find_program, run_program
 from medimaging.backup.sets import BackupSet, Generation, Held, Mismatch, copy_hashed, write_whole
-from medimaging.backup.snapshots import alone, connected, count_rows, first_of, owner_address
+from medimaging.backup.snapshots import (
+    alone,
+    connected,
+    count_rows,
+    database_errors,
+    first_of,
+    owner_address,
+)
 from medimaging.release import VERSION
 from records.errors import StoreUnavailable
 from records.stores import Spooled, begin_epoch, forget_store
+from records.stores.local import make_private
 
 MARK = "restore-unfinished.json"
 """In the data directory from the first change to the last check."""
@@ -86,6 +94,7 @@ class Restored:
     size_bytes: int = 0
     put: int = 0
     lacking: int = 0
+    damaged: list[str] = field(default_factory=list)
     migrations: int = 0
     seconds: float = 0.0
 
@@ -95,7 +104,8 @@ def restore_backup(*, place: Path, generation: str = "", replace: bool = False) 
 
     Half-way ended, it goes on when it is asked for again: what was put is compared and left. With
     `replace` an installation in use goes; files that the backup doesn't know stay for the sweeper.
-    Raises BackupError; the product must not be started after CountsDiffer.
+    A file that the set has lost is named, and the rest comes back. Raises BackupError; the product
+    must not be started after CountsDiffer.
     """
     started = time.monotonic()
     source = BackupSet(place)
@@ -108,7 +118,7 @@ def restore_backup(*, place: Path, generation: str = "", replace: bool = False) 
     done = Restored(chosen.name, manifest["made_at"], manifest["release"])
     done.lacking = len(manifest["lacking"])
     connections.close_all()
-    with connected(owner_address()) as connection:
+    with database_errors(), connected(owner_address()) as connection:
         _check_unused(connection, chosen, replace=replace)
         with alone(connection, place=place):
             _mark(chosen)
@@ -185,7 +195,7 @@ def _unfinished() -> str:
 
 
 def _mark(chosen: Generation) -> None:
-    mark_path().parent.mkdir(parents=True, exist_ok=True)
+    make_private(mark_path().parent)
     write_whole(mark_path(), json.dumps({"generation": chosen.name}))
 
 
@@ -201,16 +211,13 @@ def _put_all(source: BackupSet, chosen: Generation, done: Restored) -> None:
     def put(batch: list[Held]) -> tuple[int, list[str]]:
         return _put_batch(source, batch)
 
-    problems: list[str] = []
     with ThreadPoolExecutor(BATCHES_AT_ONCE) as pool:
         for some in batched(batched(chosen.files(), BATCH), BATCHES_AT_ONCE):
             for batch, (count, damaged) in zip(some, pool.map(put, some), strict=True):
                 done.files += len(batch)
                 done.size_bytes += sum(held.size for held in batch)
                 done.put += count
-                problems += damaged
-    if problems:
-        raise BackupDamaged(problems=len(problems), first=problems[0])
+                done.damaged += damaged
 
 
 def _put_batch(source: BackupSet, batch: list[Held]) -> tuple[int, list[str]]:

@@ -112,7 +112,7 @@ class BackupSet:
     def prepare(self) -> None:
         """Make the directory a set, unless it is one; raises NotABackupSet."""
         if not (self.place / LABEL).exists():
-            if self.place.exists() and any(self.place.iterdir()):
+            if self.place.exists() and any(map(_is_foreign, self.place.iterdir())):
                 raise NotABackupSet(place=self.place, reason="it holds other files")
             make_private(self.place)
             write_whole(self.place / LABEL, json.dumps({"format": FORMAT}))
@@ -209,16 +209,22 @@ class BackupSet:
         return sha256, size, is_new
 
     def prune(self, *, keep: int) -> tuple[int, int]:
-        """Remove all but the newest `keep` generations, halves, and files that none names.
+        """Remove all but the newest `keep` generations, and files that none names.
 
         Returns how many generations and files went.
         """
         surplus = self.generations()[:-keep]
         for one in surplus:
             one.path.rename(one.path.with_suffix(REMOVED))
+        self.remove_halves()
+        return len(surplus), self._remove_unnamed()
+
+    def remove_halves(self) -> None:
+        """Remove what killed processes have left; the files that they copied are of use."""
         for half in self.halves():
             shutil.rmtree(half.path)
-        return len(surplus), self._remove_unnamed()
+        for left in (self.place / "files").glob("new-*"):
+            left.unlink()
 
     def _remove_unnamed(self) -> int:
         named = {bytes.fromhex(held.sha256) for one in self.generations() for held in one.files()}
@@ -227,9 +233,12 @@ class BackupSet:
             if bytes.fromhex(path.name) not in named:
                 path.unlink()
                 removed += 1
-        for left in (self.place / "files").glob("new-*"):
-            left.unlink()
         return removed
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether something shows that a directory is for other things; a new disk isn't empty."""
+    return path.name != "lost+found" and not path.name.startswith(".")
 
 
 def copy_hashed(source: Readable, target: BinaryIO) -> tuple[str, int]:

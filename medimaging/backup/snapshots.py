@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg2
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from psycopg2 import extensions, sql
 
 from medimaging.backup.errors import BackupRunning, DatabaseAway
@@ -36,14 +36,21 @@ def owner_address() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
+def database_errors() -> Iterator[None]:
+    """Have a database that is away, or goes away meanwhile, raise DatabaseAway."""
+    try:
+        yield
+    except (psycopg2.Error, DatabaseError) as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise DatabaseAway(reason=lines[0]) from error
+
+
+@contextlib.contextmanager
 def connected(address: dict[str, Any]) -> Iterator[extensions.connection]:
     """A connection of one's own, beside Django's. Raises DatabaseAway."""
     parameters = {key: value for key, value in address.items() if key != "cursor_factory"}
-    try:
+    with database_errors():
         connection = psycopg2.connect(**parameters)
-    except psycopg2.OperationalError as error:
-        lines = str(error).splitlines() or [""]
-        raise DatabaseAway(reason=lines[0]) from error
     with contextlib.closing(connection):
         yield connection
 

@@ -87,3 +87,20 @@ def test_it_comes_back_from_a_bucket_into_another(
     assert "0 were there already" in told
     assert "20 files read" in scrubbed
     assert "0 damaged" in scrubbed
+
+
+def test_a_file_that_the_backup_has_lost_keeps_nothing_else_away(
+    saved, backups: Path, new: Installation, local_store: Path
+) -> None:
+    held = backups / "files" / saved[0].sha256[:2] / saved[0].sha256[2:4] / saved[0].sha256
+    held.write_bytes(b"rotten")
+
+    said = new.run("restore", str(backups), code=1)
+
+    assert str(held) in said
+    assert "[files_lacking]" in said
+    assert "0 were there already" in said
+    lost = {saved[0].file.name}
+    assert hashes_below(new.images).keys() == hashes_below(local_store).keys() - lost
+    assert new.ask("SELECT count(*) FROM records_study") == 5
+    assert not (new.data_dir / "restore-unfinished.json").exists()

@@ -11,6 +11,8 @@ from medimaging.backup.embedded import database_running
 from medimaging.backup.errors import BackupError
 from medimaging.backup.restoring import restore_backup
 
+SHOWN = 20
+
 
 class Command(BaseCommand):
     """Can be run again where it was ended half-way."""
@@ -46,6 +48,13 @@ class Command(BaseCommand):
         self.stdout.write(
             f"Files: {done.files} ({size}), every hash compared; {there} were there already."
         )
+        if done.damaged:
+            for path in done.damaged[:SHOWN]:
+                self.stderr.write(f"damaged\t{path}")
+            raise CommandError(
+                f"Everything else is back; {len(done.damaged)} files of the backup are damaged or "
+                "missing. Run `scrub_storage --all`, which marks their images. [files_lacking]"
+            )
         if done.lacking:
             self.stdout.write(
                 f"{done.lacking} files were lacking when it was made: run `scrub_storage --all`."

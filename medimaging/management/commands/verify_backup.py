@@ -49,7 +49,7 @@ class Command(BaseCommand):
     def report(self, done: Verified) -> None:
         """What was read, and what is damaged."""
         for half in done.halves:
-            self.stdout.write(f"{half} is half a backup; the next with --keep removes it.")
+            self.stdout.write(f"{half} is half a backup; the next removes it.")
         size = filesizeformat(done.size_bytes)
         names = ", ".join(done.generations)
         self.stdout.write(f"Read {names}: {done.files} files ({size}).")
