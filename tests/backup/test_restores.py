@@ -3,6 +3,7 @@
 import contextlib
 import json
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg2
 import pytest
@@ -10,8 +11,12 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 
 from medimaging import addresses
+from medimaging.backup.errors import StoreAway
 from medimaging.backup.making import make_backup
+from medimaging.backup.places import set_up_store
+from records.errors import StoreForeign
 from records.models import Instance
+from records.stores import check_store
 from tests.backup.installations import Installation, empty_installation, fill, hashes_below
 from tests.conftest import DATA_DIR, TEST_DATABASE
 
@@ -73,6 +78,15 @@ def test_a_newer_releases_backup_is_refused(saved, backups: Path) -> None:
     assert Instance.objects.count() == 5
 
 
+def test_another_installations_images_are_taken_over_only_when_asked(saved) -> None:
+    with pytest.raises(StoreAway, match="another installation's"):
+        set_up_store(uuid4(), replace=False)
+
+    set_up_store(uuid4(), replace=True)
+    with pytest.raises(StoreForeign):
+        check_store()
+
+
 def test_it_comes_back_from_a_bucket_into_another(
     s3_store: dict[str, str], backups: Path, tmp_path: Path
 ) -> None:
@@ -94,6 +108,8 @@ def test_a_file_that_the_backup_has_lost_keeps_nothing_else_away(
 ) -> None:
     held = backups / "files" / saved[0].sha256[:2] / saved[0].sha256[2:4] / saved[0].sha256
     held.write_bytes(b"rotten")
+    new.images.mkdir(parents=True)
+    (new.images / "store-id.txt").write_text(f"{uuid4()}\n")  # of a product that was started once
 
     said = new.run("restore", str(backups), code=1)
 

@@ -2,8 +2,9 @@
 
 import datetime as dt
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,13 @@ pytestmark = pytest.mark.django_db
 
 WEEKS = 53
 SLACK = dt.timedelta(minutes=1)
+
+
+@pytest.fixture(autouse=True)
+def _epochs_of_this_test() -> Iterator[None]:
+    """The row of an epoch is rolled back, and its file wouldn't be."""
+    yield
+    shutil.rmtree(settings.DATA_DIR / "images" / "epochs", ignore_errors=True)
 
 
 class Year:

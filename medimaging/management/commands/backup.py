@@ -54,9 +54,8 @@ class Command(BaseCommand):
             for one in made.lacking[:SHOWN]:
                 self.stderr.write(f"{one.reason}\t{one.place}/{one.name}")
             raise CommandError(
-                f"Everything else was saved; {len(made.lacking)} files are missing or damaged "
-                "in the store, and in no earlier backup. See `manage.py scrub_storage`. "
-                "[files_lacking]"
+                "Everything else was saved. Missing or damaged in the store, and in no earlier "
+                f"backup: {len(made.lacking)}. See `manage.py scrub_storage`. [files_lacking]"
             )
 
 

@@ -44,7 +44,7 @@ class Command(BaseCommand):
         if done.migrations:
             self.stdout.write(f"{done.migrations} migrations of this release were applied.")
         size = filesizeformat(done.size_bytes)
-        there = done.files - done.put
+        there = done.files - done.put - len(done.damaged)
         self.stdout.write(
             f"Files: {done.files} ({size}), every hash compared; {there} were there already."
         )
@@ -52,8 +52,9 @@ class Command(BaseCommand):
             for path in done.damaged[:SHOWN]:
                 self.stderr.write(f"damaged\t{path}")
             raise CommandError(
-                f"Everything else is back; {len(done.damaged)} files of the backup are damaged or "
-                "missing. Run `scrub_storage --all`, which marks their images. [files_lacking]"
+                "Everything else is back. Damaged or missing in the backup: "
+                f"{len(done.damaged)} of {done.files} files. Run `scrub_storage --all`, which "
+                "marks their images. [files_lacking]"
             )
         if done.lacking:
             self.stdout.write(

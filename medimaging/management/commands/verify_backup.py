@@ -61,7 +61,7 @@ class Command(BaseCommand):
             for path in done.problems[:SHOWN]:
                 self.stderr.write(f"damaged\t{path}")
             raise CommandError(
-                f"{len(done.problems)} files are damaged or missing. Remove those listed: the next "
-                "backup copies them again, where the store still has them. [backup_damaged]"
+                f"Damaged or missing: {len(done.problems)}. Remove those listed: the next backup "
+                "copies them again, where the store still has them. [backup_damaged]"
             )
         self.stdout.write("Nothing is damaged.")
