@@ -14,6 +14,7 @@ from classifier.services import runs
 from classifier.services.healed import LOST_CODES
 from records.errors import StoreUnavailable
 from records.services import scrub_study
+from records.stores import is_outage
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,10 @@ def classify_study(classification_id: str) -> None:
             with suppress(StoreUnavailable):
                 scrub_study(study_id=claim.study_id)
         return
-    except Exception:
+    except Exception as error:
+        if is_outage(error):
+            runs.postpone_classification(claim=claim, error=StoreUnavailable())
+            return
         reference = uuid.uuid4().hex[:8]
         logger.exception("classification %s broke (reference %s)", classification_id, reference)
         runs.release_classification(claim=claim, reference=reference)

@@ -264,7 +264,8 @@ def unavailable(request: HttpRequest, error: KnownError) -> HttpResponse:
     else:
         context = {"error": error, "reference": getattr(request, "id", "")}
         response = HttpResponse(render_to_string("503.html", context), status=error.status)
-    response["Retry-After"] = str(error.retry_after)
+    if error.retry_after:
+        response["Retry-After"] = str(error.retry_after)
     response["Cache-Control"] = "no-store"
     # Once is enough, and a line says it better than a traceback.
     response._has_been_logged = True  # type: ignore[attr-defined]  # as Django's log_response has it

@@ -11,6 +11,7 @@ from django.conf import settings
 from accounts.errors import KnownError, new_reference
 from records import services, stores
 from records.errors import ExportBroken, ExportTooSlow, StoreUnavailable
+from records.stores import is_outage
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,10 @@ def prepare_export(export_id: str) -> None:
         services.postpone_export(export_id=export_id)
     except KnownError as error:
         services.fail_export(export_id=export_id, error=error)
-    except Exception:
+    except Exception as error:
+        if is_outage(error):
+            services.postpone_export(export_id=export_id)
+            return
         reference = new_reference()
         logger.exception("export %s broke (reference %s)", export_id, reference)
         services.fail_export(export_id=export_id, error=ExportBroken(reference=reference))

@@ -4,7 +4,10 @@ The records app knows nothing of classifications: it notes when a file was found
 the sweeper draws the conclusion within seconds.
 """
 
-from django.db.models import F
+import datetime as dt
+
+from django.conf import settings
+from django.utils import timezone
 
 from classifier.models import Classification, ClassificationState
 from classifier.services.requests import request_again
@@ -25,7 +28,7 @@ def resume_healed() -> int:
 def resume_stored() -> int:
     """Have what waits for the store rung for, now that it is there; return how many."""
     waiting = Classification.objects.filter(
-        state=ClassificationState.QUEUED, waiting_code__in=AWAY_CODES, rung_at__gt=F("queued_at")
+        state=ClassificationState.QUEUED, waiting_code__in=AWAY_CODES
     )
     if not waiting.exists():
         return 0
@@ -33,4 +36,5 @@ def resume_stored() -> int:
         check_store()
     except StoreUnavailable:
         return 0
-    return waiting.update(rung_at=F("queued_at"), waiting_code="")
+    long_ago = timezone.now() - dt.timedelta(seconds=settings.CLASSIFICATION_RING_AGAIN_SECONDS)
+    return waiting.update(rung_at=long_ago, waiting_code="")

@@ -8,11 +8,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from medimaging.health.parts import Part, State, probe
-from records.errors import StoreUnavailable
+from records.errors import StoreForeign, StoreUnavailable
 from records.intake.storage import measure_room
-from records.stores import Age, compare_ages
+from records.stores import Age, check_store, compare_ages
 
 REDIS_TIMEOUT_S = 0.6
+STORE_TIMEOUT_S = 0.6
 
 
 @probe("database")
@@ -66,6 +67,33 @@ def redis_server() -> Part:
             "Look at Redis; nothing is lost, and waiting studies go on once it answers.",
         )
     return Part("redis", State.OK, "ok", "Redis answers.")
+
+
+@probe("store")
+def image_store() -> Part:
+    """Where the images are; without it studies can be worked on and not looked at."""
+    try:
+        check_store(seconds=STORE_TIMEOUT_S)
+    except StoreForeign as error:
+        return Part(
+            "store",
+            State.DEGRADED,
+            error.code,
+            f"The store of images is another database's: {error.reason}.",
+            "Put this installation's volume or bucket in place; `manage.py adopt_store` takes the "
+            "one that is there.",
+        )
+    except StoreUnavailable as error:
+        return Part(
+            "store",
+            State.DEGRADED,
+            error.code,
+            f"The store of images can't be used: {error.reason}. No image is shown, taken in or "
+            "classified; nothing is lost.",
+            "Look at the volume or the service that it lies on; all goes on by itself once it is "
+            "there.",
+        )
+    return Part("store", State.OK, "ok", "The store of images is there.")
 
 
 @probe("room")

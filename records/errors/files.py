@@ -287,11 +287,11 @@ class StorageLow(FileRejected):
 
 
 class ContentMismatch(FileRejected):
-    """Other bytes lie under the name that these ones would get; they are left as they are."""
+    """The store says that it holds other bytes than those that were just put there."""
 
     code = "storage_mismatch"
-    message = "The store holds a damaged copy of this very file ({sha256})."
-    action = "Give your administrator this message: the copy has to be restored or removed first."
+    message = "The store doesn't hold what was put into it ({sha256})."
+    action = "Give your administrator this message, and send the file again afterwards."
     status = 500
 
 

@@ -20,7 +20,7 @@ from records.models import (
     SubmissionFile,
     Verdict,
 )
-from records.services.verdicts import ReceivedObject
+from records.services.verdicts import HEALED, ReceivedObject
 from records.stored import is_whole
 
 Kept = Instance | QuarantinedFile
@@ -126,7 +126,7 @@ def find_first_filing(
     if found is None or is_whole(found):
         return None
     verdicts = SubmissionFile.objects.filter(instance=found, verdict=Verdict.STORED)
-    first = verdicts.select_related("submission").order_by("pk").first()
+    first = verdicts.select_related("submission").exclude(code=HEALED).first()
     if first is None:
         return None
     return FirstFiling(

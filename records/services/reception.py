@@ -41,7 +41,7 @@ from records.models import NOT_HELD, Submission, SubmissionFile
 from records.services.filing import file_objects
 from records.services.refusals import Refusals
 from records.services.verdicts import ReceivedObject, Sent
-from records.stores import Spooled, check_store
+from records.stores import Spooled, is_outage
 
 logger = logging.getLogger(__name__)
 
@@ -300,8 +300,8 @@ def failures_named(submission: Submission) -> Iterator[None]:
     except (FileRejected, SubmissionEnded, StoreUnavailable):
         raise
     except Exception as error:
-        if isinstance(error, OSError):
-            check_store()
+        if is_outage(error):
+            raise StoreUnavailable from error
         reference = new_reference()
         logger.exception("File %s of submission %s", reference, submission.pk)
         raise UnexpectedFailure(reference=reference) from error

@@ -80,12 +80,13 @@ def scrub_storage(
     ends = time.monotonic() + seconds if seconds is not None else None
     done = Scrubbed()
     for kept in _unchecked(since):
+        was_damaged = bool(kept.damage)
         damage = _scrub(kept)
         done = Scrubbed(
             checked=done.checked + 1,
             size_bytes=done.size_bytes + kept.size_bytes,
             damaged=done.damaged + (damage != Damage.NONE),
-            recovered=done.recovered + (damage == Damage.NONE and bool(kept.damage)),
+            recovered=done.recovered + (damage == Damage.NONE and was_damaged),
         )
         if ends is not None and time.monotonic() >= ends:
             break

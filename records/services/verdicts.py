@@ -26,6 +26,8 @@ from records.stores import Spooled
 MESSAGE_LENGTH = 1000
 ACTION_LENGTH = 400
 NAME_LENGTH = 255
+HEALED = "healed"
+"""The code of the verdict on a file that took the place of one that was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ def judge_healed(
         instance,
         verdict=Verdict.STORED,
         audit_action=Action.FILE_STORED,
-        code="healed",
+        code=HEALED,
         message="Stored. The file of this image was damaged or missing; this one took its place.",
         action="",
     )

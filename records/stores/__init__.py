@@ -18,6 +18,7 @@ from records.stores.presence import (
     check_store,
     ensure_store,
     forget_store,
+    is_outage,
 )
 
 __all__ = [
@@ -40,5 +41,6 @@ __all__ = [
     "ensure_store",
     "forget_store",
     "image_store",
+    "is_outage",
     "renew_epoch",
 ]

@@ -55,6 +55,17 @@ def check_store(*, seconds: float = ASK_SECONDS) -> None:
     _tell(None)
 
 
+def is_outage(error: BaseException) -> bool:
+    """Whether an error came of the store's being away; of one of the system it is asked now."""
+    if not isinstance(error, OSError):
+        return isinstance(error, StoreUnavailable)
+    try:
+        check_store()
+    except StoreUnavailable:
+        return True
+    return False
+
+
 def ensure_store() -> None:
     """Make sure that the store was there a moment ago; else as `check_store`.
 

@@ -14,12 +14,21 @@ from accounts.models import Department, User
 from accounts.roles import Role
 from records.intake.isolation import calls
 from records.intake.isolation.calls import examine
-from records.models import Instance, Origin, Submission, SubmissionFile, Upload
+from records.models import (
+    Export,
+    Instance,
+    Origin,
+    QuarantinedFile,
+    Submission,
+    SubmissionFile,
+    Upload,
+)
 from records.services import DeclaredFields, open_submission, open_upload, submit_study
 from records.stores import adopt_store
 from tests.factories import make_department, make_user
 from tests.records.buckets import KEYS, REGION, s3_service
 from tests.records.files import make_dicom
+from tests.records.outages import Wire, directory_away, service_away
 from tests.records.tus import SIZE, Tus, partial_directory, partial_files
 from tests.records.watching import Watched
 
@@ -73,6 +82,14 @@ def s3_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
+def wire(s3_address: str) -> Iterator[Wire]:
+    """The way to the S3 service, which can be cut and stalled."""
+    wire = Wire(int(s3_address.rsplit(":", 1)[1]))
+    yield wire
+    wire.close()
+
+
+@pytest.fixture
 def bucket(s3_address: str) -> Any:
     """A bucket of the test's own, as the service itself shows it."""
     service = boto3.resource(
@@ -107,7 +124,7 @@ def local_store(
 @pytest.fixture
 def s3_store(
     bucket: Any,
-    s3_address: str,
+    wire: Wire,
     tmp_path: Path,
     settings: Any,
     monkeypatch: pytest.MonkeyPatch,
@@ -115,7 +132,7 @@ def s3_store(
 ) -> Storage:
     options = KEYS | {
         "bucket_name": bucket.name,
-        "endpoint_url": s3_address,
+        "endpoint_url": wire.url,
         "region_name": REGION,
         "location": "hospital",
         "addressing_style": "path",
@@ -135,9 +152,19 @@ def _use_store(
     settings.STORAGES = settings.STORAGES | {"images": {"BACKEND": backend, "OPTIONS": options}}
     settings.INTAKE_SPOOL_DIR = tmp_path / "incoming"
     # A field asks for its storage once, when its model is loaded.
-    monkeypatch.setattr(Instance._meta.get_field("file"), "storage", storages["images"])
+    for model in (Instance, QuarantinedFile, Export):
+        monkeypatch.setattr(model._meta.get_field("file"), "storage", storages["images"])
     adopt_store()
     return storages["images"]
+
+
+@pytest.fixture
+def outage(request: pytest.FixtureRequest, store: Storage) -> Callable[[], Any]:
+    """The outage that the test is parametrised with: "local: moved" or "s3: stalled"."""
+    how = request.param
+    if request.node.callspec.params["store"] == "s3":
+        return lambda: service_away(request.getfixturevalue("wire"), how)
+    return lambda: directory_away(Path(store.path("")), how)
 
 
 @pytest.fixture

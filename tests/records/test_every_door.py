@@ -129,7 +129,7 @@ def test_altered_files_never_leave(client, manager, study, ending):
 
     answer = client.get(f"{url}/instances/{instance.sop_instance_uid}{ending}")
 
-    assert answer.status_code == 500
+    assert answer.status_code == 404
     assert answer.json()["code"] == "file_damaged"
     with (
         pytest.raises(StoredFileDamaged),

@@ -162,7 +162,7 @@ def test_damaged_image_is_refused_in_plain_words(page, study, kind):
 
     answer = page.get(reverse(f"records:{kind}", args=args))
 
-    assert answer.status_code == 500
+    assert answer.status_code == 404
     assert "damaged" in text_of(answer)
 
 
@@ -222,7 +222,7 @@ def test_api_tells_of_damage(study, reviewer):
 
     assert api.get(f"/api/v1/studies/{study.pk}/").json()["damaged_instances"] == 1
     assert api.get(f"/api/v1/instances/{instance.pk}/").json()["damage"] == "altered"
-    assert (file.status_code, file.json()["code"]) == (500, "file_damaged")
+    assert (file.status_code, file.json()["code"]) == (404, "file_damaged")
     state = admin.get("/api/v1/storage/").json()
     assert (state["files"], state["damaged"], state["room"]["is_low"]) == (1, 1, False)
 

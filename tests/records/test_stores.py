@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from django.db.transaction import TransactionManagementError
 
-from records.errors import ContentMismatch, StorageLow
+from records.errors import StorageLow, StoreUnavailable
 from records.intake.storage import check_room, publish, spooled
 from records.models import Instance
-from records.stores import Spooled, content_name, content_of, image_store
+from records.stores import DAMAGED, MARKER, Spooled, content_name, content_of, image_store
 from tests.records.files import make_dicom
 
 CONTENT = b"some bytes of an image"
@@ -52,15 +52,18 @@ def test_publish_leaves_the_file_alone_when_the_bytes_are_there(store):
 
 @BOTH
 @pytest.mark.parametrize("other", [b"SOME BYTES of an image", b"shorter"], ids=["bytes", "size"])
-def test_publish_refuses_and_overwrites_nothing_when_other_bytes_lie_there(store, other):
+def test_publish_moves_a_damaged_copy_aside_when_other_bytes_lie_there(store, other):
     name = content_name(SHA256)
     store.save(name, io.BytesIO(other))
 
-    with pytest.raises(ContentMismatch):
-        keep()
+    keep()
 
     with store.open(name) as stream:
+        assert stream.read() == CONTENT
+    _, (kept,) = store.listdir(DAMAGED)
+    with store.open(f"{DAMAGED}/{kept}") as stream:
         assert stream.read() == other
+    assert kept.startswith(SHA256)
 
 
 @BOTH
@@ -167,18 +170,20 @@ def test_intake_works_end_to_end_on_s3(s3_store, bucket, send_one, monkeypatch):
 
     assert file.verdict == "stored"
     instance = Instance.objects.get()
-    assert [entry.key for entry in bucket.objects.all()] == [f"hospital/{instance.file.name}"]
+    names = {instance.file.name, MARKER}
+    assert {entry.key for entry in bucket.objects.all()} == {f"hospital/{name}" for name in names}
     with instance.file.open("rb") as stream:
         assert stream.read() == content
     assert send_one(content).verdict == "duplicate"
 
 
 def test_intake_says_so_when_s3_does_not_answer(s3_store, bucket, send_one):
+    bucket.objects.all().delete()
     bucket.delete()
 
-    file = send_one(make_dicom())
+    with pytest.raises(StoreUnavailable):
+        send_one(make_dicom())
 
-    assert (file.verdict, file.code) == ("rejected", "storage_unavailable")
     assert Instance.objects.count() == 0
 
 
