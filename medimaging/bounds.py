@@ -114,6 +114,7 @@ PLACES: dict[str, Bound] = {
     "redis": Counted("128 MB at most, and nothing on the disk"),
     "restore-unfinished.json": Counted("one line, until a restore is through"),
     "run": Counted("sockets and locks"),
+    "samples-submitted": Counted("an empty file, once the samples were"),
     "secret-key": Counted("one key"),
     "static": Counted("files of the release"),
 }
