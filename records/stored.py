@@ -39,14 +39,9 @@ def open_file(kept: Instance | QuarantinedFile) -> File:
 
     Raises StoredFileMissing, StoredFileDamaged where it can't be read, and StoreUnavailable.
     """
-    return open_named(str(kept.file.name))
-
-
-def open_named(name: str) -> File:
-    """Open a file by its name in the store; else as `open_file`."""
 
     def begin(alive: Alive) -> File:
-        opened = image_store().open(name, "rb")
+        opened = image_store().open(str(kept.file.name), "rb")
         # A service sends the bytes only now: what fails does so before anything is answered.
         opened.read(1)
         opened.seek(0)

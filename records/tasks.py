@@ -87,5 +87,5 @@ def sweep_exports() -> None:
     """Ring again for exports that nobody has finished, and remove the files of old ones."""
     with waiting_for_store():
         services.sweep_exports()
-        services.expire_exports()
-        services.sweep_export_files()
+    services.expire_exports()
+    services.sweep_export_files()

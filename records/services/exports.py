@@ -136,8 +136,7 @@ def withdraw_exports(*, actor: User | None, study: Study, error: KnownError | No
     """Give up the copies of a study that goes away, their files included; return how many.
 
     `error` says why, without it that the study is deleted. They stay given up when it comes back:
-    somebody has to ask again. The caller holds the study's lock and the transaction. Raises
-    StoreUnavailable where a file couldn't be removed now.
+    somebody has to ask again. The caller holds the study's lock and the transaction.
     """
     error = error or ExportStudyDeleted()
     due = Export.objects.unfinished_of(study).select_for_update(no_key=True, of=("self",))
@@ -146,8 +145,6 @@ def withdraw_exports(*, actor: User | None, study: Study, error: KnownError | No
 
 def _withdraw(actor: User | None, export: Export, study: Study, error: KnownError) -> bool:
     name = str(export.file.name or "")
-    if name:
-        ensure_store()
     export.state, export.file = ExportState.FAILED, ""
     export.failure_code, export.failure = error.code, f"{error.message} {error.action}"
     export.save(update_fields=["state", "file", "failure_code", "failure"])
@@ -204,12 +201,10 @@ def postpone_export(*, export_id: UUID | str) -> None:
 def expire_exports() -> int:
     """Remove the files of copies that have been there long enough; return how many.
 
-    A copy lies outside the store's hashes, holds and retention, so it doesn't stay for good. Raises
-    StoreUnavailable.
+    A copy lies outside the store's hashes, holds and retention, so it doesn't stay for good.
     """
     if not settings.EXPORT_KEPT_DAYS:
         return 0
-    ensure_store()
     before = timezone.now() - dt.timedelta(days=settings.EXPORT_KEPT_DAYS)
     due = Export.objects.outdated(before=before).values_list("pk", flat=True)
     return sum(_expire(pk, before) for pk in due)

@@ -25,7 +25,6 @@ from records.errors import ExportHoldUnknown, NoSuchFrame, RegionUnreadable
 from records.forms import ClearanceForm, ExportFilterForm, ExportForm
 from records.models import Export, ExportHold, ExportState, Study
 from records.services import clear_export, hand_out_export, note_hold_seen, request_export
-from records.stored import open_named
 from records.views.images import png_response, refusal_response
 from records.views.lists import RecordedListView
 
@@ -206,7 +205,7 @@ def export_response(user: User, export: Export) -> StreamingHttpResponse:
     """
     with transaction.atomic():  # a copy that can't be opened wasn't taken
         export = hand_out_export(actor=user, export=export)
-        content = open_named(str(export.file.name))
+        content = export.file.open("rb")
     studies = list(export.studies.all()[:2])
     delivery = begin_delivery(
         action=Action.STUDY_EXPORTED,

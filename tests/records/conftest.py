@@ -15,7 +15,6 @@ from accounts.roles import Role
 from records.intake.isolation import calls
 from records.intake.isolation.calls import examine
 from records.models import (
-    Export,
     Instance,
     Origin,
     QuarantinedFile,
@@ -152,7 +151,7 @@ def _use_store(
     settings.STORAGES = settings.STORAGES | {"images": {"BACKEND": backend, "OPTIONS": options}}
     settings.INTAKE_SPOOL_DIR = tmp_path / "incoming"
     # A field asks for its storage once, when its model is loaded.
-    for model in (Instance, QuarantinedFile, Export):
+    for model in (Instance, QuarantinedFile):
         monkeypatch.setattr(model._meta.get_field("file"), "storage", storages["images"])
     adopt_store()
     return storages["images"]

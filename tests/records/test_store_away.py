@@ -155,7 +155,6 @@ def test_looking_after_files_stops_while_the_store_is_away(outage, instance, set
             services.scrub_storage,
             services.sweep_storage,
             services.sweep_exports,
-            services.expire_exports,
             services.sweep_submissions,
             services.sweep_uploads,
             services.apply_retention,

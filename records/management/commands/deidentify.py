@@ -15,7 +15,6 @@ from records.deidentification import Options, Pseudonyms, project_key
 from records.deidentification.packing import unpack_data_set
 from records.models import Export, ExportState, Study
 from records.services import hand_out_export, prepare_export, request_export
-from records.stored import open_named
 
 OPTIONS = ("retain_dates", "retain_device", "retain_patient")
 LABEL_COLUMNS = {"study", "label"}
@@ -60,7 +59,7 @@ class Command(BaseCommand):
         except KnownError as error:
             raise CommandError(f"{error.message} {error.action}") from error
         labels = _labels(options["labels"], export.project) if options["labels"] else {}
-        with open_named(str(export.file.name)) as stream:
+        with export.file.open("rb") as stream:
             count = unpack_data_set(stream, out, labels=labels)
         self.stdout.write(f"{count} images in {out}, {len(export.left_out)} objects left out")
 
