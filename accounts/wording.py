@@ -83,6 +83,8 @@ SENTENCES = {
     "storage.damaged": "A stored file was found {problem}",
     "storage.healed": "A stored file that was {problem} is whole again",
     "storage.swept": "{removed} files without a record were removed",
+    "backup.made": "A backup was made: {rows} rows, {files} files, {lacking} lacking",
+    "backup.restored": "The installation was restored from the backup of {made_at}",
     "transfer.begun": "{actor} began to take away what {of} then tells of",
     "submission.viewed": "{actor} looked at a submission",
     "submissions.listed": "{actor} listed the submissions",

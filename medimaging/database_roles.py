@@ -25,6 +25,7 @@ READ_ONLY = ("django_migrations", "django_content_type", "auth_permission")
 
 DELETED_FROM = (
     "accounts.AccountMail",
+    "accounts.AccountNotice",
     "accounts.Attempts",
     "accounts.KeptAnswer",
     "accounts.Membership",

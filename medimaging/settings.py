@@ -338,6 +338,7 @@ HOUSEKEEPING = {
     "records.tasks.scrub_storage": 60,
     # A 256th of the store each time, so all of it in less than a day.
     "records.tasks.sweep_storage": 300,
+    "records.tasks.renew_epoch": 300,
     "records.tasks.apply_retention": 3600,
 }
 CELERY_BEAT_SCHEDULE = {

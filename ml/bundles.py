@@ -1,11 +1,13 @@
 """Opens the trained models that ship as folders, refusing any that was changed after export."""
 
 import hashlib
+import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,9 @@ HEAD = "head.npz"
 EMBEDDINGS = "embeddings.npz"
 CANARY = "canary.npz"
 MODEL_CARD = "model_card.md"
+COPY = "medimaging-bundle-"
+"""What the folders begin with into which a bundle is copied while it is opened."""
+COPY_SECONDS = 3600
 MAX_BYTES = 1 << 30
 """Largest bundle that is read; those that ship have 16 MB at most."""
 REQUIRED = (KERAS_MODEL, OPENVINO_MODEL, OPENVINO_WEIGHTS, HEAD, EMBEDDINGS, CANARY, MODEL_CARD)
@@ -96,7 +101,8 @@ def private_copy(path: Path | str) -> Iterator[Path]:
     Raises BundleInvalid and BundleTampered; the copy itself has still to be loaded.
     """
     folder = Path(path)
-    with tempfile.TemporaryDirectory(prefix="bundle-") as place:
+    _remove_left_copies()
+    with tempfile.TemporaryDirectory(prefix=COPY) as place:
         copy = Path(place) / folder.name
         copy.mkdir()
         copy_bundle(folder, copy)
@@ -124,6 +130,15 @@ def digest_of(folder: Path) -> str:
     """
     _list_plain_files(folder)
     return hash_file(folder / MANIFEST)
+
+
+def _remove_left_copies() -> None:
+    """Remove the copies that killed processes of this account have left."""
+    for left in Path(tempfile.gettempdir()).glob(f"{COPY}*"):
+        with suppress(OSError):
+            found = left.lstat()
+            if found.st_uid == os.geteuid() and time.time() - found.st_mtime > COPY_SECONDS:
+                shutil.rmtree(left)
 
 
 def _list_plain_files(folder: Path) -> set[str]:

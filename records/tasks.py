@@ -10,7 +10,7 @@ from django.conf import settings
 
 from accounts.errors import KnownError, new_reference
 from accounts.outages import is_database_outage
-from records import services
+from records import services, stores
 from records.errors import ExportBroken, ExportTooSlow, StoreUnavailable
 from records.stores import is_outage
 from records.turns import Turn
@@ -48,6 +48,13 @@ def sweep_storage() -> None:
     """Look for files that no row points to, and remove those found long enough ago."""
     with waiting_for_store():
         services.sweep_storage()
+
+
+@shared_task
+def renew_epoch() -> None:
+    """Give database and store a new epoch, and say in the log if one of them is older."""
+    with waiting_for_store():
+        stores.renew_epoch()
 
 
 @shared_task
@@ -106,3 +113,4 @@ def sweep_exports() -> None:
     with waiting_for_store():
         services.sweep_exports()
     services.expire_exports()
+    services.sweep_export_files()

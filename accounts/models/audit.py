@@ -89,6 +89,8 @@ class Action(models.TextChoices):
     STORAGE_DAMAGED = "storage.damaged", "Damaged file found"
     STORAGE_HEALED = "storage.healed", "Lost file put back"
     STORAGE_SWEPT = "storage.swept", "Files without a record removed"
+    BACKUP_MADE = "backup.made", "Backup made"
+    BACKUP_RESTORED = "backup.restored", "Backup restored"
     TRANSFER_BEGUN = "transfer.begun", "Files began to leave"
     SUBMISSION_VIEWED = "submission.viewed", "Submission viewed"
     SUBMISSIONS_LISTED = "submissions.listed", "Submissions listed"

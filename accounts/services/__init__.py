@@ -9,7 +9,7 @@ from accounts.services.departments import (
 )
 from accounts.services.devices import remember_device
 from accounts.services.mailing import send_waiting_mails
-from accounts.services.notices import acknowledge_notices
+from accounts.services.notices import acknowledge_notices, forget_notices
 from accounts.services.passwords import (
     change_password,
     issue_password_link,
@@ -54,6 +54,7 @@ __all__ = [
     "find_open_session",
     "flush_refusals",
     "forget_answers",
+    "forget_notices",
     "invite_user",
     "issue_password_link",
     "issue_token",

@@ -1,5 +1,6 @@
 """People are told what others did to their account, and say when they have seen it."""
 
+import datetime as dt
 from functools import partial
 
 from django.db import transaction
@@ -8,6 +9,8 @@ from django.utils import timezone
 from accounts.audit import current_context, record_event
 from accounts.mail import mail_notice
 from accounts.models import AccountNotice, Action, NoticeKind, User
+
+KEPT_SEEN = dt.timedelta(days=365)
 
 
 def tell_person(
@@ -44,3 +47,9 @@ def acknowledge_notices(*, actor: User) -> int:
             action=Action.NOTICES_SEEN, actor=actor, target=actor, details={"notices": seen}
         )
     return seen
+
+
+def forget_notices() -> int:
+    """Remove what people have seen long ago, the trail keeps it; return how many."""
+    forgotten, _ = AccountNotice.objects.filter(seen_at__lte=timezone.now() - KEPT_SEEN).delete()
+    return forgotten

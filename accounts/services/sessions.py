@@ -1,6 +1,7 @@
 """Sessions: opened by a sign-in, ended by their owner, an administrator, a password, or time."""
 
 import datetime as dt
+from importlib import import_module
 from uuid import UUID
 
 from django.conf import settings
@@ -122,6 +123,8 @@ def expire_sessions() -> int:
         ):
             number += _expire(row, SessionEnd.TOO_OLD if is_old else SessionEnd.IDLE)
     UserSession.objects.filter(ended_at__lte=timezone.now() - KEPT_ENDED).delete()
+    # Those that Django keeps, also of visitors who never signed in.
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
     return number
 
 

@@ -1,5 +1,7 @@
 """What a person has written and not yet signed: kept on the server, for that person alone."""
 
+import datetime as dt
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -14,6 +16,8 @@ from records.errors import StudyGone
 from records.models import Study
 
 AT_ONCE = 200
+KEPT = dt.timedelta(days=365)
+"""So long a draft waits for its person, since they last changed it."""
 
 
 @transaction.atomic
@@ -59,9 +63,16 @@ def hand_drafts_on(*, replaced: Classification, current: Classification) -> None
 
 @transaction.atomic
 def purge_drafts() -> int:
-    """Remove what was written about studies that are destroyed by now; the trail tells of those."""
-    due = ReviewDraft.objects.of_purged_studies().values_list("pk", flat=True)[:AT_ONCE]
-    return ReviewDraft.objects.filter(pk__in=list(due)).delete()[0]
+    """Remove what was written about studies that are destroyed by now, and what was forgotten.
+
+    The trail tells of the former, and that each of them was begun.
+    """
+    rows = ReviewDraft.objects
+    due = [
+        *rows.of_purged_studies().values_list("pk", flat=True)[:AT_ONCE],
+        *rows.filter(updated_at__lte=timezone.now() - KEPT).values_list("pk", flat=True)[:AT_ONCE],
+    ]
+    return rows.filter(pk__in=due).delete()[0]
 
 
 def _standing(classification: Classification) -> Classification:

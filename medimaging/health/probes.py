@@ -8,7 +8,7 @@ from medimaging.health.broker import connect_briefly
 from medimaging.health.parts import Part, State, probe
 from records.errors import StoreForeign, StoreUnavailable
 from records.intake.storage import measure_room
-from records.stores import check_store
+from records.stores import Age, check_store, compare_ages
 
 
 @probe("database")
@@ -115,6 +115,24 @@ def room() -> Part:
             facts,
         )
     return Part("room", State.OK, "ok", "There is room for images.", facts=facts)
+
+
+@probe("ages")
+def ages() -> Part:
+    """Whether database and store of images are of one age, or one was restored alone."""
+    try:
+        found = compare_ages()
+    except StoreUnavailable:
+        return Part(
+            "ages",
+            State.UNKNOWN,
+            "storage_unavailable",
+            "It can't be told whether database and store are of one age.",
+            "See how the store is.",
+        )
+    facts = {"database": found.database, "store": found.store, "newest_missing": found.missing}
+    state = State.OK if found.age == Age.SAME else State.DEGRADED
+    return Part("ages", state, str(found.age), found.message, found.action, facts)
 
 
 # They follow what they depend on, here and wherever parts are listed.

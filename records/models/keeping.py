@@ -103,12 +103,14 @@ class StoreIdentity(models.Model):
     """Which store is this database's: the one whose marker has the same id. One row.
 
     `adopted_at` is when that marker was put there, None until then: before that an empty place is
-    a new store, and from then on one that isn't mounted.
+    a new store, and from then on one that isn't mounted. `epoch` is the number that both sides were
+    given last.
     """
 
     number = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     store_id = models.UUIDField(default=uuid.uuid4)
     adopted_at = models.DateTimeField(null=True)
+    epoch = models.PositiveBigIntegerField(default=0, db_default=0)
 
     class Meta:
         """There is one store."""

@@ -1,6 +1,7 @@
 """Everything that writes records: the one way in for files, and what ends a submission."""
 
 from records.intake.declared import DeclaredFields
+from records.services.export_files import sweep_export_files
 from records.services.exports import (
     claim_export,
     clear_export,
@@ -101,6 +102,7 @@ __all__ = [
     "sent_of",
     "state_kind",
     "submit_study",
+    "sweep_export_files",
     "sweep_exports",
     "sweep_storage",
     "sweep_submissions",

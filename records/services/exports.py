@@ -39,6 +39,7 @@ from records.models import (
     StudyState,
 )
 from records.querysets import ExportQuerySet
+from records.services.export_files import remove_export_file
 from records.stores import ensure_store
 
 TASK = "records.tasks.prepare_next_export"
@@ -145,7 +146,7 @@ def withdraw_exports(*, actor: User | None, study: Study, error: KnownError | No
 
 
 def _withdraw(actor: User | None, export: Export, study: Study, error: KnownError) -> bool:
-    storage, name = export.file.storage, str(export.file.name or "")
+    name = str(export.file.name or "")
     export.state, export.file = ExportState.FAILED, ""
     export.failure_code, export.failure = error.code, f"{error.message} {error.action}"
     export.save(update_fields=["state", "file", "failure_code", "failure"])
@@ -158,7 +159,7 @@ def _withdraw(actor: User | None, export: Export, study: Study, error: KnownErro
         details={"reason": error.code, "sha256": export.sha256},
     )
     if name:
-        transaction.on_commit(lambda: storage.delete(name))
+        transaction.on_commit(lambda: remove_export_file(name))
     return True
 
 
@@ -235,7 +236,7 @@ def _expire(pk: UUID, before: dt.datetime) -> bool:
     export = locked.filter(pk=pk).first()
     if export is None:
         return False
-    storage, name = export.file.storage, str(export.file.name)
+    name = str(export.file.name)
     export.state, export.file = ExportState.EXPIRED, ""
     export.save(update_fields=["state", "file"])
     record_event(
@@ -245,7 +246,7 @@ def _expire(pk: UUID, before: dt.datetime) -> bool:
         department_id=export.department_id,
         details={"project": export.project, "sha256": export.sha256},
     )
-    transaction.on_commit(lambda: storage.delete(name))
+    transaction.on_commit(lambda: remove_export_file(name))
     return True
 
 

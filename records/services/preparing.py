@@ -34,6 +34,7 @@ from records.errors import ExportEmpty, ExportRefused, ExportUnreadable, NotAcce
 from records.intake.storage import spool_directory
 from records.models import Export, ExportHold, ExportState, Instance
 from records.sending import file_pieces
+from records.services.export_files import remove_export_file
 from records.services.exports import record_exported
 
 CHUNK_BYTES = 1024 * 1024
@@ -171,7 +172,7 @@ def _finish(export: Export, work: _Work, stream: BinaryIO, *, count: int) -> Exp
     made = {"sha256": digest, "size_bytes": size, "image_count": count}
     finished = _write_ready(export, work, {**made, "file": name})
     if finished is None:
-        storage.delete(name)
+        remove_export_file(name)
     return finished
 
 

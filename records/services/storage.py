@@ -25,7 +25,15 @@ from records.models.imaging import image_storage
 from records.querysets import InstanceQuerySet, QuarantinedFileQuerySet
 from records.services.healing import Kept, note_healed
 from records.stored import find_digest
-from records.stores import PREFIXES, Listed, check_store, content_of, image_store
+from records.stores import (
+    PREFIXES,
+    Age,
+    Listed,
+    check_store,
+    compare_ages,
+    content_of,
+    image_store,
+)
 from records.stores.locks import own_content
 
 logger = logging.getLogger(__name__)
@@ -113,9 +121,11 @@ def sweep_storage(*, prefixes: Iterable[str] | None = None) -> Swept:
 def remove_unreferenced() -> Swept:
     """Remove the files whose time has come and that still no row points to.
 
-    Raises StoreUnavailable.
+    None goes while the database is older than the store: its newer rows may come back. Raises
+    StoreUnavailable.
     """
-    check_store()
+    if compare_ages().age == Age.DATABASE_OLDER:
+        return Swept(found=UnreferencedFile.objects.count())
     due = list(UnreferencedFile.objects.due(now=timezone.now())[:REMOVED_AT_ONCE])
     removed = [size for row in due if (size := _remove(row)) is not None]
     if removed:

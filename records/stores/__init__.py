@@ -1,5 +1,6 @@
 """Where the bytes of images lie: a directory or a bucket, named by content and written once."""
 
+from records.stores.epochs import Age, Ages, announce_store, begin_epoch, compare_ages, renew_epoch
 from records.stores.files import (
     DAMAGED,
     MARKER,
@@ -14,7 +15,6 @@ from records.stores.files import (
 )
 from records.stores.presence import (
     adopt_store,
-    announce_store,
     check_store,
     ensure_store,
     forget_store,
@@ -25,17 +25,22 @@ __all__ = [
     "DAMAGED",
     "MARKER",
     "PREFIXES",
+    "Age",
+    "Ages",
     "Alive",
     "Listed",
     "Spooled",
     "WriteOnceStore",
     "adopt_store",
     "announce_store",
+    "begin_epoch",
     "check_store",
+    "compare_ages",
     "content_name",
     "content_of",
     "ensure_store",
     "forget_store",
     "image_store",
     "is_outage",
+    "renew_epoch",
 ]

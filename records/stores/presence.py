@@ -4,7 +4,6 @@ A marker in the store bears the id that the database knows. A mount point withou
 bucket that doesn't answer and another installation's store are told from a store that lacks a file.
 """
 
-import contextlib
 import logging
 import threading
 import time
@@ -13,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.apps import apps
-from django.db import DatabaseError, connections, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from records.errors import StoreForeign, StoreUnavailable
@@ -81,13 +80,6 @@ def ensure_store() -> None:
             check_store()
     finally:
         _asking.release()
-
-
-def announce_store() -> None:
-    """Have a process that starts say in the log what is wrong with the store, if anything is."""
-    with contextlib.suppress(StoreUnavailable, DatabaseError):
-        check_store()
-    connections.close_all()
 
 
 def forget_store() -> None:

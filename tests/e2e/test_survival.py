@@ -1,12 +1,16 @@
 """Processes are killed for real: nothing may be lost, nothing may be there twice."""
 
 import http.client
+import re
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from medimaging.bounds import bound_of_place
+from records.stores import PREFIXES
 from tests.product import Client, Product, multipart, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -141,3 +145,29 @@ def _is_up(product: Product) -> bool:
         return connection.getresponse().status == 200
     except OSError:
         return False
+
+
+def test_a_running_product_is_backed_up_and_comes_back_where_nothing_runs(
+    product: Product, tmp_path: Path
+) -> None:
+    said = product.manage("backup", str(tmp_path / "set"))
+    verified = product.manage("verify_backup", str(tmp_path / "set"), "--restore-dump")
+    restored = Product(tmp_path / "new").manage("restore", str(tmp_path / "set"))
+
+    (rows,) = re.findall(r"Database: (\d+) rows", said)
+    (files,) = re.findall(r"Files: ([1-9]\d*) \(", said)
+    assert f"The dump was restored: {rows} rows" in verified
+    assert f"Database: {rows} rows, as many in each table as were dumped." in restored
+    assert re.search(rf"Files: {files} \(.*\), every hash compared; 0 were there", restored)
+
+
+def test_it_writes_nowhere_but_where_a_bound_is_declared(product: Product) -> None:
+    written = {
+        path.relative_to(product.data_dir).as_posix()
+        for pattern in ("*", "images/*", "files/*")
+        for path in product.data_dir.glob(pattern)
+    }
+    slices = {f"images/{prefix}" for prefix in PREFIXES}
+    undeclared = {path for path in written - slices - {"files"} if not bound_of_place(path)}
+    assert "images/store-id.txt" in written
+    assert undeclared == set()

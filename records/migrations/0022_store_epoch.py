@@ -1,0 +1,18 @@
+"""The number that database and store are given alike, every few minutes."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('records', '0021_storage_outages'),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name='storeidentity',
+            name='epoch',
+            field=models.PositiveBigIntegerField(db_default=0, default=0),
+        ),
+    ]

@@ -1,0 +1,118 @@
+"""A store of the test's own, and an installation to restore into."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from django.core.files.storage import storages
+
+from records.models import Instance, QuarantinedFile
+from records.stores import adopt_store
+from tests.backup.installations import (
+    Installation,
+    empty_installation,
+    without_the_tests_own_function,
+)
+from tests.records.buckets import KEYS, REGION, s3_service
+
+
+@pytest.fixture(autouse=True)
+def _plain_database(transactional_db: None) -> Iterator[None]:
+    with without_the_tests_own_function():
+        yield
+
+
+@pytest.fixture
+def backups(tmp_path: Path) -> Path:
+    """Where the backup set is."""
+    return tmp_path / "backups"
+
+
+@pytest.fixture
+def local_store(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, _plain_database: None
+) -> Path:
+    """The store in a directory, beside the exports and the bundles."""
+    settings.DATA_DIR = tmp_path / "old"
+    settings.DATA_DIR.mkdir()
+    images = settings.DATA_DIR / "images"
+    use_store(settings, monkeypatch, "records.stores.local.LocalStore", {"location": images})
+    return images
+
+
+@pytest.fixture(scope="session")
+def s3_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with s3_service(tmp_path_factory.mktemp("s3")) as address:
+        yield address
+
+
+@pytest.fixture
+def s3_store(
+    s3_address: str,
+    tmp_path: Path,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    _plain_database: None,
+) -> dict[str, str]:
+    """The store in a bucket; returns the settings of another, empty one."""
+    options = {
+        **KEYS,
+        "bucket_name": make_bucket(s3_address),
+        "endpoint_url": s3_address,
+        "region_name": REGION,
+        "addressing_style": "path",
+        "file_overwrite": False,
+    }
+    settings.DATA_DIR = tmp_path / "old"
+    use_store(settings, monkeypatch, "records.stores.s3.S3Store", options)
+    return {
+        "IMAGES_S3_BUCKET": make_bucket(s3_address),
+        "IMAGES_S3_ENDPOINT": s3_address,
+        "IMAGES_S3_REGION": REGION,
+        "IMAGES_S3_ADDRESSING": "path",
+        "IMAGES_S3_ACCESS_KEY": KEYS["access_key"],
+        "IMAGES_S3_SECRET_KEY": KEYS["secret_key"],
+    }
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Iterator[Installation]:
+    """An empty installation in another data directory and another database."""
+    with empty_installation(tmp_path / "new", "new_medimaging") as installation:
+        yield installation
+
+
+def make_bucket(address: str) -> str:
+    """A bucket of the test's own."""
+    service = boto3.resource(
+        "s3",
+        endpoint_url=address,
+        region_name=REGION,
+        aws_access_key_id=KEYS["access_key"],
+        aws_secret_access_key=KEYS["secret_key"],
+    )
+    name = f"images-{uuid.uuid4().hex}"
+    service.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return name
+
+
+def use_store(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, backend: str, options: dict[str, Any]
+) -> None:
+    """Have images, exports and files on their way lie where the test says."""
+    settings.INTAKE_SPOOL_DIR = settings.DATA_DIR / "images" / "incoming"
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "images": {"BACKEND": backend, "OPTIONS": options},
+        "default": {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {"location": settings.DATA_DIR / "files"},
+        },
+    }
+    # A field asks for its storage once, when its model is loaded.
+    for model in (Instance, QuarantinedFile):
+        monkeypatch.setattr(model._meta.get_field("file"), "storage", storages["images"])
+    adopt_store()
