@@ -1,7 +1,9 @@
 """Former releases as they were: their code from the history, run beside ours in one environment."""
 
 import io
+import json
 import subprocess
+import sys
 import tarfile
 import tomllib
 from dataclasses import dataclass
@@ -53,7 +55,27 @@ def releases() -> list[Release]:
     return [Release(**each) for each in _read()["release"]]
 
 
+def last_migrations() -> dict[str, str]:
+    """The last migration of each app that the last release has."""
+    found: dict[str, str] = _read()["migrations"]
+    return found
+
+
 def contracts() -> dict[str, str]:
     """What may contract since the last release, each with the reason."""
     found: dict[str, str] = _read().get("contracts", {})
+    return found
+
+
+def read_everything(root: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """What the release in `root` answers about the database of an environment (`reading`)."""
+    done = subprocess.run(
+        [sys.executable, HERE / "reading.py"],
+        cwd=root,
+        env={**environment, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return found

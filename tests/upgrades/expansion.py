@@ -1,0 +1,103 @@
+"""What a migration does that the release before it couldn't go on working with."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.db import migrations
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
+
+from medimaging.database_roles import DELETED_FROM
+
+REMOVING = (
+    migrations.RemoveField,
+    migrations.RenameField,
+    migrations.RenameModel,
+    migrations.DeleteModel,
+    migrations.AlterModelTable,
+    migrations.AlterUniqueTogether,
+    migrations.AlterOrderWithRespectTo,
+)
+SAFE_SQL = ("create function", "create or replace function", "drop function")
+"""How statements begin that no row and no column is changed by."""
+
+
+def find_contractions(
+    plan: Iterable[tuple[str, Iterable[Operation]]], state: ProjectState
+) -> Iterator[str]:
+    """Name each step of migrations, with their labels, that isn't safe by its kind.
+
+    `state` is what the last release knows; what is made since then is nothing that it writes.
+    """
+    known = {f"{app}.{name}" for app, name in state.models}
+    for label, operations in plan:
+        app = label.split(".")[0]
+        for operation in _in_database(operations):
+            before = state.clone()
+            operation.state_forwards(app, state)
+            for fault in _faults(operation, app, before, known):
+                yield f"{label}: {fault}"
+
+
+def _in_database(operations: Iterable[Operation]) -> Iterator[Operation]:
+    for operation in operations:
+        if isinstance(operation, migrations.SeparateDatabaseAndState):
+            yield from operation.database_operations
+        else:
+            yield operation
+
+
+def _faults(
+    operation: Any, app: str, before: ProjectState, known: set[str]
+) -> Iterator[str]:
+    if isinstance(operation, migrations.CreateModel):
+        for name, field in operation.fields:
+            target = getattr(field, "remote_field", None) and str(field.remote_field.model).lower()
+            if target in {label.lower() for label in DELETED_FROM} & known:
+                yield f"{operation.name}.{name} holds on to rows that may be deleted"
+        return
+    if isinstance(operation, migrations.RunSQL):
+        yield from _faults_of_sql(operation)
+        return
+    if isinstance(operation, migrations.RunPython):
+        yield "RunPython"
+        return
+    model = getattr(operation, "model_name", None) or getattr(operation, "name", "")
+    if f"{app}.{model.lower()}" not in known and not isinstance(operation, REMOVING):
+        return
+    if isinstance(operation, REMOVING):
+        yield operation.describe()
+    elif isinstance(operation, migrations.AddField):
+        if not _may_be_left_out(operation.field):
+            yield f"{model}.{operation.name} is added without null and db_default"
+    elif isinstance(operation, migrations.AlterField):
+        old = before.models[app, operation.model_name_lower].fields[operation.name]
+        yield from _faults_of_change(f"{model}.{operation.name}", old, operation.field)
+    elif isinstance(operation, migrations.AddConstraint):
+        yield f"constraint {operation.constraint.name} is added"
+
+
+def _may_be_left_out(field: Any) -> bool:
+    return field.null or field.has_db_default() or field.many_to_many
+
+
+def _faults_of_change(name: str, old: Any, new: Any) -> Iterator[str]:
+    """Choices and words are the application's own: the database knows the column alone."""
+    if old.null and not new.null:
+        yield f"{name} takes no null any more"
+    if old.has_db_default() and not new.has_db_default():
+        yield f"{name} has no db_default any more"
+    if (old.max_length or 0) > (new.max_length or 0) or type(old) is not type(new):
+        yield f"{name} takes less than before"
+    if new.unique and not old.unique:
+        yield f"{name} becomes unique"
+
+
+def _faults_of_sql(operation: Any) -> Iterator[str]:
+    statements = operation.sql if isinstance(operation.sql, list | tuple) else [operation.sql]
+    for statement in statements:
+        text = " ".join(str(statement).split())
+        if text and not text.lower().startswith(SAFE_SQL):
+            yield f"SQL: {text[:60]}"
+        elif "create trigger" in text.lower():
+            yield f"SQL with a trigger: {text[:60]}"
