@@ -1,5 +1,7 @@
 """What a migration does that the release before it couldn't go on working with."""
 
+import math
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,8 +20,13 @@ REMOVING = (
     migrations.AlterUniqueTogether,
     migrations.AlterOrderWithRespectTo,
 )
-SAFE_SQL = ("create function", "create or replace function", "drop function")
-"""How statements begin that no row and no column is changed by."""
+SAFE_SQL = re.compile(
+    r"(create (or replace )?function|drop (function|trigger)|"
+    r"alter table \w+ alter column \w+ set default) ",
+    re.IGNORECASE,
+)
+"""How statements begin by which nothing that is written is changed or refused."""
+TRIGGER = re.compile(r"create trigger (\w+)", re.IGNORECASE)
 
 
 def find_contractions(
@@ -32,24 +39,19 @@ def find_contractions(
     known = {f"{app}.{name}" for app, name in state.models}
     for label, operations in plan:
         app = label.split(".")[0]
-        for operation in _in_database(operations):
-            before = state.clone()
+        for operation in operations:
+            for step in _in_database(operation):
+                for fault in _faults(step, app, state, known):
+                    yield f"{label}: {fault}"
             operation.state_forwards(app, state)
-            for fault in _faults(operation, app, before, known):
-                yield f"{label}: {fault}"
 
 
-def _in_database(operations: Iterable[Operation]) -> Iterator[Operation]:
-    for operation in operations:
-        if isinstance(operation, migrations.SeparateDatabaseAndState):
-            yield from operation.database_operations
-        else:
-            yield operation
+def _in_database(operation: Any) -> list[Any]:
+    is_apart = isinstance(operation, migrations.SeparateDatabaseAndState)
+    return list(operation.database_operations) if is_apart else [operation]
 
 
-def _faults(
-    operation: Any, app: str, before: ProjectState, known: set[str]
-) -> Iterator[str]:
+def _faults(operation: Any, app: str, before: ProjectState, known: set[str]) -> Iterator[str]:
     if isinstance(operation, migrations.CreateModel):
         for name, field in operation.fields:
             target = getattr(field, "remote_field", None) and str(field.remote_field.model).lower()
@@ -60,7 +62,8 @@ def _faults(
         yield from _faults_of_sql(operation)
         return
     if isinstance(operation, migrations.RunPython):
-        yield "RunPython"
+        if operation.code is not migrations.RunPython.noop:
+            yield "rows are changed by Python"
         return
     model = getattr(operation, "model_name", None) or getattr(operation, "name", "")
     if f"{app}.{model.lower()}" not in known and not isinstance(operation, REMOVING):
@@ -87,17 +90,21 @@ def _faults_of_change(name: str, old: Any, new: Any) -> Iterator[str]:
         yield f"{name} takes no null any more"
     if old.has_db_default() and not new.has_db_default():
         yield f"{name} has no db_default any more"
-    if (old.max_length or 0) > (new.max_length or 0) or type(old) is not type(new):
+    if _length(new) < _length(old) or type(old) is not type(new):
         yield f"{name} takes less than before"
     if new.unique and not old.unique:
         yield f"{name} becomes unique"
+
+
+def _length(field: Any) -> float:
+    return math.inf if field.max_length is None else field.max_length
 
 
 def _faults_of_sql(operation: Any) -> Iterator[str]:
     statements = operation.sql if isinstance(operation.sql, list | tuple) else [operation.sql]
     for statement in statements:
         text = " ".join(str(statement).split())
-        if text and not text.lower().startswith(SAFE_SQL):
-            yield f"SQL: {text[:60]}"
-        elif "create trigger" in text.lower():
-            yield f"SQL with a trigger: {text[:60]}"
+        triggers = TRIGGER.findall(text)
+        yield from (f"trigger {name}" for name in triggers)
+        if text and not triggers and not SAFE_SQL.match(text):
+            yield f"SQL: {text[:50].strip()}"

@@ -25,7 +25,9 @@ LISTS = (
     *("deleted-studies", "exports"),
 )
 LINK = re.compile(r'href="(/[^"#]*)"')
-NO_PAGES = re.compile(r"^/(static|api|dicomweb|sign-out)|/(file|image|download|dicom|csv)s?/|[?&]csv")
+NO_PAGES = re.compile(
+    r"^/(static|api|dicomweb|sign-out)|/(file|image|download|dicom|csv)s?/|[?&]csv"
+)
 PAGES_EACH = 25
 DETAILS_EACH = 3
 

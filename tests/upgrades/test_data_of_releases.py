@@ -51,7 +51,14 @@ def restore(release: Release, database: str) -> None:
     server.prepare_database(database)
     subprocess.run(
         [
-            *(server.binaries / "psql", "--quiet", "--set", "ON_ERROR_STOP=1", "--output", "/dev/null"),
+            *(
+                server.binaries / "psql",
+                "--quiet",
+                "--set",
+                "ON_ERROR_STOP=1",
+                "--output",
+                "/dev/null",
+            ),
             *("--host", server.socket_dir, "--username", addresses.SUPERUSER, database),
         ],
         input=gzip.decompress(release.dump.read_bytes()),
@@ -72,9 +79,7 @@ def upgraded(request: pytest.FixtureRequest, embedded_services: None) -> Iterato
     before = json.loads(release.facts.read_text(encoding="utf-8"))
     trail = before["audit"]
     with as_superuser(database) as cursor:
-        after = gather(
-            cursor, audit_columns=trail["columns"], last_event=trail["last_event"]
-        )
+        after = gather(cursor, audit_columns=trail["columns"], last_event=trail["last_event"])
         decided = ask(cursor, DECIDED)
         ((kept,),) = ask(cursor, KEPT)
     yield {

@@ -1,7 +1,7 @@
 """Migrations expand before they contract: the release before goes on working on the new schema."""
 
 import pytest
-from django.db import connection, migrations, models
+from django.db import migrations, models
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ModelState, ProjectState
 
@@ -10,11 +10,9 @@ from tests.upgrades.releases import contracts, last_migrations
 
 
 def test_nothing_contracts_since_the_last_release_but_what_is_said_to_be_safe() -> None:
-    loader = MigrationLoader(None, ignore_no_initial=True)
+    loader = MigrationLoader(None)
     released = {
-        node
-        for target in last_migrations().items()
-        for node in loader.graph.forwards_plan(target)
+        node for target in last_migrations().items() for node in loader.graph.forwards_plan(target)
     }
     leaves = loader.graph.leaf_nodes()
     plan = [node for leaf in leaves for node in loader.graph.forwards_plan(leaf)]
@@ -40,7 +38,9 @@ def known() -> ProjectState:
         ("words", models.CharField(max_length=20, db_default="")),
     ]
     state.add_model(ModelState("library", "Book", fields))
-    state.add_model(ModelState("records", "Upload", [("id", models.BigAutoField(primary_key=True))]))
+    state.add_model(
+        ModelState("records", "Upload", [("id", models.BigAutoField(primary_key=True))])
+    )
     return state
 
 
@@ -48,7 +48,9 @@ TEXT = models.CharField(max_length=20)
 RULE = models.CheckConstraint(condition=~models.Q(title=""), name="book_has_title")
 UNSAFE = {
     "column without default": migrations.AddField("book", "pages", models.IntegerField()),
-    "default of the code alone": migrations.AddField("book", "pages", models.IntegerField(default=0)),
+    "default of the code alone": migrations.AddField(
+        "book", "pages", models.IntegerField(default=0)
+    ),
     "column goes": migrations.RemoveField("book", "title"),
     "column is renamed": migrations.RenameField("book", "title", "name"),
     "table goes": migrations.DeleteModel("Book"),
