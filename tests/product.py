@@ -57,10 +57,12 @@ class Product:
         self.environment.pop("LOG_LEVEL", None)
         self.process: subprocess.Popen[bytes] | None = None
         self.output = data_dir.parent / f"{data_dir.name}.out"
+        self._said_before = 0
 
     def start(self) -> None:
         """Start it, and return when it says that it is ready."""
         with self.output.open("ab") as output:
+            self._said_before = output.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "quickstart", "--port", str(self.port)],
                 cwd=self.root,
@@ -80,7 +82,7 @@ class Product:
     def _is_ready(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.output.read_text()[-3000:]
-        return "Ready after" in self.output.read_text(errors="replace")
+        return b"Ready after" in self.output.read_bytes()[self._said_before :]
 
     def manage(self, *arguments: str) -> str:
         """Run a management command against it, and return what it printed."""
