@@ -19,6 +19,8 @@ FAILURE_REASONS: dict[str, int] = {
     "not_filed_here": NOT_AUTHORISED,
     "department_unclear": NOT_AUTHORISED,
     "study_deleted": NOT_AUTHORISED,
+    "intake_failed": OUT_OF_RESOURCES,
+    "readers_unavailable": OUT_OF_RESOURCES,
     "disk_full": OUT_OF_RESOURCES,
     "storage_low": OUT_OF_RESOURCES,
     "storage_unavailable": OUT_OF_RESOURCES,

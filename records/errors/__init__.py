@@ -35,7 +35,6 @@ from records.errors.files import (
     LEFT_OUT_CODES,
     BulkDataMissing,
     ContentHostile,
-    ContentMismatch,
     DecodingCrashed,
     DecodingExhausted,
     DepartmentUnclear,
@@ -43,7 +42,6 @@ from records.errors.files import (
     DicomTruncated,
     DicomUnreadable,
     DiscFile,
-    DiskFull,
     EmptyFile,
     FileRejected,
     FileTooLarge,
@@ -55,16 +53,14 @@ from records.errors.files import (
     OtherStudy,
     PatientRequired,
     SeriesStudyMismatch,
-    StorageLow,
-    StoreUnavailable,
     StudyDeleted,
     StudyPatientMismatch,
     SystemFile,
     TooManyFiles,
     UidConflict,
-    UnexpectedFailure,
     UnknownFormat,
     UploadCancelled,
+    UploadNotTaken,
     UploadUnfinished,
     ZipBomb,
     ZipCorrupt,
@@ -88,6 +84,15 @@ from records.errors.images import (
     StoredFileDamaged,
     StoredFileMissing,
     WindowInvalid,
+)
+from records.errors.intake import (
+    ContentMismatch,
+    DiskFull,
+    FileNotTaken,
+    IntakeFailed,
+    ReadersUnavailable,
+    StorageLow,
+    StoreUnavailable,
 )
 from records.errors.keeping import (
     HoldLifted,
@@ -137,6 +142,10 @@ from records.errors.uploads import (
 )
 
 __all__ = [
+    "UploadNotTaken",
+    "FileNotTaken",
+    "IntakeFailed",
+    "ReadersUnavailable",
     "StudyThereAlready",
     "StudyStillOpen",
     "StudyNotMovable",
@@ -238,7 +247,6 @@ __all__ = [
     "TusMetadataInvalid",
     "TusVersionUnsupported",
     "UidConflict",
-    "UnexpectedFailure",
     "UnknownFormat",
     "UploadBusy",
     "UploadCancelled",

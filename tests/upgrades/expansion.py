@@ -53,29 +53,37 @@ def _in_database(operation: Any) -> list[Any]:
 
 def _faults(operation: Any, app: str, before: ProjectState, known: set[str]) -> Iterator[str]:
     if isinstance(operation, migrations.CreateModel):
-        for name, field in operation.fields:
-            target = getattr(field, "remote_field", None) and str(field.remote_field.model).lower()
-            if target in {label.lower() for label in DELETED_FROM} & known:
-                yield f"{operation.name}.{name} holds on to rows that may be deleted"
-        return
-    if isinstance(operation, migrations.RunSQL):
+        yield from _faults_of_table(operation, known)
+    elif isinstance(operation, migrations.RunSQL):
         yield from _faults_of_sql(operation)
-        return
-    if isinstance(operation, migrations.RunPython):
+    elif isinstance(operation, migrations.RunPython):
         if operation.code is not migrations.RunPython.noop:
             yield "rows are changed by Python"
-        return
-    model = getattr(operation, "model_name", None) or getattr(operation, "name", "")
-    if f"{app}.{model.lower()}" not in known and not isinstance(operation, REMOVING):
-        return
-    if isinstance(operation, REMOVING):
+    elif isinstance(operation, REMOVING):
         yield operation.describe()
-    elif isinstance(operation, migrations.AddField):
+    else:
+        model = getattr(operation, "model_name", None) or getattr(operation, "name", "")
+        if f"{app}.{model.lower()}" in known:
+            yield from _faults_of_known(operation, app, before)
+
+
+def _faults_of_table(operation: Any, known: set[str]) -> Iterator[str]:
+    removable = {label.lower() for label in DELETED_FROM} & known
+    for name, field in operation.fields:
+        relation = getattr(field, "remote_field", None)
+        if relation is not None and str(relation.model).lower() in removable:
+            yield f"{operation.name}.{name} holds on to rows that may be deleted"
+
+
+def _faults_of_known(operation: Any, app: str, before: ProjectState) -> Iterator[str]:
+    """Of a table that the last release writes to."""
+    if isinstance(operation, migrations.AddField):
         if not _may_be_left_out(operation.field):
-            yield f"{model}.{operation.name} is added without null and db_default"
+            yield f"{operation.model_name}.{operation.name} is added without null and db_default"
     elif isinstance(operation, migrations.AlterField):
         old = before.models[app, operation.model_name_lower].fields[operation.name]
-        yield from _faults_of_change(f"{model}.{operation.name}", old, operation.field)
+        name = f"{operation.model_name}.{operation.name}"
+        yield from _faults_of_change(name, old, operation.field)
     elif isinstance(operation, migrations.AddConstraint):
         yield f"constraint {operation.constraint.name} is added"
 

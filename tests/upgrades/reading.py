@@ -16,8 +16,8 @@ import django
 
 django.setup()
 
-from django.contrib.auth import get_user_model
-from django.test import Client
+from django.contrib.auth import get_user_model  # noqa: E402 - Django is set up first
+from django.test import Client  # noqa: E402
 
 PEOPLE = ("reviewer", "technician", "administrator", "auditor")
 LISTS = (

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -68,7 +67,7 @@ def restore(release: Release, database: str) -> None:
 
 
 @pytest.fixture(scope="module", params=releases(), ids=lambda release: release.number)
-def upgraded(request: pytest.FixtureRequest, embedded_services: None) -> Iterator[dict[str, Any]]:
+def upgraded(request: pytest.FixtureRequest, embedded_services: None) -> dict[str, Any]:
     """What a release said about its rows, and what ours says once it has migrated them."""
     release: Release = request.param
     database = f"release_{release.number.replace('.', '_')}"
@@ -82,7 +81,7 @@ def upgraded(request: pytest.FixtureRequest, embedded_services: None) -> Iterato
         after = gather(cursor, audit_columns=trail["columns"], last_event=trail["last_event"])
         decided = ask(cursor, DECIDED)
         ((kept,),) = ask(cursor, KEPT)
-    yield {
+    return {
         "before": before,
         "after": json.loads(json.dumps(after)),
         "decided": decided,
