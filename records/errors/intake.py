@@ -71,3 +71,9 @@ class ReadersUnavailable(IntakeFailed):
     code = "readers_unavailable"
     message = "Files can't be read at present."
     action = "Send the file again in a minute. If it stays so, tell your administrator."
+
+
+class ReaderKilled(ReadersUnavailable):
+    """The process that was reading this file was ended by somebody else."""
+
+    is_of_one_file = True

@@ -24,6 +24,7 @@ from records.errors import (
     DecodingCrashed,
     DecodingExhausted,
     FileRejected,
+    ReaderKilled,
     ReadersUnavailable,
 )
 from records.intake.declared import DeclaredFields
@@ -219,10 +220,13 @@ def _ask_about_upload(question: object, source: IO[bytes]) -> Any:
         return _ask(question, source)
     except _Exhausted as error:
         raise DecodingExhausted(limit=str(error)) from error
-    except (ChildKilled, NurseryGone) as error:
-        # Somebody else's doing, such as the system's when its memory ends: the file may be sound.
-        logger.error("No child could read an upload: %s", error)
+    except NurseryGone as error:
+        logger.error("No child can be had to read an upload")
         raise ReadersUnavailable from error
+    except ChildKilled as error:
+        # Such as by the system when its memory ends: the file may be sound.
+        logger.error("A child that read an upload was killed")
+        raise ReaderKilled from error
     except (ChildDied, WireError) as error:
         logger.warning("A child that read an upload died: %s", error)
         raise DecodingCrashed from error
