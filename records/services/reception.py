@@ -302,6 +302,10 @@ def refusal_timed(allowance: Allowance) -> Iterator[None]:
         raise
 
 
+def _has_database() -> bool:
+    return connection.connection is not None and connection.is_usable()
+
+
 @contextmanager
 def failures_named(submission: Submission) -> Iterator[None]:
     """Have an error of ours raise FileNotTaken, and find the one in the log by the other.
@@ -313,7 +317,7 @@ def failures_named(submission: Submission) -> Iterator[None]:
     except (FileRejected, IntakeFailed, SubmissionEnded):
         raise
     except Exception as error:
-        if isinstance(error, OperationalError | InterfaceError) and not connection.is_usable():
+        if isinstance(error, OperationalError | InterfaceError) and not _has_database():
             raise
         reference = new_reference()
         logger.exception("File %s of submission %s", reference, submission.pk)

@@ -67,10 +67,10 @@ def contracts() -> dict[str, str]:
     return found
 
 
-def read_everything(root: Path, environment: dict[str, str]) -> dict[str, Any]:
+def read_everything(root: Path, environment: dict[str, str], *only: str) -> dict[str, Any]:
     """What the release in `root` answers about the database of an environment (`reading`)."""
     done = subprocess.run(
-        [sys.executable, HERE / "reading.py"],
+        [sys.executable, HERE / "reading.py", *only],
         cwd=root,
         env={**environment, "PYTHONPATH": str(root)},
         capture_output=True,

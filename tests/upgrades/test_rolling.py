@@ -20,7 +20,7 @@ from pynetdicom import AE
 from tests.product import ROOT, Client, Product, free_port, wait_for
 from tests.upgrades.facts import gather, superuser
 from tests.upgrades.guide import commands
-from tests.upgrades.releases import read_everything, releases
+from tests.upgrades.releases import last_migrations, read_everything, releases
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -151,8 +151,8 @@ class Story:
 
         return wait_for(look, seconds=90, what=f"answers about {studies}")
 
-    def read(self, root: Path) -> dict[str, Any]:
-        return read_everything(root, self.release(root).environment)
+    def read(self, root: Path, *only: str) -> dict[str, Any]:
+        return read_everything(root, self.release(root).environment, *only)
 
     def facts(self, **options: Any) -> dict[str, Any]:
         with superuser(self.data_dir) as cursor:
@@ -172,7 +172,7 @@ def of_former(story: Story) -> None:
     subprocess_shell(story.product, NODE)
     story.told["before"] = [story.send_picture(), story.send_object(), story.store_object()]
     story.answers(*story.told["before"])
-    story.told["new on old"] = story.read(ROOT)["readyz"]
+    story.told["new on old"] = story.read(ROOT, "readyz")["readyz"]
 
 
 def on_new_tables(story: Story) -> None:
@@ -268,6 +268,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
             steps(story)[command]()
         for command in commands("Roll back")[0]:
             steps_back(story)[command]()
+        story.told["log"] = story.product.output.read_text(errors="replace")
+        story.told["migrations"] = {
+            app: max(path.stem for path in (story.former_root / app / "migrations").glob("0*.py"))
+            for app in last_migrations()
+        }
         yield story.told
     finally:
         if story.product.process is not None and story.product.process.poll() is None:
@@ -323,6 +328,14 @@ def test_former_release_reads_and_goes_on_after_going_back(told) -> None:
     assert refused(told["old on all"]) == {}
     assert told["kept"] == told["of new"]
     assert len(told["again"]) == 2
+
+
+def test_nobody_falls_victim_to_a_deadlock_with_a_migration(told) -> None:
+    assert "deadlock detected" not in told["log"]
+
+
+def test_last_migrations_are_those_of_the_last_release(told) -> None:
+    assert told["migrations"] == last_migrations()
 
 
 def refused(read: dict[str, Any]) -> dict[str, int]:
