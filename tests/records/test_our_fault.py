@@ -3,6 +3,7 @@
 import contextlib
 import io
 import resource
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from records.failure_reasons import OUT_OF_RESOURCES
-from records.intake.isolation import calls, pool
+from records.intake.isolation import calls
+from records.intake.isolation import pool as pool_module
 from records.models import (
     Instance,
     Study,
@@ -76,7 +78,7 @@ def disk_that_takes(size: int) -> Iterator[None]:
 def no_readers() -> Iterator[None]:
     """The program that children are forked from can't be started."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool, "NURSERY", "records.intake.isolation.nowhere")
+        patch.setattr(pool_module, "NURSERY", "records.intake.isolation.nowhere")
         calls.pool.stop()
         yield
     calls.pool.stop()
@@ -217,17 +219,11 @@ def test_upload_that_never_can_be_filed_ends_with_its_time(tus, settings):
     assert sweep_submissions() == 1
 
 
-def test_child_that_somebody_else_ends_costs_no_verdict(browser):
-    from tests.records.watching import Watched
-
-    watched = Watched(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calls, "pool", watched)
-        calls.examine(io.BytesIO(make_dicom()))
-        striking = watched.die_of_it(9)
-        answer = submit(browser, make_dicom())
-        striking.join()
-    watched.stop()
+def test_child_that_somebody_else_ends_costs_no_verdict(browser, pool):
+    calls.examine(io.BytesIO(make_dicom()))
+    striking = pool.die_of_it(signal.SIGKILL)
+    answer = submit(browser, make_dicom())
+    striking.join()
 
     check_refusal(answer, "readers_unavailable")
     assert nothing_is_told_of_files()
