@@ -23,6 +23,8 @@ FAILURE_REASONS: dict[str, int] = {
     "department_unclear": NOT_AUTHORISED,
     "study_deleted": NOT_AUTHORISED,
     "database_unavailable": OUT_OF_RESOURCES,
+    "intake_failed": OUT_OF_RESOURCES,
+    "readers_unavailable": OUT_OF_RESOURCES,
     "disk_full": OUT_OF_RESOURCES,
     "storage_low": OUT_OF_RESOURCES,
     "storage_foreign": OUT_OF_RESOURCES,

@@ -45,10 +45,11 @@ def free_port() -> int:
 
 
 class Product:
-    """A quickstart in a data directory of its own."""
+    """A quickstart in a data directory of its own; `root` is where its code lies."""
 
-    def __init__(self, data_dir: Path, **settings: str) -> None:
+    def __init__(self, data_dir: Path, *, root: Path = ROOT, **settings: str) -> None:
         self.data_dir = data_dir
+        self.root = root
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         inherited = {k: v for k, v in os.environ.items() if k not in SETTINGS_OF_THE_TESTS}
@@ -56,13 +57,15 @@ class Product:
         self.environment.pop("LOG_LEVEL", None)
         self.process: subprocess.Popen[bytes] | None = None
         self.output = data_dir.parent / f"{data_dir.name}.out"
+        self._said_before = 0
 
     def start(self) -> None:
         """Start it, and return when it says that it is ready."""
         with self.output.open("ab") as output:
+            self._said_before = output.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "quickstart", "--port", str(self.port)],
-                cwd=ROOT,
+                cwd=self.root,
                 env=self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -79,13 +82,13 @@ class Product:
     def _is_ready(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.output.read_text()[-3000:]
-        return "Ready after" in self.output.read_text(errors="replace")
+        return b"Ready after" in self.output.read_bytes()[self._said_before :]
 
     def manage(self, *arguments: str) -> str:
         """Run a management command against it, and return what it printed."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
+            cwd=self.root,
             env=self.environment,
             capture_output=True,
             text=True,
@@ -140,14 +143,15 @@ class Client:
     def request(
         self, method: str, path: str, body: bytes | None = None, content_type: str = ""
     ) -> tuple[int, Any]:
-        """Status and decoded JSON; a refusal is an answer like any other."""
+        """Status and decoded JSON, None for no body; a refusal is an answer like any other."""
         request = urllib.request.Request(f"{self.url}/api/v1/{path}", data=body, method=method)
         request.add_header("Authorization", f"Token {self.token}")
         if content_type:
             request.add_header("Content-Type", content_type)
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
-                return response.status, json.load(response)
+                text = response.read()
+                return response.status, json.loads(text) if text else None
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
 
@@ -201,9 +205,9 @@ def multipart(files: dict[str, bytes], fields: dict[str, str]) -> tuple[bytes, s
 
 
 @contextmanager
-def running(data_dir: Path, **settings: str) -> Iterator[Product]:
+def running(data_dir: Path, *, root: Path = ROOT, **settings: str) -> Iterator[Product]:
     """The product, from ready to stopped."""
-    product = Product(data_dir, **settings)
+    product = Product(data_dir, root=root, **settings)
     try:
         product.start()
         yield product

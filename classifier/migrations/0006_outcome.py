@@ -1,7 +1,10 @@
 """One outcome of five kinds in each answer, those given before included.
 
-An answer given earlier gets its outcome from its own probabilities and its model's manifest, by the
-rule that `ml.aggregation` decides by since. What a person decided on it isn't touched.
+An answer given without one gets it from its own probabilities and its model's manifest, by the rule
+that `ml.aggregation` decides by since. What a person decided on it isn't touched. A trigger does it,
+so that it holds for a worker of the former release too, which writes answers until it is replaced.
+That release needs the column `is_indeterminate`, which therefore stays for as long: see
+docs/migrations.md.
 """
 
 from django.db import migrations, models
@@ -25,10 +28,76 @@ FINAL = (
 )
 BEFORE = (*FINAL, "is_indeterminate")
 AFTER = (*FINAL, "outcome", "suspected_label")
-DEFAULT_OPERATING_POINT = 0.5
 BATCH = 500
 
 UNGUARD = "DROP TRIGGER answer_is_final ON classifier_classification;"
+
+COMPLETE = """
+CREATE FUNCTION complete_outcome() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    manifest jsonb;
+BEGIN
+    SELECT v.manifest INTO manifest FROM classifier_modelversion v WHERE v.id = NEW.model_version_id;
+    IF NEW.outcome <> '' THEN
+        NULL;
+    ELSIF NEW.abstention <> '' THEN
+        NEW.outcome := 'abstained';
+        NEW.label := '';
+    ELSIF manifest IS NULL OR NEW.probabilities = '{}' THEN
+        -- Without scores nothing tells whether the label passed: a person has to say.
+        NEW.outcome := 'indeterminate';
+        NEW.suspected_label := NEW.label;
+        NEW.label := '';
+    ELSE
+        WITH scores AS (
+            SELECT name, place, name = manifest ->> 'normal_label' AS is_normal,
+                   (NEW.probabilities ->> name)::numeric AS score,
+                   (manifest #> ARRAY['operating', 'thresholds', name])::numeric AS threshold,
+                   manifest #> ARRAY['operating', 'bands', name] AS band
+              FROM jsonb_array_elements_text(manifest -> 'labels') WITH ORDINALITY AS l (name, place)
+        ), judged AS (
+            SELECT *, threshold IS NOT NULL AS is_chosen,
+                   score >= coalesce(threshold, 0.5) AS has_reached,
+                   coalesce(score >= (band -> 0)::numeric AND score < (band -> 1)::numeric, false)
+                       AS is_doubtful
+              FROM scores
+        ), possible AS (
+            SELECT 'finding' AS outcome, name AS label, '' AS suspected, score, place,
+                   CASE WHEN is_chosen THEN 1 ELSE 3 END AS rank
+              FROM judged WHERE NOT is_normal AND has_reached AND NOT is_doubtful
+            UNION ALL
+            SELECT 'indeterminate', '', name, score, place, 2
+              FROM judged WHERE NOT is_normal AND is_doubtful
+            UNION ALL
+            SELECT 'no_finding', name, '', score, 0, 4 FROM judged WHERE is_normal
+            UNION ALL
+            SELECT 'below_operating_point', '', name, score, place, 4
+              FROM judged WHERE NOT is_normal
+        )
+        SELECT outcome, label, suspected INTO NEW.outcome, NEW.label, NEW.suspected_label
+          FROM possible ORDER BY rank, score DESC, place LIMIT 1;
+    END IF;
+    -- What the former release shows of an answer that gives no label, should it come back.
+    NEW.is_indeterminate := NEW.is_indeterminate
+        OR NEW.outcome IN ('below_operating_point', 'indeterminate');
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER outcome_is_completed
+    BEFORE INSERT OR UPDATE ON classifier_classification
+    FOR EACH ROW
+    WHEN (NEW.outcome <> '' OR NEW.label <> '' OR NEW.abstention <> '')
+    EXECUTE FUNCTION complete_outcome();
+"""
+COMPLETE_NO_MORE = """
+DROP TRIGGER outcome_is_completed ON classifier_classification;
+DROP FUNCTION complete_outcome();
+"""
+COMPLETE_ALL = """
+UPDATE classifier_classification SET outcome = '' WHERE label <> '' OR abstention <> '';
+"""
+OPTIONAL = "ALTER TABLE classifier_classification ALTER COLUMN is_indeterminate SET DEFAULT false;"
+DEMANDED = "ALTER TABLE classifier_classification ALTER COLUMN is_indeterminate DROP DEFAULT;"
 
 
 def guard(columns):
@@ -49,29 +118,6 @@ def find_doubtful(probabilities, diseases, bands):
         for name in diseases
         if name in bands and bands[name][0] <= probabilities[name] < bands[name][1]
     ]
-
-
-def decide(probabilities, manifest):
-    """The outcome, the label given and the label suspected."""
-    operating, normal = manifest["operating"], manifest["normal_label"]
-    thresholds, bands = operating["thresholds"], operating.get("bands", {})
-    diseases = [name for name in manifest["labels"] if name != normal]
-    doubtful = find_doubtful(probabilities, diseases, bands)
-    passed = [
-        name
-        for name in diseases
-        if probabilities[name] >= thresholds.get(name, DEFAULT_OPERATING_POINT)
-        and name not in doubtful
-    ]
-    chosen = [name for name in passed if name in thresholds]
-    if chosen or (passed and not doubtful):
-        return "finding", max(chosen or passed, key=probabilities.get), ""
-    if doubtful:
-        return "indeterminate", "", max(doubtful, key=probabilities.get)
-    leading = max(diseases, key=probabilities.get, default=normal)
-    if probabilities[normal] >= probabilities[leading]:
-        return "no_finding", normal, ""
-    return "below_operating_point", "", leading
 
 
 def decide_as_before(probabilities, manifest):
@@ -110,20 +156,6 @@ def rows_of(apps, schema_editor):
     return model.objects.using(schema_editor.connection.alias)
 
 
-def give_outcomes(apps, schema_editor):
-    def change(row):
-        row.outcome, row.label, row.suspected_label = decide(
-            row.probabilities, row.model_version.manifest
-        )
-
-    rows = rows_of(apps, schema_editor)
-    rows.exclude(abstention="").update(outcome="abstained", label="")
-    write(rows, ["outcome", "label", "suspected_label"], change)
-    # Without scores nothing tells whether the label passed: a person has to say.
-    unknown = rows.filter(outcome="").exclude(label="")
-    unknown.update(outcome="indeterminate", suspected_label=models.F("label"), label="")
-
-
 def give_labels_back(apps, schema_editor):
     def change(row):
         row.label, row.is_indeterminate = decide_as_before(
@@ -134,7 +166,7 @@ def give_labels_back(apps, schema_editor):
     write(rows, ["label", "is_indeterminate"], change)
     # No row twice: its foreign keys would wait for the end, and the table couldn't be altered.
     without_scores = rows.filter(label="").exclude(suspected_label="")
-    without_scores.update(label=models.F("suspected_label"))
+    without_scores.update(label=models.F("suspected_label"), is_indeterminate=False)
 
 
 class Migration(migrations.Migration):
@@ -173,8 +205,16 @@ class Migration(migrations.Migration):
         migrations.RemoveConstraint(
             model_name="classification", name="classification_abstained_says_why"
         ),
-        migrations.RunPython(give_outcomes, give_labels_back),
-        migrations.RemoveField(model_name="classification", name="is_indeterminate"),
+        # Backwards, from below: no trigger, the labels as they were, nothing optional.
+        migrations.RunSQL(OPTIONAL, DEMANDED),
+        migrations.RunPython(migrations.RunPython.noop, give_labels_back),
+        migrations.RunSQL(COMPLETE, COMPLETE_NO_MORE),
+        migrations.RunSQL(COMPLETE_ALL, migrations.RunSQL.noop),
+        migrations.SeparateDatabaseAndState(
+            state_operations=[
+                migrations.RemoveField(model_name="classification", name="is_indeterminate")
+            ]
+        ),
         migrations.AddConstraint(
             model_name="classification",
             constraint=models.CheckConstraint(
@@ -214,6 +254,13 @@ class Migration(migrations.Migration):
                 )
                 | models.Q(outcome__in=("", "abstained"), label="", suspected_label=""),
                 name="classification_outcome_names_its_label",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="review",
+            constraint=models.CheckConstraint(
+                condition=~models.Q(decision="confirm") | ~models.Q(label=""),
+                name="review_confirm_says_what",
             ),
         ),
         migrations.RunSQL(sql=guard(AFTER), reverse_sql=UNGUARD),

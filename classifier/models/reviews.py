@@ -64,11 +64,15 @@ class Review(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        """An override names its label and its reason."""
+        """A confirmation names its label, an override also its reason."""
 
         ordering = ("-created_at",)
         indexes = (models.Index(fields=("-created_at", "-classification"), name="review_newest"),)
         constraints = (
+            models.CheckConstraint(
+                condition=~models.Q(decision="confirm") | ~models.Q(label=""),
+                name="review_confirm_says_what",
+            ),
             models.CheckConstraint(
                 condition=~models.Q(decision="override")
                 | (~models.Q(label="") & ~models.Q(reason="")),

@@ -121,8 +121,9 @@ class SubmissionViewSet(ReadOnlyViewSet):
         """Take the files, close the submission, and return the verdict on each file.
 
         The answer is 201 whatever the verdicts are: read `state` and each file's `verdict`.
-        Sending the same file again changes nothing. With `keep_open` the submission goes on:
-        send large files to its `uploads/`, and close it at its `close/`.
+        Sending the same file again changes nothing. Where a file couldn't be taken by our own
+        fault, the answer is 503 and it has no verdict: send all of it again. With `keep_open` the
+        submission goes on: send large files to its `uploads/`, and close it at its `close/`.
         """
         given = read_body(request, NewSubmissionSerializer)
         user = signed_in_user(request)

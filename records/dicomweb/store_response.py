@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 
 from records.dicomweb.targets import instance_url, study_url
-from records.errors import FileTooLarge, StorageLow
+from records.errors import FileTooLarge
 from records.failure_reasons import FAILURE_REASONS, PROCESSING_FAILURE
 from records.models import NOT_HELD, Instance
 from records.outgoing.dicom_json import JsonObject, element
@@ -20,7 +20,6 @@ PIXELS_DOUBTFUL = 0xB007
 
 STATUSES = {
     FileTooLarge.code: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    StorageLow.code: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 WARNING_REASONS: dict[str, int] = {"pixels_unreadable": PIXELS_DOUBTFUL}
@@ -30,7 +29,8 @@ WARNING_REASONS: dict[str, int] = {"pixels_unreadable": PIXELS_DOUBTFUL}
 def store_status(outcomes: Sequence[StoreOutcome]) -> HTTPStatus:
     """200 where all are held, 202 where some are or are in doubt, 409 where none is.
 
-    Where none is for one reason, that has a status of its own: 413 too large, 503 no room.
+    Where all are too large, that has a status of its own: 413. What is our own fault never gets
+    here: it is the answer to the whole request (`records.errors.intake`).
     """
     failed = [each for each in outcomes if each.file.verdict in NOT_HELD]
     if len(failed) < len(outcomes):
@@ -38,12 +38,6 @@ def store_status(outcomes: Sequence[StoreOutcome]) -> HTTPStatus:
         return HTTPStatus.ACCEPTED if failed or is_doubtful else HTTPStatus.OK
     reason, *others = {each.file.code for each in failed} or {""}
     return HTTPStatus.CONFLICT if others else STATUSES.get(reason, HTTPStatus.CONFLICT)
-
-
-def retry_headers(status: HTTPStatus) -> dict[str, str]:
-    """When to try again, for a sender that was told that there is no room."""
-    is_busy = status == HTTPStatus.SERVICE_UNAVAILABLE
-    return {"Retry-After": str(StorageLow.retry_after)} if is_busy else {}
 
 
 def store_document(outcomes: Iterable[StoreOutcome]) -> JsonObject:

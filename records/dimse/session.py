@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from accounts.audit import bind_request_context
-from records.errors import SubmissionEnded
+from records.errors import IntakeFailed, SubmissionEnded
 from records.intake.storage import Readable
 from records.models import DicomNode, Origin, Submission, SubmissionFile
 from records.services import close_submission, open_submission, receive_file, touch_submission
@@ -36,6 +36,7 @@ class Session:
     submission: Submission | None = None
     objects: int = 0
     objects_in_submission: int = 0
+    is_lacking: bool = False
 
     @property
     def caller(self) -> DicomNode:
@@ -78,7 +79,13 @@ class Session:
             )
             self.objects_in_submission = 0
         self.objects_in_submission += 1
-        (verdict,) = receive_file(actor=None, submission=self.submission, name=name, stream=stream)
+        try:
+            (verdict,) = receive_file(
+                actor=None, submission=self.submission, name=name, stream=stream
+            )
+        except IntakeFailed:
+            self.is_lacking = True
+            raise
         return verdict
 
     def touch(self) -> None:
@@ -89,5 +96,10 @@ class Session:
     def close(self) -> None:
         """Close the submission, if there is one. Its studies may go on in another association."""
         if self.submission is not None:
-            close_submission(actor=None, submission=self.submission, is_whole=False)
-            self.submission = None
+            close_submission(
+                actor=None,
+                submission=self.submission,
+                is_whole=False,
+                is_lacking=self.is_lacking,
+            )
+            self.submission, self.is_lacking = None, False

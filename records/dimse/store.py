@@ -12,11 +12,11 @@ from accounts.outages import is_database_outage
 from records.dimse import statuses
 from records.dimse.incoming import IncomingObject, excuse_silence
 from records.dimse.session import Session
+from records.errors import IntakeFailed
 from records.failure_reasons import (
     CANNOT_UNDERSTAND,
     NOT_AUTHORISED,
     OUT_OF_RESOURCES,
-    PROCESSING_FAILURE,
 )
 from records.models import SubmissionFile
 
@@ -24,7 +24,10 @@ logger = logging.getLogger(__name__)
 
 
 def store(event: Event, session: Session) -> Dataset:
-    """Take an object in, and return the status that its sender is told."""
+    """Take an object in, and return the status that its sender is told.
+
+    What is our own fault is one of the class 0xA7xx, after which a sender tries again.
+    """
     if session.node is None or not session.node.can_store:
         return statuses.as_status(NOT_AUTHORISED, "this node may not store")
     if session.objects >= settings.DICOM_ASSOCIATION_OBJECTS:
@@ -39,8 +42,10 @@ def store(event: Event, session: Session) -> Dataset:
             uid = str(request.AffectedSOPInstanceUID)
             verdict = session.receive(name=f"{uid}.dcm", stream=incoming)
             return _confirm(request, verdict)
+    except IntakeFailed as failure:
+        return statuses.as_status(OUT_OF_RESOURCES, failure.code)
     except KnownError as refusal:
-        status = statuses.REFUSED.get(refusal.code, PROCESSING_FAILURE)
+        status = statuses.REFUSED.get(refusal.code, OUT_OF_RESOURCES)
         return statuses.as_status(status, refusal.code)
     except Exception as error:
         if is_database_outage(error):
@@ -48,7 +53,7 @@ def store(event: Event, session: Session) -> Dataset:
             return statuses.as_status(OUT_OF_RESOURCES, DatabaseUnavailable.code)
         reference = new_reference()
         logger.exception("Object of association %s, reference %s", session.id, reference)
-        return statuses.as_status(PROCESSING_FAILURE, f"reference {reference}")
+        return statuses.as_status(OUT_OF_RESOURCES, f"reference {reference}")
     finally:
         excuse_silence(event.assoc)
 

@@ -35,7 +35,6 @@ from records.errors.files import (
     LEFT_OUT_CODES,
     BulkDataMissing,
     ContentHostile,
-    ContentMismatch,
     DecodingCrashed,
     DecodingExhausted,
     DepartmentUnclear,
@@ -43,7 +42,6 @@ from records.errors.files import (
     DicomTruncated,
     DicomUnreadable,
     DiscFile,
-    DiskFull,
     EmptyFile,
     FileRejected,
     FileTooLarge,
@@ -56,15 +54,14 @@ from records.errors.files import (
     OtherStudy,
     PatientRequired,
     SeriesStudyMismatch,
-    StorageLow,
     StudyDeleted,
     StudyPatientMismatch,
     SystemFile,
     TooManyFiles,
     UidConflict,
-    UnexpectedFailure,
     UnknownFormat,
     UploadCancelled,
+    UploadNotTaken,
     UploadUnfinished,
     ZipBomb,
     ZipCorrupt,
@@ -88,6 +85,15 @@ from records.errors.images import (
     StoredFileDamaged,
     StoredFileMissing,
     WindowInvalid,
+)
+from records.errors.intake import (
+    ContentMismatch,
+    DiskFull,
+    FileNotTaken,
+    IntakeFailed,
+    ReaderKilled,
+    ReadersUnavailable,
+    StorageLow,
 )
 from records.errors.keeping import (
     HoldLifted,
@@ -138,6 +144,11 @@ from records.errors.uploads import (
 )
 
 __all__ = [
+    "UploadNotTaken",
+    "FileNotTaken",
+    "IntakeFailed",
+    "ReaderKilled",
+    "ReadersUnavailable",
     "StudyThereAlready",
     "StudyStillOpen",
     "StudyNotMovable",
@@ -241,7 +252,6 @@ __all__ = [
     "TusMetadataInvalid",
     "TusVersionUnsupported",
     "UidConflict",
-    "UnexpectedFailure",
     "UnknownFormat",
     "UploadBusy",
     "UploadCancelled",

@@ -267,34 +267,6 @@ class TooManyFiles(FileRejected):
     action = "Close this submission and send the rest in another."
 
 
-class DiskFull(FileRejected):
-    """No room to store the file."""
-
-    code = "disk_full"
-    message = "There is no room left to store the file."
-    action = "Tell your administrator, and send the file again afterwards."
-    status = 507
-
-
-class StorageLow(FileRejected):
-    """The disk is so nearly full that nothing more is taken in; what is held can be used."""
-
-    code = "storage_low"
-    message = "Storage is nearly full, so no more images are taken in at present."
-    action = "Tell your administrator, and send the file again once there is room."
-    status = 503
-    retry_after = 300
-
-
-class ContentMismatch(FileRejected):
-    """The store says that it holds other bytes than those that were just put there."""
-
-    code = "storage_mismatch"
-    message = "The store doesn't hold what was put into it ({sha256})."
-    action = "Give your administrator this message, and send the file again afterwards."
-    status = 500
-
-
 class StudyDeleted(FileRejected):
     """The study was deleted by somebody and can still be restored."""
 
@@ -328,6 +300,14 @@ class UploadUnfinished(FileRejected):
     action = "Send the file again."
 
 
+class UploadNotTaken(FileRejected):
+    """It was whole, and couldn't be filed by our own fault until its time was up."""
+
+    code = "upload_not_taken"
+    message = "This file arrived, and could not be stored, by our own fault."
+    action = "Send the file again. If it happens again, tell your administrator."
+
+
 class UploadCancelled(FileRejected):
     """The sender took a file back before it had arrived."""
 
@@ -335,15 +315,6 @@ class UploadCancelled(FileRejected):
     message = "The sender cancelled this file after {received} of {size}."
     action = "Nothing to do."
     is_harmless = True
-
-
-class UnexpectedFailure(FileRejected):
-    """Something that this list doesn't know; the log has the rest under the reference."""
-
-    code = "unexpected"
-    message = "Something went wrong on our side with this file (reference {reference})."
-    action = "Send it again. If it happens again, give your administrator the reference."
-    status = 500
 
 
 HARMLESS_CODES = frozenset(

@@ -1,9 +1,9 @@
 """Why nothing can be read from the store or put into it, whatever is asked for."""
 
-from accounts.errors import KnownError
+from records.errors.intake import IntakeFailed
 
 
-class StoreUnavailable(KnownError):
+class StoreUnavailable(IntakeFailed):
     """The place of the files doesn't answer, refuses, or isn't the store: no file is to blame.
 
     `reason` in its context says what was found, for the log and for whoever runs the product.
@@ -12,8 +12,6 @@ class StoreUnavailable(KnownError):
     code = "storage_unavailable"
     message = "The storage can't be reached at present."
     action = "Try again in a minute. If it stays so, tell your administrator."
-    status = 503
-    retry_after = 60
     is_passing = True
 
     @property

@@ -40,7 +40,8 @@ def exclusive(upload_id: UUID) -> Iterator[BufferedRandom]:
     """
     ensure_store()
     handle = os.open(_path(upload_id), os.O_RDWR | os.O_CREAT, FILE_MODE)
-    with os.fdopen(handle, "r+b") as file:
+    # Closing it writes what is left in memory, and may find the disk full once more.
+    with disk_errors(), os.fdopen(handle, "r+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.files import File
 from django.template.defaultfilters import filesizeformat
 
-from records.errors import DiskFull, FileTooLarge, StorageLow
+from records.errors import DiskFull, FileTooLarge, StorageLow, StoreUnavailable
 from records.stores import Spooled, check_store, ensure_store, image_store
 from records.stores.local import make_private
 from records.stores.locks import hold_contents
@@ -92,7 +92,7 @@ class Spool:
         _check_room(self._directory, len(chunk))
         self._digest.update(chunk)
         rest = memoryview(chunk)
-        with disk_errors():
+        with disk_errors(), _store_errors():
             while rest:
                 rest = rest[self._target.write(rest) :]
 
@@ -197,10 +197,21 @@ def made_beside_store(directory: Path) -> Path:
 
 
 def _new_file(directory: Path) -> Path:
-    with disk_errors():
+    with disk_errors(), _store_errors():
         handle, name = tempfile.mkstemp(dir=directory)
     os.close(handle)
     return Path(name)
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    """Have a disk that can't be written to, though it has room, raise StoreUnavailable."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise
+        raise StoreUnavailable from error
 
 
 @contextmanager

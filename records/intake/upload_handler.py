@@ -9,18 +9,16 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 
-from records.errors import FileRejected, StoreUnavailable
+from accounts.errors import KnownError
+from records.errors import FileRejected, IntakeFailed
 from records.intake.storage import Spool
 from records.stores import Spooled
-
-NotTaken = FileRejected | StoreUnavailable
-"""Why there is nothing of a file to read."""
 
 
 class SpooledUpload(UploadedFile):
     """A file that lies beside the store, or the reason why it doesn't."""
 
-    def __init__(self, content: Spool | NotTaken, **described: Any) -> None:
+    def __init__(self, content: Spool | FileRejected | IntakeFailed, **described: Any) -> None:
         """Hold what the handler has written; `described` is what its sender says of it."""
         super().__init__(file=None, **described)
         self._content = content
@@ -33,14 +31,14 @@ class SpooledUpload(UploadedFile):
     @property
     def path(self) -> Path:
         """Where it lies, to be looked at. Raises why it isn't there."""
-        if isinstance(self._content, NotTaken):
+        if isinstance(self._content, KnownError):
             raise self._content
         return self._content.finish().path
 
     @contextmanager
     def lent(self) -> Iterator[Spooled]:
         """Lend the file once; it may be taken over. Raises why it isn't there."""
-        if isinstance(self._content, NotTaken):
+        if isinstance(self._content, KnownError):
             raise self._content
         try:
             yield self._content.finish()
@@ -65,10 +63,10 @@ class SpoolUploadHandler(FileUploadHandler):
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         """Begin a file."""
         super().new_file(*args, **kwargs)
-        self._content: Spool | NotTaken
+        self._content: Spool | FileRejected | IntakeFailed
         try:
             self._content = Spool(limit=settings.INTAKE_MAX_FILE_BYTES)
-        except (FileRejected, StoreUnavailable) as refusal:
+        except (FileRejected, IntakeFailed) as refusal:
             self._content = refusal
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
@@ -76,7 +74,7 @@ class SpoolUploadHandler(FileUploadHandler):
         if isinstance(self._content, Spool):
             try:
                 self._content.write(raw_data)
-            except (FileRejected, StoreUnavailable) as refusal:
+            except (FileRejected, IntakeFailed) as refusal:
                 self._content.discard()
                 self._content = refusal
 

@@ -14,6 +14,7 @@ from records.errors import (
     DiscFile,
     EmptyFile,
     FileRejected,
+    IntakeFailed,
     PatientRequired,
     SubmissionEnded,
     UnknownFormat,
@@ -74,9 +75,11 @@ def receive_each(
 
     Objects of another study than `study_instance_uid`, if given, are refused, by their own header.
     Every file gets a verdict, whatever is wrong with it; of very many refused ones the last are
-    not written one by one (`Refusals`). Raises SubmissionEnded when the submission takes no more
-    files, TooManyInOneRequest beyond those that one may have, DepartmentUnknown when the actor may
-    not send there, and whatever `files` raises: what came before is filed then.
+    not written one by one (`Refusals`). Raises IntakeFailed where one couldn't be taken by our own
+    fault: it has no verdict, and what else there was is filed. Raises SubmissionEnded when the
+    submission takes no more files, TooManyInOneRequest beyond those that one may have,
+    DepartmentUnknown when the actor may not send there, and whatever `files` raises: what came
+    before is filed then.
     """
     starts: list[int] = []
     with _receiving(actor, submission, study_instance_uid=study_instance_uid) as reception:
@@ -109,7 +112,7 @@ def _receiving(
     is_one_file: bool = False,
     study_instance_uid: str = "",
 ) -> Iterator[Reception]:
-    """What is ready when it ends, in whichever way, is filed."""
+    """What is ready when it ends, in whichever way, is filed; raises IntakeFailed after that."""
     check_may_submit(actor, submission)
     if submission.state != SubmissionState.RECEIVING:
         raise SubmissionEnded
@@ -120,6 +123,7 @@ def _receiving(
         yield reception
     finally:
         reception.end()
+    reception.check()
 
 
 def _receive(reception: Reception, name: str, stream: Source) -> None:
@@ -174,6 +178,8 @@ def _take(
         if not isinstance(refusal, DiscFile):
             allowance.note_refusal()
         reception.refuse(sent, refusal)
+    except IntakeFailed as failure:
+        reception.fail(failure)
 
 
 def _kind_of(reception: Reception, name: str, file: Spooled, *, is_on_disc: bool) -> Kind:

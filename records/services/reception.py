@@ -20,14 +20,15 @@ from records.errors import (
     DicomTruncated,
     DicomUnreadable,
     EmptyFile,
+    FileNotTaken,
     FileRejected,
+    IntakeFailed,
     MissingUid,
     OtherStudy,
     StoreUnavailable,
     SubmissionEnded,
     TooManyFiles,
     TooManyInOneRequest,
-    UnexpectedFailure,
     UnknownFormat,
 )
 from records.intake.allowance import Allowance
@@ -131,6 +132,7 @@ class Reception:
         self._uids: dict[int, ObjectUids] = {}
         self._study_instance_uid = study_instance_uid
         self._waiting: list[_Waiting] = []
+        self._failures: list[IntakeFailed] = []
         self._examiners = ThreadPoolExecutor(EXAMINED_AT_ONCE, "examiner")
 
     @property
@@ -204,8 +206,23 @@ class Reception:
         self.file()
         self._verdicts.append(self._refusals.record(sent, _as_told(sent, refusal)))
 
+    def fail(self, failure: IntakeFailed) -> None:
+        """Note that a file couldn't be taken by our own fault; raises what concerns all of them.
+
+        It gets no verdict. The others are filed, so that one that never can be holds none of them
+        back, and `check` tells the sender at the end.
+        """
+        if not failure.is_of_one_file:
+            raise failure
+        self._failures.append(failure)
+
+    def check(self) -> None:
+        """Raise why a file wasn't taken, where one wasn't."""
+        if self._failures:
+            raise self._failures[0]
+
     def file(self) -> None:
-        """File what is ready; raises SubmissionEnded."""
+        """File what is ready; raises SubmissionEnded, and IntakeFailed that concerns all."""
         waiting, self._waiting = self._waiting, []
         ready: dict[int, ReceivedObject] = {}
         try:
@@ -217,6 +234,8 @@ class Reception:
                     ready.clear()
                     told = _as_told(one.sent, refusal)
                     self._verdicts[one.place] = self._refusals.record(one.sent, told)
+                except IntakeFailed as failure:
+                    self.fail(failure)
             self._file(ready)
         finally:
             for one in waiting:
@@ -253,12 +272,13 @@ class Reception:
                     received=received,
                     refuse=self._refusals.record,
                 )
-        except UnexpectedFailure as refusal:
-            if len(ready) > 1:
-                for place, one in ready.items():
-                    self._file({place: one})
+        except IntakeFailed as failure:
+            if len(ready) == 1 or not failure.is_of_one_file:
+                self.fail(failure)
                 return
-            verdicts = [self._refusals.record(received[0].source, refusal)]
+            for place, one in ready.items():
+                self._file({place: one})
+            return
         for place, verdict in zip(ready, verdicts, strict=True):
             self._verdicts[place] = verdict
 
@@ -292,19 +312,20 @@ def refusal_timed(allowance: Allowance) -> Iterator[None]:
 
 @contextmanager
 def failures_named(submission: Submission) -> Iterator[None]:
-    """Have an error of ours refuse the file, and find the one in the log by the other.
+    """Have an error of ours raise FileNotTaken, and find the one in the log by the other.
 
-    Where the store is away that isn't the file's matter: raises StoreUnavailable.
+    What the database's own absence causes is left as it is: it concerns every request alike. The
+    store's raises StoreUnavailable.
     """
     try:
         yield
-    except (FileRejected, SubmissionEnded, StoreUnavailable):
+    except (FileRejected, IntakeFailed, SubmissionEnded):
         raise
     except Exception as error:
         if is_database_outage(error):
-            raise  # nothing is wrong with the file: whoever sends it is to send it again
+            raise
         if is_outage(error):
             raise StoreUnavailable from error
         reference = new_reference()
         logger.exception("File %s of submission %s", reference, submission.pk)
-        raise UnexpectedFailure(reference=reference) from error
+        raise FileNotTaken(reference=reference) from error

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from accounts.models import Department, User
-from records.errors import FileRejected
+from records.errors import FileRejected, IntakeFailed
 from records.intake.storage import Readable
 from records.models import NOT_HELD, Origin, Study, Submission, SubmissionFile
 from records.services.receiving import NamedFile, receive_each
@@ -49,17 +49,22 @@ def store_objects(
 
     Objects of another study than `study_instance_uid`, if given, are refused. Their studies
     are whole where each holds `expected_instances` now; else they are complete once idle.
-    Raises DepartmentUnknown, TooManyInOneRequest, and whatever `objects` raises.
+    Raises DepartmentUnknown, TooManyInOneRequest, IntakeFailed, and whatever `objects` raises.
     """
     submission = open_submission(
         actor=actor, department=department, origin=origin, is_routed=is_routed
     )
-    is_whole = False
+    is_whole = is_lacking = False
     try:
         outcomes = _take_all(actor, submission, objects, study_instance_uid)
         is_whole = expected_instances is not None and _holds(submission, expected_instances)
+    except IntakeFailed:
+        is_lacking = True
+        raise
     finally:
-        close_submission(actor=actor, submission=submission, is_whole=is_whole)
+        close_submission(
+            actor=actor, submission=submission, is_whole=is_whole, is_lacking=is_lacking
+        )
     return outcomes
 
 

@@ -16,7 +16,7 @@ from accounts.outages import is_database_outage
 from records.errors import (
     HARMLESS_CODES,
     DepartmentRequired,
-    StoreUnavailable,
+    IntakeFailed,
     TooManyInOneRequest,
 )
 from records.intake.declared import DeclaredFields, check_declared
@@ -93,13 +93,18 @@ def open_submission(
 
 @transaction.atomic
 def close_submission(
-    *, actor: User | None, submission: Submission, is_whole: bool = True
+    *,
+    actor: User | None,
+    submission: Submission,
+    is_whole: bool = True,
+    is_lacking: bool = False,
 ) -> Submission:
     """End a batch: decide its state, and complete every study that got new images by it.
 
     A door by which studies come in pieces passes `is_whole=False`: its studies are complete once
     they have been idle (`complete_idle_studies`). A batch that is closed already stays as it is.
-    Files of which only a part has come are listed as not sent. Raises UploadBusy while bytes of
+    Files of which only a part has come are listed as not sent; `is_lacking` says that one wasn't
+    taken by our own fault, which has no verdict. Raises IntakeFailed, and UploadBusy while bytes of
     one arrive.
     """
     check_may_submit(actor, submission)
@@ -109,7 +114,8 @@ def close_submission(
     settle_uploads(submission=submission)
     counts = _count_verdicts(submission)
     counts["refused"] += record_counted(actor=actor, submission=submission)
-    submission.state = _decide_state(held=counts["held"], refused=counts["refused"])
+    is_short = is_lacking or counts["refused"] > 0
+    submission.state = _decide_state(held=counts["held"], is_short=is_short)
     submission.closed_at = timezone.now()
     submission.save(update_fields=["state", "closed_at"])
     record_event(
@@ -117,7 +123,11 @@ def close_submission(
         actor=actor,
         target=submission,
         department_id=submission.department_id,
-        details={"state": submission.state, **counts},
+        details={
+            "state": submission.state,
+            **counts,
+            **({"is_lacking": True} if is_lacking else {}),
+        },
     )
     if is_whole:
         for study in _studies_to_complete(submission):
@@ -139,8 +149,9 @@ def submit_study(
     """Open a submission, take `files` into it (paths, or names with streams) and close it.
 
     With `keep_open` more files may follow, and the sender closes it. Verdicts that were only
-    counted are in `unlisted`. Raises TooManyInOneRequest and StoreUnavailable: what came before is
-    kept then, and its studies are complete once they are idle.
+    counted are in `unlisted`. Raises TooManyInOneRequest, and IntakeFailed where a file couldn't be
+    taken by our own fault: what came before is kept then, and its studies are complete once they
+    are idle.
     """
     submission = open_submission(
         actor=actor,
@@ -152,8 +163,9 @@ def submit_study(
     )
     try:
         verdicts = receive_files(actor=actor, submission=submission, files=_opened(files))
-    except (TooManyInOneRequest, StoreUnavailable):
-        close_submission(actor=actor, submission=submission, is_whole=False)
+    except (TooManyInOneRequest, IntakeFailed) as error:
+        is_lacking = isinstance(error, IntakeFailed)
+        close_submission(actor=actor, submission=submission, is_whole=False, is_lacking=is_lacking)
         raise
     if not keep_open:
         submission = close_submission(actor=actor, submission=submission)
@@ -202,10 +214,10 @@ def _count_verdicts(submission: Submission) -> dict[str, int]:
     )
 
 
-def _decide_state(*, held: int, refused: int) -> SubmissionState:
+def _decide_state(*, held: int, is_short: bool) -> SubmissionState:
     if not held:
         return SubmissionState.REJECTED
-    return SubmissionState.PARTLY_STORED if refused else SubmissionState.STORED
+    return SubmissionState.PARTLY_STORED if is_short else SubmissionState.STORED
 
 
 def _studies_to_complete(submission: Submission) -> list[Study]:

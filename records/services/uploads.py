@@ -19,12 +19,14 @@ from accounts.outages import is_database_outage
 from records.errors import (
     ChecksumMismatch,
     FileRejected,
+    IntakeFailed,
     OffsetMismatch,
     RequestTooLarge,
     TooManyFiles,
     UploadBusy,
     UploadCancelled,
     UploadGone,
+    UploadNotTaken,
     UploadOverrun,
     UploadUnfinished,
 )
@@ -89,7 +91,7 @@ def append_to_upload(
 
     Without a length, as of a body that comes in chunks, the stream's end tells it.
     Returns the upload as it is now. Raises UploadBusy, UploadGone, OffsetMismatch, UploadOverrun,
-    ChecksumMismatch, StorageLow, DiskFull, StoreUnavailable, DepartmentUnknown and
+    ChecksumMismatch, IntakeFailed (what came before is kept), DepartmentUnknown and
     SubmissionEnded.
     """
     check_may_submit(actor, upload.submission)
@@ -116,7 +118,7 @@ def append_to_upload(
         for safe in safe_offsets:
             _advance(upload, safe)
         if upload.is_whole:
-            _file(upload)
+            _file_or_go_back(upload, offset)
     return upload
 
 
@@ -258,15 +260,33 @@ def _file(upload: Upload) -> None:
         transaction.on_commit(lambda: partial.discard(upload.pk))
 
 
+def _file_or_go_back(upload: Upload, offset: int) -> None:
+    """File it; where that fails by our own fault, let the last bytes come once more from `offset`.
+
+    A sender that finds an upload whole takes it for done.
+    """
+    try:
+        _file(upload)
+    except IntakeFailed:
+        _advance(upload, offset)
+        raise
+
+
 def _settle(file: BufferedRandom, found: UploadQuerySet) -> bool:
     """File what is whole, refuse what is not; read under the file's lock, it may have ended."""
     upload = found.select_related("submission", "created_by").first()
     if upload is None:
         return False
-    if upload.is_whole and partial.size_of(file) == upload.size_bytes:
-        _file(upload)
-    else:
+    if not (upload.is_whole and partial.size_of(file) == upload.size_bytes):
         _drop(upload, because=UploadUnfinished)
+        return True
+    try:
+        _file(upload)
+    except IntakeFailed as failure:
+        if not failure.is_of_one_file or upload.expires_at > timezone.now():
+            raise
+        # It was tried for long enough, and its batch has to end.
+        _drop(upload, because=UploadNotTaken)
     return True
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from django.core.files.uploadedfile import UploadedFile
 
 from records.dicomweb.identify import Peeked
-from records.errors import FileRejected
+from records.errors import FileRejected, IntakeFailed
 from records.intake.declared import DeclaredFields
 from records.intake.sniff import Kind, sniff
 from records.intake.upload_handler import SpooledUpload
@@ -36,7 +36,7 @@ def _header_facts(upload: UploadedFile) -> RoutingFacts:
         path = upload.path
         if sniff(path) not in (Kind.DICOM, Kind.BARE_DICOM):
             return RoutingFacts()
-    except FileRejected:
+    except (FileRejected, IntakeFailed):
         return RoutingFacts()
     with path.open("rb") as stream:
         return Peeked(stream).identity.facts

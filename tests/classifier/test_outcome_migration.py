@@ -1,15 +1,20 @@
 """Answers given before there were outcomes, carried over and back."""
 
+import itertools
+
 import pytest
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, IntegrityError, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from classifier.models import Classification, Review
 from medimaging.database_roles import grant_privileges
+from ml.aggregation import Outcome, decide
 from tests import factories
 
 BEFORE = [("classifier", "0005_review_responsible")]
 AFTER = [("classifier", "0006_outcome")]
+NAMES = ("normal", "pneumonia", "tuberculosis")
 BANDS = {"operating": {"thresholds": {"pneumonia": 0.4}, "bands": {"pneumonia": [0.35, 0.6]}}}
 # What was written -> the outcome, the label and the suspected label that it gets.
 ANSWERS = {
@@ -50,7 +55,6 @@ def before(transactional_db):
 
 def write_old(rows, version, label, is_indeterminate, scores):
     study = factories.make_study(department=factories.make_department())
-    names = ("normal", "pneumonia", "tuberculosis")
     return rows.objects.create(
         study_id=study.pk,
         task="chest-xray",
@@ -60,7 +64,7 @@ def write_old(rows, version, label, is_indeterminate, scores):
         model_digest=version.digest,
         label=label,
         is_indeterminate=is_indeterminate,
-        probabilities=dict(zip(names, scores, strict=True)) if scores else {},
+        probabilities=dict(zip(NAMES, scores, strict=True)) if scores else {},
     )
 
 
@@ -93,3 +97,44 @@ def test_answers_of_before_get_their_outcome_and_give_it_back(before):
     for name, (given, _) in ANSWERS.items():
         kept = again.objects.get(pk=old[name].pk)
         assert (kept.label, kept.is_indeterminate) == given[:2], name
+
+
+def write_as_before(study, version, probabilities):
+    """What a worker of the release before writes: one label whatever it is, and no outcome."""
+    row = Classification.objects.create(
+        study=study,
+        task="chest-xray",
+        state="superseded",
+        finished_at=timezone.now(),
+        model_version=version,
+        model_digest=version.digest,
+        label=max(probabilities, key=probabilities.get),
+        probabilities=probabilities,
+    )
+    row.refresh_from_db()
+    return row.outcome, row.label, row.suspected_label
+
+
+@pytest.mark.django_db
+def test_an_answer_that_the_release_before_writes_gets_the_outcome_that_ours_would_give():
+    version = factories.make_model_version()
+    version.manifest |= BANDS
+    version.save()
+    study = factories.make_study(department=factories.make_department())
+    thresholds, bands = (BANDS["operating"][name] for name in ("thresholds", "bands"))
+    parts = [0, 0.2, 0.3, 0.35, 0.39, 0.4, 0.45, 0.5, 0.6, 0.61, 0.95, 1]
+    wanted, found = {}, {}
+    for scores in itertools.product(parts, repeat=3):
+        probabilities = dict(zip(NAMES, scores, strict=True))
+        given = decide(probabilities, "normal", thresholds=thresholds, bands=bands)
+        wanted[scores] = (given.outcome.value, given.label or "", given.suspected_label or "")
+    for scores in wanted:
+        found[scores] = write_as_before(study, version, dict(zip(NAMES, scores, strict=True)))
+
+    assert found == wanted
+    assert {outcome for outcome, *_ in wanted.values()} == set(Outcome) - {Outcome.ABSTAINED}
+
+
+def test_the_release_before_cant_confirm_an_answer_that_gives_no_label(answered, reviewer):
+    with pytest.raises(IntegrityError, match="review_confirm_says_what"), transaction.atomic():
+        Review.objects.create(classification=answered, reviewer=reviewer, decision="confirm")

@@ -21,7 +21,7 @@ from pydicom.data import get_testdata_file
 
 from ml.errors import FrameOutOfRange
 from ml.images import read_frames
-from records.errors import DecodingCrashed, DecodingExhausted, ImageTooLarge
+from records.errors import DecodingCrashed, DecodingExhausted, ImageTooLarge, ReaderKilled
 from records.intake.declared import DeclaredFields
 from records.intake.isolation import calls
 from records.intake.isolation import pool as pool_module
@@ -98,12 +98,14 @@ def test_child_that_takes_too_long_is_killed_and_replaced(pool, settings):
     assert not stopped.is_running()
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSEGV])
-def test_child_that_dies_midway_costs_its_file_alone(pool, sent):
+@pytest.mark.parametrize(
+    ("sent", "told"), [(signal.SIGKILL, ReaderKilled), (signal.SIGSEGV, DecodingCrashed)]
+)
+def test_child_that_dies_midway_costs_its_file_alone(pool, sent, told):
     (child,) = pool.children
     striking = pool.die_of_it(sent)
 
-    with pytest.raises(DecodingCrashed):
+    with pytest.raises(told):
         examine(io.BytesIO(make_dicom()))
 
     striking.join()
@@ -172,7 +174,7 @@ def test_no_descriptor_and_no_process_is_left_behind(pool, settings):
     for _ in range(3):
         examine(io.BytesIO(make_dicom()))
         pool.die_of_it(signal.SIGKILL)
-        with pytest.raises(DecodingCrashed):
+        with pytest.raises(ReaderKilled):
             examine(io.BytesIO(make_dicom()))
     examine(io.BytesIO(make_dicom()))
 

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 from accounts.models import Action, AuditEvent, User
 from accounts.roles import Role
 from medimaging import checks
+from records.errors import StorageLow
 from records.models import Instance, LegalHold, Study, Submission, SubmissionFile
 from records.services import delete_study, scrub_storage
 from tests.factories import make_department, make_study, make_user
@@ -257,15 +258,16 @@ def test_uploader_is_told_when_to_come_again_and_no_verdict_is_written(
     assert not SubmissionFile.objects.exists()
 
 
-def test_file_gets_a_verdict_when_room_runs_out_within_a_batch(send_one, settings, monkeypatch):
+def test_no_verdict_is_written_when_room_runs_out_within_a_batch(send_one, settings, monkeypatch):
     from records.services import submissions
 
     monkeypatch.setattr(submissions, "check_room", lambda: None)  # there was room at the start
     settings.INTAKE_MIN_FREE_BYTES = FULL
 
-    file = send_one(make_dicom())
+    with pytest.raises(StorageLow):
+        send_one(make_dicom())
 
-    assert (file.verdict, file.code) == ("rejected", "storage_low")
+    assert not SubmissionFile.objects.exists()
 
 
 def test_readiness_tells_of_low_storage_and_goes_on(client, settings):

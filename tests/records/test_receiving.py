@@ -8,7 +8,17 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from accounts.models import Action, AuditEvent
-from records.models import Instance, Patient, Priority, Series, Study, StudyState, SubmissionState
+from records.errors import FileNotTaken
+from records.models import (
+    Instance,
+    Patient,
+    Priority,
+    Series,
+    Study,
+    StudyState,
+    SubmissionFile,
+    SubmissionState,
+)
 from records.services import DeclaredFields
 from tests.records.files import make_dicom, make_report
 
@@ -224,7 +234,9 @@ def test_events_hold_no_name_of_patient_or_file(send):
         assert "Muster" not in str(event.details) + event.target_id
 
 
-def test_unknown_failure_is_told_with_a_reference_and_the_batch_goes_on(send, monkeypatch, caplog):
+def test_unknown_failure_is_raised_with_a_reference_once_the_others_are_filed(
+    send, monkeypatch, caplog
+):
     from records.services import reception
 
     broken, good = make_dicom(InstanceNumber=13), make_dicom()
@@ -238,11 +250,10 @@ def test_unknown_failure_is_told_with_a_reference_and_the_batch_goes_on(send, mo
 
     monkeypatch.setattr(reception, "examine", fail_once)
 
-    submission = send(("Muster.dcm", broken), ("b", good))
+    with pytest.raises(FileNotTaken) as caught:
+        send(("Muster.dcm", broken), ("b", good))
 
-    first, second = submission.files.all()
-    assert (first.verdict, first.code, second.verdict) == ("rejected", "unexpected", "stored")
-    reference = first.message.partition("reference ")[2].rstrip(").")
-    assert reference in caplog.text
+    assert [file.verdict for file in SubmissionFile.objects.all()] == ["stored"]
+    assert caught.value.context["reference"] in caplog.text
     assert "ZeroDivisionError" in caplog.text
     assert "Muster" not in caplog.text

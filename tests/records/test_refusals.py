@@ -15,7 +15,7 @@ from pydicom.uid import generate_uid
 from accounts.models import Action, AuditEvent, User
 from accounts.roles import Role
 from records import errors
-from records.errors import LEFT_OUT_CODES
+from records.errors import LEFT_OUT_CODES, DiskFull
 from records.intake import storage
 from records.models import (
     Instance,
@@ -246,7 +246,9 @@ def test_full_disk_is_told_and_leaves_no_row(send_one, monkeypatch, is_full_for)
 
     monkeypatch.setattr(os, "fsync", fail)
 
-    assert send_one(make_dicom()).code == "disk_full"
+    with pytest.raises(DiskFull):
+        send_one(make_dicom())
+    assert not SubmissionFile.objects.exists()
     assert not Instance.objects.exists()
     assert not Study.objects.exists()
 

@@ -5,6 +5,9 @@ const EDGE_BYTES = 64 * 1024;
 // Starts again as soon as bytes have got through; in all about a quarter of an hour of trying.
 const DELAYS = [1, 2, 4, 8, 15, ...Array(30).fill(30)].map((seconds) => seconds * 1000);
 const FULL = ["storage_low", "disk_full"];
+// The server's own fault with this very file: soon a person should hear of it.
+const NOT_TAKEN = "intake_failed";
+const TRIES_OF_NOT_TAKEN = 3;
 const WORTH_ANOTHER_TRY = [0, 409, 423, 429];
 
 /* By its name and date, and by both ends of its content, where a DICOM file says which image it is. Only the hash
@@ -56,8 +59,9 @@ const askForVerdicts = async (url) => {
 
 const answerTo = (error) => ({ status: error.originalResponse?.getStatus() ?? 0, told: error.refusal ?? parse(error.originalResponse?.getBody() ?? "") });
 
-const isWorthAnotherTry = (error) => {
+const isWorthAnotherTry = (error, tried) => {
   const { status, told } = answerTo(error);
+  if (told.code === NOT_TAKEN && tried >= TRIES_OF_NOT_TAKEN) return false;
   return WORTH_ANOTHER_TRY.includes(status) || (status >= 500 && !FULL.includes(told.code));
 };
 
@@ -93,8 +97,8 @@ export const transfer = ({ file, fingerprint, endpoint, url, token, on }) => {
     headers: { "X-CSRFToken": token, Accept: "application/json" },
     onUploadUrlAvailable: () => on.begun(upload.url),
     onProgress: (sent) => on.progress(sent),
-    onShouldRetry: (error) => {
-      const again = isWorthAnotherTry(error);
+    onShouldRetry: (error, tried) => {
+      const again = isWorthAnotherTry(error, tried);
       if (again) on.stalled();
       return again;
     },

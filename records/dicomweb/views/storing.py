@@ -32,7 +32,7 @@ from records.dicomweb.negotiation import (
     accepted_ranges,
     choose_document,
 )
-from records.dicomweb.store_response import retry_headers, store_document, store_status
+from records.dicomweb.store_response import store_document, store_status
 from records.dicomweb.targets import find_study
 from records.dicomweb.views.base import ACCEPTED, DicomwebView, document_response
 from records.dicomweb.views.retrieving import RetrieveView
@@ -122,7 +122,7 @@ class StudyView(StoreMixin, RetrieveView):
 
 def _answer(request: Request, outcomes: list[StoreOutcome]) -> HttpResponse:
     document, status = store_document(outcomes), store_status(outcomes)
-    return document_response(request, document, status=status, headers=retry_headers(status))
+    return document_response(request, document, status=status)
 
 
 def _read_objects(request: Request) -> Iterator[IncomingObject]:

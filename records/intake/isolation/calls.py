@@ -20,7 +20,13 @@ from numpy.typing import NDArray
 
 from ml import errors as ml_errors
 from ml.images import Frame
-from records.errors import DecodingCrashed, DecodingExhausted, FileRejected
+from records.errors import (
+    DecodingCrashed,
+    DecodingExhausted,
+    FileRejected,
+    ReaderKilled,
+    ReadersUnavailable,
+)
 from records.intake.declared import DeclaredFields
 from records.intake.isolation.jobs import (
     JOBS,
@@ -47,7 +53,14 @@ from records.intake.isolation.jobs import (
     Unpacking,
     Wrapping,
 )
-from records.intake.isolation.pool import ChildDied, MemoryExceeded, Pool, TimeExceeded
+from records.intake.isolation.pool import (
+    ChildDied,
+    ChildKilled,
+    MemoryExceeded,
+    NurseryGone,
+    Pool,
+    TimeExceeded,
+)
 from records.intake.isolation.wire import (
     OUTPUT_PER_PIXEL,
     ArrayReader,
@@ -207,6 +220,13 @@ def _ask_about_upload(question: object, source: IO[bytes]) -> Any:
         return _ask(question, source)
     except _Exhausted as error:
         raise DecodingExhausted(limit=str(error)) from error
+    except NurseryGone as error:
+        logger.error("No child can be had to read an upload")
+        raise ReadersUnavailable from error
+    except ChildKilled as error:
+        # Such as by the system when its memory ends: the file may be sound.
+        logger.error("A child that read an upload was killed")
+        raise ReaderKilled from error
     except (ChildDied, WireError) as error:
         logger.warning("A child that read an upload died: %s", error)
         raise DecodingCrashed from error
@@ -220,7 +240,7 @@ def _ask_about_stored(question: object, source: IO[bytes], *, output: int | None
         return _ask(question, source, output=output)
     except _Exhausted as error:
         raise DecodingStopped(detail=f"it took more than {error}") from error
-    except (ChildDied, ChildFailed, WireError) as error:
+    except (ChildDied, ChildFailed, ChildKilled, WireError) as error:
         logger.warning("A child that read a stored file broke down: %s", error)
         raise DecodingStopped(detail="the decoder broke down") from error
 

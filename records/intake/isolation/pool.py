@@ -38,6 +38,10 @@ class ChildDied(Exception):
     """A child ended, or spoke nonsense, while it had a file in hand."""
 
 
+class ChildKilled(Exception):
+    """A child was ended by somebody else: it sets itself no limit that ends it so."""
+
+
 class NurseryGone(RuntimeError):
     """No child can be had: the nursery did not start, or was killed."""
 
@@ -207,6 +211,8 @@ class Pool:
             raise TimeExceeded from error
         if died_of == -OUT_OF_MEMORY:
             raise MemoryExceeded from error
+        if died_of == signal.SIGKILL and isinstance(error, OSError | EOFError):
+            raise ChildKilled from error
         if isinstance(error, OSError | EOFError | ValueError | LookupError | TypeError):
             raise ChildDied(f"signal {died_of}") from error
 

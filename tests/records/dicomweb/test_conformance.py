@@ -42,12 +42,12 @@ def test_conformance_page_names_what_senders_need(browser):
 
 
 def test_every_refusal_of_a_file_has_a_failure_reason_of_its_own():
-    """What is left out here is answered as a processing failure: ours, or met by no object."""
+    """What is left out here is answered as a processing failure: no object meets it."""
     codes = {kind.code for kind in errors.FileRejected.__subclasses__()}
     archives = {code for code in codes if code.startswith("zip_")}
     assert codes - set(FAILURE_REASONS) == archives | {
         "system_file",
-        "unexpected",
         "upload_cancelled",
+        "upload_not_taken",
         "upload_unfinished",
     }

@@ -67,6 +67,14 @@ def test_description_goes_with_its_study(hold, department):
     assert list(InstanceDescription.objects.values_list("instance", flat=True)) == [other.pk]
 
 
+def test_description_goes_with_the_file_for_a_release_that_doesnt_know_it(hold):
+    gone, other = hold(make_dicom()), hold(make_dicom())
+
+    Instance.objects.filter(pk=gone.pk).update(file="")
+
+    assert list(InstanceDescription.objects.values_list("instance", flat=True)) == [other.pk]
+
+
 def test_addresses_are_those_of_the_site_whatever_a_request_calls_it(browser, hold, settings):
     instance = hold(make_dicom())
     asked = {

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('records', '0020_left_out'),
+        ('records', '0021_export_waits'),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('records', '0021_storage_outages'),
+        ('records', '0022_storage_outages'),
     ]
 
     operations = [
