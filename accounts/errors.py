@@ -25,6 +25,9 @@ class KnownError(Exception):
     """Which parameter or field is wrong, where it is one: a format string too."""
     members: tuple[str, ...] = ()
     """What of the context a problem document carries for programs, beside the words."""
+    is_passing = False
+    """Whether the fault is the installation's and ends without the study being sent again: what
+    was queued then waits for that, instead of failing."""
 
     def __init__(self, **context: object) -> None:
         """Fill the sentences from `context`."""

@@ -28,8 +28,10 @@ def classify_study(classification_id: str) -> None:
     try:
         _classify(claim)
     except KnownError as error:
-        logger.warning("classification %s failed: %s", classification_id, error.code)
-        runs.fail_classification(claim=claim, error=error)
+        end = runs.postpone_classification if error.is_passing else runs.fail_classification
+        word = "waits" if error.is_passing else "failed"
+        logger.warning("classification %s %s: %s", classification_id, word, error.code)
+        end(claim=claim, error=error)
         return
     except Exception:
         reference = uuid.uuid4().hex[:8]

@@ -116,6 +116,7 @@ class Classification(models.Model):
     QUEUED ─claim─▶ RUNNING ─complete─▶ AWAITING_REVIEW ─review─▶ CONFIRMED
       ▲               │  ├──abstain───▶ ABSTAINED ───────review─▶ OVERRIDDEN
       └─lease expired─┘  └──fail──────▶ FAILED                    UNINTERPRETABLE
+      └─postpone──────┘
     any of them but a reviewed one ─late image or run again─▶ SUPERSEDED
     RUNNING as UNROUTED ─route─▶ RUNNING as the task that the images are for
     QUEUED | RUNNING ─study deleted─▶ CANCELLED ─study restored─▶ QUEUED
@@ -125,6 +126,10 @@ class Classification(models.Model):
     which grows with every claim, so that a worker thought dead can't write late.
     `rung_at` is when the broker was last told of the row. What the network said is
     written once; a trigger refuses to change it afterwards.
+
+    `waiting_code` is set while it is no fault of the study's that there is no answer: the code of
+    what was in the way when a worker last tried. Such a row is QUEUED, has lost no attempt, and is
+    tried again until it gets through.
 
     `outcome` is empty until a network or the product has answered. `label` is then the finding or
     the normal label, and empty where the outcome gives neither; `suspected_label` is what an
@@ -153,6 +158,7 @@ class Classification(models.Model):
     fence = models.PositiveIntegerField(default=0)
     lease_expires_at = models.DateTimeField(null=True)
     worker = models.CharField(max_length=120, blank=True)
+    waiting_code = models.CharField(max_length=40, blank=True, default="", db_default="")
 
     queued_at = models.DateTimeField(default=timezone.now)
     rung_at = models.DateTimeField(default=timezone.now)

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts.audit import record_event
 from accounts.errors import KnownError
-from accounts.models import Action, Outcome
+from accounts.models import Action, AuditEvent, Outcome
 from classifier.doorbell import ring
 from classifier.errors import UnexpectedFailure
 from classifier.models import (
@@ -98,7 +98,10 @@ class Answer:
 
 @transaction.atomic
 def claim_classification(*, classification_id: str, worker: str) -> Claim | None:
-    """Take a queued row for `worker`, or None when there is nothing (any more) to take."""
+    """Take a queued row for `worker`, or None when there is nothing (any more) to take.
+
+    The start of a row that waits is told once it gets through, or each try would be an event.
+    """
     row = (
         Classification.objects.select_for_update(skip_locked=True, of=("self",))
         .select_related("study")
@@ -115,14 +118,19 @@ def claim_classification(*, classification_id: str, worker: str) -> Claim | None
     row.started_at = timezone.now()
     row.lease_expires_at = _lease_end()
     row.save()
+    if not row.waiting_code:
+        _record_start(row)
+    return _claim_on(row)
+
+
+def _record_start(row: Classification) -> None:
     record_event(
         action=Action.CLASSIFICATION_STARTED,
         actor=None,
         target=row,
         study=row.study,
-        details={"task": row.task, "attempt": row.attempt, "worker": worker},
+        details={"task": row.task, "attempt": row.attempt, "worker": row.worker},
     )
-    return _claim_on(row)
 
 
 def renew_lease(*, claim: Claim) -> bool:
@@ -140,9 +148,10 @@ def route_classification(*, claim: Claim, routed: Routed) -> Claim | None:
     row = _lock(claim)
     if row is None:
         return None
+    _end_wait(row)
     row.task, *others = routed.tasks
     row.routing = routed.routing
-    row.save(update_fields=["task", "routing"])
+    row.save(update_fields=["task", "routing", "waiting_code"])
     record_event(
         action=Action.CLASSIFICATION_ROUTED,
         actor=None,
@@ -191,6 +200,7 @@ def complete_classification(*, claim: Claim, answer: Answer) -> bool:
     row = _lock(claim)
     if row is None:
         return False
+    _end_wait(row)
     _copy_answer(row, answer)
     row.save()
     _save_frames(row, answer.frames)
@@ -222,6 +232,41 @@ def fail_classification(*, claim: Claim, error: KnownError) -> bool:
         return False
     _fail(row, error)
     return True
+
+
+@transaction.atomic
+def postpone_classification(*, claim: Claim, error: KnownError) -> bool:
+    """Back to the queue for an `error` that is passing; False when the row is no longer ours.
+
+    The attempt doesn't count. The sweeper rings for the row again as for one that nobody came for.
+    Each reason is told once for a row, however often it is tried.
+    """
+    row = _lock(claim)
+    if row is None:
+        return False
+    code = error.code[:40]
+    is_known = row.waiting_code == code or _was_requeued_for(row, code)
+    row.state = ClassificationState.QUEUED
+    row.lease_expires_at = None
+    row.attempt = max(row.attempt - 1, 0)
+    row.rung_at = timezone.now()
+    row.waiting_code = code
+    row.save(update_fields=["state", "lease_expires_at", "attempt", "rung_at", "waiting_code"])
+    if not is_known:
+        _record_requeue(row, reason=code)
+    return True
+
+
+def _was_requeued_for(row: Classification, reason: str) -> bool:
+    events = AuditEvent.objects.filter(target_id=str(row.pk))
+    return events.filter(action=Action.CLASSIFICATION_REQUEUED, details__reason=reason).exists()
+
+
+def _end_wait(row: Classification) -> None:
+    """Tell of the start that `claim_classification` left untold, now that the row gets through."""
+    if row.waiting_code:
+        row.waiting_code = ""
+        _record_start(row)
 
 
 @transaction.atomic
@@ -275,29 +320,30 @@ def _ring_unanswered() -> int:
 
 
 def _requeue_or_fail(row: Classification, *, reference: str, reason: str) -> None:
+    _end_wait(row)
     if row.attempt >= settings.CLASSIFICATION_MAX_ATTEMPTS:
         _fail(row, UnexpectedFailure(attempts=row.attempt, reference=reference))
         return
     row.state = ClassificationState.QUEUED
     row.lease_expires_at = None
     row.rung_at = row.queued_at
-    row.save(update_fields=["state", "lease_expires_at", "rung_at"])
+    row.save(update_fields=["state", "lease_expires_at", "rung_at", "waiting_code"])
+    _record_requeue(row, reason=reason, reference=reference)
+
+
+def _record_requeue(row: Classification, **why: str) -> None:
     record_event(
         action=Action.CLASSIFICATION_REQUEUED,
         actor=None,
         target=row,
         study=row.study,
         outcome=Outcome.MINOR_FAILURE,
-        details={
-            "task": row.task,
-            "attempt": row.attempt,
-            "reason": reason,
-            "reference": reference,
-        },
+        details={"task": row.task, "attempt": row.attempt, **why},
     )
 
 
 def _fail(row: Classification, error: KnownError) -> None:
+    _end_wait(row)
     row.state = ClassificationState.FAILED
     row.lease_expires_at = None
     row.finished_at = timezone.now()

@@ -6,8 +6,9 @@ import pytest
 from django.db import DatabaseError
 from django.utils import timezone
 
+from accounts.errors import KnownError
 from accounts.models import Action, AuditEvent
-from classifier.errors import InferenceFailed
+from classifier.errors import InferenceFailed, TrustedKeysInvalid
 from classifier.models import Abstention, Classification
 from classifier.services import runs
 
@@ -119,6 +120,58 @@ def test_fail_classification_keeps_code_sentence_and_action(claim):
         "image_truncated",
         "Send it again.",
     )
+
+
+class StoreAway(KnownError):
+    code = "store_away"
+    is_passing = True
+
+
+def test_postpone_classification_queues_it_again_without_using_an_attempt(claim):
+    assert runs.postpone_classification(claim=claim, error=StoreAway())
+    row = Classification.objects.get(pk=claim.classification_id)
+    assert (row.state, row.attempt, row.lease_expires_at) == ("queued", 0, None)
+    assert (row.waiting_code, row.failure_code) == ("store_away", "")
+    assert row.rung_at > row.queued_at
+    assert not runs.postpone_classification(claim=claim, error=StoreAway())
+
+
+def test_postpone_classification_tells_each_reason_once_however_often_it_is_tried(
+    queued, answer, settings
+):
+    settings.CLASSIFICATION_MAX_ATTEMPTS = 1
+    errors = (StoreAway(), TrustedKeysInvalid(reason="x"))
+    for error in (*errors, *errors, errors[1]):
+        claim = runs.claim_classification(classification_id=str(queued.pk), worker="w")
+        assert runs.postpone_classification(claim=claim, error=error)
+    assert events_of(queued) == [
+        Action.CLASSIFICATION_QUEUED,
+        Action.CLASSIFICATION_STARTED,
+        Action.CLASSIFICATION_REQUEUED,
+        Action.CLASSIFICATION_REQUEUED,
+    ]
+    claim = runs.claim_classification(classification_id=str(queued.pk), worker="late")
+    assert claim.attempt == 1
+    assert runs.complete_classification(claim=claim, answer=answer)
+    queued.refresh_from_db()
+    assert (queued.state, queued.waiting_code) == ("awaiting_review", "")
+    assert events_of(queued)[4:] == [
+        Action.CLASSIFICATION_STARTED,
+        Action.CLASSIFICATION_COMPLETED,
+    ]
+    started = AuditEvent.objects.filter(action=Action.CLASSIFICATION_STARTED).first()
+    assert started.details["worker"] == "late"
+
+
+def test_sweep_classifications_counts_the_attempt_of_a_waiting_row_whose_worker_died(claim):
+    runs.postpone_classification(claim=claim, error=StoreAway())
+    again = runs.claim_classification(
+        classification_id=str(claim.classification_id), worker="worker-2"
+    )
+    let_lease_expire(again.classification_id)
+    assert runs.sweep_classifications()["requeued"] == 1
+    row = Classification.objects.get(pk=again.classification_id)
+    assert (row.state, row.attempt, row.waiting_code) == ("queued", 1, "")
 
 
 @pytest.mark.parametrize(
