@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import celeryd_init, setup_logging, worker_process_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medimaging.settings")
 
@@ -16,6 +16,14 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def keep_log_settings(**_: Any) -> None:
     """Leave the log to LOGGING: Celery sets nothing up once somebody listens to this signal."""
+
+
+@celeryd_init.connect
+def begin_counting(**_: Any) -> None:
+    """Have the pool's processes count where this one finds it: they are started after this."""
+    from medimaging.metrics import processes
+
+    processes.begin()
 
 
 @worker_process_init.connect

@@ -11,6 +11,7 @@ from accounts.models import Action, User
 from accounts.roles import Verb
 from classifier.doorbell import ring
 from classifier.errors import NotRerunnable, NotStatable
+from classifier.metrics import count_end
 from classifier.models import (
     UNROUTED,
     Abstention,
@@ -137,6 +138,8 @@ def _request(
         row.abstention_reason = ABSTENTION_SENTENCES[abstention]
         row.finished_at = row.queued_at
     row.save()
+    if abstention is not None:
+        count_end(row)
     if previous is not None:
         hand_drafts_on(replaced=previous, current=row)
     _record_request(actor=actor, row=row, previous=previous)

@@ -20,6 +20,7 @@ from accounts.errors import KnownError
 from accounts.models import Action, AuditEvent, Outcome
 from classifier.doorbell import ring
 from classifier.errors import UnexpectedFailure
+from classifier.metrics import count_end, count_try
 from classifier.models import (
     Abstention,
     Classification,
@@ -203,6 +204,7 @@ def complete_classification(*, claim: Claim, answer: Answer) -> bool:
     _end_wait(row)
     _copy_answer(row, answer)
     row.save()
+    count_end(row)
     _save_frames(row, answer.frames)
     abstained = row.state == ClassificationState.ABSTAINED
     record_event(
@@ -252,6 +254,7 @@ def postpone_classification(*, claim: Claim, error: KnownError) -> bool:
     row.rung_at = timezone.now()
     row.waiting_code = code
     row.save(update_fields=["state", "lease_expires_at", "attempt", "rung_at", "waiting_code"])
+    count_try(row, end="postponed")
     if not is_known:
         _record_requeue(row, reason=code)
     return True
@@ -328,6 +331,7 @@ def _requeue_or_fail(row: Classification, *, reference: str, reason: str) -> Non
     row.lease_expires_at = None
     row.rung_at = row.queued_at
     row.save(update_fields=["state", "lease_expires_at", "rung_at", "waiting_code"])
+    count_try(row, end="requeued")
     _record_requeue(row, reason=reason, reference=reference)
 
 
@@ -351,6 +355,7 @@ def _fail(row: Classification, error: KnownError) -> None:
     row.failure_message = error.message[:400]
     row.failure_action = error.action[:400]
     row.save()
+    count_end(row)
     record_event(
         action=Action.CLASSIFICATION_FAILED,
         actor=None,
