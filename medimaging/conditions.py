@@ -7,11 +7,17 @@ nobody does the housekeeping. What has been told stands in Redis, so that one of
 import logging
 from collections.abc import Iterable
 from datetime import datetime
+from typing import cast
 
 import redis
 from django.utils import timezone
 
-from medimaging.health import Part, State, parts
+from medimaging.health import (
+    Part,
+    State,
+    parts,
+    probes,  # noqa: F401 - what it registers is asked
+)
 from medimaging.heartbeats import connect
 from medimaging.logs import told
 
@@ -59,7 +65,8 @@ class ConditionLog:
 
     def _compare(self, client: redis.Redis, ill: dict[str, Part], untold: set[str]) -> None:
         now = timezone.now().isoformat()
-        known = {key.decode(): since.decode() for key, since in client.hgetall(KEY).items()}
+        stored = cast(dict[bytes, bytes], client.hgetall(KEY))
+        known = {key.decode(): since.decode() for key, since in stored.items()}
         for key, part in ill.items():
             if client.hsetnx(KEY, key, self._mine.get(key, now)) and key not in self._mine:
                 _tell_begin(part)

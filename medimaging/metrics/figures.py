@@ -4,9 +4,9 @@ Each function reads one kind of source. What it costs is bounded: by an index wh
 """
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import product
 from typing import Any
 
 from django.db import connection, transaction
@@ -15,9 +15,11 @@ from django.utils import timezone
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from accounts.errors import KnownError
 from accounts.models import AccountMail, AuditEvent
-from classifier.models import Classification, Deployment, Task
+from classifier.models import CLASSIFICATION_TASKS, Classification, Deployment, Task
 from medimaging import health
+from medimaging.health import probes  # noqa: F401 - what it registers is asked
 from medimaging.heartbeats import Heartbeat, connect, heartbeats
 from medimaging.release import VERSION
 from records.models import (
@@ -25,6 +27,7 @@ from records.models import (
     ExportState,
     IdentityConflict,
     Instance,
+    Priority,
     QuarantinedFile,
     Submission,
     SubmissionState,
@@ -152,26 +155,35 @@ def of_database() -> Iterator[Metric]:
 
 
 def _queue() -> Iterator[Metric]:
-    lengths: Counter[tuple[str, ...]] = Counter()
-    waiting: Counter[tuple[str, ...]] = Counter()
-    ages: dict[tuple[str, ...], float] = {}
-    for priority in ("routine", "urgent"):
-        ages[(priority, "all")] = 0.0
+    tasks = [task for task, _ in CLASSIFICATION_TASKS]
+    lengths = dict.fromkeys(product(Priority.values, tasks), 0.0)
+    ages = dict.fromkeys(product(Priority.values, tasks), 0.0)
+    waiting = dict.fromkeys(passing_codes(), 0.0)
     for row in Classification.objects.queue_lengths():
-        priority, task = row["priority"], row["task"] or "none"
-        age = _age_of(row["oldest_at"])
-        lengths[(priority, task)] += row["length"]
-        if row["waiting_code"]:
-            waiting[(row["waiting_code"],)] += row["length"]
+        of = (row["priority"], row["task"] or "none")
+        lengths[of] = lengths.get(of, 0) + row["length"]
+        if code := row["waiting_code"]:
+            waiting[code] = waiting.get(code, 0) + row["length"]
         else:
-            for of in ((priority, task), (priority, "all")):
-                ages[of] = max(age, ages.get(of, 0.0))
+            ages[of] = max(ages.get(of, 0), _age_of(row["oldest_at"]))
     labels = ("priority", "task")
     yield gauges("queue_length", "Classifications that are queued.", labels, lengths)
     words = "Seconds that the oldest has been queued that waits for nothing but a worker."
     yield gauges("queue_oldest_seconds", words, labels, ages)
     words = "Queued classifications that wait for what is no fault of their study, by its code."
-    yield gauges("classifications_waiting", words, ("code",), waiting)
+    by_code = {(code,): length for code, length in waiting.items()}
+    yield gauges("classifications_waiting", words, ("code",), by_code)
+
+
+def passing_codes() -> set[str]:
+    """The codes of all errors for which a classification waits instead of failing."""
+    found, below = set[str](), [KnownError]
+    while below:
+        kind = below.pop()
+        below += kind.__subclasses__()
+        if kind.is_passing:
+            found.add(kind.code)
+    return found
 
 
 def _work() -> Iterator[Metric]:
