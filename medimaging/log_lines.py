@@ -14,6 +14,9 @@ from typing import Any
 from medimaging.logs import without_secrets
 
 TRACEBACK = "Traceback (most recent call last):"
+CHAINS = ("During handling of the above", "The above exception was")
+"""How the second of two tracebacks is joined to the first."""
+
 LOGGER = "output"
 """Stands as the logger of lines that no logger wrote."""
 
@@ -33,6 +36,8 @@ class JsonLines:
         self._write = write
         self._named = {"program": program} if program else {}
         self._held: list[str] = []
+        # In a traceback, from its first line to the one that names the error.
+        self._is_tracing = False
 
     @property
     def is_holding(self) -> bool:
@@ -45,29 +50,33 @@ class JsonLines:
         if event is not None:
             self.flush()
             self._write(json.dumps({**self._named, **event}, ensure_ascii=False))
-        elif self._belongs(line):
-            self._held.append(line)
-        else:
+            return
+        if not self._belongs(line):
             self.flush()
-            if line.strip():
-                self._held.append(line)
+        if line.strip() or self._held:
+            self._held.append(line)
         if sum(map(len, self._held)) > LONGEST:
             self.flush()
 
     def _belongs(self, line: str) -> bool:
-        if not self._held:
-            return False
-        is_trace = any(held.lstrip().startswith(TRACEBACK) for held in self._held)
-        return is_trace or line.startswith((" ", "\t"))
+        """Tell whether a line goes on with what is held."""
+        was_tracing = self._is_tracing
+        is_indented = line.startswith((" ", "\t"))
+        begins = TRACEBACK in line
+        self._is_tracing = begins or (was_tracing and (is_indented or not line))
+        is_chain = line.startswith(CHAINS) or begins
+        return bool(self._held) and (
+            was_tracing or is_indented or not line or (is_chain and TRACEBACK in self._held[0])
+        )
 
     def flush(self) -> None:
         """Hand on what is held."""
-        if not self._held:
-            return
         text = without_secrets("\n".join(self._held).strip("\n"))
-        level = "ERROR" if TRACEBACK in text else "INFO"
         self._held.clear()
-        self._write(json.dumps({**self._named, **_as_event(text, level)}, ensure_ascii=False))
+        if text:
+            level = "ERROR" if TRACEBACK in text else "INFO"
+            event = {**self._named, **_as_event(text, level)}
+            self._write(json.dumps(event, ensure_ascii=False))
 
 
 class JsonOutput:

@@ -1,4 +1,4 @@
-"""The alerts and the dashboard that ship: they hold by Prometheus's own tool, and lead somewhere."""
+"""The alerts and the dashboard that ship: they hold by Prometheus's own tool and lead somewhere."""
 
 import json
 import re
@@ -150,7 +150,9 @@ ILL_AND_WELL: dict[str, tuple[dict[str, str], dict[str, str]]] = {
             ),
         },
         {
-            'medimaging_http_request_seconds_bucket{method="GET",status="2xx",le="2.5"}': "0+99x400",
+            'medimaging_http_request_seconds_bucket{method="GET",status="2xx",le="2.5"}': (
+                "0+99x400"
+            ),
             'medimaging_http_request_seconds_bucket{method="GET",status="2xx",le="5"}': "0+100x400",
             'medimaging_http_request_seconds_bucket{method="GET",status="2xx",le="+Inf"}': (
                 "0+100x400"
