@@ -4,7 +4,7 @@ from prometheus_client import Histogram
 
 REQUEST_SECONDS = Histogram(
     "medimaging_http_request_seconds",
-    "Seconds from a request's last byte to that of its answer, by route and class of status.",
+    "Seconds that a request had a thread, by method, route and class of status.",
     ("method", "route", "status"),
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
