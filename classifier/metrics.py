@@ -6,7 +6,13 @@ No label holds an id or a name: their values are few, and all of them ours.
 from django.db import transaction
 from prometheus_client import Counter, Histogram
 
-from classifier.models import CLASSIFICATION_TASKS, Classification, ClassificationState
+from classifier.errors import UnexpectedFailure
+from classifier.models import (
+    CLASSIFICATION_TASKS,
+    Abstention,
+    Classification,
+    ClassificationState,
+)
 
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 
@@ -57,6 +63,8 @@ def begin_counting() -> None:
     """Show a nought for what is going to be watched: an increase is counted from what was shown."""
     for task, _ in CLASSIFICATION_TASKS:
         ENDED.labels(task, ClassificationState.FAILED, "none")
+        FAILURES.labels(task, UnexpectedFailure.code)
+        ABSTENTIONS.labels(task, Abstention.NO_IMAGE)
         for end in ("answered", "failed", "requeued", "postponed"):
             ATTEMPTS.labels(task, end)
 

@@ -40,6 +40,8 @@ def begin_counting() -> None:
     """Show a nought for what is going to be watched: an increase is counted from what was shown."""
     for door in Origin.values:
         INTAKE_FILES.labels(door, Verdict.STORED, "stored")
+    for operation in ("C_ECHO", "C_FIND", "C_GET", "C_MOVE", "C_STORE"):
+        DIMSE_OPERATIONS.labels(operation, "0x0000")
     for outcome in OUTCOMES.values():
         DIMSE_ASSOCIATIONS.labels(outcome)
 
@@ -61,3 +63,8 @@ def count_answer(event: evt.Event) -> None:
 def count_association(event: evt.Event) -> None:
     """Count an association when it is let in, refused, or ends."""
     DIMSE_ASSOCIATIONS.labels(OUTCOMES[event.event.name]).inc()
+
+
+def count_refused_association() -> None:
+    """Count one that we refuse ourselves, of which pynetdicom tells nobody."""
+    DIMSE_ASSOCIATIONS.labels("rejected").inc()

@@ -111,11 +111,8 @@ def test_the_queue_is_told_by_priority_task_and_reason() -> None:
 def test_a_database_that_stands_still_keeps_nobody_waiting(settings) -> None:
     collector = SiteCollector()
     list(collector.collect())
-    postmaster = next(
-        process
-        for process in psutil.process_iter()
-        if process.name() == "postgres" and str(settings.DATA_DIR / "pgdata") in process.cmdline()
-    )
+    pid = (settings.DATA_DIR / "pgdata" / "postmaster.pid").read_text().split()[0]
+    postmaster = psutil.Process(int(pid))
     family = [postmaster, *postmaster.children()]
     collector = SiteCollector()
     for process in family:
