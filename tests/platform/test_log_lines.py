@@ -189,7 +189,7 @@ def test_every_line_of_every_container_is_json_from_its_start_to_its_end(tmp_pat
         "WEB_CONCURRENCY": "1",
         "DICOM_PORT": str(dicom_port),
         "DICOM_GRACE_SECONDS": "0",
-        "BEAT_SCHEDULE_FILE": str(tmp_path / "beat"),
+        "BEAT_SCHEDULE_FILE": str(tmp_path / "schedule"),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     ready = {
@@ -202,7 +202,7 @@ def test_every_line_of_every_container_is_json_from_its_start_to_its_end(tmp_pat
     commands = commands_of_containers()
     running: dict[str, tuple[subprocess.Popen[bytes], Path]] = {}
     for service in ready:
-        output = tmp_path / service
+        output = tmp_path / f"{service}.log"
         more = {"METRICS_PORT": str(free_port())}
         with output.open("wb") as stream:
             process = subprocess.Popen(

@@ -101,8 +101,8 @@ def test_the_queue_is_told_by_priority_task_and_reason() -> None:
     assert 'medimaging_queue_length{priority="urgent",task="retina"} 2.0' in text
     assert 'medimaging_queue_length{priority="routine",task="lung-ct"} 1.0' in text
     assert 'medimaging_queue_length{priority="routine",task="retina"} 0.0' in text
-    assert 'medimaging_queue_oldest_seconds{priority="routine",task="lung-ct"} 0.0' in text
-    assert 'medimaging_queue_oldest_seconds{priority="urgent",task="retina"} 0.0' not in text
+    assert 'medimaging_queue_oldest_seconds{priority="routine",task="lung-ct"} 0.0\n' in text
+    assert 'medimaging_queue_oldest_seconds{priority="urgent",task="retina"} 0.0\n' not in text
     assert 'medimaging_classifications_waiting{code="store_unavailable"} 1.0' in text
     assert 'medimaging_classifications_now{state="queued"} 3.0' in text
 
