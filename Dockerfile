@@ -39,7 +39,8 @@ COPY . .
 FROM runtime AS gpu
 COPY --from=packages-gpu /opt/venv /opt/venv
 USER 10001:10001
-CMD ["celery", "--app", "medimaging", "worker", "--pool", "prefork", "--concurrency", "1", \
+CMD ["python", "-m", "medimaging.logged", \
+     "celery", "--app", "medimaging", "--quiet", "worker", "--pool", "prefork", "--concurrency", "1", \
      "--queues", "urgent,routine", "--without-gossip", "--without-mingle"]
 
 # Last, so that it is what a plain build gives.
@@ -48,4 +49,4 @@ COPY --from=packages /opt/venv /opt/venv
 RUN python manage.py collectstatic --no-input --verbosity 0
 USER 10001:10001
 EXPOSE 8000
-CMD ["gunicorn", "--config", "python:medimaging.web_server", "medimaging.wsgi"]
+CMD ["python", "-m", "medimaging.logged", "gunicorn", "--config", "python:medimaging.web_server", "medimaging.wsgi"]

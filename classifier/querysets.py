@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import Count, Exists, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Greatest, Now
 
 from accounts.roles import Verb
@@ -145,6 +145,17 @@ class ClassificationQuerySet(models.QuerySet[Any]):
         """How many there are in each of `states`."""
         rows = self.filter(state__in=states).order_by().values_list("state")
         return dict(rows.annotate(n=Count("pk")))
+
+    def counts_up_to(self, most: int, states: Sequence[str]) -> dict[str, int]:
+        """As `counts_by_state`, but counting no further than `most`: it costs no more than that."""
+        rows = self.order_by()
+        return {state: rows.filter(state=state)[:most].count() for state in states}
+
+    def queue_lengths(self) -> list[dict[str, Any]]:
+        """What is queued: how many rows of each task, priority and waiting code, and since when."""
+        rows = self.filter(state="queued").order_by()
+        grouped = rows.values("task", "priority", "waiting_code")
+        return list(grouped.annotate(length=Count("pk"), oldest_at=Min("queued_at")))
 
     def expired(self) -> "ClassificationQuerySet":
         """Running ones whose worker let the lease run out."""

@@ -5,7 +5,13 @@ import os
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import celeryd_after_setup, setup_logging, worker_process_init, worker_ready
+from celery.signals import (
+    celeryd_after_setup,
+    celeryd_init,
+    setup_logging,
+    worker_process_init,
+    worker_ready,
+)
 from django.db import DatabaseError, InterfaceError
 
 from accounts.outages import is_database_outage, note_outage
@@ -59,6 +65,14 @@ def tell_release(**_: Any) -> None:
     from medimaging.release import VERSION
 
     logger.info("%s is ready (release %s)", process_name(), VERSION)
+
+
+@celeryd_init.connect
+def begin_counting(**_: Any) -> None:
+    """Have the pool's processes count where this one finds it: they are started after this."""
+    from medimaging.metrics import processes
+
+    processes.begin()
 
 
 @worker_process_init.connect

@@ -9,6 +9,7 @@ import logging
 import logging.config
 import re
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPMethod, HTTPStatus
 from typing import Any
@@ -16,8 +17,11 @@ from uuid import UUID
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
-ASKED = "medimaging.asked"
+FACTS = "medimaging.facts"
 """Where the web server's own log finds what was asked: it would write the address as it came."""
+
+UNKNOWN_ROUTE = "-"
+"""Of an address that is none of ours, and of files that need no view."""
 
 DICOM_UID = re.compile(r"[0-2](\.\d+){2,}")
 PLACE_IN_ROUTE = re.compile(r"<(?:\w+:)?(\w+)>")
@@ -50,6 +54,23 @@ SECRETS = tuple(
 )
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a request when it has been answered.
+
+    `asked` is method and route with our ids filled in, `route` the bare route. `user` and `token`
+    are ids, never names; `code` is that of the problem that the answer tells, if any.
+    """
+
+    method: str = "-"
+    asked: str = "- -"
+    route: str = UNKNOWN_ROUTE
+    user: str = ""
+    token: str = ""
+    code: str = ""
+    request_id: str = "-"
+
+
 def without_secrets(text: str) -> str:
     """Cut what may be a query, a link, a secret or a value from `text`."""
     for pattern, put in SECRETS:
@@ -57,10 +78,20 @@ def without_secrets(text: str) -> str:
     return text
 
 
+def told(**fields: Any) -> dict[str, Any]:
+    """What a logger takes as `extra`, to have `fields` beside the message where it is JSON."""
+    return {"fields": {name: value for name, value in fields.items() if value not in ("", None)}}
+
+
+def method_of(request: Any) -> str:
+    """The request's method; `-` where it is none that HTTP knows."""
+    return request.method if request.method in METHODS else "-"
+
+
 def asked(request: Any) -> str:
     """Say which method and route a request names, with ids and with nothing that was typed."""
     match = getattr(request, "resolver_match", None)
-    method = request.method if request.method in METHODS else "-"
+    method = method_of(request)
     if match is None:
         return f"{method} -"
 
@@ -125,6 +156,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "request_id": getattr(record, "request_id", "-"),
             "message": message_of(record),
+            **getattr(record, "fields", {}),
         }
         if trace := traceback_of(self, record):
             event["exception"] = trace

@@ -11,11 +11,12 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
+from django.utils.functional import LazyObject, empty
 from rest_framework.response import Response
 
 from accounts.access import known_method, view_name
 from accounts.api.entity_tags import is_known, tag_of
-from accounts.audit import bind_request_context, bind_session
+from accounts.audit import bind_request_context, bind_session, current_context
 from accounts.client_addresses import find_client
 from accounts.models import Action, UserSession
 from accounts.services import (
@@ -60,11 +61,34 @@ class RequestContextMiddleware:
                 user_agent=request.headers.get("User-Agent", ""),
             ):
                 response = self.get_response(request)
+                request.META[logs.FACTS] = facts_of(request, response)
         finally:
-            request.META[logs.ASKED] = logs.asked(request)
             logs.request_id.reset(token)
         response["X-Request-ID"] = request_id
         return response
+
+
+def facts_of(request: HttpRequest, response: HttpResponseBase) -> logs.Facts:
+    """Gather what the access log tells, inside the request's own audit context."""
+    match = request.resolver_match
+    token = current_context().token_id
+    return logs.Facts(
+        method=logs.method_of(request),
+        asked=logs.asked(request),
+        route=f"/{match.route}" if match else logs.UNKNOWN_ROUTE,
+        user=_user_of(request),
+        token=str(token) if token else "",
+        code=problems.code_of(response),
+        request_id=logs.request_id.get(),
+    )
+
+
+def _user_of(request: HttpRequest) -> str:
+    """The id of who asked, as far as anybody wanted to know: nothing is looked up for the log."""
+    user = getattr(request, "user", None)
+    if user is None or (isinstance(user, LazyObject) and user._wrapped is empty):
+        return ""
+    return str(user.pk or "")
 
 
 def given_request_id(request: HttpRequest) -> str:

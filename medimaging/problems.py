@@ -8,10 +8,11 @@ import logging
 import sys
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from rest_framework import exceptions
 from rest_framework.renderers import JSONRenderer
@@ -27,6 +28,8 @@ from accounts.services import note_refusal
 from medimaging.logs import asked
 
 logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer", bound=HttpResponseBase)
 
 MEDIA_TYPE = "application/problem+json"
 API_PREFIXES = ("/api/", "/dicomweb/", "/fhir/")
@@ -154,6 +157,21 @@ def _shown(text: Any) -> str:
     return str(text).encode("utf-8", "replace").decode()
 
 
+def code_of(response: HttpResponseBase) -> str:
+    """The stable code of what an answer refuses; empty where it refuses nothing."""
+    noted = getattr(response, "problem_code", "")
+    data = getattr(response, "data", None)
+    if noted or response.status_code < HTTPStatus.BAD_REQUEST or not isinstance(data, dict):
+        return str(noted)
+    return str(data.get("code", ""))
+
+
+def _noted(response: Answer, code: str) -> Answer:
+    """Note on an answer which problem it tells, for the log."""
+    response.problem_code = code  # type: ignore[attr-defined]
+    return response
+
+
 def problem_type(code: str) -> str:
     """The URI of a kind of problem (RFC 9457), which is its code and no address."""
     return f"urn:medimaging:problem:{code}"
@@ -188,7 +206,8 @@ def refuse_parameters(request: HttpRequest, faults: Sequence[Fault]) -> HttpResp
     body = _problem(
         request, HTTPStatus.BAD_REQUEST, code=code, detail=title, action=action, errors=errors
     )
-    return JsonResponse(body, status=HTTPStatus.BAD_REQUEST, content_type=MEDIA_TYPE)
+    response = JsonResponse(body, status=HTTPStatus.BAD_REQUEST, content_type=MEDIA_TYPE)
+    return _noted(response, code)
 
 
 def refuse_page(request: HttpRequest, *, code: str, message: str, action: str) -> HttpResponse:
@@ -196,7 +215,7 @@ def refuse_page(request: HttpRequest, *, code: str, message: str, action: str) -
     error = {"code": code, "message": message, "action": action}
     context = {"error": error, "reference": getattr(request, "id", "")}
     page = render_to_string("400.html", context, request)
-    return HttpResponse(page, status=HTTPStatus.BAD_REQUEST)
+    return _noted(HttpResponse(page, status=HTTPStatus.BAD_REQUEST), code)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -222,16 +241,17 @@ def form_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
     )
     if request.path.startswith(API_PREFIXES):
         return _answer(request, HTTPStatus.FORBIDDEN)
+    code = "form_refused"
     context = {
         "error": {
-            "code": "form_refused",
+            "code": code,
             "message": "The form was not accepted.",
             "action": "Reload the page and enter it again.",
         },
         "reference": getattr(request, "id", ""),
     }
     page = render_to_string("403_csrf.html", context, request)
-    return HttpResponse(page, status=HTTPStatus.FORBIDDEN)
+    return _noted(HttpResponse(page, status=HTTPStatus.FORBIDDEN), code)
 
 
 def body_encoded(request: HttpRequest) -> HttpResponse:
@@ -250,7 +270,7 @@ def body_encoded(request: HttpRequest) -> HttpResponse:
         }
         response = HttpResponse(render_to_string("refused.html", context), status=status)
     response["Accept-Encoding"] = "identity"
-    return response
+    return _noted(response, code)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -295,7 +315,7 @@ def _answer(request: HttpRequest, status_code: int) -> HttpResponse:
     code, title, action = REFUSALS[status_code]
     if request.path.startswith(API_PREFIXES):
         problem = _problem(request, status_code, code=code, detail=title, action=action)
-        return JsonResponse(problem, status=status_code, content_type=MEDIA_TYPE)
+        return _noted(JsonResponse(problem, status=status_code, content_type=MEDIA_TYPE), code)
     context: dict[str, Any] = {
         "error": {"code": code, "message": title, "action": action},
         "reference": getattr(request, "id", ""),
@@ -304,6 +324,5 @@ def _answer(request: HttpRequest, status_code: int) -> HttpResponse:
         context["frame"] = "base.html"
     # Whatever broke may be what the page's frame needs, so 500.html does without the request.
     framed = None if status_code == HTTPStatus.INTERNAL_SERVER_ERROR else request
-    return HttpResponse(
-        render_to_string(f"{status_code}.html", context, framed), status=status_code
-    )
+    page = render_to_string(f"{status_code}.html", context, framed)
+    return _noted(HttpResponse(page, status=status_code), code)

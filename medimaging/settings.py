@@ -328,10 +328,13 @@ CELERY_BEAT_SCHEDULE_FILENAME = env.str(
 )
 # How often somebody looks for work whose worker or sender is gone.
 SWEEP_SECONDS = env.int("TASK_SWEEP_SECONDS", default=15)
+# How often it is looked whether something has begun to be wrong, or is right again.
+CONDITION_SECONDS = 30
 HOUSEKEEPING = {
     "accounts.tasks.sweep_accounts": 60,
     "classifier.tasks.sweep_bundles": 3600,
     "classifier.tasks.sweep_classifications": SWEEP_SECONDS,
+    "medimaging.tasks.note_conditions": CONDITION_SECONDS,
     "records.tasks.complete_idle_studies": SWEEP_SECONDS,
     "records.tasks.sweep_exports": 4 * SWEEP_SECONDS,
     "records.tasks.sweep_submissions": 4 * SWEEP_SECONDS,
@@ -393,6 +396,12 @@ LOGGING = logs.log_settings(
         "pynetdicom": {"level": "CRITICAL"},
     },
 )
+
+# Figures for Prometheus, on a port of their own: never where people and senders get to.
+
+METRICS_HOST = env.str("METRICS_HOST", default="127.0.0.1")
+# 0 shows and counts nothing.
+METRICS_PORT = env.int("METRICS_PORT", default=0)
 
 # Intake: what is accepted from outside. Everything is checked before anything is allocated.
 

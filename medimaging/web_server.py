@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from medimaging.logs import ASKED, log_settings
+from medimaging.logs import log_settings
 
 bind = os.environ.get("WEB_BIND", "127.0.0.1:8000").split(",")
 worker_class = "medimaging.web_worker.worker.BoundedWorker"
@@ -25,6 +25,13 @@ forwarded_allow_ips = "*" if int(os.environ.get("TRUSTED_PROXIES", "0")) else "1
 
 # It would lie in the home of whoever runs the server; signals and health checks are enough.
 control_socket_disable = True
+
+
+def on_starting(server: Any) -> None:
+    """Have the workers count where this process finds it: they are started after this."""
+    from medimaging.metrics import processes
+
+    processes.begin()
 
 
 def post_worker_init(worker: Any) -> None:
@@ -58,8 +65,8 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 
 accesslog = "-"
-# The route with our ids, not the address: what somebody typed into it is nobody's business.
-access_log_format = f'%(h)s "%({{{ASKED}}}e)s" %(s)s %(b)s bytes %(M)s ms %({{x-request-id}}o)s'
+# It writes the route with our ids, not the address: what somebody typed is nobody's business.
+logger_class = "medimaging.access_log.AccessLog"
 logconfig_dict = log_settings(
     log_format=os.environ.get("LOG_FORMAT", "line"),
     level="INFO",

@@ -12,6 +12,7 @@ from accounts.models import Action, User
 from accounts.roles import Verb
 from classifier.doorbell import ring
 from classifier.errors import NotRerunnable, NotStatable
+from classifier.metrics import count_end
 from classifier.models import (
     UNROUTED,
     Abstention,
@@ -164,6 +165,8 @@ def _request(
         row.finished_at = Now()
     row.save()
     row.refresh_from_db(fields=["finished_at"])
+    if abstention is not None:
+        count_end(row)
     if previous is not None:
         hand_drafts_on(replaced=previous, current=row)
     _record_request(actor=actor, row=row, previous=previous)

@@ -20,6 +20,7 @@ from accounts.errors import KnownError
 from accounts.models import Action, AuditEvent, Outcome
 from classifier.doorbell import ring
 from classifier.errors import UnexpectedFailure
+from classifier.metrics import count_end, count_try
 from classifier.models import (
     Classification,
     ClassificationOutcome,
@@ -153,6 +154,7 @@ def complete_classification(*, claim: Claim, answer: Answer) -> bool:
     _end_wait(row)
     _copy_answer(row, answer)
     row.save()
+    count_end(row)
     _save_frames(row, answer.frames)
     abstained = row.state == ClassificationState.ABSTAINED
     record_event(
@@ -202,6 +204,7 @@ def postpone_classification(*, claim: Claim, error: KnownError) -> bool:
     row.due_at = _next_try()
     row.waiting_code = code
     row.save(update_fields=["state", "lease_expires_at", "attempt", "due_at", "waiting_code"])
+    count_try(row, end="postponed")
     if not is_known:
         _record_requeue(row, reason=code)
     return True
@@ -278,6 +281,7 @@ def _requeue_or_fail(
     row.lease_expires_at = None
     row.due_at = due_at
     row.save(update_fields=["state", "lease_expires_at", "due_at", "waiting_code"])
+    count_try(row, end="requeued")
     _record_requeue(row, reason=reason, reference=reference)
 
 
@@ -301,6 +305,7 @@ def _fail(row: Classification, error: KnownError) -> None:
     row.failure_message = error.message[:400]
     row.failure_action = error.action[:400]
     row.save()
+    count_end(row)
     record_event(
         action=Action.CLASSIFICATION_FAILED,
         actor=None,

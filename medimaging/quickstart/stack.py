@@ -133,6 +133,15 @@ def dicom_program(environment: Mapping[str, str]) -> Program:
     )
 
 
+def metrics_program(environment: Mapping[str, str]) -> Program:
+    """What tells Prometheus of the site, and of what the other programs count."""
+    return Program(
+        name="metrics",
+        command=(sys.executable, "-m", "django", "export_metrics"),
+        environment={**environment, "DJANGO_SETTINGS_MODULE": "medimaging.settings"},
+    )
+
+
 def wait_until_ready(supervisor: Supervisor, host: str, port: int) -> None:
     """Return once the web server says that all it needs is there."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound

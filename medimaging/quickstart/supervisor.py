@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
+from medimaging.log_lines import JsonLines, copy_lines
 from medimaging.quickstart.programs import Program, end, spawn
 
 POLL_S = 0.2
@@ -23,6 +24,8 @@ LONGEST_BACKOFF_S = 30.0
 STEADY_S = 60.0
 LOG_BYTES = 10 * 1024 * 1024
 LOG_FILES = 3
+OURS = "quickstart"
+"""How our own lines are told from those of the programs."""
 
 
 class StopRequested(Exception):
@@ -47,9 +50,10 @@ class Supervisor:
     Use it as a context manager: leaving it, for whatever reason, leaves nothing running.
     """
 
-    def __init__(self, *, log_file: Path, echo: bool = True) -> None:
+    def __init__(self, *, log_file: Path, echo: bool = True, is_json: bool = False) -> None:
         self.children: list[Child] = []
         self.log_file = log_file
+        self.is_json = is_json
         self.journal = _open_journal(log_file, echo=echo)
         self._handlers: dict[signal.Signals, Any] = {}
 
@@ -118,13 +122,17 @@ class Supervisor:
         child.restart_at = now + child.backoff_s
         # What it started must not live on beside its successor.
         end(child.process, stop_signal=child.program.stop_signal, patience_s=0)
-        self.journal.error(
-            "%-10s %s ended with %s; starting it again in %.0f s",
-            "quickstart",
-            child.program.name,
-            child.process.returncode,
-            child.backoff_s,
-        )
+        status, pause = child.process.returncode, f"{child.backoff_s:.0f} s"
+        self._say(f"{child.program.name} ended with {status}; starting it again in {pause}")
+
+    def _say(self, text: str) -> None:
+        """Write a line of our own."""
+        if self.is_json:
+            lines = JsonLines(self.journal.error, program=OURS)
+            lines.take(text)
+            lines.flush()
+        else:
+            self.journal.error("%-10s %s", OURS, text)
 
     def _launch(self, program: Program) -> Child:
         process = spawn(program, output=subprocess.PIPE)
@@ -137,6 +145,9 @@ class Supervisor:
 
     def _copy_lines(self, name: str, lines: IO[str]) -> None:
         with lines:
+            if self.is_json:
+                copy_lines(lines.fileno(), JsonLines(self.journal.info, program=name))
+                return
             for line in lines:
                 self.journal.info("%-10s %s", name, line.rstrip("\n"))
 

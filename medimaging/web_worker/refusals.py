@@ -1,7 +1,6 @@
 """What the web server itself refuses, in the words and forms of the product's other refusals."""
 
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -68,9 +67,15 @@ class Refusals:
             for status, refusal in REFUSALS.items()
         }
 
-    def answer(self, status: HTTPStatus, *, method: str = "", path: str = "") -> bytes:
+    @staticmethod
+    def code_of(status: HTTPStatus) -> str:
+        """The stable code of a refusal."""
+        return REFUSALS[status].code
+
+    def answer(
+        self, status: HTTPStatus, *, reference: str, method: str = "", path: str = ""
+    ) -> bytes:
         """Return the whole answer to a request, as far as it is known; the connection ends."""
-        reference = uuid.uuid4().hex
         if path.startswith(API_PREFIXES):
             media_type, body = MEDIA_TYPE, _problem(status, reference)
         else:

@@ -4,6 +4,7 @@ import errno
 import selectors
 import socket
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -296,9 +297,17 @@ class BoundedWorker(ThreadWorker):
     def _refuse(self, conn: Connection, status: HTTPStatus) -> None:
         request = conn.head.request if conn.head else None
         method, path = (request.method, request.path) if request else ("", "")
-        self.log.info("Refused a request of %s: %s", conn.client_key or "a proxy's", status.value)
         conn.keeps = False
-        answer = self.refusals.answer(status, method=method, path=path)
+        reference = uuid.uuid4().hex
+        answer = self.refusals.answer(status, reference=reference, method=method, path=path)
+        self.log.refused(
+            address=conn.client_key,
+            method=method,
+            status=status,
+            code=self.refusals.code_of(status),
+            reference=reference,
+            sent=len(answer),
+        )
         conn.channel.sendall(answer)
         self._after_request(conn)
 

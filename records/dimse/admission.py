@@ -16,6 +16,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made when it
 )
 
 from records.dimse.session import Session
+from records.metrics import count_refused_association
 from records.models import DicomNode
 from records.services import note_refused_association
 from records.storage_classes import is_stored_class
@@ -105,5 +106,6 @@ def _storage(asked_for: Iterable[PresentationContext]) -> list[PresentationConte
 
 def _reject(event: Event, result: int, source: int, diagnostic: int) -> None:
     event.assoc.acse.send_reject(result, source, diagnostic)
+    count_refused_association()
     # Until it has been sent: the connection is closed as soon as we return.
     event.assoc.kill()

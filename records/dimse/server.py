@@ -31,6 +31,7 @@ from records.dimse.retrieve import get, move
 from records.dimse.serving import bind_service
 from records.dimse.session import Session
 from records.dimse.store import store
+from records.metrics import OUTCOMES, count_answer, count_association
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,9 @@ class Connection(RequestHandler):
             association.bind(event, handler, [session])
         for event in (evt.EVT_REJECTED, evt.EVT_RELEASED, evt.EVT_ABORTED):
             association.bind(event, _let_go_of_database)
+        association.bind(evt.EVT_DIMSE_SENT, count_answer)
+        for name in OUTCOMES:
+            association.bind(getattr(evt, name), count_association)
 
     def _look_after(self, association: Association, session: Session) -> None:
         started = beaten = time.monotonic()

@@ -28,6 +28,15 @@ class StoredFileQuerySet(models.QuerySet[Row]):
         due = self.stored().filter(unread | looked_for)
         return due.order_by(F("checked_at").asc(nulls_first=True), "pk")
 
+    def longest_unread_since(self) -> dt.datetime | None:
+        """When the file that was read longest ago was read, or came in; None where there is none.
+
+        By the index alone, however many there are.
+        """
+        rows = self.stored().order_by(F("checked_at").asc(nulls_first=True))
+        found = rows.values_list("checked_at", "created_at").first()
+        return None if found is None else found[0] or found[1]
+
     def totals(self) -> dict[str, Any]:
         """How many files of how many bytes are stored, how many were never read, since when."""
         return self.stored().aggregate(

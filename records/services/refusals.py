@@ -12,6 +12,7 @@ from django.db import transaction
 from accounts.audit import record_event
 from accounts.models import Action, Outcome, User
 from records.errors import HARMLESS_CODES, LEFT_OUT_CODES, FileRejected
+from records.metrics import count_verdict
 from records.models import Submission, SubmissionFile, Verdict
 from records.services.verdicts import MESSAGE_LENGTH, Sent, make_refusal, record_refusal
 
@@ -41,7 +42,9 @@ class Refusals:
         self._waiting[refusal.code] += 1
         if self._waiting.total() >= WRITTEN_AT_ONCE:
             self.write()
-        return make_refusal(submission=self._submission, sent=sent, refusal=refusal)
+        row = make_refusal(submission=self._submission, sent=sent, refusal=refusal)
+        count_verdict(row)
+        return row
 
     def write(self) -> None:
         """Write down how many were counted."""

@@ -11,6 +11,7 @@ from accounts.models import Action, AuditEvent, Outcome, User
 from records.errors import FileRejected
 from records.intake.header import DicomHeader
 from records.intake.proof import Exclusion
+from records.metrics import count_verdict
 from records.models import (
     IdentityConflict,
     Instance,
@@ -69,6 +70,8 @@ def record_verdicts(verdicts: Sequence[HeldVerdict]) -> list[SubmissionFile]:
     """Write verdicts and their events, inside the caller's transaction."""
     rows = SubmissionFile.objects.bulk_create(verdict.row for verdict in verdicts)
     record_events(verdict.event for verdict in verdicts)
+    for row in rows:
+        count_verdict(row)
     return rows
 
 
@@ -186,6 +189,7 @@ def record_refusal(
     row = make_refusal(submission=submission, sent=sent, refusal=refusal)
     with transaction.atomic():
         row.save(force_insert=True)
+        count_verdict(row)
         record_event(
             action=Action.FILE_REJECTED,
             actor=actor,

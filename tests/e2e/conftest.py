@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.product import Client, Product, running
+from tests.product import Client, Product, free_port, running
 
 SWIFT = {
     "CLASSIFICATION_LEASE_SECONDS": "5",
@@ -16,13 +16,15 @@ SWIFT = {
     "INTAKE_ABANDONED_AFTER_SECONDS": "15",
     "TASK_SWEEP_SECONDS": "3",
     "INFERENCE_DEVICE": "cpu",
+    "LOG_FORMAT": "json",
 }
 """Leases and sweeps at a pace that a test can wait for; the rules are the same."""
 
 
 @pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    with running(tmp_path_factory.mktemp("product"), **SWIFT) as product:
+    ports = {"METRICS_PORT": str(free_port()), "DICOM_PORT": str(free_port())}
+    with running(tmp_path_factory.mktemp("product"), **SWIFT, **ports) as product:
         yield product
 
 

@@ -22,6 +22,7 @@ GIVEN_BACK = {
     "proxy": {"NET_BIND_SERVICE"},
     "postgres": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"},
 }
+IMAGE_HOLDERS = {"web", "worker", "worker-gpu", "background", "dicom", "backup", "metrics"}
 # Who may know what. A service that isn't named for a secret doesn't get it.
 HOLDERS = {
     "SECRET_KEY": {"web", "worker", "worker-gpu", "background", "migrate"},
@@ -29,9 +30,33 @@ HOLDERS = {
     "EMAIL_URL": {"web", "worker", "worker-gpu", "background", "migrate"},
     "DEIDENTIFICATION_KEY": {"web", "worker", "worker-gpu", "background", "migrate"},
     "DIGEST_KEY": {"web", "worker", "worker-gpu", "background", "dicom", "migrate"},
-    "IMAGES_S3_ACCESS_KEY": {"web", "worker", "worker-gpu", "background", "dicom", "backup"},
-    "IMAGES_S3_SECRET_KEY": {"web", "worker", "worker-gpu", "background", "dicom", "backup"},
-    "AWS_SECRET_ACCESS_KEY": {"web", "worker", "worker-gpu", "background", "dicom", "backup"},
+    "IMAGES_S3_ACCESS_KEY": {
+        "web",
+        "worker",
+        "worker-gpu",
+        "background",
+        "dicom",
+        "backup",
+        "metrics",
+    },
+    "IMAGES_S3_SECRET_KEY": {
+        "web",
+        "worker",
+        "worker-gpu",
+        "background",
+        "dicom",
+        "backup",
+        "metrics",
+    },
+    "AWS_SECRET_ACCESS_KEY": {
+        "web",
+        "worker",
+        "worker-gpu",
+        "background",
+        "dicom",
+        "backup",
+        "metrics",
+    },
     "AUDIT_SEAL_KEYS": {"web", "worker", "worker-gpu", "background", "dicom", "migrate"},
     "POSTGRES_PASSWORD": {"postgres", "database-roles"},
     "POSTGRES_OWNER_PASSWORD": {"database-roles", "migrate", "backup"},

@@ -5,17 +5,19 @@ import socket
 import time
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from django.conf import settings
 from django.core.checks import Tags
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.db import connections
 
+from medimaging.log_lines import JsonOutput
+from medimaging.metrics import processes
 from medimaging.quickstart import demo, stack
 from medimaging.quickstart.errors import QuickstartError
-from medimaging.quickstart.supervisor import StopRequested, Supervisor
+from medimaging.quickstart.supervisor import OURS, StopRequested, Supervisor
 from records.intake.isolation.calls import pool
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -32,10 +34,17 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
         data_dir: Path = settings.DATA_DIR
+        is_json = settings.LOG_FORMAT == "json"
+        if is_json:
+            self.stdout, self.stderr = (
+                OutputWrapper(cast(TextIO, JsonOutput(stream, program=OURS)))
+                for stream in (self.stdout, self.stderr)
+            )
         try:
             with stack.only_run(data_dir):
                 stack.check_port_is_free(host, port)
-                with Supervisor(log_file=data_dir / "log" / "quickstart.log") as supervisor:
+                log_file = data_dir / "log" / "quickstart.log"
+                with Supervisor(log_file=log_file, is_json=is_json) as supervisor:
                     self.run(supervisor, data_dir, host, port)
         except QuickstartError as error:
             raise CommandError(str(error)) from None
@@ -57,6 +66,8 @@ class Command(BaseCommand):
             supervisor.start(program)
         if settings.DICOM_PORT:
             supervisor.start(stack.dicom_program(environment))
+        if settings.METRICS_PORT:
+            supervisor.start(stack.metrics_program(environment))
         demo.submit_samples(settings.SAMPLES_DIR, accounts=accounts, report=self.stdout.write)
         pool.stop()  # the samples were all that this process reads itself
         # The welcome may stand for weeks; no connection need stay open under it.
@@ -81,7 +92,10 @@ class Command(BaseCommand):
         # Nobody but this machine gets in, and links in mail would have to lead people here.
         is_only_here = host in LOOPBACK and not settings.MAIL_ENABLED
         is_known = is_only_here and not settings.IS_SITE_URL_SET
+        # One program shows what all of them count.
+        counted_in = processes.make_directory() if settings.METRICS_PORT else None
         return {
+            **({processes.DIRECTORY: str(counted_in)} if counted_in else {}),
             **({"SITE_URL": f"http://{bracketed}:{port}"} if is_known else {}),
             "SECRET_KEY": settings.SECRET_KEY,
             "MEDIMAGING_DATA_DIR": str(settings.DATA_DIR),
@@ -104,7 +118,8 @@ class Command(BaseCommand):
         if settings.DICOM_PORT:
             where = f"{settings.DICOM_HOST}, port {settings.DICOM_PORT}"
             lines += [f"{settings.DICOM_AE_TITLE} takes DICOM associations on {where}", ""]
-        if accounts.are_new:
+        # What gathers logs is to gather no passwords.
+        if accounts.are_new and settings.LOG_FORMAT != "json":
             lines += ["Sign in as (user name, password; shown only this once):", ""]
             lines += [f"  {line}" for line in accounts.file.read_text().splitlines()]
             lines += ["", f"They are kept in {accounts.file}"]

@@ -1,0 +1,1 @@
+"""What Prometheus is told: of each process what it has done, and once how the whole site is."""
