@@ -5,7 +5,8 @@ from django.urls import include, path
 from django.views.decorators.http import require_safe
 
 from classifier.views.worklist import HomeView
-from medimaging import health, problems, views
+from medimaging import problems, views
+from medimaging.health import views as health
 
 urlpatterns = [
     path("", HomeView.as_view(), name="home"),
@@ -18,6 +19,7 @@ urlpatterns = [
     path("api/docs/", require_safe(views.api_docs), name="api-docs"),
     path("healthz", login_not_required(require_safe(health.live)), name="healthz"),
     path("readyz", login_not_required(require_safe(health.ready)), name="readyz"),
+    path("statusz", login_not_required(require_safe(health.status)), name="statusz"),
 ]
 
 handler400 = problems.bad_request

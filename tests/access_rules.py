@@ -11,6 +11,7 @@ RULES: list[Rule] = [
     ("home", "get", SIGNED_IN, ""),
     ("healthz", "get", PUBLIC, ""),
     ("readyz", "get", PUBLIC, ""),
+    ("statusz", "get", PUBLIC, ""),
     ("api-schema", "get", SIGNED_IN, ""),
     ("api-docs", "get", SIGNED_IN, ""),
     ("accounts:sign-in", "get", PUBLIC, ""),

@@ -120,6 +120,7 @@ def test_pages_come_by_tls_with_cookies_for_tls_alone(proxy: Proxy) -> None:
 
 def test_the_state_of_the_services_stays_inside(proxy: Proxy) -> None:
     assert proxy.ask("GET", "/readyz").status == 404
+    assert proxy.ask("GET", "/statusz").status == 404
     assert proxy.ask("GET", "/healthz").status == 200
 
 
