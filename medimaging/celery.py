@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import celeryd_init, setup_logging, worker_process_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medimaging.settings")
 
@@ -16,6 +16,17 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def keep_log_settings(**_: Any) -> None:
     """Leave the log to LOGGING: Celery sets nothing up once somebody listens to this signal."""
+
+
+@celeryd_init.connect
+def require_key(**_: Any) -> None:
+    """End a worker that would sign links and make pseudonyms with the key in the source."""
+    from django.conf import settings
+
+    from medimaging import configuration
+
+    if settings.SECRET_KEY == settings.INSECURE_SECRET_KEY:
+        configuration.stop_without("SECRET_KEY", "a worker would sign links for anybody")
 
 
 @worker_process_init.connect

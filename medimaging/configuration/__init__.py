@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import environ
 
 from medimaging.configuration.conflicts import find_conflicts
-from medimaging.configuration.faults import Fault, SettingsUnusable, say
+from medimaging.configuration.faults import Fault, SettingsUnusable, say, stop
 from medimaging.configuration.misspelt import meant, unknown_in_environment, unknown_in_file
 from medimaging.configuration.table import VARIABLES
 from medimaging.configuration.variables import Variable
@@ -87,6 +87,12 @@ def load() -> Configuration:
     return found
 
 
+def stop_without(name: str, why: str) -> NoReturn:
+    """End a process that can't do its work safely without a variable."""
+    is_json = load().text("LOG_FORMAT") == "json"
+    stop(Fault("setting_missing", name, f"Set {name}: without it {why}."), is_json=is_json)
+
+
 def read(environment: Mapping[str, str], env_file: Path) -> tuple[Configuration, Mapping[str, str]]:
     """Return what an environment and a file say together, and what the file alone says.
 
@@ -107,7 +113,8 @@ def read(environment: Mapping[str, str], env_file: Path) -> tuple[Configuration,
 
 
 def _value(variable: Variable, text: str) -> Any:
-    if not variable.is_secret:
+    # A key is every letter of it: what was made with one that ends in a space needs the space.
+    if not variable.is_secret or variable.name.endswith("_URL"):
         text = text.strip()
     text = text or variable.default
     return variable.kind.parse(text) if text else None

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NoReturn
 
 EX_CONFIG = 78
 """The exit status of a process whose settings can't be used (sysexits.h)."""
@@ -26,6 +27,27 @@ class SettingsUnusable(SystemExit):
         """Keep the faults for whoever wants to say more of them."""
         self.faults = faults
         super().__init__(EX_CONFIG)
+
+
+def stop(fault: Fault, *, is_json: bool = False) -> NoReturn:
+    """Say what is wrong and end the process."""
+    say([fault], level="ERROR", is_json=is_json)
+    raise SettingsUnusable([fault])
+
+
+def as_json(faults: Iterable[Fault]) -> str:
+    """What `manage.py doctor --json` prints where it can't even begin."""
+    findings = [
+        {
+            "group": "Settings",
+            "level": "error",
+            "code": fault.code,
+            "message": fault.message,
+            "action": "Correct it; nothing else can be looked at before.",
+        }
+        for fault in faults
+    ]
+    return json.dumps({"errors": len(findings), "warnings": 0, "findings": findings}, indent=2)
 
 
 def say(faults: Iterable[Fault], *, level: str, is_json: bool) -> None:

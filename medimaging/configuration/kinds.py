@@ -120,8 +120,10 @@ class TimeZone:
 
     def parse(self, text: str) -> str:
         """Return its name."""
-        if text not in zoneinfo.available_timezones():
-            raise ValueError("it has to be a time zone such as UTC or Europe/Berlin")
+        try:
+            zoneinfo.ZoneInfo(text)
+        except (zoneinfo.ZoneInfoNotFoundError, OSError, ValueError):
+            raise ValueError("it has to be a time zone such as UTC or Europe/Berlin") from None
         return text
 
 

@@ -1,0 +1,63 @@
+"""The settings themselves, and what Django's system checks say of them."""
+
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.core import checks
+from django.core.checks import ERROR
+
+from medimaging.checks import LEAST_KEY_LETTERS
+from medimaging.configuration import VARIABLES, load
+from medimaging.doctor.findings import Finding, Level, error, ok, warning
+
+NEW_KEY = 'Make one: python3 -c "import secrets; print(secrets.token_urlsafe(50))".'
+TOLD_BY_KEYS = {"medimaging.E002", "security.W009"}
+TOLD_BY_TRANSPORT = {f"security.W{number:03}" for number in (4, 8, 10, 12, 16)}
+"""What follows from BEHIND_TLS alone, which medimaging.W001 is about."""
+
+
+def examine() -> Iterator[Finding]:
+    """Name settings that nothing reads, keys that are weak, and what the checks find."""
+    unknown = load().unknown
+    for fault in unknown:
+        yield error(fault.code, fault.message, "Correct the name, or remove it.")
+    if not unknown:
+        yield ok("settings_read", f"All {len(VARIABLES)} settings can be read.")
+    yield from _keys()
+    yield from _checks()
+
+
+def _keys() -> Iterator[Finding]:
+    if settings.SECRET_KEY == settings.INSECURE_SECRET_KEY:
+        if settings.DIGEST_KEY == settings.INSECURE_SECRET_KEY:
+            yield error("secret_key_missing", "SECRET_KEY isn't set.", NEW_KEY)
+        else:
+            yield warning(
+                "secret_key_missing",
+                "SECRET_KEY isn't set: right for what takes DICOM or keeps the clock, "
+                "wrong for web and workers.",
+                NEW_KEY,
+            )
+    for name in ("DIGEST_KEY", "DEIDENTIFICATION_KEY"):
+        key = getattr(settings, name)
+        if key and len(key) < LEAST_KEY_LETTERS and key != settings.SECRET_KEY:
+            yield warning(
+                "key_short",
+                f"{name} has fewer than {LEAST_KEY_LETTERS} characters.",
+                "It can be guessed. Changing it breaks what was made with it: see operators.md.",
+            )
+
+
+def _checks() -> Iterator[Finding]:
+    """Django's own and ours, those for a deployment too."""
+    told = TOLD_BY_KEYS | (set() if settings.BEHIND_TLS else TOLD_BY_TRANSPORT)
+    found = [
+        message
+        for message in checks.run_checks(include_deployment_checks=True)
+        if message.id not in told
+    ]
+    for message in found:
+        level = Level.ERROR if message.level >= ERROR else Level.WARNING
+        yield Finding(level, str(message.id), str(message.msg), str(message.hint or ""))
+    if not found:
+        yield ok("checks_passed", "The system checks find nothing.")
