@@ -10,8 +10,10 @@ from django.conf import settings
 from environ import Env
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 
+from medimaging.checks import check_database_role
 from medimaging.database_roles import AUDIT_TABLES
 from medimaging.doctor import clocks
+from medimaging.doctor.configured import of_check
 from medimaging.doctor.findings import Finding, error, first_line, ok, warning
 
 CONNECT_S = 5
@@ -42,7 +44,6 @@ SELECT count(*) FILTER (WHERE has_table_privilege(c.oid, 'SELECT')),
 
 def examine() -> Iterator[Finding]:
     """Ask as the application, then as the owner and the auditor where they are named."""
-    place = ""
     try:
         with opened(settings.DATABASE_URL) as connection, connection.cursor() as cursor:
             cursor.execute(SERVER)
@@ -52,11 +53,13 @@ def examine() -> Iterator[Finding]:
             yield from _time(cursor)
     except psycopg2.Error as failure:
         yield _unreachable("DATABASE_URL", failure)
+        return
+    yield from map(of_check, check_database_role(None))
     for name, role, url in (
         ("DATABASE_OWNER_URL", "owner", settings.DATABASE_OWNER_URL),
         ("DATABASE_AUDITOR_URL", "auditor", settings.DATABASE_AUDITOR_URL),
     ):
-        if url and place:
+        if url:
             yield from _as_other(name, role, url, place)
 
 

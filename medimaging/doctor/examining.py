@@ -10,7 +10,7 @@ from django.db import connections
 from medimaging.doctor.findings import Finding, error, first_line
 
 DEADLINE_S = 25.0
-"""For all of them together; starting and printing fit into the rest of half a minute."""
+"""For all of them together, however long each would take."""
 
 Examine = Callable[[], Iterator[Finding]]
 

@@ -58,7 +58,7 @@ def _code() -> Finding:
         path
         for package in PACKAGES
         for path in _below(settings.BASE_DIR / package)
-        if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0))
+        if not _may_use(path)
     ]
     if not unreadable:
         return ok("code_readable", "All code, templates and models can be read.")
@@ -67,6 +67,12 @@ def _code() -> Finding:
         f"User {os.geteuid()} can't read {unreadable[0]}, and {len(unreadable) - 1} others.",
         f"The copy was made under a narrow umask: `chmod -R a+rX {settings.BASE_DIR}`.",
     )
+
+
+def _may_use(path: Path) -> bool:
+    """Tell whether we may read a file, or list a directory and get to what is in it."""
+    wanted = os.R_OK | (os.X_OK if path.is_dir() else 0)
+    return os.access(path, wanted, effective_ids=True)
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -48,6 +48,12 @@ def _open(backend: EmailBackend) -> Iterator[Finding]:
             "Use smtp+tls:// for STARTTLS and smtp+ssl:// for TLS from the start; its certificate "
             "has to name the host.",
         )
+    except smtplib.SMTPServerDisconnected:
+        yield error(
+            "mail_unreachable",
+            f"Whoever listens at {where} hangs up, or says nothing.",
+            "Correct host and port in EMAIL_URL; smtp+ssl:// needs another port than smtp+tls://.",
+        )
     except smtplib.SMTPException as failure:
         yield error(
             "mail_not_spoken",
