@@ -5,6 +5,7 @@ ends the process with a sentence for each fault and the status 78, before anythi
 """
 
 import functools
+import io
 import os
 import re
 from collections.abc import Mapping
@@ -148,7 +149,7 @@ def _read_file(path: Path) -> tuple[dict[str, str], list[Fault]]:
     if not path.exists():
         return {}, []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         return {}, [Fault(code, path.name, f"{path} can't be read: {error.strerror}.")]
     except UnicodeError:
@@ -157,10 +158,10 @@ def _read_file(path: Path) -> tuple[dict[str, str], list[Fault]]:
     class Assignments(environ.Env):
         ENVIRON: dict[str, str] = {}  # noqa: RUF012 - one for each file that is read
 
-    Assignments.read_env(path)
+    Assignments.read_env(io.StringIO(text))
     faults = [
         Fault(code, path.name, f"Line {number} of {path} can't be read: {hint}.")
-        for number, line in enumerate(lines, start=1)
+        for number, line in enumerate(text.splitlines(), start=1)
         if line.strip() and not line.lstrip().startswith("#") and not ASSIGNMENT.fullmatch(line)
     ]
     return Assignments.ENVIRON, faults

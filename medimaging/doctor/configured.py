@@ -1,13 +1,14 @@
 """The settings themselves, and what Django's system checks say of them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from django.conf import settings
 from django.core.checks import ERROR, CheckMessage
 from django.core.checks.registry import registry
 
 from medimaging.checks import LEAST_KEY_LETTERS, check_database_role
-from medimaging.configuration import VARIABLES, load
+from medimaging.configuration import VARIABLES, load, read
 from medimaging.doctor.findings import Finding, Level, error, ok, warning
 
 NEW_KEY = 'Make one: python3 -c "import secrets; print(secrets.token_urlsafe(50))".'
@@ -25,6 +26,18 @@ def examine() -> Iterator[Finding]:
         yield ok("settings_read", f"All {len(VARIABLES)} settings can be read.")
     yield from _keys()
     yield from _checks()
+
+
+def examine_file(path: Path) -> Iterator[Finding]:
+    """Judge a `.env` that other processes are started with, and that this one isn't."""
+    if not path.exists():
+        yield error("env_file_invalid", f"{path} isn't there.", "Name the file that you use.")
+        return
+    found, _ = read({}, path)
+    for fault in (*found.faults, *found.unknown):
+        yield error(fault.code, fault.message, "Correct it in the file, and start again.")
+    if not (found.faults or found.unknown):
+        yield ok("env_file_read", "Every line of the file is understood.")
 
 
 def _keys() -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import time
 from argparse import ArgumentParser
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -29,12 +30,20 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="One JSON object, for programs.")
+        parser.add_argument(
+            "--env-file",
+            metavar="FILE",
+            type=Path,
+            help="A .env of other processes to look at too; /dev/stdin for one that is piped in.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         # What libraries log of a failure is said below, in a sentence.
         logging.disable(logging.CRITICAL)
         try:
-            report = examine(deadline_s=max(DEADLINE_S - _running_s(), LEAST_S))
+            report = examine(
+                env_file=options["env_file"], deadline_s=max(DEADLINE_S - _running_s(), LEAST_S)
+            )
         finally:
             logging.disable(logging.NOTSET)
         counts = Counter(one.level for found in report.findings.values() for one in found)
