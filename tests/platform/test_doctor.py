@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import json
 import os
+import re
 import shutil
 import socket
 import socketserver
@@ -425,16 +426,17 @@ class MailServer(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         self.wfile.write(b"220 mail.example ready\r\n")
-        for line in self.rfile:
-            word = line.split()[0].upper() if line.split() else b""
-            self.wfile.write(self.server.answers.get(word, b"250 ok\r\n"))  # type: ignore[attr-defined]
+        with contextlib.suppress(ConnectionError):
+            for line in self.rfile:
+                word = line.split()[0].upper() if line.split() else b""
+                self.wfile.write(self.server.answers.get(word, b"250 ok\r\n"))
 
 
 @pytest.fixture
 def mail_server() -> Iterator[socketserver.ThreadingTCPServer]:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), MailServer) as server:
         server.daemon_threads = True
-        server.answers = {  # type: ignore[attr-defined]
+        server.answers = {
             b"EHLO": b"250-mail.example\r\n250 AUTH PLAIN\r\n",
             b"AUTH": b"535 no, " + SECRET.encode() + b" is wrong\r\n",
         }
@@ -539,3 +541,21 @@ def test_port_is_free_or_taken_by_another_program(silent: int) -> None:
     assert found("WEB_BIND", silent, is_web=True) == "port_taken"
     assert found("DICOM_PORT", silent, is_web=False) == "port_in_use"
     assert listening._port("WEB_BIND", "192.0.2.1", port, is_web=True).code == "port_unusable"
+
+
+def test_image_makes_a_copy_under_a_narrow_umask_readable(open_folder: Path) -> None:
+    """The step of the Dockerfile, on a copy that nobody but its owner may read."""
+    (step,) = re.findall(r"^RUN (find \. .*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    file = open_folder / "app" / "records" / "models.py"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    program = open_folder / "app" / "manage.py"
+    program.touch()
+    for path, mode in ((file, 0o600), (program, 0o700), (file.parent, 0o700)):
+        path.chmod(mode)
+    file.parent.parent.chmod(0o700)
+
+    subprocess.run(["sh", "-c", step], cwd=open_folder / "app", check=True)
+
+    modes = [path.stat().st_mode & 0o777 for path in (file, program, file.parent, file.parents[1])]
+    assert modes == [0o644, 0o755, 0o755, 0o755]
