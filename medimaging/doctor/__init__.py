@@ -29,7 +29,7 @@ EXAMINATIONS = [
     Examination("PostgreSQL", database.examine),
     Examination("Redis", queue.examine),
     Examination("Images", images.examine),
-    Examination("Models", models.examine),
+    Examination("Models", models.examine, is_slow=True),
     Examination("Mail", mail.examine),
     Examination("TLS of DICOM", certificates.examine),
     Examination("Ports", listening.examine),

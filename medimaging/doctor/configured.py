@@ -10,6 +10,7 @@ from django.core.checks.registry import registry
 from medimaging.checks import LEAST_KEY_LETTERS, check_database_role
 from medimaging.configuration import VARIABLES, load, read
 from medimaging.doctor.findings import Finding, Level, error, ok, warning
+from medimaging.quickstart.stack import KEY_FILE
 
 NEW_KEY = 'Make one: python3 -c "import secrets; print(secrets.token_urlsafe(50))".'
 TOLD_BY_KEYS = {"medimaging.E002", "security.W009"}
@@ -41,7 +42,9 @@ def examine_file(path: Path) -> Iterator[Finding]:
 
 
 def _keys() -> Iterator[Finding]:
-    if settings.SECRET_KEY == settings.INSECURE_SECRET_KEY:
+    if (settings.DATA_DIR / KEY_FILE).is_file() and not load().text("SECRET_KEY"):
+        yield ok("secret_key_kept", "The quickstart keeps a SECRET_KEY of its own.")
+    elif settings.SECRET_KEY == settings.INSECURE_SECRET_KEY:
         if settings.DIGEST_KEY == settings.INSECURE_SECRET_KEY:
             yield error("secret_key_missing", "SECRET_KEY isn't set.", NEW_KEY)
         else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.db import connections
 
-from medimaging.doctor.findings import Finding, error, first_line
+from medimaging.doctor.findings import Finding, error, first_line, warning
 
 DEADLINE_S = 25.0
 """For all of them together, however long each would take."""
@@ -17,10 +17,14 @@ Examine = Callable[[], Iterator[Finding]]
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """A group of findings by its name, and what yields them."""
+    """A group of findings by its name, and what yields them.
+
+    `is_slow` is one that takes long on a slow machine, where nothing is wrong.
+    """
 
     name: str
     examine: Examine
+    is_slow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +59,13 @@ class _Round:
         self.thread.start()
 
     def conclude(self, seconds: float) -> list[Finding]:
-        found = list(self._found)
-        if self.thread.is_alive():
-            found.append(
-                error(
-                    "no_answer",
-                    f"This took longer than {seconds:.0f} s and was left.",
-                    "Look at what it asks: something accepts connections and doesn't answer.",
-                )
-            )
-        return found
+        found, took = list(self._found), f"This took longer than {seconds:.0f} s and was left."
+        if not self.thread.is_alive():
+            return found
+        if self.examination.is_slow:
+            return [*found, warning("not_finished", took, "Try again when less is going on.")]
+        action = "Look at what it asks: something accepts connections and doesn't answer."
+        return [*found, error("no_answer", took, action)]
 
     def _run(self) -> None:
         try:

@@ -176,7 +176,12 @@ def test_examination_that_never_ends_is_left_and_what_it_found_is_kept() -> None
     began = time.monotonic()
     try:
         report = examine_all(
-            [Examination("Stalled", stall), Examination("Failed", fail)], deadline_s=0.2
+            [
+                Examination("Stalled", stall),
+                Examination("Slow", stall, is_slow=True),
+                Examination("Failed", fail),
+            ],
+            deadline_s=0.2,
         )
     finally:
         ending.set()
@@ -184,6 +189,7 @@ def test_examination_that_never_ends_is_left_and_what_it_found_is_kept() -> None
     assert time.monotonic() - began < 5
     assert report.is_stuck
     assert [one.code for one in report.findings["Stalled"]] == ["first", "no_answer"]
+    assert [one.level for one in report.findings["Slow"]] == [Level.OK, Level.WARNING]
     (failed,) = report.findings["Failed"]
     assert failed.code == "not_examined"
     assert failed.message.endswith("(RuntimeError: nobody foresaw).")
