@@ -54,6 +54,10 @@ class Configuration:
         """A whole number; `fallback` where neither it nor a default is set."""
         return self._of(int, name, fallback)
 
+    def number(self, name: str) -> float:
+        """A number that may have decimals."""
+        return self._of(float, name)
+
     def listed(self, name: str) -> list[Any]:
         """What stood between the commas."""
         return list(self.values[name] or ())

@@ -54,6 +54,22 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
+class Number:
+    """A number within bounds, both included; it may have decimals."""
+
+    least: float
+    most: float
+
+    def parse(self, text: str) -> float:
+        """Return the number."""
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text, re.ASCII):
+            value = float(text)
+            if self.least <= value <= self.most:
+                return value
+        raise ValueError(f"it has to be a number from {self.least:g} to {self.most:g}")
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """One of a few words, however they are capitalised."""
 

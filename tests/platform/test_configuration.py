@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from medimaging.configuration import VARIABLES, Configuration, read
-from medimaging.configuration.kinds import FALSE_WORDS, TRUE_WORDS
+from medimaging.configuration.kinds import FALSE_WORDS, TRUE_WORDS, Number
 from medimaging.configuration.variables import Reader
 from tests.product import ROOT
 
@@ -121,6 +121,15 @@ def test_password_that_cuts_its_address_is_refused_and_never_shown(
 def test_refusal_of_a_secret_never_shows_a_part_of_it(name: str) -> None:
     for text in ("Gehe1mesWort", "x://Gehe1m:Gehe1m@Gehe1m/Gehe1m/Gehe1m", "\0Gehe1m"):
         assert "Gehe1m" not in " ".join(told(**{name: text}))
+
+
+def test_number_with_decimals_is_kept_within_its_bounds() -> None:
+    kind = Number(0.1, 60)
+
+    assert (kind.parse("0.25"), kind.parse("60")) == (0.25, 60.0)
+    for text in ("0.05", "61", "nan", "inf", "1e1", "-1", "1.", "٣"):
+        with pytest.raises(ValueError, match="a number from 0.1 to 60"):
+            kind.parse(text)
 
 
 def test_address_in_a_setting_without_secrets_is_not_shown_either() -> None:
