@@ -35,6 +35,8 @@ RUN groupadd --gid 10001 medimaging \
     && install -d -o medimaging -g medimaging -m 0700 /data
 WORKDIR /app
 COPY . .
+# A copy keeps the modes of where it was made: under umask 077 nobody but root could read the code.
+RUN find . \( ! -perm -a+r -o -type d ! -perm -a+x \) -exec chmod a+rX {} +
 
 FROM runtime AS gpu
 COPY --from=packages-gpu /opt/venv /opt/venv

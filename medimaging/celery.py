@@ -75,6 +75,17 @@ def begin_counting(**_: Any) -> None:
     processes.begin()
 
 
+@celeryd_init.connect
+def require_key(**_: Any) -> None:
+    """End a worker that would sign links and make pseudonyms with the key in the source."""
+    from django.conf import settings
+
+    from medimaging import configuration
+
+    if settings.SECRET_KEY == settings.INSECURE_SECRET_KEY:
+        configuration.stop_without("SECRET_KEY", "a worker would sign links for anybody")
+
+
 @worker_process_init.connect
 def load_decoders(**_: Any) -> None:
     """Have the decoders load beside the inference engine: a worker's first study needs both."""

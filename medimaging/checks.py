@@ -14,6 +14,8 @@ from django.urls import get_resolver
 from accounts.reads import forgotten_reads
 from medimaging.database_roles import find_faults
 
+LEAST_KEY_LETTERS = 32
+
 
 @register(Tags.files)
 def check_data_dir(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -34,9 +36,17 @@ def check_data_dir(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 
 @register(Tags.security, deploy=True)
 def check_secret_key(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """The key in the source signs sessions that anyone could forge."""
+    """The key in the source, or a short one, signs sessions that anyone could forge."""
     if settings.SECRET_KEY != settings.INSECURE_SECRET_KEY:
-        return []
+        if len(settings.SECRET_KEY) >= LEAST_KEY_LETTERS:
+            return []
+        return [
+            Error(
+                f"SECRET_KEY has fewer than {LEAST_KEY_LETTERS} characters.",
+                hint="Set it to 50 random characters, and the former to SECRET_KEY_FALLBACKS.",
+                id="medimaging.E007",
+            )
+        ]
     return [
         Error(
             "SECRET_KEY is not set.", hint="Set it to 50 random characters.", id="medimaging.E002"

@@ -1,46 +1,43 @@
-"""Every setting of the product, driven by the environment. `.env.example` lists the variables."""
+"""Every setting of the product, driven by the environment (`medimaging/configuration/`)."""
 
 import os
 from datetime import timedelta
-from pathlib import Path
 
-import environ
+from environ import Env
 
-from medimaging import addresses, api_document, image_store, logs
+from medimaging import addresses, api_document, configuration, image_store, logs
+from medimaging.configuration import BASE_DIR
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-
-env = environ.Env()
-if (BASE_DIR / ".env").exists():
-    env.read_env(BASE_DIR / ".env")
+# Names, kinds, bounds and defaults of all of them: `medimaging/configuration/`.
+env = configuration.load()
 
 # Where things are
 
-DATA_DIR = Path(env.str("MEDIMAGING_DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
-BUNDLE_DIR = Path(env.str("BUNDLE_DIR", default=str(BASE_DIR / "ml" / "bundles"))).absolute()
+DATA_DIR = env.path("MEDIMAGING_DATA_DIR", BASE_DIR / "var")
+BUNDLE_DIR = env.path("BUNDLE_DIR", BASE_DIR / "ml" / "bundles")
 # Where the bundles that are or may be in use are kept, whatever a release takes away.
-BUNDLE_STORE_DIR = Path(env.str("BUNDLE_STORE_DIR", default=str(DATA_DIR / "bundles"))).absolute()
+BUNDLE_STORE_DIR = env.path("BUNDLE_STORE_DIR", DATA_DIR / "bundles")
 # Public keys, or folders of them, that sign bundles here beside the product's own.
-BUNDLE_TRUSTED_KEYS = [Path(key).absolute() for key in env.list("BUNDLE_TRUSTED_KEYS", default=[])]
+BUNDLE_TRUSTED_KEYS = env.listed("BUNDLE_TRUSTED_KEYS")
 SAMPLES_DIR = BASE_DIR / "samples"
 
 # Deployment
 
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = env.flag("DEBUG")
 # Known to everyone who reads this file: `check --deploy` refuses it, the quickstart replaces it.
 INSECURE_SECRET_KEY = "insecure-key-for-commands-that-sign-nothing"  # noqa: S105 - refused where it matters
-SECRET_KEY = env.str("SECRET_KEY", default=INSECURE_SECRET_KEY)
-SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+SECRET_KEY = env.text("SECRET_KEY") or INSECURE_SECRET_KEY
+SECRET_KEY_FALLBACKS = env.listed("SECRET_KEY_FALLBACKS")
 # What digests are keyed with that have to stay the same: a process that signs no sessions has it.
-DIGEST_KEY = env.str("DIGEST_KEY", default="") or SECRET_KEY
+DIGEST_KEY = env.text("DIGEST_KEY") or SECRET_KEY
 # What seals patients' values in the audit trail: the first seals, each opens.
-AUDIT_SEAL_KEYS = env.list("AUDIT_SEAL_KEYS", default=[])
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+AUDIT_SEAL_KEYS = env.listed("AUDIT_SEAL_KEYS")
+ALLOWED_HOSTS = env.listed("ALLOWED_HOSTS")
+CSRF_TRUSTED_ORIGINS = env.listed("CSRF_TRUSTED_ORIGINS")
 # True where people reach the product over https, as they must outside one's own machine.
-BEHIND_TLS = env.bool("BEHIND_TLS", default=False)
+BEHIND_TLS = env.flag("BEHIND_TLS")
 # How many reverse proxies append to X-Forwarded-For; 0 ignores the header.
-TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+TRUSTED_PROXIES = env.whole("TRUSTED_PROXIES")
 
 INSTALLED_APPS = [
     "medimaging",
@@ -109,26 +106,26 @@ TEMPLATES = [
 # Language and time
 
 LANGUAGE_CODE = "en-gb"
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+TIME_ZONE = env.text("TIME_ZONE")
 USE_I18N = True
 USE_TZ = True
 
 # Truth: PostgreSQL. Doorbell: Redis.
 
-DATABASE_URL = env.str("DATABASE_URL", default="") or addresses.database_url(DATA_DIR)
+DATABASE_URL = env.text("DATABASE_URL") or addresses.database_url(DATA_DIR)
 # Who owns the tables: `migrate` alone needs it, and where it isn't named they are the app's own.
-DATABASE_OWNER_URL = env.str("DATABASE_OWNER_URL", default="")
-if not (DATABASE_OWNER_URL or env.str("DATABASE_URL", default="")):
+DATABASE_OWNER_URL = env.text("DATABASE_OWNER_URL")
+if not (DATABASE_OWNER_URL or env.text("DATABASE_URL")):
     DATABASE_OWNER_URL = addresses.database_url(DATA_DIR, role=addresses.OWNER)
-REDIS_URL = env.str("REDIS_URL", default="") or addresses.redis_url(DATA_DIR)
+REDIS_URL = env.text("REDIS_URL") or addresses.redis_url(DATA_DIR)
 
-DATABASES = {"default": env.db_url_config(DATABASE_URL)}
+DATABASES = {"default": Env.db_url_config(DATABASE_URL)}
 DATABASES["default"].update(
-    CONN_MAX_AGE=env.int("CONN_MAX_AGE", default=60),
+    CONN_MAX_AGE=env.whole("CONN_MAX_AGE"),
     CONN_HEALTH_CHECKS=True,
 )
 if DATABASE_OWNER_URL:
-    DATABASES["owner"] = env.db_url_config(DATABASE_OWNER_URL)
+    DATABASES["owner"] = Env.db_url_config(DATABASE_OWNER_URL)
 for database in DATABASES.values():
     # Nobody waits for a server that says nothing (`accounts/postgresql/`).
     database["ENGINE"] = "accounts.postgresql"
@@ -141,14 +138,14 @@ for database in DATABASES.values():
     }.items():
         database.setdefault("OPTIONS", {}).setdefault(name, value)
 # Who may read the audit trail by SQL and nothing else, if there is such a role.
-DATABASE_AUDITOR_URL = env.str("DATABASE_AUDITOR_URL", default="")
-if not (DATABASE_AUDITOR_URL or env.str("DATABASE_URL", default="")):
+DATABASE_AUDITOR_URL = env.text("DATABASE_AUDITOR_URL")
+if not (DATABASE_AUDITOR_URL or env.text("DATABASE_URL")):
     DATABASE_AUDITOR_URL = addresses.database_url(DATA_DIR, role=addresses.AUDITOR)
 
 # Files
 
 # True where collectstatic has run: hashed names, compressed, cached for ever.
-STATIC_COLLECTED = env.bool("STATIC_COLLECTED", default=False)
+STATIC_COLLECTED = env.flag("STATIC_COLLECTED")
 STORAGES = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
@@ -163,7 +160,7 @@ STORAGES = {
     },
 }
 STATIC_URL = "static/"
-STATIC_ROOT = env.str("STATIC_ROOT", default=str(DATA_DIR / "static")) if STATIC_COLLECTED else None
+STATIC_ROOT = env.path("STATIC_ROOT", DATA_DIR / "static") if STATIC_COLLECTED else None
 WHITENOISE_USE_FINDERS = not STATIC_COLLECTED
 WHITENOISE_AUTOREFRESH = DEBUG
 FILE_UPLOAD_PERMISSIONS = 0o600
@@ -194,14 +191,11 @@ AUTH_PASSWORD_VALIDATORS = [
 # How long a set-password link works.
 PASSWORD_RESET_TIMEOUT = 24 * 60 * 60
 # Shown on the sign-in page of a quickstart that has made them: user name and role, no password.
-DEMO_ACCOUNTS = [
-    dict(zip(("username", "role"), account.split(":", 1), strict=True))
-    for account in env.list("DEMO_ACCOUNTS", default=[])
-]
-SESSION_COOKIE_AGE = env.int("SESSION_IDLE_MINUTES", default=30) * 60
+DEMO_ACCOUNTS = env.listed("DEMO_ACCOUNTS")
+SESSION_COOKIE_AGE = env.whole("SESSION_IDLE_MINUTES") * 60
 SESSION_SAVE_EVERY_REQUEST = True
 # However busy it is, a session ends so long after its sign-in.
-SESSION_MAX_HOURS = env.int("SESSION_MAX_HOURS", default=12)
+SESSION_MAX_HOURS = env.whole("SESSION_MAX_HOURS")
 # Pages ask for these by themselves, so they say nothing about who is at the keyboard.
 POLLED_VIEWS = ("classifier:queue-pill", "classifier:status", "status-parts")
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
@@ -219,15 +213,13 @@ ONCE_COOKIE_NAME = f"{COOKIE_PREFIX}once"
 
 # Mail, where the hospital has a server for it
 
-MAIL_ENABLED = bool(env.str("EMAIL_URL", default=""))
+MAIL_ENABLED = bool(env.text("EMAIL_URL"))
 if MAIL_ENABLED:
-    vars().update(env.email("EMAIL_URL"))
+    vars().update(Env.email_url_config(env.text("EMAIL_URL")))
 # The address that mail leads to; without it links lead to the first name that we answer to.
-SITE_URL = env.str("SITE_URL", default="").rstrip("/") or addresses.site_url(
-    ALLOWED_HOSTS, is_tls=BEHIND_TLS
-)
-IS_SITE_URL_SET = bool(env.str("SITE_URL", default=""))
-DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="medimaging@localhost")
+SITE_URL = env.text("SITE_URL").rstrip("/") or addresses.site_url(ALLOWED_HOSTS, is_tls=BEHIND_TLS)
+IS_SITE_URL_SET = bool(env.text("SITE_URL"))
+DEFAULT_FROM_EMAIL = env.text("MAIL_FROM")
 EMAIL_TIMEOUT = 10
 
 # Transport and browser
@@ -241,7 +233,7 @@ CSRF_COOKIE_SECURE = BEHIND_TLS
 SECURE_SSL_REDIRECT = BEHIND_TLS
 # The container's own health check asks over plain http.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^statusz$"]
-SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000) if BEHIND_TLS else 0
+SECURE_HSTS_SECONDS = env.whole("HSTS_SECONDS") if BEHIND_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = BEHIND_TLS
 SECURE_HSTS_PRELOAD = BEHIND_TLS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
@@ -252,12 +244,12 @@ X_FRAME_OPTIONS = "DENY"
 # What one client can hold of the web server (`medimaging/web_worker/`)
 
 # The largest body where no files are taken.
-WEB_BODY_BYTES = env.int("WEB_BODY_KIB", default=1024) * 1024
+WEB_BODY_BYTES = env.whole("WEB_BODY_KIB") * 1024
 # Files on their way, in or out, at once in each process, and those of one client's among them.
 # A client is an IPv4 address, or the /64 of an IPv6 one.
-WEB_FILE_THREADS = env.int("WEB_FILE_THREADS", default=12)
-WEB_FILES_PER_CLIENT = env.int("WEB_FILES_PER_CLIENT", default=8)
-WEB_CONNECTIONS_PER_CLIENT = env.int("WEB_CONNECTIONS_PER_CLIENT", default=100)
+WEB_FILE_THREADS = env.whole("WEB_FILE_THREADS")
+WEB_FILES_PER_CLIENT = env.whole("WEB_FILES_PER_CLIENT")
+WEB_CONNECTIONS_PER_CLIENT = env.whole("WEB_CONNECTIONS_PER_CLIENT")
 
 # API
 
@@ -293,7 +285,7 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # Soft < hard < visibility: a task is stopped before the broker hands it to a second worker.
-CELERY_TASK_SOFT_TIME_LIMIT = env.int("TASK_SECONDS", default=300)
+CELERY_TASK_SOFT_TIME_LIMIT = env.whole("TASK_SECONDS")
 CELERY_TASK_TIME_LIMIT = CELERY_TASK_SOFT_TIME_LIMIT + 60
 CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
 CELERY_TASK_CREATE_MISSING_QUEUES = True
@@ -316,18 +308,16 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "queue_order_strategy": "priority",
 }
 # How often each process says in Redis that it lives, and after how long it counts as silent.
-HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=5)
-HEARTBEAT_SILENT_SECONDS = env.float("HEARTBEAT_SILENT_SECONDS", default=30)
+HEARTBEAT_SECONDS = env.number("HEARTBEAT_SECONDS")
+HEARTBEAT_SILENT_SECONDS = env.number("HEARTBEAT_SILENT_SECONDS")
 # A worker or beat that hears nothing of the broker for so long ends, to be started anew.
-DEAF_AFTER_SECONDS = env.float("DEAF_AFTER_SECONDS", default=40)
+DEAF_AFTER_SECONDS = env.number("DEAF_AFTER_SECONDS")
 CELERY_BEAT_SCHEDULER = "medimaging.schedule:WatchedScheduler"
 # So often, at least, beat's loop turns: it is watched by that.
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
-CELERY_BEAT_SCHEDULE_FILENAME = env.str(
-    "BEAT_SCHEDULE_FILE", default=str(DATA_DIR / "beat-schedule")
-)
+CELERY_BEAT_SCHEDULE_FILENAME = str(env.path("BEAT_SCHEDULE_FILE", DATA_DIR / "beat-schedule"))
 # How often somebody looks for work whose worker or sender is gone.
-SWEEP_SECONDS = env.int("TASK_SWEEP_SECONDS", default=15)
+SWEEP_SECONDS = env.whole("TASK_SWEEP_SECONDS")
 # How often it is looked whether something has begun to be wrong, or is right again.
 CONDITION_SECONDS = 30
 HOUSEKEEPING = {
@@ -356,26 +346,26 @@ CELERY_BEAT_SCHEDULE = {
 
 # Classification
 
-INFERENCE_DEVICE = env.str("INFERENCE_DEVICE", default="auto")
+INFERENCE_DEVICE = env.text("INFERENCE_DEVICE")
 # Frames that go through the network at once; between batches the worker renews its lease.
-INFERENCE_BATCH = env.int("INFERENCE_BATCH", default=16)
-CLASSIFICATION_LEASE_SECONDS = env.int("CLASSIFICATION_LEASE_SECONDS", default=60)
-CLASSIFICATION_MAX_ATTEMPTS = env.int("CLASSIFICATION_MAX_ATTEMPTS", default=3)
+INFERENCE_BATCH = env.whole("INFERENCE_BATCH")
+CLASSIFICATION_LEASE_SECONDS = env.whole("CLASSIFICATION_LEASE_SECONDS")
+CLASSIFICATION_MAX_ATTEMPTS = env.whole("CLASSIFICATION_MAX_ATTEMPTS")
 # What couldn't be answered for a reason that may pass is tried again after so long.
-CLASSIFICATION_RING_AGAIN_SECONDS = env.int("CLASSIFICATION_RING_AGAIN_SECONDS", default=30)
+CLASSIFICATION_RING_AGAIN_SECONDS = env.whole("CLASSIFICATION_RING_AGAIN_SECONDS")
 
 # De-identification: what pseudonyms are derived from. Whoever has it can tell whether a
 # pseudonym is that of a known patient; after a change, new exports don't fit earlier ones.
 
-DEIDENTIFICATION_KEY = env.str("DEIDENTIFICATION_KEY", default="")
+DEIDENTIFICATION_KEY = env.text("DEIDENTIFICATION_KEY")
 # As many images as a worker gets done in the time that a task has.
-EXPORT_MAX_IMAGES = env.int("EXPORT_MAX_IMAGES", default=500)
-EXPORT_KEPT_DAYS = env.int("EXPORT_KEPT_DAYS", default=30)
+EXPORT_MAX_IMAGES = env.whole("EXPORT_MAX_IMAGES")
+EXPORT_KEPT_DAYS = env.whole("EXPORT_KEPT_DAYS")
 
 # Log: to standard output, one event a line, ids instead of anything about a patient.
 
-LOG_FORMAT = env.str("LOG_FORMAT", default="line")
-LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+LOG_FORMAT = env.text("LOG_FORMAT")
+LOG_LEVEL = env.text("LOG_LEVEL")
 LOGGING = logs.log_settings(
     log_format=LOG_FORMAT,
     level=LOG_LEVEL,
@@ -399,90 +389,88 @@ LOGGING = logs.log_settings(
 
 # Figures for Prometheus, on a port of their own: never where people and senders get to.
 
-METRICS_HOST = env.str("METRICS_HOST", default="127.0.0.1")
+METRICS_HOST = env.text("METRICS_HOST")
 # 0 shows and counts nothing.
-METRICS_PORT = env.int("METRICS_PORT", default=0)
+METRICS_PORT = env.whole("METRICS_PORT")
 
 # Intake: what is accepted from outside. Everything is checked before anything is allocated.
 
-INTAKE_MAX_FILE_BYTES = env.int("INTAKE_MAX_FILE_MIB", default=1024) * 1024 * 1024
+INTAKE_MAX_FILE_BYTES = env.whole("INTAKE_MAX_FILE_MIB") * 1024 * 1024
 # How long a connection may say nothing in the middle of a file, or read nothing of one.
-INTAKE_SILENCE_SECONDS = env.int("INTAKE_SILENCE_SECONDS", default=30)
-INTAKE_MAX_FILES = env.int("INTAKE_MAX_FILES", default=5000)
+INTAKE_SILENCE_SECONDS = env.whole("INTAKE_SILENCE_SECONDS")
+INTAKE_MAX_FILES = env.whole("INTAKE_MAX_FILES")
 # As many as the image library decodes: one frame, and all frames of an image together.
 INTAKE_MAX_FRAME_PIXELS = 64_000_000
 INTAKE_MAX_IMAGE_PIXELS = 512_000_000
-INTAKE_ZIP_MAX_BYTES = env.int("INTAKE_ZIP_MAX_MIB", default=4096) * 1024 * 1024
-INTAKE_ZIP_MAX_ENTRIES = env.int("INTAKE_ZIP_MAX_ENTRIES", default=5000)
-INTAKE_ZIP_MAX_RATIO = env.int("INTAKE_ZIP_MAX_RATIO", default=200)
-INTAKE_ZIP_MAX_NESTING = env.int("INTAKE_ZIP_MAX_NESTING", default=2)
+INTAKE_ZIP_MAX_BYTES = env.whole("INTAKE_ZIP_MAX_MIB") * 1024 * 1024
+INTAKE_ZIP_MAX_ENTRIES = env.whole("INTAKE_ZIP_MAX_ENTRIES")
+INTAKE_ZIP_MAX_RATIO = env.whole("INTAKE_ZIP_MAX_RATIO")
+INTAKE_ZIP_MAX_NESTING = env.whole("INTAKE_ZIP_MAX_NESTING")
 # An archive of which more had to be refused is read no further.
-INTAKE_ZIP_MAX_REFUSALS = env.int("INTAKE_ZIP_MAX_REFUSALS", default=1000)
+INTAKE_ZIP_MAX_REFUSALS = env.whole("INTAKE_ZIP_MAX_REFUSALS")
 # Processor time for unpacking a small archive; each 4 MiB that were sent buy another second.
-INTAKE_ZIP_SECONDS = env.int("INTAKE_ZIP_SECONDS", default=3)
+INTAKE_ZIP_SECONDS = env.whole("INTAKE_ZIP_SECONDS")
 # So many refused files of one request are written one by one, the others are counted in one row.
-INTAKE_REFUSALS_TOLD = env.int("INTAKE_REFUSALS_TOLD", default=100)
+INTAKE_REFUSALS_TOLD = env.whole("INTAKE_REFUSALS_TOLD")
 # Files lie here until they are checked and published; with a local store, on its file system.
-INTAKE_SPOOL_DIR = Path(
-    env.str("INTAKE_SPOOL_DIR", default=str(DATA_DIR / "images" / "incoming"))
-).absolute()
+INTAKE_SPOOL_DIR = env.path("INTAKE_SPOOL_DIR", DATA_DIR / "images" / "incoming")
 # Below this much room, the larger of the two, nothing more is taken in.
-INTAKE_MIN_FREE_BYTES = env.int("INTAKE_MIN_FREE_MIB", default=2048) * 1024 * 1024
-INTAKE_MIN_FREE_PERCENT = env.int("INTAKE_MIN_FREE_PERCENT", default=1)
+INTAKE_MIN_FREE_BYTES = env.whole("INTAKE_MIN_FREE_MIB") * 1024 * 1024
+INTAKE_MIN_FREE_PERCENT = env.whole("INTAKE_MIN_FREE_PERCENT")
 # Of what is free above that, the most that the unfinished uploads of one person may still need,
 # beside one file of any size.
-INTAKE_PERSON_PERCENT = env.int("INTAKE_PERSON_PERCENT", default=25)
+INTAKE_PERSON_PERCENT = env.whole("INTAKE_PERSON_PERCENT")
 # Kept free for each unfinished upload of others: what comes of it before anybody looks again.
 INTAKE_UPLOAD_AHEAD_BYTES = 64 * 1024 * 1024
 # How many uploads, and how many submissions, one person may leave unfinished at a time.
-INTAKE_OPEN_UPLOADS = env.int("INTAKE_OPEN_UPLOADS", default=32)
-INTAKE_OPEN_SUBMISSIONS = env.int("INTAKE_OPEN_SUBMISSIONS", default=32)
+INTAKE_OPEN_UPLOADS = env.whole("INTAKE_OPEN_UPLOADS")
+INTAKE_OPEN_SUBMISSIONS = env.whole("INTAKE_OPEN_SUBMISSIONS")
 # Decoding in children: how many read at once in each server process, and what one file may take.
 # Beyond it comes what a large file honestly needs (records/intake/isolation/calls.py).
-DECODING_CHILDREN = env.int("DECODING_CHILDREN", default=os.cpu_count() or 2)
-DECODING_MEMORY_BYTES = env.int("DECODING_MEMORY_MIB", default=448) * 1024 * 1024
-DECODING_SECONDS = env.int("DECODING_SECONDS", default=3)
+DECODING_CHILDREN = env.whole("DECODING_CHILDREN", os.cpu_count() or 2)
+DECODING_MEMORY_BYTES = env.whole("DECODING_MEMORY_MIB") * 1024 * 1024
+DECODING_SECONDS = env.whole("DECODING_SECONDS")
 # How long after its latest image a study that nobody declares to be whole is complete.
-STUDY_IDLE_AFTER = timedelta(seconds=env.int("STUDY_IDLE_AFTER_SECONDS", default=60))
-INTAKE_ABANDONED_AFTER = timedelta(seconds=env.int("INTAKE_ABANDONED_AFTER_SECONDS", default=3600))
+STUDY_IDLE_AFTER = timedelta(seconds=env.whole("STUDY_IDLE_AFTER_SECONDS"))
+INTAKE_ABANDONED_AFTER = timedelta(seconds=env.whole("INTAKE_ABANDONED_AFTER_SECONDS"))
 
 # Keeping: stored files are read again and again, and what nobody points to goes.
 
 # Within so many days every file is read once and compared with its hash.
-STORAGE_SCRUB_EVERY = timedelta(days=env.int("STORAGE_SCRUB_DAYS", default=30))
+STORAGE_SCRUB_EVERY = timedelta(days=env.whole("STORAGE_SCRUB_DAYS"))
 # So much of each minute goes into that; the worker does nothing else meanwhile.
-STORAGE_SCRUB_SECONDS = env.int("STORAGE_SCRUB_SECONDS", default=5)
+STORAGE_SCRUB_SECONDS = env.whole("STORAGE_SCRUB_SECONDS")
 # A file that no row points to is removed so long after it was first seen.
-STORAGE_ORPHAN_GRACE = timedelta(days=env.int("STORAGE_ORPHAN_DAYS", default=7))
+STORAGE_ORPHAN_GRACE = timedelta(days=env.whole("STORAGE_ORPHAN_DAYS"))
 # A deleted study can be restored for so long; then its files are destroyed.
-RETENTION_DELETED = timedelta(days=env.int("RETENTION_DELETED_DAYS", default=90))
+RETENTION_DELETED = timedelta(days=env.whole("RETENTION_DELETED_DAYS"))
 # Studies older than this are due to go; 0 keeps all for ever.
-RETENTION_YEARS = env.int("RETENTION_YEARS", default=0)
+RETENTION_YEARS = env.whole("RETENTION_YEARS")
 # True deletes what is due; else it is only counted, and a person decides.
-RETENTION_AUTOMATIC = env.bool("RETENTION_AUTOMATIC", default=False)
+RETENTION_AUTOMATIC = env.flag("RETENTION_AUTOMATIC")
 
 # DICOM associations (`manage.py dicom_scp`)
 
-DICOM_AE_TITLE = env.str("DICOM_AE_TITLE", default="MEDIMAGING")
-DICOM_HOST = env.str("DICOM_HOST", default="127.0.0.1")
+DICOM_AE_TITLE = env.text("DICOM_AE_TITLE")
+DICOM_HOST = env.text("DICOM_HOST")
 # 0 where the quickstart shall not listen.
-DICOM_PORT = env.int("DICOM_PORT", default=0)
+DICOM_PORT = env.whole("DICOM_PORT")
 # A certificate turns TLS on; a CA makes callers show a certificate signed by it.
-DICOM_TLS_CERTIFICATE = env.str("DICOM_TLS_CERTIFICATE", default="")
-DICOM_TLS_KEY = env.str("DICOM_TLS_KEY", default="")
-DICOM_TLS_CLIENT_CA = env.str("DICOM_TLS_CLIENT_CA", default="")
+DICOM_TLS_CERTIFICATE = env.text("DICOM_TLS_CERTIFICATE")
+DICOM_TLS_KEY = env.text("DICOM_TLS_KEY")
+DICOM_TLS_CLIENT_CA = env.text("DICOM_TLS_CLIENT_CA")
 # Who signs the certificates of destinations with TLS; else the system's authorities.
-DICOM_TLS_DESTINATION_CA = env.str("DICOM_TLS_DESTINATION_CA", default="")
-DICOM_MAX_ASSOCIATIONS = env.int("DICOM_MAX_ASSOCIATIONS", default=20)
+DICOM_TLS_DESTINATION_CA = env.text("DICOM_TLS_DESTINATION_CA")
+DICOM_MAX_ASSOCIATIONS = env.whole("DICOM_MAX_ASSOCIATIONS")
 # What callers are told to put into one protocol data unit.
-DICOM_MAX_PDU_BYTES = env.int("DICOM_MAX_PDU_KIB", default=128) * 1024
+DICOM_MAX_PDU_BYTES = env.whole("DICOM_MAX_PDU_KIB") * 1024
 # Without a word for so long an association is aborted, and after so long in any case.
-DICOM_IDLE_SECONDS = env.int("DICOM_IDLE_SECONDS", default=60)
-DICOM_ASSOCIATION_SECONDS = env.int("DICOM_ASSOCIATION_SECONDS", default=4 * 3600)
-DICOM_ASSOCIATION_OBJECTS = env.int("DICOM_ASSOCIATION_OBJECTS", default=50_000)
-DICOM_MAX_MATCHES = env.int("DICOM_MAX_MATCHES", default=1000)
+DICOM_IDLE_SECONDS = env.whole("DICOM_IDLE_SECONDS")
+DICOM_ASSOCIATION_SECONDS = env.whole("DICOM_ASSOCIATION_SECONDS")
+DICOM_ASSOCIATION_OBJECTS = env.whole("DICOM_ASSOCIATION_OBJECTS")
+DICOM_MAX_MATCHES = env.whole("DICOM_MAX_MATCHES")
 # How long associations may go on once the process is asked to stop.
-DICOM_GRACE_SECONDS = env.int("DICOM_GRACE_SECONDS", default=20)
+DICOM_GRACE_SECONDS = env.whole("DICOM_GRACE_SECONDS")
 # How often an association says that it lives, and after how long without that it doesn't.
 DICOM_HEARTBEAT_SECONDS = 20
 DICOM_ABANDONED_AFTER = timedelta(seconds=6 * DICOM_HEARTBEAT_SECONDS)

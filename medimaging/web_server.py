@@ -3,14 +3,16 @@
 import os
 from typing import Any
 
+from medimaging import configuration
 from medimaging.logs import log_settings
 
-bind = os.environ.get("WEB_BIND", "127.0.0.1:8000").split(",")
+env = configuration.load()
+bind = env.listed("WEB_BIND")
 worker_class = "medimaging.web_worker.worker.BoundedWorker"
-workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+workers = env.whole("WEB_CONCURRENCY")
 # Beside them come those that move files, and wait for their clients meanwhile.
-threads = int(os.environ.get("WEB_THREADS", "4"))
-worker_connections = int(os.environ.get("WEB_CONNECTIONS", "512"))
+threads = env.whole("WEB_THREADS")
+worker_connections = env.whole("WEB_CONNECTIONS")
 # The worker reads heads by it too, and needs it not to read further.
 http_parser = "python"
 # Load once, then fork: the workers share what doesn't change.
@@ -21,7 +23,7 @@ keepalive = 5
 # The heartbeat file must not wait for a disk.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108 - no file of ours
 # Whoever can reach this socket is our own proxy; settings decide what its headers are worth.
-forwarded_allow_ips = "*" if int(os.environ.get("TRUSTED_PROXIES", "0")) else "127.0.0.1"
+forwarded_allow_ips = "*" if env.whole("TRUSTED_PROXIES") else "127.0.0.1"
 
 # It would lie in the home of whoever runs the server; signals and health checks are enough.
 control_socket_disable = True
@@ -68,7 +70,7 @@ accesslog = "-"
 # It writes the route with our ids, not the address: what somebody typed is nobody's business.
 logger_class = "medimaging.access_log.AccessLog"
 logconfig_dict = log_settings(
-    log_format=os.environ.get("LOG_FORMAT", "line"),
+    log_format=env.text("LOG_FORMAT"),
     level="INFO",
     loggers={
         "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},

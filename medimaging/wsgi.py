@@ -5,12 +5,13 @@ from importlib import import_module
 
 import django
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+
+from medimaging import configuration
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "medimaging.settings")
 
 if settings.SECRET_KEY == settings.INSECURE_SECRET_KEY:
-    raise ImproperlyConfigured("Set SECRET_KEY: the one in the source is known to everybody.")
+    configuration.stop_without("SECRET_KEY", "the web server would sign sessions for anybody")
 
 django.setup(set_prefix=False)
 application = import_module("medimaging.handler").Application()

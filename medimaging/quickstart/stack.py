@@ -18,6 +18,7 @@ from medimaging.quickstart.services import EmbeddedPostgres, EmbeddedRedis, prep
 from medimaging.quickstart.supervisor import Supervisor
 
 READY_TIMEOUT_S = 90
+KEY_FILE = "secret-key"
 # A worker empties its queues in this order. What people wait for has a worker of its own; short
 # sweeps go before exports.
 CLASSIFICATION_QUEUES = ("urgent", "routine")
@@ -62,7 +63,7 @@ def only_run(data_dir: Path) -> Iterator[None]:
 
 def keep_secret_key(data_dir: Path) -> str:
     """Return the installation's own key, made on its first run and readable by its owner only."""
-    path = data_dir / "secret-key"
+    path = data_dir / KEY_FILE
     with contextlib.suppress(FileExistsError):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:

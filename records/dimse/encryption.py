@@ -1,18 +1,22 @@
 """TLS on DICOM connections: those that we accept, and those that we open."""
 
 import ssl
+from pathlib import Path
 
 from django.conf import settings
 
 
 def tls_as_listener() -> ssl.SSLContext | None:
-    """Return how accepted connections are encrypted, None where no certificate is set."""
+    """Return how accepted connections are encrypted, None where no certificate is set.
+
+    Raises OSError, which names the file that can't be read; ssl.SSLError is one.
+    """
     if not settings.DICOM_TLS_CERTIFICATE:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     _show_certificate(context)
     if settings.DICOM_TLS_CLIENT_CA:
-        context.load_verify_locations(settings.DICOM_TLS_CLIENT_CA)
+        context.load_verify_locations(_readable(settings.DICOM_TLS_CLIENT_CA))
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
@@ -30,4 +34,13 @@ def tls_as_caller() -> ssl.SSLContext:
 
 
 def _show_certificate(context: ssl.SSLContext) -> None:
-    context.load_cert_chain(settings.DICOM_TLS_CERTIFICATE, settings.DICOM_TLS_KEY or None)
+    key = settings.DICOM_TLS_KEY
+    context.load_cert_chain(
+        _readable(settings.DICOM_TLS_CERTIFICATE), _readable(key) if key else None
+    )
+
+
+def _readable(path: str) -> str:
+    """Return the path; OpenSSL wouldn't say which file it could not read."""
+    Path(path).open("rb").close()
+    return path

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
+from medimaging.configuration import VARIABLES
+from medimaging.configuration.variables import Reader
 from records.services import identity
 from tests.product import ROOT
 
 TEXT = (ROOT / "docker-compose.yml").read_text()
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
-NAMED = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+NAMED = {name for name, one in VARIABLES.items() if one.reader is not Reader.INTERNAL}
 
 # Capabilities that a container is given back: what its image's own start needs.
 GIVEN_BACK = {
@@ -64,11 +66,13 @@ HOLDERS = {
     "REDIS_PASSWORD": {"redis"},
     "DICOM_TLS_KEY": {"dicom"},
 }
-# Given by the image, by this file, or to this file alone.
+# Given by the image.
 NOT_FOR_OPERATORS = {
-    *("POSTGRES_PASSWORD", "REDIS_PASSWORD", "SITE_ADDRESS", "TLS", "HTTP_PORT", "HTTPS_PORT"),
-    *("POSTGRES_OWNER_PASSWORD", "POSTGRES_APP_PASSWORD", "POSTGRES_AUDITOR_PASSWORD"),
-    *("MEDIMAGING_DATA_DIR", "STATIC_ROOT", "BEAT_SCHEDULE_FILE", "WEB_BIND", "DEBUG"),
+    "MEDIMAGING_DATA_DIR",
+    "STATIC_ROOT",
+    "BEAT_SCHEDULE_FILE",
+    "WEB_BIND",
+    "DEBUG",
 }
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
 
@@ -140,14 +144,29 @@ def test_what_outsiders_reach_cannot_sign_sessions_or_send_mail() -> None:
         assert secret not in given
 
 
-def test_every_setting_of_the_example_reaches_somebody() -> None:
+def test_every_variable_of_the_table_reaches_somebody() -> None:
     given = {variable for name in SERVICES for variable in environment(name)}
     for_this_file = set(re.findall(r"\$\{(\w+)", TEXT))
 
     assert NAMED - NOT_FOR_OPERATORS - given - for_this_file == set()
 
 
-def test_every_setting_that_is_handed_over_is_in_the_example() -> None:
+def test_settings_of_all_are_named_in_order() -> None:
+    (block,) = re.findall(r"^x-settings: &settings\n(.*?)\n\n", TEXT, re.MULTILINE | re.DOTALL)
+    passed_on = re.findall(r"^  ([A-Z0-9_]+):$", block, re.MULTILINE)
+
+    assert passed_on[1:] == sorted(passed_on[1:])
+
+
+def test_every_secret_of_the_table_has_its_holders() -> None:
+    secrets = {name for name, one in VARIABLES.items() if one.is_secret}
+    addresses = {name for name in secrets if name.endswith("_URL")}
+    made_into_addresses = {"POSTGRES_APP_PASSWORD"}
+
+    assert secrets - HOLDERS.keys() - (addresses - {"EMAIL_URL"}) == made_into_addresses
+
+
+def test_every_setting_that_is_handed_over_is_in_the_table() -> None:
     product = set(SERVICES) - {"postgres", "redis", "proxy"}
     given = {variable for name in product for variable in environment(name)}
 

@@ -1,13 +1,13 @@
 """`manage.py prepare_database`: make the roles of the database, once or again."""
 
 import contextlib
-import os
 from typing import Any
 
 import psycopg2
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from medimaging import configuration
 from medimaging.database_roles import DatabaseRole, prepare_roles
 
 MISSING = "Set DATABASE_ADMIN_URL, DATABASE_OWNER_URL and DATABASE_URL: three roles, one database."
@@ -20,7 +20,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
-        admin = os.environ.get("DATABASE_ADMIN_URL", "")
+        admin = configuration.load().text("DATABASE_ADMIN_URL")
         owner, app, auditor = (
             DatabaseRole.of(url)
             for url in (

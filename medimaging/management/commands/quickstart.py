@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.db import connections
 
+from medimaging import configuration
 from medimaging.log_lines import JsonOutput
 from medimaging.metrics import processes
 from medimaging.quickstart import demo, stack
@@ -28,8 +29,9 @@ class Command(BaseCommand):
     requires_system_checks = [Tags.files]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--host", default=os.environ.get("HOST") or "127.0.0.1")
-        parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or 8000))
+        env = configuration.load()
+        parser.add_argument("--host", default=env.text("HOST"))
+        parser.add_argument("--port", type=int, default=env.whole("PORT"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
@@ -54,8 +56,9 @@ class Command(BaseCommand):
     def run(self, supervisor: Supervisor, data_dir: Path, host: str, port: int) -> None:
         started = time.monotonic()
         # The first run makes the key after settings were read; demo tokens are signed here.
-        settings.SECRET_KEY = os.environ.get("SECRET_KEY") or stack.keep_secret_key(data_dir)
-        settings.DIGEST_KEY = os.environ.get("DIGEST_KEY") or settings.SECRET_KEY
+        env = configuration.load()
+        settings.SECRET_KEY = env.text("SECRET_KEY") or stack.keep_secret_key(data_dir)
+        settings.DIGEST_KEY = env.text("DIGEST_KEY") or settings.SECRET_KEY
         stack.start_services(supervisor, data_dir, os.environ)
         call_command("migrate", interactive=False, verbosity=0)
         self.register_bundles()

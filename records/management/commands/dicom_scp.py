@@ -8,10 +8,17 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from records.dimse.encryption import tls_as_listener
 from records.dimse.server import make_server
 from records.stores import announce_store
 
 DEFAULT_PORT = 11112
+EX_CONFIG = 78
+TLS_UNUSABLE = "DICOM_TLS_CERTIFICATE, DICOM_TLS_KEY or DICOM_TLS_CLIENT_CA can't be used"
+KEY_MISSING = (
+    "Set DIGEST_KEY: without it anybody could find names that must not be written down, from "
+    "their digests."
+)
 
 
 class Command(BaseCommand):
@@ -23,6 +30,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
+        if settings.DIGEST_KEY == settings.INSECURE_SECRET_KEY:
+            raise CommandError(KEY_MISSING, returncode=EX_CONFIG)
+        try:
+            tls_as_listener()
+        except OSError as error:
+            raise CommandError(f"{TLS_UNUSABLE}: {error}", returncode=EX_CONFIG) from error
         announce_store()
         try:
             server = make_server(host=host, port=port)
