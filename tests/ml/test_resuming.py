@@ -68,10 +68,13 @@ outputs = run_network(network, dataset.of_split("val"), config)
 np.savez(Path(sys.argv[2]) / "outputs.npz", logits=outputs.logits, embeddings=outputs.embeddings)
 """
 
-JAX = {
-    "KERAS_BACKEND": "jax",
-    "JAX_PLATFORMS": "cpu",
-    "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+BACKENDS = {
+    "jax": {
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+    },
+    "tensorflow": {"KERAS_BACKEND": "tensorflow"},
 }
 
 
@@ -315,8 +318,27 @@ def write(value: Any) -> str:
     return json.dumps(value)
 
 
-def train_elsewhere(data: Path, run: Path, kind: str, **environment: str) -> Any:
-    """Train one epoch in a process of its own; returns its outputs for the validation split."""
+@pytest.fixture(scope="module")
+def trained(
+    tiny_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, str], tuple[Path, Any]]:
+    """The run and its outputs of one epoch with a backend, `alone` or on two devices, by name.
+
+    Each is trained once, however many tests compare it.
+    """
+    folder = tmp_path_factory.mktemp("elsewhere")
+
+    def find(backend: str, kind: str) -> tuple[Path, Any]:
+        run = folder / f"{backend}-{kind}"
+        if not (run / "outputs.npz").exists():
+            train_elsewhere(tiny_data, run, kind, **BACKENDS[backend])
+        return run, np.load(run / "outputs.npz")
+
+    return find
+
+
+def train_elsewhere(data: Path, run: Path, kind: str, **environment: str) -> None:
+    """Train one epoch in a process of its own, and keep its outputs for the validation split."""
     arguments = [sys.executable, "-c", TRAIN_SCRIPT, str(data), str(run), kind]
     done = subprocess.run(
         arguments,
@@ -327,21 +349,20 @@ def train_elsewhere(data: Path, run: Path, kind: str, **environment: str) -> Any
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return np.load(run / "outputs.npz")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", ["alone", "parallel"])
 def test_train_network_gives_the_same_logits_in_tensorflow_after_jax(
-    tiny_data: Path, dataset: Dataset, tmp_path: Path, kind: str
+    dataset: Dataset, trained: Callable[[str, str], tuple[Path, Any]], kind: str
 ) -> None:
     import keras
 
     from ml.training.outputs import run_network
 
-    found = train_elsewhere(tiny_data, tmp_path, kind, **JAX)
-    network = keras.saving.load_model(tmp_path / "best.keras", compile=False)
+    run, found = trained("jax", kind)
+    network = keras.saving.load_model(run / "best.keras", compile=False)
     outputs = run_network(network, dataset.of_split("val"), configure(**SMALL))
     np.testing.assert_allclose(outputs.logits, found["logits"], atol=1e-4)
     np.testing.assert_allclose(outputs.embeddings, found["embeddings"], atol=1e-4)
@@ -350,19 +371,14 @@ def test_train_network_gives_the_same_logits_in_tensorflow_after_jax(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    ("kind", "environment"),
-    [("mirrored", {"KERAS_BACKEND": "tensorflow"}), ("parallel", JAX)],
-    ids=["tensorflow", "jax"],
-)
+@pytest.mark.parametrize(("backend", "kind"), [("tensorflow", "mirrored"), ("jax", "parallel")])
 def test_train_network_learns_the_same_when_two_devices_share_the_batches(
-    tiny_data: Path, tmp_path: Path, kind: str, environment: dict[str, str]
+    trained: Callable[[str, str], tuple[Path, Any]], backend: str, kind: str
 ) -> None:
-    one = train_elsewhere(tiny_data, tmp_path / "one", "alone", **environment)
-    two = train_elsewhere(tiny_data, tmp_path / "two", kind, **environment)
+    (alone, one), (shared, two) = trained(backend, "alone"), trained(backend, kind)
     for name in one.files:
         np.testing.assert_allclose(two[name], one[name], atol=1e-5, err_msg=name)
-    expected, found = (read_arrays(tmp_path / name) for name in ("one", "two"))
+    expected, found = read_arrays(alone), read_arrays(shared)
     assert expected.keys() == found.keys()
     # The moments too: AdamW's steps are the same for gradients that are too large by a factor.
     for name in expected.keys() - {"record"}:
