@@ -43,7 +43,14 @@ HOLDERS = {
 NOT_FOR_OPERATORS = {
     *("POSTGRES_PASSWORD", "REDIS_PASSWORD", "SITE_ADDRESS", "TLS", "HTTP_PORT", "HTTPS_PORT"),
     *("POSTGRES_OWNER_PASSWORD", "POSTGRES_APP_PASSWORD", "POSTGRES_AUDITOR_PASSWORD"),
-    *("MEDIMAGING_DATA_DIR", "STATIC_ROOT", "BEAT_SCHEDULE_FILE", "WEB_BIND", "DEBUG"),
+    *(
+        "COMPOSE_FILE",
+        "MEDIMAGING_DATA_DIR",
+        "STATIC_ROOT",
+        "BEAT_SCHEDULE_FILE",
+        "WEB_BIND",
+        "DEBUG",
+    ),
 }
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
 
