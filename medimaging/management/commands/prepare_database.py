@@ -12,7 +12,7 @@ from environ import Env
 from medimaging.database_roles import DatabaseRole, prepare_roles
 
 MISSING = "Set DATABASE_ADMIN_URL, DATABASE_OWNER_URL and DATABASE_URL: three roles, one database."
-NO_PASSWORD = "The address of the role {} has no password. Set it in .env: PostgreSQL asks for it."
+UNARMED = "The address of the role {} has no password. Set it in .env: PostgreSQL asks for it."
 
 
 class Command(BaseCommand):
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         roles = [role for role in (owner, app, auditor) if role]
         for role in roles:
             if not (role.password or _is_socket(admin)):
-                raise CommandError(NO_PASSWORD.format(role.name))
+                raise CommandError(UNARMED.format(role.name))
         try:
             with contextlib.closing(psycopg2.connect(admin)) as connection:
                 prepare_roles(connection, owner=owner, app=app, auditor=auditor)
