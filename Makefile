@@ -9,6 +9,7 @@ HOST ?= 127.0.0.1
 MINUTES ?= 10
 SALT ?= 0
 ADVISORIES ?=
+MIRROR ?=
 AUDIT := var/audit/venv
 CLIENTS := var/clients
 
@@ -22,7 +23,7 @@ SOURCES := accounts classifier medimaging ml records
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-test backbones run test clients lint types fmt openapi lock audit bench \
-	bench-inference bench-intake bench-metadata bench-queue fuzz pin-images clean
+	bench-inference bench-intake bench-metadata bench-queue containers fuzz pin-images clean
 
 help:
 	@echo "make run        start everything on http://$(HOST):$(PORT) (PORT=, HOST=)"
@@ -41,6 +42,7 @@ help:
 	@echo "make bench-metadata   measure the metadata of a study, beside Orthanc"
 	@echo "make bench-queue      measure the queue: a backlog, a lost Redis, an export beside urgent studies"
 	@echo "make fuzz       feed damaged files to the readers for MINUTES=10 each, with another SALT= others"
+	@echo "make containers  bring docker-compose.yml up by podman and work with it (root; MIRROR=)"
 	@echo "make pin-images  write the digests of compose's images into .env (needs Docker)"
 	@echo "make clean      remove caches (never var/, which holds your data)"
 
@@ -142,6 +144,10 @@ bench-queue: install-test
 fuzz: install-test
 	$(BIN)/python -m tests.fuzz.fuzz_images --minutes $(MINUTES) --salt $(SALT)
 	$(BIN)/python -m tests.fuzz.fuzz_headers --minutes $(MINUTES) --salt $(SALT)
+
+# The first `up` of a hospital isn't the first: built and started here, without Docker's engine.
+containers: install-test
+	$(BIN)/python -m tests.containers.try_compose $(if $(MIRROR),--mirror $(MIRROR))
 
 pin-images:
 	docker/pin-images

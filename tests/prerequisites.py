@@ -3,13 +3,14 @@
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
 
-def skip_or_fail(reason: str) -> None:
+def skip_or_fail(reason: str) -> NoReturn:
     """Skip a test with its reason; where everything has to be there, fail it instead."""
     if os.environ.get("CI"):
         pytest.fail(f"{reason}, and in CI it has to be there")

@@ -1,11 +1,13 @@
 """The table of variables, third part: what docker-compose.yml reads, and no process of ours."""
 
+from typing import Any
+
 from medimaging.configuration.kinds import Text
 from medimaging.configuration.variables import Reader, Variable
 
 
-def _compose(name: str, default: str, purpose: str, *, is_secret: bool = False) -> Variable:
-    return Variable(name, Text(), default, purpose, is_secret=is_secret, reader=Reader.COMPOSE)
+def _compose(name: str, default: str, purpose: str, **more: Any) -> Variable:
+    return Variable(name, Text(), default, purpose, reader=Reader.COMPOSE, **more)
 
 
 PASSWORDS = tuple(
@@ -21,6 +23,10 @@ PASSWORDS = tuple(
 PUBLISHED = (
     _compose("SITE_ADDRESS", "", "The name that the proxy answers to."),
     _compose("TLS", "internal", "The proxy's certificate and key, or internal."),
+    _compose(
+        *("COMPOSE_FILE", "", "What is elsewhere than in containers of this file."),
+        example="docker-compose.yml:docker/external-database.yml:docker/way-out.yml",
+    ),
     _compose("HTTP_PORT", "80", "Where the proxy listens."),
     _compose("HTTPS_PORT", "443", "Where the proxy listens."),
 )

@@ -107,3 +107,18 @@ def test_check_transport_warns_unless_behind_tls(is_behind_tls: bool, settings) 
     settings.BEHIND_TLS = is_behind_tls
 
     assert (checks.check_transport(None) == []) is is_behind_tls
+
+
+def test_what_root_collects_can_be_read_by_the_account_that_serves_it(tmp_path):
+    """As in an image: another account runs it, and sees neither owner's nor group's rights."""
+    code = (
+        "import django; django.setup()\n"
+        "from django.core.files.base import ContentFile\n"
+        "from django.contrib.staticfiles.storage import staticfiles_storage as storage\n"
+        "storage.save('css/site.css', ContentFile(b'a {}'))\n"
+    )
+    done = run_python(code, STATIC_COLLECTED="true", STATIC_ROOT=str(tmp_path / "static"))
+
+    assert done.returncode == 0, done.stderr
+    for path in (tmp_path / "static", tmp_path / "static/css", tmp_path / "static/css/site.css"):
+        assert path.stat().st_mode & 0o004, path

@@ -32,33 +32,9 @@ HOLDERS = {
     "EMAIL_URL": {"web", "worker", "worker-gpu", "background", "migrate"},
     "DEIDENTIFICATION_KEY": {"web", "worker", "worker-gpu", "background", "migrate"},
     "DIGEST_KEY": {"web", "worker", "worker-gpu", "background", "dicom", "migrate"},
-    "IMAGES_S3_ACCESS_KEY": {
-        "web",
-        "worker",
-        "worker-gpu",
-        "background",
-        "dicom",
-        "backup",
-        "metrics",
-    },
-    "IMAGES_S3_SECRET_KEY": {
-        "web",
-        "worker",
-        "worker-gpu",
-        "background",
-        "dicom",
-        "backup",
-        "metrics",
-    },
-    "AWS_SECRET_ACCESS_KEY": {
-        "web",
-        "worker",
-        "worker-gpu",
-        "background",
-        "dicom",
-        "backup",
-        "metrics",
-    },
+    "IMAGES_S3_ACCESS_KEY": IMAGE_HOLDERS,
+    "IMAGES_S3_SECRET_KEY": IMAGE_HOLDERS,
+    "AWS_SECRET_ACCESS_KEY": IMAGE_HOLDERS,
     "AUDIT_SEAL_KEYS": {"web", "worker", "worker-gpu", "background", "dicom", "migrate"},
     "POSTGRES_PASSWORD": {"postgres", "database-roles"},
     "POSTGRES_OWNER_PASSWORD": {"database-roles", "migrate", "backup"},
@@ -68,10 +44,7 @@ HOLDERS = {
 }
 # Given by the image.
 NOT_FOR_OPERATORS = {
-    "MEDIMAGING_DATA_DIR",
-    "STATIC_ROOT",
-    "BEAT_SCHEDULE_FILE",
-    "WEB_BIND",
+    *("COMPOSE_FILE", "MEDIMAGING_DATA_DIR", "STATIC_ROOT", "BEAT_SCHEDULE_FILE", "WEB_BIND"),
     "DEBUG",
 }
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
