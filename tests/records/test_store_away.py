@@ -281,13 +281,13 @@ def test_export_waits_while_the_store_is_away_and_is_made_afterwards(outage, ins
         options=Options(),
     )
     with outage():
-        tasks.prepare_export(str(export.pk))
+        tasks.prepare_next_export()
         export.refresh_from_db()
         assert (export.state, export.failure_code) == ("preparing", "")
         tasks.sweep_exports()
 
-    assert Export.objects.abandoned(before=timezone.now()).filter(pk=export.pk).exists()
-    tasks.prepare_export(str(export.pk))
+    assert Export.objects.waiting(before=timezone.now()).filter(pk=export.pk).exists()
+    tasks.prepare_next_export()
     export.refresh_from_db()
     assert export.state in ("ready", "held")
 
