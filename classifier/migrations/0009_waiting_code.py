@@ -8,7 +8,8 @@ server that had been looked for.
 from django.db import migrations, models
 
 TABLE = "classifier_classification"
-UNSEEN = "'{lease_expires_at,rung_at,worker,fence}'::text[]"
+# `due_at` comes with the next migration.
+UNSEEN = "'{lease_expires_at,rung_at,due_at,worker,fence}'::text[]"
 TRIED = "'{state,attempt,started_at}'::text[]"
 ACTIVE = "('queued', 'running')"
 

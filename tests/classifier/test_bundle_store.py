@@ -26,6 +26,7 @@ from ml.bundles import digest_of
 from records.models import Instance
 from tests import factories
 from tests.classifier.bundles import IMAGES, change_manifest, copy_chest
+from tests.classifier.waiting import let_time_pass
 
 TASK = "chest-xray"
 
@@ -81,6 +82,7 @@ def queued(department) -> Classification:
 
 
 def tried(row: Classification) -> Classification:
+    let_time_pass(row.pk)
     tasks.classify_next("routine")
     row.refresh_from_db()
     return row
@@ -165,10 +167,10 @@ def test_study_waits_while_the_model_in_use_is_missing_until_another_is_put_into
     with pytest.raises(ModelMissing, match=r"chest-xray .* are missing"):
         deploy_version(actor=None, version=deployed_then_withdrawn(former))
     rung = []
-    monkeypatch.setattr(runs, "ring", lambda **what: rung.append(what["classification_id"]) or True)
+    monkeypatch.setattr(runs, "ring", lambda **what: rung.append(what["priority"]) or True)
     with django_capture_on_commit_callbacks(execute=True):
         deploy_version(actor=None, version=ModelVersion.objects.get(version="9.9.9"))
-    assert rung == [row.pk]
+    assert rung == [row.priority]
     assert tried(row).state == "awaiting_review"
     assert (row.model_version.version, row.waiting_code) == ("9.9.9", "")
     assert model_state.missing_versions() == []
@@ -189,10 +191,10 @@ def test_register_bundles_from_another_place_restores_what_was_missing(
     release(temperature=2.5)
     row = tried(queued(department))
     rung = []
-    monkeypatch.setattr(runs, "ring", lambda **what: rung.append(what["classification_id"]) or True)
+    monkeypatch.setattr(runs, "ring", lambda **what: rung.append(what["priority"]) or True)
     with django_capture_on_commit_callbacks(execute=True):
         register_bundles(actor=None, root=former_release, deploy=False)
-    assert rung == [row.pk]
+    assert rung == [row.priority]
     shutil.rmtree(former_release)
     assert tried(row).model_version == former
 
@@ -365,10 +367,12 @@ def test_rows_that_wait_are_no_news_to_who_polls_until_they_get_through(claim, a
     runs.postpone_classification(claim=claim, error=error)
     row = Classification.objects.get(pk=claim.classification_id)
     told = row.updated_at
+    let_time_pass(row.pk)
     again = runs.claim_classification(worker="w")
     runs.postpone_classification(claim=again, error=error)
     row.refresh_from_db()
     assert row.updated_at == told
+    let_time_pass(row.pk)
     again = runs.claim_classification(worker="w")
     assert runs.complete_classification(claim=again, answer=answer)
     row.refresh_from_db()

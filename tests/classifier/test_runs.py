@@ -15,6 +15,7 @@ from classifier.errors import InferenceFailed, TrustedKeysInvalid
 from classifier.models import Abstention, Classification
 from classifier.services import runs
 from classifier.services.requests import request_classifications
+from tests.classifier.waiting import let_time_pass
 from tests.factories import make_study
 
 
@@ -26,11 +27,6 @@ def events_of(row: Classification) -> list[str]:
 def let_lease_expire(row_id: object) -> None:
     past = timezone.now() - dt.timedelta(seconds=1)
     Classification.objects.filter(pk=row_id).update(lease_expires_at=past)
-
-
-def let_time_pass(row_id: object) -> None:
-    past = timezone.now() - dt.timedelta(seconds=1)
-    Classification.objects.filter(pk=row_id).update(due_at=past)
 
 
 @pytest.fixture
