@@ -96,7 +96,7 @@ def open_wanted(wanted: Wanted) -> Iterator[Readable]:
 
 def bundle_store() -> Path:
     """The directory of the bundles that are in use, by their digests."""
-    return Path(getattr(settings, "BUNDLE_STORE_DIR", settings.DATA_DIR / "bundles"))
+    return Path(settings.BUNDLE_STORE_DIR)
 
 
 def put_files(place: str, files: Sequence[tuple[str, Spooled]]) -> None:

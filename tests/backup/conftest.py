@@ -38,6 +38,7 @@ def local_store(
     """The store in a directory, beside the exports and the bundles."""
     settings.DATA_DIR = tmp_path / "old"
     settings.DATA_DIR.mkdir()
+    settings.BUNDLE_STORE_DIR = settings.DATA_DIR / "bundles"
     images = settings.DATA_DIR / "images"
     use_store(settings, monkeypatch, "records.stores.local.LocalStore", {"location": images})
     return images
