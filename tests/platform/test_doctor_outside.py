@@ -25,6 +25,7 @@ from medimaging.doctor import (
     models,
 )
 from medimaging.doctor.findings import Level
+from records.stores import MARKER
 from tests.platform.examining import codes, somebody_else
 from tests.product import ROOT, free_port
 from tests.records.buckets import KEYS, REGION, s3_service
@@ -46,8 +47,10 @@ def test_directory_of_images_is_written_and_left_as_it_was(settings, tmp_path: P
     assert not place.exists()
 
     (place / "incoming").mkdir(parents=True)
+    assert codes(images.examine) == ["store_unavailable"]  # a mount point without its volume
+    images._own_store().write_marker("ours\n")
     assert codes(images.examine) == []
-    assert not [path for path in place.rglob("*") if path.is_file()]
+    assert [path.name for path in place.rglob("*") if path.is_file()] == [MARKER]
 
     settings.INTAKE_MIN_FREE_BYTES = 2**60
     assert codes(images.examine) == ["storage_low"]
@@ -83,11 +86,12 @@ def test_bucket_is_written_once_or_named_as_missing(settings, tmp_path: Path) ->
         client.create_bucket(
             Bucket="images", CreateBucketConfiguration={"LocationConstraint": REGION}
         )
+        images._own_store().write_marker("ours\n")
         assert codes(images.examine) == []
         assert codes(images.examine, Level.OK) == [
             *("store_reached", "store_works", "store_writes_once"),
         ]
-        assert client.list_objects_v2(Bucket="images")["KeyCount"] == 0
+        assert client.list_objects_v2(Bucket="images")["KeyCount"] == 1
 
 
 # Models.
