@@ -125,7 +125,7 @@ def test_command_says_in_a_sentence_that_the_database_is_away(tmp_path: Path) ->
     status, out, err = started.ends()["migrate"]
 
     assert status == EX_UNAVAILABLE
-    assert err.startswith("The database can't be used: connection to server")
+    assert err.startswith("The database can't be used: Connection refused")
     assert "Traceback" not in out + err
     assert SECRET not in out + err
 
