@@ -18,6 +18,7 @@ from records.services import scrub_storage
 from records.stores import check_store, image_store
 from tests import factories
 from tests.classifier.bundles import copy_chest
+from tests.classifier.waiting import let_time_pass
 from tests.records.outages import directory_away
 
 CHEST = next(Path("samples").glob("chest-pneumonia*/*.dcm"))
@@ -42,11 +43,11 @@ def directory() -> Path:
 
 @pytest.fixture
 def rung(monkeypatch) -> list[str]:
-    """Which rows the sweeper rang for."""
+    """For which priorities the sweeper rang."""
     found: list[str] = []
 
-    def ring(*, classification_id, priority):
-        found.append(str(classification_id))
+    def ring(*, priority):
+        found.append(priority)
         return True
 
     monkeypatch.setattr(runs, "ring", ring)
@@ -63,6 +64,12 @@ def damage_events() -> int:
     return AuditEvent.objects.filter(action=Action.STORAGE_DAMAGED).count()
 
 
+def try_each(rows: list[Classification]) -> None:
+    for row in rows:
+        let_time_pass(row.pk)
+        tasks.classify_next("routine")
+
+
 def test_twenty_queued_studies_wait_out_an_outage_and_are_answered(
     department, model, directory, rung
 ):
@@ -70,17 +77,16 @@ def test_twenty_queued_studies_wait_out_an_outage_and_are_answered(
 
     with directory_away(directory, "not mounted"):
         for _ in range(4):  # more often than there are attempts
-            for row in rows:
-                tasks.classify_study(str(row.pk))
+            try_each(rows)
         waiting = Classification.objects.filter(state="queued", attempt=0)
         assert waiting.filter(waiting_code="storage_unavailable").count() == QUEUED
         runs.sweep_classifications()
         assert rung == []
 
     runs.sweep_classifications()
-    assert sorted(rung) == sorted(str(row.pk) for row in rows)
-    for row in rows:
-        tasks.classify_study(str(row.pk))
+    assert rung == ["routine"]
+    for _ in rows:
+        tasks.classify_next("routine")
 
     states = Classification.objects.values_list("state", "attempt", "waiting_code")
     assert set(states) == {("awaiting_review", 1, "")}
@@ -102,7 +108,7 @@ def test_store_that_goes_in_the_middle_of_a_study_costs_no_attempt(
 
         original = answers.read_study
         monkeypatch.setattr(answers, "read_study", go_away)
-        tasks.classify_study(str(row.pk))
+        tasks.classify_next("routine")
 
     row.refresh_from_db()
     assert (row.state, row.attempt, row.waiting_code) == ("queued", 0, "storage_unavailable")
@@ -117,7 +123,7 @@ def test_study_is_classified_again_once_its_lost_file_is_put_back(
     content = path.read_bytes()
     path.unlink()
 
-    tasks.classify_study(str(row.pk))
+    tasks.classify_next("routine")
     row.refresh_from_db()
     assert (row.state, row.failure_code) == ("failed", "file_missing")
     instance.refresh_from_db()
@@ -134,7 +140,7 @@ def test_study_is_classified_again_once_its_lost_file_is_put_back(
     again = Classification.objects.current().get()
     assert (again.state, again.supersedes_id) == ("queued", row.pk)
     assert Classification.objects.count() == 2
-    tasks.classify_study(str(again.pk))
+    tasks.classify_next("routine")
     again.refresh_from_db()
     assert again.state == "awaiting_review"
 
