@@ -14,7 +14,7 @@ QUEUE = f"bells-of-{uuid.uuid4().hex[:8]}"
 
 
 def new_bell() -> Bell:
-    return Bell("a.task", uuid.uuid4().hex, QUEUE)
+    return Bell("a.task", (uuid.uuid4().hex,), QUEUE, at_most=1000)
 
 
 def rung() -> int:
