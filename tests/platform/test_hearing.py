@@ -11,7 +11,7 @@ from typing import IO
 
 import pytest
 import redis
-from celery import current_app
+from celery import Celery, current_app
 
 from classifier.doorbell import TASK
 from medimaging.hearing import EXIT_DEAF
@@ -184,9 +184,12 @@ def test_a_worker_ends_whose_loop_is_stuck_while_all_its_connections_work(
     start: Start, broker: Broker
 ) -> None:
     worker = start("worker", "--include", "tests.platform.stuck_loop")
-    worker.wait_for_line("is ready (release")
-    with current_app.connection_for_write(broker.url) as connection:
-        current_app.control.broadcast("block_loop", connection=connection)
+    worker.wait_for_line("ready.")
+    with Celery(broker=broker.url, set_as_current=False) as operator:
+        # What is broadcast before the loop has turned once is heard by nobody.
+        for _ in range(3):
+            operator.control.broadcast("block_loop")
+            time.sleep(0.5)
     assert worker.wait_for_end() == EXIT_DEAF
     assert "broker_deaf: worker@" in worker.log
 
