@@ -110,6 +110,9 @@ def ask(association: Association, message, abstract_syntax: str) -> int:
     association.dimse.send_msg(message, context.context_id)
     _, answer = association.dimse.get_msg(block=True)
     association._reactor_checkpoint.set()
+    # Until it runs, the next caller would take it for still paused, and lose an answer to it.
+    while association._is_paused:
+        time.sleep(0.001)
     assert answer is not None, "it was never answered"
     assert answer.MessageIDBeingRespondedTo == 7
     return answer.Status
