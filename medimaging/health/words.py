@@ -13,6 +13,7 @@ TITLES = {
     "redis": "Redis",
     "store": "Image store",
     "room": "Room for images",
+    "ages": "Age of database and store",
     "workers": "Classification",
     "background": "Housekeeping",
     "beat": "Clock of the housekeeping",

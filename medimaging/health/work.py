@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.models import AccountMail
 from classifier.models import Classification, ClassificationState
+from classifier.services.model_state import missing_versions, waiting_versions
 from medimaging.health.parts import Part, State, probe
 from records.models import Export, ExportState, Priority
 
@@ -85,6 +86,33 @@ def failures() -> Part:
         )
     message = f"{total or 'No'} classification{'' if total == 1 else 's'} failed within the hour."
     return Part("failures", State.OK, "ok", message, facts=facts)
+
+
+@probe("models")
+def models() -> Part:
+    """Whether every model in use is here; a newer one that waits is told, and nothing is wrong."""
+    missing = [str(version) for version in missing_versions()]
+    waiting = [entry.sentence for entry in waiting_versions()]
+    facts = {"missing": missing, "waiting": waiting}
+    if missing:
+        return Part(
+            "models",
+            State.DEGRADED,
+            "model_missing",
+            f"In use, and its files are nowhere here: {', '.join(missing)}. Its studies wait.",
+            "Put another version into use on the page Models, or restore this one.",
+            facts,
+        )
+    if waiting:
+        return Part(
+            "models",
+            State.OK,
+            "model_waiting",
+            " ".join(waiting),
+            "Look at it on the page Models, and put it into use or leave it.",
+            facts,
+        )
+    return Part("models", State.OK, "ok", "Every model in use is here.", facts=facts)
 
 
 @probe("mail")

@@ -22,6 +22,7 @@ from classifier.models import Classification, Deployment, ModelVersion
 from classifier.services import model_state, runs
 from classifier.services.requests import request_classifications
 from classifier.services.versions import deploy_version, register_bundles
+from medimaging.health import work
 from ml.bundles import digest_of
 from records.models import Instance
 from tests import factories
@@ -164,6 +165,7 @@ def test_study_waits_while_the_model_in_use_is_missing_until_another_is_put_into
     assert (row.state, row.attempt, row.waiting_code) == ("queued", 0, "model_missing")
     assert (row.failure_code, row.is_waiting) == ("", True)
     assert model_state.missing_versions() == [former]
+    assert (work.models().state, work.models().code) == ("degraded", "model_missing")
     with pytest.raises(ModelMissing, match=r"chest-xray .* are missing"):
         deploy_version(actor=None, version=deployed_then_withdrawn(former))
     rung = []
@@ -174,6 +176,7 @@ def test_study_waits_while_the_model_in_use_is_missing_until_another_is_put_into
     assert tried(row).state == "awaiting_review"
     assert (row.model_version.version, row.waiting_code) == ("9.9.9", "")
     assert model_state.missing_versions() == []
+    assert work.models().code == "ok"
 
 
 def deployed_then_withdrawn(version: ModelVersion) -> ModelVersion:
