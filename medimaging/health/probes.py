@@ -103,7 +103,16 @@ def image_store() -> Part:
 @probe("room")
 def room() -> Part:
     """The room on the disk that files come in by."""
-    found = measure_room()
+    try:
+        found = measure_room()
+    except StoreUnavailable:
+        return Part(
+            "room",
+            State.UNKNOWN,
+            "storage_unavailable",
+            "It can't be told how much room there is.",
+            "See how the store is.",
+        )
     facts = {"free_bytes": found.free, "total_bytes": found.total, "least_bytes": found.least}
     if found.is_low:
         return Part(

@@ -18,7 +18,7 @@ from records.errors import StoreForeign
 from records.models import Instance
 from records.stores import check_store
 from tests.backup.installations import Installation, empty_installation, fill, hashes_below
-from tests.conftest import DATA_DIR, TEST_DATABASE
+from tests.conftest import DATA_DIR, TEST_DATABASE, as_superuser
 
 
 @pytest.fixture
@@ -55,6 +55,13 @@ def test_an_installation_in_use_is_replaced_only_when_asked(
 
 def test_another_program_that_is_connected_is_named(saved, backups: Path) -> None:
     host = str(addresses.postgres_socket_dir(DATA_DIR))
+    # What threads of other tests have left open isn't this test's.
+    connections.close_all()
+    with as_superuser() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s",
+            [addresses.APP],
+        )
     web = psycopg2.connect(host=host, user=addresses.APP, dbname=TEST_DATABASE)
 
     with contextlib.closing(web), pytest.raises(CommandError, match="as medimaging_app"):
