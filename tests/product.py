@@ -84,6 +84,13 @@ class Product:
         assert self.process.poll() is None, self.output.read_text()[-3000:]
         return b"Ready after" in self.output.read_bytes()[self._said_before :]
 
+    def is_idle(self) -> bool:
+        """Whether no classification waits or runs."""
+        with urllib.request.urlopen(f"{self.url}/statusz", timeout=10) as response:
+            parts = {part["name"]: part for part in json.load(response)["parts"]}
+        facts = parts["queue"]["facts"]
+        return facts.get("running") == 0 and facts.get("waiting") == {}
+
     def manage(self, *arguments: str) -> str:
         """Run a management command against it, and return what it printed."""
         done = subprocess.run(
@@ -210,6 +217,7 @@ def running(data_dir: Path, *, root: Path = ROOT, **settings: str) -> Iterator[P
     product = Product(data_dir, root=root, **settings)
     try:
         product.start()
+        wait_for(product.is_idle, seconds=START_SECONDS, what="answers about the samples")
         yield product
     finally:
         if product.process is not None and product.process.poll() is None:
