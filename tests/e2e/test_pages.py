@@ -56,8 +56,14 @@ def context(request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
         yield context
 
 
+STANDS_STILL = """() => Promise.all(document.getAnimations()
+  .filter((one) => one.effect.getComputedTiming().endTime < Infinity)
+  .map((one) => one.finished.catch(() => null))).then(() => true)"""
+
+
 def problems_of(page: Page) -> list[str]:
-    """What axe finds, and whether something sticks out to the side."""
+    """What axe finds, and whether something sticks out to the side, once all stands still."""
+    page.evaluate(STANDS_STILL)
     violations = Axe().run(page, options=RULES).response["violations"]
     found = [
         f"{page.url}: {violation['id']} at {violation['nodes'][0]['target']}"
