@@ -4,6 +4,7 @@ import datetime as dt
 
 from django.conf import settings
 from django.db.models import Count, Min
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.models import AccountMail
@@ -139,7 +140,9 @@ def mail() -> Part:
 def exports() -> Part:
     """The copies that wait to be prepared."""
     preparing = Export.objects.filter(state=ExportState.PREPARING)
-    found = preparing.aggregate(waiting=Count("pk"), oldest=Min("touched_at"))
+    # One that nobody has begun has waited since it was asked for.
+    since = Coalesce("touched_at", "requested_at")
+    found = preparing.aggregate(waiting=Count("pk"), oldest=Min(since))
     age = _age(timezone.now(), found["oldest"])
     facts = {"waiting": found["waiting"], "oldest_s": age}
     if age > EXPORT_LATE_S:

@@ -19,6 +19,7 @@ from classifier.models import Classification
 from medimaging.health import PROBES, Part, State, parts
 from medimaging.heartbeats import INDEX, beat, connect
 from medimaging.release import VERSION
+from records.models import Export
 from tests.conftest import as_superuser
 from tests.factories import make_department, make_study, make_user
 
@@ -251,3 +252,21 @@ def test_an_outage_is_503_and_another_error_of_the_database_500(
     assert (outage.status_code, outage["Retry-After"]) == (503, "5")
     assert mistake.status_code == 500
     assert "Retry-After" not in mistake
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_copy_that_nobody_has_begun_is_late_too(client: Client, embedded_services: None) -> None:
+    export = Export.objects.create(
+        department=make_department(),
+        project="p",
+        purpose="why",
+        requested_by=make_user(Role.REVIEWER),
+    )
+    assert statusz(client)["exports"]["code"] == "ok"
+
+    two_hours_ago = timezone.now() - dt.timedelta(hours=2)
+    Export.objects.filter(pk=export.pk).update(requested_at=two_hours_ago, touched_at=None)
+
+    late = statusz(client)["exports"]
+    assert (late["code"], late["facts"]["waiting"]) == ("exports_late", 1)
+    assert late["facts"]["oldest_s"] >= 7200
