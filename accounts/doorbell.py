@@ -20,10 +20,9 @@ from typing import Any
 
 import redis
 from celery import current_app
-from django.conf import settings
 from kombu.exceptions import OperationalError
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+
+from accounts.broker import connect
 
 logger = logging.getLogger(__name__)
 
@@ -157,12 +156,7 @@ def _send(bell: Bell) -> None:
 def _answers() -> bool:
     """Whether the broker answers a ping within ANSWER_S."""
     try:
-        with redis.Redis.from_url(
-            settings.REDIS_URL,
-            socket_timeout=ANSWER_S,
-            socket_connect_timeout=ANSWER_S,
-            retry=Retry(NoBackoff(), 0),
-        ) as client:
+        with connect(timeout_s=ANSWER_S) as client:
             return bool(client.ping())
     except (OSError, redis.RedisError):
         return False

@@ -9,6 +9,9 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
+
+from environ import Env
 
 DATABASE = "medimaging"
 SUPERUSER = "postgres"
@@ -37,6 +40,20 @@ def postgres_socket_dir(data_dir: Path) -> Path:
 def database_url(data_dir: Path, database: str = DATABASE, *, role: str = APP) -> str:
     """Return the address of the embedded PostgreSQL for one of its roles."""
     return f"postgres://{role}@/{database}?host={postgres_socket_dir(data_dir)}"
+
+
+def connection_arguments(url: str) -> dict[str, Any]:
+    """What psycopg2 connects with to the database that an address names."""
+    config = Env.db_url_config(url)
+    named = {
+        "dbname": config["NAME"],
+        "user": config["USER"],
+        "password": config["PASSWORD"],
+        "host": config["HOST"],
+        "port": config["PORT"],
+        **config.get("OPTIONS", {}),
+    }
+    return {name: value for name, value in named.items() if value}
 
 
 def redis_socket(data_dir: Path) -> Path:

@@ -17,9 +17,8 @@ from datetime import UTC, datetime
 import psutil
 import redis
 from django.conf import settings
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from accounts import broker
 from accounts.processes import name_process, process_name, process_role
 from medimaging.release import VERSION
 
@@ -173,12 +172,7 @@ def _beat_on() -> None:
 
 def connect() -> redis.Redis:
     """A connection of its own to Redis that waits at most TIMEOUT_S for each answer."""
-    return redis.Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=TIMEOUT_S,
-        socket_connect_timeout=TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
-    )
+    return broker.connect(timeout_s=TIMEOUT_S)
 
 
 def _clock(client: redis.Redis) -> tuple[float, float]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from environ import Env
 from psycopg2 import sql
 
 from medimaging import addresses
@@ -99,16 +98,7 @@ def _scratch_database() -> Iterator[dict[str, Any]]:
         url = addresses.database_url(settings.DATA_DIR, "postgres", role=addresses.SUPERUSER)
     if not url:
         raise ScratchUnset
-    config = Env.db_url_config(url)
-    named = {
-        "dbname": config["NAME"],
-        "user": config["USER"],
-        "password": config["PASSWORD"],
-        "host": config["HOST"],
-        "port": config["PORT"],
-        **config.get("OPTIONS", {}),
-    }
-    address = {key: value for key, value in named.items() if value}
+    address = addresses.connection_arguments(url)
     name = f"medimaging_verify_{secrets.token_hex(6)}"
     with connected(address) as connection:
         connection.autocommit = True

@@ -7,9 +7,9 @@ from typing import Any
 
 import psycopg2
 from django.conf import settings
-from environ import Env
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 
+from medimaging import addresses
 from medimaging.checks import check_database_role
 from medimaging.database_roles import AUDIT_TABLES
 from medimaging.doctor import clocks
@@ -155,17 +155,7 @@ def _row(cursor: Any) -> tuple[Any, ...]:
 @contextlib.contextmanager
 def opened(url: str) -> Iterator[Connection]:
     """Connect as an address says, for a few quick questions."""
-    config = Env.db_url_config(url)
-    named = {
-        "dbname": config["NAME"],
-        "user": config["USER"],
-        "password": config["PASSWORD"],
-        "host": config["HOST"],
-        "port": config["PORT"],
-        "connect_timeout": CONNECT_S,
-        "options": f"-c statement_timeout={STATEMENT_MS}",
-        **config.get("OPTIONS", {}),
-    }
-    connection = psycopg2.connect(**{key: value for key, value in named.items() if value})
+    bounds = {"connect_timeout": CONNECT_S, "options": f"-c statement_timeout={STATEMENT_MS}"}
+    connection = psycopg2.connect(**{**bounds, **addresses.connection_arguments(url)})
     with contextlib.closing(connection):
         yield connection

@@ -5,10 +5,8 @@ import uuid
 from collections.abc import Iterator
 
 import redis
-from django.conf import settings
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from accounts.broker import connect
 from medimaging.doctor import clocks
 from medimaging.doctor.findings import Finding, error, first_line, ok, warning
 
@@ -20,7 +18,7 @@ KEPT_S = 60
 def examine() -> Iterator[Finding]:
     """Ask, write, read, remove, and compare clocks."""
     try:
-        with _client() as client:
+        with connect(timeout_s=TIMEOUT_S) as client:
             server = client.info()
             yield ok("redis_reached", f"Redis {server['redis_version']} answers.")
             yield from _writing(client)
@@ -72,12 +70,3 @@ def _server(server: dict[str, object]) -> Iterator[Finding]:
             "Redis may throw bells of waiting studies away when its memory is full.",
             "Set maxmemory-policy to noeviction.",
         )
-
-
-def _client() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=TIMEOUT_S,
-        socket_connect_timeout=TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
-    )

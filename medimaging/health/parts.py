@@ -15,6 +15,8 @@ from accounts.outages import is_database_outage
 logger = logging.getLogger(__name__)
 
 DEADLINE_S = 0.8
+REDIS_S = 0.6
+"""So long Redis may take for one answer: less than the deadline of whoever asks it."""
 """So long an answer about all parts may take, whatever is down or says nothing."""
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import redis
 
-from medimaging.health.broker import connect_briefly
-from medimaging.health.parts import Part, State, probe
+from accounts.broker import connect
+from medimaging.health.parts import REDIS_S, Part, State, probe
 from medimaging.heartbeats import CLOCK_TOLERANCE_S, Heartbeat, heartbeats
 from medimaging.release import VERSION
 
@@ -139,7 +139,7 @@ def _facts_of(said: Heartbeat) -> dict[str, Any]:
 def _said() -> Collection[Heartbeat] | None:
     """The heartbeats; None while Redis, which keeps them, is away."""
     try:
-        with connect_briefly() as client:
+        with connect(timeout_s=REDIS_S) as client:
             client.ping()  # one that says nothing is found out before the heartbeats are asked for
         return heartbeats()
     except redis.RedisError:
