@@ -4,14 +4,11 @@ The records app knows nothing of them: no worker can claim one of a deleted stud
 draws the rest of the conclusion within seconds.
 """
 
-from functools import partial
-
 from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.audit import record_event
 from accounts.models import Action
-from classifier.doorbell import ring
 from classifier.models import Classification, ClassificationState
 from classifier.querysets import ClassificationQuerySet
 
@@ -38,7 +35,10 @@ def cancel_withdrawn() -> int:
 
 @transaction.atomic
 def resume_restored() -> int:
-    """Queue again what was cancelled when its study was deleted, now that it is back."""
+    """Queue again what was cancelled when its study was deleted, now that it is back.
+
+    The sweep rings for all that is due once this is done.
+    """
     rows = list(_locked().restored()[:AT_ONCE])
     seen = set()
     for row in rows:
@@ -55,7 +55,6 @@ def resume_restored() -> int:
             study=row.study,
             details={"task": row.task, "reason": "study_restored"},
         )
-        transaction.on_commit(partial(ring, priority=row.priority), robust=True)
     return len(seen)
 
 

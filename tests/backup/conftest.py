@@ -16,7 +16,7 @@ from tests.backup.installations import (
     empty_installation,
     without_the_tests_own_function,
 )
-from tests.records.buckets import KEYS, REGION, s3_service
+from tests.records.buckets import KEYS, REGION, s3_service, store_options
 
 
 @pytest.fixture(autouse=True)
@@ -59,14 +59,7 @@ def s3_store(
     _plain_database: None,
 ) -> dict[str, str]:
     """The store in a bucket; returns the settings of another, empty one."""
-    options = {
-        **KEYS,
-        "bucket_name": make_bucket(s3_address),
-        "endpoint_url": s3_address,
-        "region_name": REGION,
-        "addressing_style": "path",
-        "file_overwrite": False,
-    }
+    options = store_options(s3_address, make_bucket(s3_address))
     settings.DATA_DIR = tmp_path / "old"
     use_store(settings, monkeypatch, "records.stores.s3.S3Store", options)
     return {

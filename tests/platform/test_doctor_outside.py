@@ -28,7 +28,7 @@ from medimaging.doctor.findings import Level
 from records.stores import MARKER
 from tests.platform.examining import codes, somebody_else
 from tests.product import ROOT, free_port
-from tests.records.buckets import KEYS, REGION, s3_service
+from tests.records.buckets import REGION, s3_service, store_options
 
 SECRET = "Gehe1mesWort"
 
@@ -71,13 +71,7 @@ def local_store(place: Path) -> dict[str, Any]:
 def test_bucket_is_written_once_or_named_as_missing(settings, tmp_path: Path) -> None:
     settings.INTAKE_SPOOL_DIR = tmp_path / "none"
     with s3_service(tmp_path) as address:
-        options = {
-            "bucket_name": "images",
-            "endpoint_url": address,
-            "region_name": REGION,
-            "file_overwrite": False,
-            **KEYS,
-        }
+        options = store_options(address, "images")
         store = {"BACKEND": "records.stores.s3.S3Store", "OPTIONS": options}
         settings.STORAGES = {**settings.STORAGES, "images": store}
         assert codes(images.examine) == ["bucket_missing"]

@@ -9,10 +9,23 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 REGION = "eu-central-1"
 KEYS = {"access_key": "test", "secret_key": "test"}
 PATIENCE_S = 60
+
+
+def store_options(address: str, bucket: str, **more: Any) -> dict[str, Any]:
+    """What a store in a bucket of the service is opened with."""
+    options = {
+        "bucket_name": bucket,
+        "endpoint_url": address,
+        "region_name": REGION,
+        "addressing_style": "path",
+        "file_overwrite": False,
+    }
+    return KEYS | options | more
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from records.models import (
 from records.services import DeclaredFields, open_submission, open_upload, submit_study
 from records.stores import adopt_store
 from tests.factories import make_department, make_user
-from tests.records.buckets import KEYS, REGION, s3_service
+from tests.records.buckets import KEYS, REGION, s3_service, store_options
 from tests.records.files import make_dicom
 from tests.records.outages import Wire, directory_away, service_away
 from tests.records.tus import SIZE, Tus, partial_directory, partial_files
@@ -129,15 +129,12 @@ def s3_store(
     monkeypatch: pytest.MonkeyPatch,
     db: None,
 ) -> Storage:
-    options = KEYS | {
-        "bucket_name": bucket.name,
-        "endpoint_url": wire.url,
-        "region_name": REGION,
-        "location": "hospital",
-        "addressing_style": "path",
-        "object_parameters": {"ServerSideEncryption": "AES256"},
-        "file_overwrite": False,
-    }
+    options = store_options(
+        wire.url,
+        bucket.name,
+        location="hospital",
+        object_parameters={"ServerSideEncryption": "AES256"},
+    )
     return _use_store(settings, monkeypatch, tmp_path, "records.stores.s3.S3Store", options)
 
 
