@@ -10,7 +10,7 @@ import numpy as np
 from ml.images import Frame
 from ml.levels import count_percentiles
 from ml.manifest import Manifest
-from ml.preprocessing import show_frame
+from ml.preprocessing import lacks_hounsfield, show_frame
 from ml.subjects import Subject, read_subject
 from ml.task_config import InputConfig, ScopeConfig
 
@@ -28,10 +28,18 @@ TEXT_FIELDS = ("ViewPosition", "SeriesDescription", "StudyDescription", "BodyPar
 
 @dataclass(frozen=True, slots=True)
 class Abstention:
-    """A stable code, and the sentence that staff read in place of a label."""
+    """A stable code, and the sentence that staff read in place of a label.
+
+    `hint`, on what is likely wrong with the image, ends the reason, if anything says so.
+    """
 
     code: str
     reason: str
+    hint: str = ""
+
+    def without_hint(self) -> "Abstention":
+        """The same, saying only that the image isn't answered."""
+        return Abstention(self.code, self.reason.removesuffix(self.hint).rstrip())
 
 
 def check_scope(
@@ -67,7 +75,22 @@ def check_distance(distance: float, manifest: Manifest, *, hint: str = "") -> Ab
     if distance <= manifest.distance.limit:
         return None
     reason = f"This image is unlike those the {manifest.title} model was trained on."
-    return Abstention("unlike_training", f"{reason} {hint}".rstrip())
+    return Abstention("unlike_training", f"{reason} {hint}".rstrip(), hint=hint)
+
+
+def check_source(manifest: Manifest, *, is_validated: bool) -> Abstention | None:
+    """Whether the model's operating points count where an image comes from.
+
+    `is_validated` is what somebody answers for who measured it there; None where that, or a
+    second source at export, speaks for the points.
+    """
+    if is_validated or manifest.transfer is None or not manifest.transfer.is_own_source_only:
+        return None
+    reason = (
+        f"The {manifest.title} model is not validated for this source of images. Its operating "
+        "points are known to hold only where they were chosen."
+    )
+    return Abstention("source_not_validated", reason)
 
 
 def _check_pixels(frame: Frame, manifest: Manifest) -> Abstention | None:
@@ -80,9 +103,12 @@ def _check_pixels(frame: Frame, manifest: Manifest) -> Abstention | None:
         return Abstention("image_too_small", reason)
     if long > scope.max_aspect_ratio * short:
         return Abstention("image_too_narrow", "This image is too long and narrow for a full view.")
-    if frame.is_colour and manifest.input.colour == "grey" and not scope.any_colour:
+    if lacks_hounsfield(frame, manifest.input):
+        reason = "This CT isn't in Hounsfield units, by which alone the model reads one."
+        return Abstention("no_hounsfield_units", f"{reason} Send the original images.")
+    if frame.is_colour and manifest.input.reads_grey and not scope.any_colour:
         return Abstention("colour_image", "This is a colour image; the model reads grey ones.")
-    if not frame.is_colour and manifest.input.colour == "rgb" and not scope.any_colour:
+    if not frame.is_colour and not manifest.input.reads_grey and not scope.any_colour:
         return Abstention("grey_image", "This is a grey image; the model reads colour ones.")
     return _check_content(frame, manifest.input)
 

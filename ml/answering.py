@@ -28,14 +28,17 @@ class Answerer:
         task: str | None = None,
         bundle: Path | None = None,
         is_routed: bool = False,
+        is_source_validated: bool = False,
         device: str = "auto",
     ) -> None:
         """Open what is certain to be needed.
 
+        `is_source_validated` says that somebody measured the models where the files come from.
         Raises what `open_predictor` raises, and ValueError without task, bundle and router.
         """
         self._bundles = bundles
         self._device = device
+        self._is_source_validated = is_source_validated
         self._found: dict[str, Predictor] = {}
         self._given: Predictor | None = None
         if bundle or task:
@@ -53,7 +56,13 @@ class Answerer:
             frames = read_frames(path)
             if self._router is None:
                 predictions = self._first.predict(frames)
-                return describe_predictions(self._first, path, frames, predictions)
+                return describe_predictions(
+                    self._first,
+                    path,
+                    frames,
+                    predictions,
+                    is_source_validated=self._is_source_validated,
+                )
             return self._answer_routed(self._router, path, frames)
         except MLError as error:
             return describe_error(path, error, self._first)
@@ -70,7 +79,15 @@ class Answerer:
             return describe_unrouted(router, path, frames, seen, withheld, row=middle) | shown
         predictor = self._given or self._open(routing.task or "")
         predictions = predictor.predict(frames)
-        return describe_predictions(predictor, path, frames, predictions, routing=routing) | shown
+        described = describe_predictions(
+            predictor,
+            path,
+            frames,
+            predictions,
+            routing=routing,
+            is_source_validated=self._is_source_validated,
+        )
+        return described | shown
 
     def _withhold(self, routing: Routing) -> Abstention | None:
         """Why no model is asked, if none can be chosen by look alone."""

@@ -17,6 +17,8 @@ from ml.preprocessing import PREPROCESSING_VERSION
 from ml.signing import SIGNATURE, TrustedKey, find_signer, product_keys
 
 KERAS_MODEL = "model.keras"
+KERAS_NETWORK = "network.json"
+"""The same without weights: these are where OpenVINO has them. A bundle holds one of the two."""
 OPENVINO_MODEL = "network.xml"
 OPENVINO_WEIGHTS = "network.bin"
 HEAD = "head.npz"
@@ -28,7 +30,7 @@ COPY = "medimaging-bundle-"
 COPY_SECONDS = 3600
 MAX_BYTES = 1 << 30
 """Largest bundle that is read; those that ship have 16 MB at most."""
-REQUIRED = (KERAS_MODEL, OPENVINO_MODEL, OPENVINO_WEIGHTS, HEAD, EMBEDDINGS, CANARY, MODEL_CARD)
+REQUIRED = (OPENVINO_MODEL, OPENVINO_WEIGHTS, HEAD, EMBEDDINGS, CANARY, MODEL_CARD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,10 @@ def load_bundle(path: Path | str, *, trusted_keys: Iterable[TrustedKey] | None =
     folder = Path(path)
     names = _list_plain_files(folder)
     manifest, content = read_manifest(folder)
-    if absent := [name for name in REQUIRED if name not in manifest.files]:
+    absent = [name for name in REQUIRED if name not in manifest.files]
+    if not {KERAS_MODEL, KERAS_NETWORK} & set(manifest.files):
+        absent.append(KERAS_NETWORK)
+    if absent:
         raise BundleInvalid(path=folder, detail=f"the manifest names no {absent[0]}")
     if manifest.preprocessing != PREPROCESSING_VERSION:
         detail = f"it needs preprocessing {manifest.preprocessing}, not {PREPROCESSING_VERSION}"

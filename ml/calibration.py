@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.intervals import wilson_low
+
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
 TEMPERATURES = np.exp(np.linspace(np.log(0.2), np.log(5.0), 401))
-# One-sided 95 % quantile of the normal distribution.
-ONE_SIDED_95 = 1.6449
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +57,50 @@ def fit_temperature(logits: Floats, targets: Ints, weights: Floats) -> float:
 
 
 def choose_threshold(
-    scores: Floats, is_positive: NDArray[np.bool_], *, target_recall: float
+    scores: Floats,
+    is_positive: NDArray[np.bool_],
+    *,
+    target_recall: float,
+    min_specificity: float = 0.0,
 ) -> OperatingPoint:
-    """The highest threshold that keeps the target recall with 95 % confidence, rounded down.
+    """The highest threshold that keeps the recall (`highest_threshold`), with what it gives.
 
-    Confidence is the lower Wilson bound of the recall: among few positives more of them must
-    be found. When no threshold reaches the target, the lowest positive score decides.
+    Never below what spares `min_specificity` of the others: one odd image among few positives would
+    else have nearly every image called diseased, and a flag on every image tells nobody anything.
     """
-    positives = np.sort(scores[is_positive])
-    for missed in range(len(positives) - 1, -1, -1):
-        if wilson_low(len(positives) - missed, len(positives)) >= target_recall:
-            break
-    # Rounding down keeps the positive that decides above its own threshold.
-    threshold = max(float(np.floor(positives[missed] * 1e4) / 1e4), 1e-4)
+    threshold = highest_threshold(scores[is_positive], target_recall=target_recall)
+    threshold = max(threshold, _least_sparing(scores[~is_positive], min_specificity))
     is_given = scores >= threshold
     return OperatingPoint(
         threshold=threshold,
         recall=float(is_given[is_positive].mean()),
         specificity=float((~is_given[~is_positive]).mean()),
     )
+
+
+def _least_sparing(scores: Floats, share: float) -> float:
+    """The least threshold, rounded up, below which that share of these scores of negatives lies."""
+    if not share or not len(scores):
+        return 0.0
+    last = np.sort(scores)[int(np.ceil(share * len(scores))) - 1]
+    return float(np.floor(last * 1e4) / 1e4) + 1e-4
+
+
+def highest_threshold(scores: Floats, *, target_recall: float, groups: int = 0) -> float:
+    """The highest threshold that keeps the recall among these scores of positives, rounded down.
+
+    Confidence is the lower Wilson bound of the recall: among few positives more of them must
+    be found. `groups` are those of the positives, counted in their stead where they are given.
+    When no threshold reaches the target, the lowest score decides.
+    """
+    positives = np.sort(scores)
+    counted = groups or len(positives)
+    for missed in range(len(positives) - 1, -1, -1):
+        found = (len(positives) - missed) * counted / len(positives)
+        if wilson_low(found, counted) >= target_recall:
+            break
+    # Rounding down keeps the positive that decides above its own threshold.
+    return max(float(np.floor(positives[missed] * 1e4) / 1e4), 1e-4)
 
 
 def choose_thresholds(
@@ -85,12 +110,16 @@ def choose_thresholds(
     *,
     among: Iterable[str],
     target_recall: float,
+    min_specificity: float = 0.0,
 ) -> dict[str, float]:
     """The threshold of each label of `among` that any row (N x K scores) is of, as at export."""
     rows = {label: targets == labels.index(label) for label in among}
     return {
         label: choose_threshold(
-            scores[:, labels.index(label)], is_positive, target_recall=target_recall
+            scores[:, labels.index(label)],
+            is_positive,
+            target_recall=target_recall,
+            min_specificity=min_specificity,
         ).threshold
         for label, is_positive in rows.items()
         if is_positive.any()
@@ -141,10 +170,3 @@ def _count_doubtful(is_wrong: NDArray[np.bool_], max_error: float, limit: int) -
         if not left.size or left.mean() <= max_error:
             return count
     return min(limit, len(is_wrong))
-
-
-def wilson_low(found: int, total: int) -> float:
-    """Lower end of Wilson's one-sided 95 % interval of a share."""
-    share, z2 = found / total, ONE_SIDED_95**2
-    spread = ONE_SIDED_95 * np.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
-    return float((share + z2 / (2 * total) - spread) / (1 + z2 / total))

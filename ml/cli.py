@@ -8,17 +8,20 @@ from collections.abc import Sequence
 from ml.commands import (
     audit_data,
     card,
+    check,
     compare,
     crossval,
     evaluate,
     explain,
     export,
     keygen,
+    new_task,
     predict,
     rejects,
     seeds,
     sign,
     soup,
+    summary,
     train,
     tune,
     verify,
@@ -26,7 +29,10 @@ from ml.commands import (
 from ml.errors import MLError
 
 COMMANDS = (
+    new_task,
+    check,
     audit_data,
+    summary,
     train,
     export,
     card,

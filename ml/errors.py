@@ -1,6 +1,9 @@
 """Every failure this library can explain: a stable code, a sentence for staff, and what to do."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Self
+
+MOST_TOLD = 10
 
 
 class MLError(Exception):
@@ -12,9 +15,16 @@ class MLError(Exception):
 
     def __init__(self, **context: object) -> None:
         self.context = context
-        self.message = type(self).message.format(**context)
+        message = type(self).message.format(**context)
+        # A detail of several lines ends in a break: its sentence's full stop would stand alone.
+        self.message = message[:-1] if message.endswith("\n.") else message
         self.action = type(self).action.format(**context)
         super().__init__(self.message)
+
+
+def _list_in_lines(head: str, told: Sequence[object]) -> str:
+    """A detail of several lines."""
+    return f"{head}:" + "".join(f"\n  {one}" for one in told) + "\n"
 
 
 class ImageUnreadable(MLError):
@@ -31,6 +41,14 @@ class ImageHasNoPixels(MLError):
     code = "image_has_no_pixels"
     message = "This DICOM file holds no image ({detail})."
     action = "Nothing to do if it is a report; otherwise send the image objects of the study."
+
+
+class ImageHasSeveralPictures(MLError):
+    """An animation, or a TIFF of several pages where one picture is expected."""
+
+    code = "several_pictures"
+    message = "This file holds {count} pictures ({kind}), where one is expected."
+    action = "Send each picture as a file of its own, or the series as DICOM."
 
 
 class ImageTooLarge(MLError):
@@ -70,7 +88,30 @@ class TaskConfigInvalid(MLError):
 
     code = "task_config_invalid"
     message = "The task file {path} is not valid: {detail}."
-    action = "Correct the named entry; ml/tasks/chest-xray.toml shows every one of them."
+    action = "Correct what is named; ml/tasks/chest-xray.toml shows every entry."
+
+    @classmethod
+    def of_problems(cls, path: object, problems: Sequence[object]) -> Self:
+        """The error for everything that is wrong with a task file, a line for each if several."""
+        if len(problems) == 1:
+            return cls(path=path, detail=problems[0])
+        return cls(path=path, detail=_list_in_lines(f"{len(problems)} entries are wrong", problems))
+
+
+class TaskFileOfOther(MLError):
+    """A bundle is to be worked on with a task file, or overrides, that it wasn't made with."""
+
+    code = "task_file_of_other"
+    message = "The bundle {path} was not made with these choices: {detail}."
+    action = "Give --task-file and --set as at the export of {task} {version}; the bundle is whole."
+
+
+class TaskDraftImpossible(MLError):
+    """No task file can be drafted of what lies there, or of what was asked for."""
+
+    code = "task_draft_impossible"
+    message = "No task file can be written: {detail}."
+    action = "Correct what is named; `python -m ml new-task --help` has examples."
 
 
 class DataInvalid(MLError):
@@ -79,6 +120,16 @@ class DataInvalid(MLError):
     code = "data_invalid"
     message = "The data set {path} can't be used: {detail}."
     action = "Check the path given by --data and the table's columns."
+
+    @classmethod
+    def of_lines(cls, path: object, told: Sequence[str]) -> Self:
+        """The error for several things that are wrong: the first ten, and how many more."""
+        if len(told) == 1:
+            return cls(path=path, detail=told[0])
+        shown = [*told[:MOST_TOLD]]
+        if len(told) > MOST_TOLD:
+            shown.append(f"and {len(told) - MOST_TOLD} more")
+        return cls(path=path, detail=_list_in_lines(f"{len(told)} lines are wrong", shown))
 
 
 class BundleInvalid(MLError):

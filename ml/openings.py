@@ -1,4 +1,4 @@
-"""The record of each time that a task's test split was looked at.
+"""The record of each time that a task's test split, or images of other places, were looked at.
 
 What is chosen after a look at the test split is chosen on it, however indirectly. The record
 stands beside the task's bundles, is committed with them, and the model card repeats its lines.
@@ -13,7 +13,7 @@ from pathlib import Path
 from ml.errors import SplitOpened
 
 LEDGER = "test_openings.csv"
-EXPORT, CROSSVAL = "export", "crossval"
+EXPORT, CROSSVAL, EXTERNAL = "export", "crossval", "external "
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,12 @@ def record_opening(bundle_path: Path, *, split: str, purpose: str) -> None:
         if is_new:
             writer.writerow(field.name for field in fields(Opening))
         writer.writerow(astuple(opening))
+
+
+def record_external(bundle_path: Path, sources: Iterable[str], *, purpose: str) -> None:
+    """Note that images of other places are about to be scored with the bundle, by source."""
+    for source in sources:
+        record_opening(bundle_path, split="test", purpose=f"{EXTERNAL}{source}: {purpose}")
 
 
 def record_seed_runs(bundle_path: Path, runs: Iterable[Path], *, split: str) -> None:

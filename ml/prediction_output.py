@@ -1,20 +1,24 @@
 """What `predict` prints for a file: an answer, an abstention with its reason, or an error."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ml.abstention import Abstention
+from ml.abstention import Abstention, check_source
 from ml.aggregation import Outcome, StudyPrediction
 from ml.errors import MLError
 from ml.images import Frame
 from ml.predictor import FramePrediction, Predictor, collect_notes
 from ml.router import Routing, compare_routing
+from ml.series import describe_tally
+from ml.study import arrange
 
 OUTCOME_WORDS = MappingProxyType(
     {
         Outcome.FINDING: "finding",
+        Outcome.FLAGGED: "can't be ruled out",
         Outcome.NO_FINDING: "no finding",
         Outcome.BELOW_OPERATING_POINT: "below its operating point, most probable",
         Outcome.INDETERMINATE: "indeterminate, suspected",
@@ -40,17 +44,25 @@ def describe_predictions(
     predictions: Sequence[FramePrediction],
     *,
     routing: Routing | None = None,
+    is_source_validated: bool = False,
 ) -> dict[str, Any]:
     """The answer of a file whose frames were predicted; a sure routing elsewhere withholds it.
 
-    Frames out of scope are left out as long as another frame can answer. `deciding_frame` counts
-    all frames of the file, from 0.
+    So does a model for its own source only, unless somebody answers for where the file comes from.
+    The frames are one series; those out of scope are left out as long as another frame can answer.
+    `deciding_frame` counts all frames of the file, from 0.
     """
-    used = [row for row, found in enumerate(predictions) if found.abstention is None]
-    kept = used or list(range(len(predictions)))
-    study = predictor.conclude([predictions[row] for row in kept])
+    passes = arrange([frame.slice_position for frame in frames])
+    places = [row for one in passes for row in one]
+    answer = predictor.conclude_study([[predictions[row] for row in one] for one in passes])
+    reasons = dict(zip(places, answer.reasons, strict=True))
+    kept = [row for row in places if reasons[row] is None] or places
+    study = answer.prediction or predictor.conclude([predictions[row] for row in kept])
     deciding = kept[study.deciding_frame]
-    abstention = None if used else predictions[deciding].abstention
+    abstention = answer.abstention if answer.prediction else reasons[deciding]
+    abstention = abstention or check_source(
+        predictor.bundle.manifest, is_validated=is_source_validated
+    )
     if routing and (other := compare_routing(predictor.bundle.task, routing)):
         abstention = Abstention(other.code, other.reason)
     return {
@@ -58,9 +70,22 @@ def describe_predictions(
         **_describe_study(predictor, study, abstention),
         "notes": [] if abstention else _collect_notes(study, [predictions[row] for row in kept]),
         "frames": len(frames),
+        "tally": _describe_tally(predictor, study, abstention),
         "deciding_frame": deciding,
         **_describe_model(predictor),
     }
+
+
+def _describe_tally(
+    predictor: Predictor, study: StudyPrediction, abstention: Abstention | None
+) -> dict[str, Any] | None:
+    """How many of several frames say so; None of a single one, and where nothing is said."""
+    if study.tally is None or abstention is not None:
+        return None
+    label = study.tally.label
+    is_normal = label == predictor.bundle.manifest.normal_label
+    words = describe_tally(study.tally, label, is_normal=is_normal)
+    return asdict(study.tally) | {"words": words}
 
 
 def describe_unrouted(
@@ -78,6 +103,7 @@ def describe_unrouted(
         **_describe_study(router, router.conclude([prediction]), abstention),
         "notes": [],
         "frames": len(frames),
+        "tally": None,
         "deciding_frame": row,
         **_describe_model(router),
     }
@@ -106,6 +132,7 @@ def _describe_study(
         "outcome": outcome.value,
         "label": None if abstention else study.label,
         "suspected_label": None if abstention else study.suspected_label,
+        "likeliest_label": None if abstention else study.likeliest_label,
         "confidence": None if abstention else study.confidence,
         "probabilities": {name: round(p, DIGITS) for name, p in study.probabilities.items()},
         "abstained": abstention is not None,
@@ -139,6 +166,8 @@ def format_line(answer: dict[str, Any]) -> str:
     if answer["abstained"]:
         shown = f" ({scores})" if scores else ""
         return f"{answer['path']}: abstained: {answer['abstention']['reason']}{shown}"
-    named = answer["label"] or answer["suspected_label"]
+    named, likeliest = answer["label"] or answer["suspected_label"], answer["likeliest_label"]
     said = f"{OUTCOME_WORDS[answer['outcome']]}: {named}"
+    if likeliest != named:
+        said += f", likeliest {likeliest}"
     return f"{answer['path']}: {said} ({answer['confidence']}; {scores})"

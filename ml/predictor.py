@@ -1,14 +1,14 @@
 """Runs a bundle on frames: probabilities, activation maps, and when not to answer."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.abstention import Abstention, check_distance, check_scope, describe_unknowns
-from ml.aggregation import StudyPrediction, aggregate
+from ml.aggregation import StudyPrediction
 from ml.bundles import CANARY, EMBEDDINGS, HEAD, Bundle, load_bundle
 from ml.calibration import softmax
 from ml.distance import load_space
@@ -16,8 +16,16 @@ from ml.errors import CanaryMismatch
 from ml.explanation import make_activation_maps
 from ml.gate import GATE, Readings, join_features, load_gate
 from ml.images import Frame
-from ml.preprocessing import describe_window, prepare_frame
-from ml.runtimes import DEFAULT_THREADS, Runtime, RuntimeOutputs, open_runtime
+from ml.preprocessing import describe_window, prepare_display, show_frame
+from ml.quality import check_quality, measure_quality
+from ml.runtimes import (
+    DEFAULT_THREADS,
+    Runtime,
+    RuntimeOutputs,
+    open_map_runtime,
+    open_runtime,
+)
+from ml.study import check_series, conclude_images, conclude_study, settle_hints
 from ml.subjects import Subject, read_subject
 
 Floats = NDArray[np.float32]
@@ -45,12 +53,38 @@ class FramePrediction:
     notes: tuple[str, ...] = ()
 
 
-class Predictor:
-    """An opened bundle with its runtime; one per process, used by one thread at a time."""
+@dataclass(frozen=True, slots=True)
+class StudyAnswer:
+    """What is said of several images together.
 
-    def __init__(self, bundle: Bundle, runtime: Runtime) -> None:
+    `prediction` is None where no image was answered; `abstention` says why it must not be used, if
+    so. `reasons` say for each image, one series after another, why it was left out, if it was.
+    """
+
+    prediction: StudyPrediction | None
+    abstention: Abstention | None
+    reasons: Sequence[Abstention | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An image for the network, for its heat maps where their size is another, and its fault."""
+
+    inputs: Floats
+    larger: Floats | None
+    complaint: Abstention | None
+
+
+class Predictor:
+    """An opened bundle with its runtime; one per process, used by one thread at a time.
+
+    Where the manifest has heat maps made at another size, a second copy of the network runs at it.
+    """
+
+    def __init__(self, bundle: Bundle, runtime: Runtime, *, threads: int = DEFAULT_THREADS) -> None:
         self.bundle = bundle
         self.runtime = runtime
+        self._map_runtime = open_map_runtime(bundle, threads=threads)
         self._space = load_space(bundle.path / EMBEDDINGS)
         self._gate = load_gate(bundle.path / GATE)
         with np.load(bundle.path / HEAD, allow_pickle=False) as head:
@@ -68,40 +102,85 @@ class Predictor:
         predictions: list[FramePrediction] = []
         for start in range(0, len(frames), CHUNK):
             chunk = frames[start : start + CHUNK]
-            spec = self.bundle.manifest.input
-            inputs = np.stack([prepare_frame(one, spec) for one in chunk])
+            prepared = [self._prepare(one) for one in chunk]
+            inputs = np.stack([one.inputs for one in prepared])
             outputs = self.runtime.predict(inputs)
-            features = join_features(inputs, outputs)
-            readings = self._gate.measure(self._space, features, outputs.embeddings)
+            features = self._find_map_features(prepared, outputs)
+            maps = [make_activation_maps(one, self._kernel) for one in features]
+            readings = self._gate.measure(
+                self._space, join_features(inputs, outputs), outputs.embeddings
+            )
             predictions += [
-                self._explain(frame, known[start + row], outputs, readings, row)
+                self._explain(
+                    frame,
+                    known[start + row],
+                    prepared[row].complaint,
+                    outputs,
+                    maps[row],
+                    readings,
+                    row,
+                )
                 for row, frame in enumerate(chunk)
             ]
         return predictions
 
     def conclude(self, predictions: Sequence[FramePrediction]) -> StudyPrediction:
         """The study's answer by the bundle's aggregation rule and operating thresholds."""
+        rows = [prediction.probabilities for prediction in predictions]
+        return conclude_images(self.bundle.manifest, rows)
+
+    def conclude_study(self, series: Sequence[Sequence[FramePrediction]]) -> StudyAnswer:
+        """The answer to whole series, each in order of position, images left out among them."""
+        settled = [settle_hints([found.abstention for found in one]) for one in series]
+        rows = [
+            [
+                None if reason else found.probabilities
+                for found, reason in zip(one, why, strict=True)
+            ]
+            for one, why in zip(series, settled, strict=True)
+        ]
         manifest = self.bundle.manifest
-        return aggregate(
-            manifest.aggregation,
-            [prediction.probabilities for prediction in predictions],
-            manifest.labels,
-            manifest.normal_label,
-            thresholds=manifest.operating.thresholds,
-            bands=manifest.operating.bands,
-        )
+        reasons = [reason for why in settled for reason in why]
+        if all(reasons):
+            return StudyAnswer(None, next((reason for reason in reasons if reason), None), reasons)
+        return StudyAnswer(conclude_study(manifest, rows), check_series(manifest, rows), reasons)
+
+    def _prepare(self, frame: Frame) -> _Prepared:
+        manifest = self.bundle.manifest
+        shown = show_frame(frame, manifest.input)
+        inputs = prepare_display(shown, manifest.input)
+        larger = None
+        if self._map_runtime is not None:
+            larger = prepare_display(shown, replace(manifest.input, size=manifest.map_size))
+        if manifest.quality is None:
+            return _Prepared(inputs, larger, None)
+        complaint = check_quality(measure_quality(shown, inputs), manifest.quality)
+        return _Prepared(inputs, larger, complaint)
+
+    def _find_map_features(
+        self, prepared: Sequence[_Prepared], outputs: RuntimeOutputs
+    ) -> Sequence[Floats]:
+        """Each image's feature maps (h x w x C) at the size that its heat maps are made at."""
+        if self._map_runtime is None:
+            return list(outputs.feature_maps)
+        return [
+            self._map_runtime.predict(one.larger[np.newaxis]).feature_maps[0]
+            for one in prepared
+            if one.larger is not None
+        ]
 
     def _explain(
         self,
         frame: Frame,
         subject: Subject,
+        complaint: Abstention | None,
         outputs: RuntimeOutputs,
+        maps: Floats,
         readings: Readings,
         row: int,
     ) -> FramePrediction:
         manifest, distance = self.bundle.manifest, float(readings.distances[row])
         scores = softmax(outputs.logits[row], temperature=manifest.temperature)
-        maps = make_activation_maps(outputs.feature_maps[row], self._kernel)
         if frame.is_constant:
             # Padding alone would draw a border.
             maps = np.zeros_like(maps)
@@ -114,6 +193,7 @@ class Predictor:
             logits=outputs.logits[row],
             distance=distance,
             abstention=check_scope(frame, manifest, subject)
+            or complaint
             or check_distance(distance, manifest, hint=readings.hints[row]),
             notes=(
                 *describe_unknowns(subject, manifest.scope),
@@ -146,7 +226,7 @@ def open_bundle(
     """
     runtime = open_runtime(bundle, device=device, threads=threads)
     check_canary(bundle, runtime)
-    return Predictor(bundle, runtime)
+    return Predictor(bundle, runtime, threads=threads)
 
 
 def check_canary(bundle: Bundle, runtime: Runtime) -> float:

@@ -29,6 +29,7 @@ TASK_OF_LABEL = MappingProxyType(
     {
         "chest-xr": "chest-xray",
         "chest-ct": "lung-ct",
+        "head-ct": "head-ct",
         "head-mr": "brain-mri",
         "skin": "skin-lesion",
         "fundus": "retina",

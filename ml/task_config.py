@@ -3,24 +3,19 @@
 import dataclasses
 import hashlib
 import json
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ml.errors import TaskConfigInvalid
-from ml.typed_tables import build_typed
+from ml.map_rule import MapsConfig
+from ml.task_rules import find_problems
+from ml.task_tables import TASKS_DIR, complete_table, read_toml, write_choices
+from ml.typed_tables import Problem, build_partly
 
-# What a checkpoint depends on. Thresholds, limits and sentences can change without training anew.
-NETWORK_SECTIONS = ("data", "input", "model", "augmentation", "training")
-# What shapes no network: which seeds a recipe is repeated with, and how a CT is read when asked,
-# since pictures to train on come with a window.
-SHAPES_NOTHING = (("training", "seeds"), ("input", "hu_window"))
-# What a network can be kept for; less is better of those that end in `loss`.
-MONITORS = ("robust_loss", "val_loss", "val_macro_auc", "val_balanced_accuracy")
-PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "auto")
-TASKS_DIR = Path(__file__).parent / "tasks"
+# PS3.16 8: coding schemes of one's own begin with 99.
+PRIVATE_SCHEME = "99MEDIMAGING"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +32,33 @@ class ExtraTable:
     """Another table joined to the task's: `mapping` leads from its labels to the task's.
 
     It lies beside the task's table, or else in the working folder. `*` stands for every label
-    not named; rows that nothing maps are left out. At most
-    `limit_per_cell` images of each source, label of the table and split are taken, 0 for all.
+    not named; rows that nothing maps are left out, and so are those of a split that `splits`
+    doesn't name: with `["train", "val"]` the table helps to train, and what was found on the
+    task's own test images stays comparable. At most `limit_per_cell` images of each source, label
+    of the table and split are taken, 0 for all.
     """
 
     table: str
     mapping: dict[str, str]
-    limit_per_cell: int
+    limit_per_cell: int = 0
+    splits: tuple[str, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalTable:
+    """A table of another place: nothing is learned from it and nothing chosen by it.
+
+    It is found as an extra table is, and scored when everything is fixed: its rows of the split
+    `external-test`, where there are none those of `test`, or all of a table without splits.
+    `mapping` leads from its labels to what is right: a label of the task, several of which any is
+    ("any disease"), or "" where the task has none, so that only no answer is. Rows of a label that
+    isn't named are left out. `excluded` is a list of rows that must not count, because their label
+    is wrong or the like, as `DataConfig.excluded`; but it shapes no network.
+    """
+
+    table: str
+    mapping: dict[str, tuple[str, ...] | str]
+    excluded: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +67,8 @@ class DataConfig:
 
     An empty `table` leaves it to what lies in the data's folder. At most `limit_per_label` images
     of each label and split are used, 0 for all. `excluded` is a CSV file beside the task files
-    whose column `path` names images to leave out, as `audit-data` writes it; empty for none.
+    whose column `path` names images to leave out, in `external` tables too, and `reason` why, as
+    `audit-data` writes it; empty for none.
     """
 
     table: str
@@ -63,6 +79,7 @@ class DataConfig:
     normal_label: str
     mapping: dict[str, str]
     codes: dict[str, Code]
+    external: tuple[ExternalTable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +89,27 @@ class InputConfig:
     `contrast` is `stretched` (the darkest and brightest hundredth go to the ends of the range, so
     that exposure and windowing don't count) or `as_shown`. `hu_window` is the center and width in
     Hounsfield units through which a CT is read, whatever window its header names for people;
-    without one an image is read as it is shown.
+    without one an image is read as it is shown. `hu_channels` are three such windows inside it, one
+    for each channel of an `rgb` input: a picture, which has none of its own, is taken as shown
+    through `hu_window`. `grey_levels` says how any other grey image with more levels than a picture
+    is read: `voi`, through the window of its header, or `values`, by percentiles of its anatomy.
+    `shrink` is `triangle`, one filter from whatever size an image has, or `area`: whole pixels are
+    averaged first, as far as twice the size. That is faster, the same for images of less than four
+    times the size, and nearly so for larger ones.
     """
 
     size: int
     colour: str
     contrast: str
     hu_window: tuple[float, ...] | None = None
+    hu_channels: tuple[tuple[float, ...], ...] | None = None
+    grey_levels: str = "voi"
+    shrink: str = "triangle"
+
+    @property
+    def reads_grey(self) -> bool:
+        """Whether the images that it reads are grey, whatever channels are made of them."""
+        return self.colour == "grey" or self.hu_channels is not None
 
     @property
     def channels(self) -> int:
@@ -102,7 +133,14 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class AugmentationConfig:
-    """Largest random change of a training image, and the share of images that get each kind."""
+    """Largest random change of a training image, and the share of images that get each kind.
+
+    Those with a default take away what tells the sources apart (`ml.training.appearance`), and are
+    not made unless asked for. `blur` is a standard deviation relative to the shorter side,
+    `min_quality` the lowest of JPEG, `hue` a share of a full turn, `saturation` and
+    `white_balance` logarithms of a gain, `style` how far an image goes to the levels or the light
+    of another one, of another source where there is one.
+    """
 
     move_share: float
     rotation_degrees: float
@@ -126,6 +164,20 @@ class AugmentationConfig:
     noise: float
     mix_share: float
     mix_alpha: float
+    blur_share: float = 0.0
+    blur: float = 0.02
+    compress_share: float = 0.0
+    min_quality: float = 10.0
+    colour_share: float = 0.0
+    hue: float = 0.0
+    saturation: float = 0.0
+    white_balance: float = 0.0
+    constancy_share: float = 0.0
+    style_share: float = 0.0
+    style: float = 1.0
+    square_share: float = 0.0
+    frame_share: float = 0.0
+    mark_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +215,7 @@ class TrainingConfig:
     seed: int
     seeds: tuple[int, ...]
     turned_share: float = 0.0
+    source_power: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +224,19 @@ class DecisionConfig:
 
     `recall_labels` are those whose missing costs most: each gets a threshold that keeps
     `target_recall` of it. Around a threshold an answer is indeterminate until at most `band_error`
-    of the answers beyond are wrong, within `band_share` of the validation images.
+    of the answers beyond are wrong, within `band_share` of the validation images. `series` says
+    what the rule for whole series is fitted on: `real` ones, which the table's column `order` tells
+    of, `synthetic` ones, or `none`: then only single slices are answered. Empty, the manifest is
+    silent. At most `series_false_alarms` of normal series may be called diseased.
+
+    What follows is left out at 0. No threshold spares less than `min_specificity` of the images
+    without the disease, whatever recall that leaves. `quality_refusal` is the share of unspoilt
+    validation images that may be refused for blur, compression, exposure and the like. `coverage`
+    is the share of each disease's validation images for which it must not be ruled out. The normal
+    label is given only where its negative predictive value is `min_npv` at the `prevalence` of
+    disease. `transfer_recall` (the lower bound) and `transfer_specificity` are what the points must
+    keep on a second source's validation images, another than the headline's, or else the bundle is
+    for its own source only.
     """
 
     recall_labels: tuple[str, ...]
@@ -181,6 +246,15 @@ class DecisionConfig:
     aggregation: str
     headline_source: str
     headline_label: str
+    series: str = ""
+    series_false_alarms: float = 0.1
+    quality_refusal: float = 0.0
+    coverage: float = 0.0
+    prevalence: float = 0.0
+    min_npv: float = 0.0
+    transfer_recall: float = 0.0
+    transfer_specificity: float = 0.0
+    min_specificity: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +284,18 @@ class ScopeConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseConfig:
+    """What a figure must rest on to count for the release gate.
+
+    `min_images` are those that it is about, as the diseased ones for a recall, and of an AUC's two
+    sides the fewer; `min_groups` are their groups.
+    """
+
+    min_images: int = 20
+    min_groups: int = 20
+
+
+@dataclass(frozen=True, slots=True)
 class CardConfig:
     """The sentences of the model card that no program can know."""
 
@@ -224,8 +310,10 @@ class TaskConfig:
     """One task, whole.
 
     `stage` is the highest that a bundle can have: one whose figures stay below the `gate` (least
-    value by metric) is `research` whatever stands here. `choices` are those that shape the network,
-    as the task file writes them, in JSON; `digest` is their SHA-256.
+    value by metric) is `research` whatever stands here; `release` says what a figure must rest on,
+    `maps` what heat maps must reach.
+    `choices` are those that shape the network, as the task file writes them, in JSON; `digest` is
+    their SHA-256.
     """
 
     task: str
@@ -242,6 +330,8 @@ class TaskConfig:
     gate: dict[str, float]
     card: CardConfig
     choices: str
+    release: ReleaseConfig = ReleaseConfig()
+    maps: MapsConfig = MapsConfig()
 
     @property
     def digest(self) -> str:
@@ -253,7 +343,8 @@ class TaskConfig:
         choices = json.loads(self.choices)
         choices["training"]["seed"] = seed
         training = dataclasses.replace(self.training, seed=seed)
-        return dataclasses.replace(self, training=training, choices=_write_choices(choices))
+        written = json.dumps(choices, sort_keys=True)
+        return dataclasses.replace(self, training=training, choices=written)
 
 
 def find_task(task: str) -> Path:
@@ -261,88 +352,39 @@ def find_task(task: str) -> Path:
     return TASKS_DIR / f"{task}.toml"
 
 
-def load_task(path: Path, *, overrides: Mapping[str, Any] | None = None) -> TaskConfig:
+def load_task(
+    path: Path,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    find_more: Callable[[TaskConfig], list[Problem]] = lambda config: [],
+) -> TaskConfig:
     """Read and check a task file; `overrides` maps `section.entry` to a value.
 
-    Raises TaskConfigInvalid for a missing, unknown or wrongly typed entry.
+    What the file doesn't say comes from `ml/recipe.toml`. Raises TaskConfigInvalid, which tells
+    everything at once: missing, unknown and wrongly typed entries, names and values out of range,
+    and what `find_more` finds.
     """
-    try:
-        content = path.read_bytes()
-        table: dict[str, Any] = tomllib.loads(content.decode())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TaskConfigInvalid(path=path, detail=error) from error
+    table = read_toml(path)
     for key, value in (overrides or {}).items():
         section, _, entry = key.rpartition(".")
-        (table.setdefault(section, {}) if section else table)[entry] = value
-    choices = {name: table.get(name) for name in NETWORK_SECTIONS}
-    for section, entry in SHAPES_NOTHING:
-        found = choices[section]
-        if isinstance(found, dict):
-            choices[section] = {name: value for name, value in found.items() if name != entry}
-    table["choices"] = _write_choices(choices)
-    try:
-        config = build_typed(TaskConfig, table)
-        _check(config)
-    except (TypeError, ValueError) as error:
-        raise TaskConfigInvalid(path=path, detail=error) from error
-    return config
+        place = table.setdefault(section, {}) if section else table
+        if not isinstance(place, dict):
+            raise TaskConfigInvalid.of_problems(path, [Problem(section, f"{place!r} is no table")])
+        place[entry] = value
+    complete_table(table)
+    table["choices"] = write_choices(table)
+    config, problems = build_partly(TaskConfig, table)
+    problems += [*find_problems(config, problems), *find_more(config)]
+    if problems:
+        raise TaskConfigInvalid.of_problems(path, problems)
+    return _code_labels(config)
 
 
-def _write_choices(choices: Mapping[str, Any]) -> str:
-    return json.dumps(choices, sort_keys=True)
-
-
-def _check(config: TaskConfig) -> None:
-    for rule, is_kept in (_data_rules(config) | _training_rules(config)).items():
-        if not is_kept:
-            raise ValueError(rule)
-
-
-def _data_rules(config: TaskConfig) -> dict[str, bool]:
-    data, decision = config.data, config.decision
-    mapped = set(data.mapping.values()).union(*(extra.mapping.values() for extra in data.extra))
-    limits = (data.limit_per_label, *(extra.limit_per_cell for extra in data.extra))
-    return {
-        "data.labels must not repeat": len(set(data.labels)) == len(data.labels),
-        "data.normal_label must be a label": data.normal_label in data.labels,
-        "data.mapping and those of data.extra must lead to labels": mapped <= set(data.labels),
-        "data.codes must code every label": set(data.codes) == set(data.labels),
-        "limits of data must not be negative": min(limits) >= 0,
-        "input.size must be positive": config.input.size > 0,
-        "input.colour must be grey or rgb": config.input.colour in ("grey", "rgb"),
-        "input.contrast must be stretched or as_shown": config.input.contrast
-        in ("stretched", "as_shown"),
-        "input.hu_window must be a center and a positive width": not config.input.hu_window
-        or (len(config.input.hu_window) == 2 and config.input.hu_window[1] > 1),
-        "decision.headline_label must be a label": decision.headline_label in data.labels,
-        "decision.recall_labels must be labels": set(decision.recall_labels) <= set(data.labels),
-        "scope.stranger_label must be a label": config.scope.stranger_label in ("", *data.labels),
-        "decision.target_recall must lie in (0, 1)": 0 < decision.target_recall < 1,
-        "stage must be released or research": config.stage in ("released", "research"),
+def _code_labels(config: TaskConfig) -> TaskConfig:
+    """A private code for each label that the task file codes in no terminology."""
+    own = {
+        label: Code(value=label, scheme=PRIVATE_SCHEME, meaning=label.replace("_", " "))
+        for label in config.data.labels
     }
-
-
-def _training_rules(config: TaskConfig) -> dict[str, bool]:
-    training, model = config.training, config.model
-    return {
-        "model.width must be positive": model.width > 0,
-        "model.dropout must lie in [0, 1)": 0 <= model.dropout < 1,
-        "training.epochs and training.batch_size must be positive": training.epochs > 0
-        and training.batch_size > 0,
-        "training.learning_rate must be positive": training.learning_rate > 0,
-        "training.loss must be cross_entropy or focal": training.loss in ("cross_entropy", "focal"),
-        "training.sampling must be weighted or balanced": training.sampling
-        in ("weighted", "balanced"),
-        "training.average_decay must lie in [0, 1)": 0 <= training.average_decay < 1,
-        "training.frozen_epochs must not be negative": training.frozen_epochs >= 0,
-        "training.unfreeze_from must lie in [0, 1]": 0 <= training.unfreeze_from <= 1,
-        f"training.precision must be one of {', '.join(PRECISIONS)}": training.precision
-        in PRECISIONS,
-        "training.seeds must not repeat": len(set(training.seeds)) == len(training.seeds),
-        "training.seed must be one of training.seeds": training.seed in training.seeds,
-        "training.turned_share must lie in [0, 1)": 0 <= training.turned_share < 1,
-        "training.turned_share wants images with an up, without augmentation.quarter_turns": not (
-            training.turned_share and config.augmentation.quarter_turns
-        ),
-        f"training.monitor must be one of {', '.join(MONITORS)}": training.monitor in MONITORS,
-    }
+    data = dataclasses.replace(config.data, codes=own | config.data.codes)
+    return dataclasses.replace(config, data=data)

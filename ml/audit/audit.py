@@ -1,6 +1,5 @@
 """Audits a data set: what it holds, what leaks, and what can be told without looking at disease."""
 
-import csv
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,7 @@ from ml.audit.leaks import (
     find_pairs,
 )
 from ml.audit.pictures import Picture, Unreadable, read_pictures
-from ml.datasets import SPLITS, Example, load_dataset
-from ml.datasets.loading import DEFAULT_TABLE
+from ml.datasets import EXTERNAL, SPLITS, Example, load_dataset
 from ml.errors import (
     CopyCrossesSplits,
     GroupCrossesSplits,
@@ -30,7 +28,7 @@ from ml.evaluation.baselines import (
     linear_scores,
     score_baseline,
 )
-from ml.task_config import DataConfig, TaskConfig
+from ml.task_config import TaskConfig
 
 Counts = dict[str, dict[str, int]]
 Figures = dict[str, dict[str, float]]
@@ -43,6 +41,8 @@ FROZEN = "frozen backbone, linear layer"
 class Audit:
     """What was found. `pictures` are the images that could be read.
 
+    Copies and groups are looked for among the images of other places too; `external` counts these
+    by source.
     `balance` counts images by label and split, `sources` by source and label, `left_out` rows of
     the table that the task doesn't use, by their label. `baselines` holds figures by name and
     split, learned from the training split.
@@ -51,8 +51,10 @@ class Audit:
     task: str
     labels: tuple[str, ...]
     origin: str
+    notes: list[str]
     digest: str
     images: int
+    external: dict[str, int]
     balance: Counts
     groups: dict[str, int]
     left_out: dict[str, int]
@@ -97,29 +99,35 @@ def _name_pair(pair: Pair) -> str:
     return f"{pair.first.name} ({pair.first.split}) and {pair.second.name} ({pair.second.split})"
 
 
-def audit_dataset(config: TaskConfig, root: Path, *, weights: Path | None = None) -> Audit:
+def audit_dataset(
+    config: TaskConfig, root: Path, *, weights: Path | None = None, images: Path | None = None
+) -> Audit:
     """Look at every image of the task's data set under `root`.
 
-    With `weights`, a file of ImageNet weights, the frozen backbone is measured too. Raises
-    DataInvalid when the set can't even be listed.
+    `images` is where a table's paths begin. With `weights`, a file of ImageNet weights, the frozen
+    backbone is measured too. Raises DataInvalid when the set can't even be listed.
     """
-    dataset = load_dataset(root, config.data, may_leak=True)
+    dataset = load_dataset(root, config.data, may_leak=True, images=images)
     examples = dataset.examples
-    pictures, unreadable = read_pictures(examples)
+    external = [row for source in dataset.external for row in source.examples]
+    every, unreadable = read_pictures([*examples, *external])
+    pictures = [one for one in every if one.example.split != EXTERNAL]
     return Audit(
         task=config.task,
         labels=config.data.labels,
         origin=dataset.origin,
+        notes=list(dataset.notes),
         digest=dataset.digest,
         images=len(examples),
+        external=dict(Counter(row.source for row in external)),
         balance=_count(examples, lambda row: row.label, lambda row: row.split),
         groups={name: len({row.group for row in dataset.of_split(name)}) for name in SPLITS},
-        left_out=_count_left_out(root, config.data, examples),
+        left_out=dict(dataset.left_out),
         sources=_count(examples, lambda row: row.source, lambda row: row.set_label),
         shapes=_count_shapes(pictures),
         unreadable=unreadable,
-        crossing_groups=find_crossing_groups(examples),
-        pairs=find_pairs(pictures),
+        crossing_groups=find_crossing_groups([*examples, *external]),
+        pairs=find_pairs(every),
         confounding=measure_confounding(pictures),
         source_guess=guess_sources(pictures),
         baselines=_score_baselines(pictures, config, weights),
@@ -143,19 +151,6 @@ def _count_shapes(pictures: Iterable[Picture]) -> Counts:
         for name, counts in table.items():
             counts[getattr(picture, name)] += 1
     return {name: dict(counts.most_common()) for name, counts in table.items()}
-
-
-def _count_left_out(root: Path, config: DataConfig, examples: Iterable[Example]) -> dict[str, int]:
-    """Rows of the table whose label the task neither has nor maps, or that a limit left out."""
-    places = (root, root / config.table, root / DEFAULT_TABLE)
-    table = next((place for place in places if place.is_file()), None)
-    if table is None:
-        return {}
-    with table.open(newline="", encoding="utf-8-sig") as stream:
-        rows = {row["path"]: row["label"] for row in csv.DictReader(stream)}
-    for example in examples:
-        rows.pop(example.name, None)
-    return dict(Counter(rows.values()).most_common())
 
 
 def _score_baselines(

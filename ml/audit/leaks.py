@@ -7,12 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ml.audit.alignment import find_moved
 from ml.audit.likeness import find_near
 from ml.audit.pictures import Picture
-from ml.datasets import SPLITS, Example
+from ml.datasets import EXTERNAL, Example
+from ml.datasets.groups import is_leak, normalise_group
 
 SAME_FILE, SAME_PIXELS, NEAR = "same file", "same pixels", "near-duplicate"
+MOVED, MIRRORED = "moved copy", "mirrored copy"
+# Which of two copies goes: the image of the split that comes first here.
+GOING = ("train", "val", EXTERNAL, "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +38,14 @@ class Pair:
 
     @property
     def labels_differ(self) -> bool:
-        """Whether one of the two labels must be wrong."""
-        return self.first.label != self.second.label
+        """Whether one of the two labels must be wrong; other places have labels of their own."""
+        is_own = EXTERNAL not in (self.first.split, self.second.split)
+        return is_own and self.first.label != self.second.label
 
     @property
     def is_exact(self) -> bool:
         """Whether the pixels are the same."""
-        return self.kind != NEAR
+        return self.kind in (SAME_FILE, SAME_PIXELS)
 
 
 def choose_excluded(pairs: Iterable[Pair]) -> dict[str, str]:
@@ -52,7 +59,7 @@ def choose_excluded(pairs: Iterable[Pair]) -> dict[str, str]:
     for pair in _spread_pairs(list(pairs)):
         if pair.crosses_splits:
             gone, kept = sorted(
-                (pair.first, pair.second), key=lambda example: SPLITS.index(example.split)
+                (pair.first, pair.second), key=lambda example: GOING.index(example.split)
             )
             excluded[gone.name] = f"{pair.kind} of {kept.name} ({kept.split})"
     return dict(sorted(excluded.items()))
@@ -102,21 +109,25 @@ class CrossingGroup:
 
 
 def find_crossing_groups(examples: Iterable[Example]) -> list[CrossingGroup]:
-    """Groups in more than one split, by name."""
+    """Groups in more than one split, however they are spelled, by name.
+
+    Test images and those of other places may share one: neither is learned from.
+    """
     counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for example in examples:
-        counts[example.group][example.split] += 1
+        counts[normalise_group(example.group)][example.split] += 1
     return [
         CrossingGroup(group, dict(found))
         for group, found in sorted(counts.items())
-        if len(found) > 1
+        if any(is_leak(*both) for both in itertools.combinations(found, 2))
     ]
 
 
 def find_pairs(pictures: Sequence[Picture]) -> list[Pair]:
     """Exact copies, each beside the first of its kind, then near-duplicates, the likest first.
 
-    Of images with the same pixels the first stands for all among the near-duplicates.
+    Of images with the same pixels the first stands for all among the near-duplicates. Last come
+    copies that were cropped, turned, shifted or mirrored, looked for across splits alone.
     """
     files = _repeats(pictures, lambda picture: picture.file_hash)
     same_file = [Pair(first.example, other.example, SAME_FILE, 0, 1) for first, other in files]
@@ -127,7 +138,13 @@ def find_pairs(pictures: Sequence[Picture]) -> list[Pair]:
     again = {id(other) for _, other in pixels}
     single = [picture for picture in single if id(picture) not in again]
     near = sorted(_near_pairs(single), key=lambda pair: -pair.correlation)
-    return [*same_file, *same_pixels, *near]
+    known = {frozenset((pair.first.name, pair.second.name)) for pair in near}
+    moved = [
+        pair
+        for pair in _moved_pairs(single)
+        if frozenset((pair.first.name, pair.second.name)) not in known
+    ]
+    return [*same_file, *same_pixels, *near, *sorted(moved, key=lambda pair: -pair.correlation)]
 
 
 def _repeats(
@@ -148,3 +165,18 @@ def _near_pairs(pictures: Sequence[Picture]) -> Iterator[Pair]:
     thumbnails = np.stack([picture.thumbnail for picture in pictures])
     for first, second, distance, correlation in find_near(thumbnails):
         yield Pair(pictures[first].example, pictures[second].example, NEAR, distance, correlation)
+
+
+def _moved_pairs(pictures: Sequence[Picture]) -> Iterator[Pair]:
+    if not pictures:
+        return
+    thumbnails = np.stack([picture.thumbnail for picture in pictures])
+    groups = _number([normalise_group(picture.example.group) for picture in pictures])
+    splits = _number([picture.example.split for picture in pictures])
+    for first, second, is_mirrored, correlation in find_moved(thumbnails, groups, splits):
+        examples = pictures[first].example, pictures[second].example
+        yield Pair(*examples, MIRRORED if is_mirrored else MOVED, 0, correlation)
+
+
+def _number(names: Sequence[str]) -> NDArray[np.int64]:
+    return np.asarray(np.unique(np.asarray(names), return_inverse=True)[1], np.int64)

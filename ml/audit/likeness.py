@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
+
+from ml.progress import track
 
 Hashes = NDArray[np.uint64]
 Details = NDArray[np.float16]
@@ -84,7 +85,8 @@ def find_near(thumbnails: Thumbnails) -> Iterator[tuple[int, int, int, float]]:
     if len(thumbnails) < 2:
         return
     hashes, details = perceptual_hashes(thumbnails), make_details(thumbnails)
-    for start in tqdm(range(0, len(hashes), ROWS), desc="comparing", unit="block", disable=None):
+    starts = range(0, len(hashes), ROWS)
+    for start in track(starts, len(starts), "comparing", unit="block"):
         block = hashes[start : start + ROWS, np.newaxis]
         # Only later rows: each pair once.
         distances = np.bitwise_count(block ^ hashes[np.newaxis, start:])

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from ml.datasets import Example
 from ml.errors import ImageUnreadable, MLError
 from ml.evaluation.baselines import flatten_thumbnail
 from ml.images import Frame, read_frames, to_display
+from ml.progress import track
 
 THUMBNAIL_SIDE = 64
 # Decoding and hashing release the interpreter's lock.
@@ -55,9 +55,7 @@ def read_pictures(examples: Sequence[Example]) -> tuple[list[Picture], list[Unre
     unreadable: list[Unreadable] = []
     with ThreadPoolExecutor(THREADS) as pool:
         found = pool.map(_read_picture, examples)
-        # Without a terminal there is no bar.
-        bar = tqdm(found, total=len(examples), desc="reading", unit="image", disable=None)
-        for one in bar:
+        for one in track(found, len(examples), "reading", unit="image"):
             if isinstance(one, Picture):
                 pictures.append(one)
             else:

@@ -12,6 +12,7 @@ MAX_LISTED = 5
 def format_audit(audit: Audit) -> Iterator[str]:
     """Lines, the verdict last."""
     yield f"{audit.task}: {audit.images} images from {audit.origin}"
+    yield from (f"warning: {note}" for note in audit.notes)
     yield from _table(
         ("label", *SPLITS),
         [
@@ -20,6 +21,8 @@ def format_audit(audit: Audit) -> Iterator[str]:
         ]
         + [("(groups)", *(audit.groups[split] for split in SPLITS))],
     )
+    for source, count in audit.external.items():
+        yield f"other place {source}: {count} images, looked through for copies and groups alone"
     for label, count in audit.left_out.items():
         yield f"left out: {count} rows labelled {label}"
     yield from _format_acquisition(audit)

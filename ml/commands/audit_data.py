@@ -10,7 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.commands.options import add_task_options, load_config, quieten_engines
+from ml.commands.options import add_task_options, load_config
+from ml.quiet import quieten_engines
 
 SUMMARY = "look for leaks, copies, shortcuts and bad files in a task's data set"
 AUDITS_DIR = Path("var/audits")
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     from ml.audit.summary import format_audit
 
     config = load_config(options)
-    audit = audit_dataset(config, options.data, weights=options.weights)
+    audit = audit_dataset(config, options.data, weights=options.weights, images=options.root)
     out = options.out or AUDITS_DIR / config.task
     write_audit(audit, out)
     sys.stdout.write("\n".join(format_audit(audit)) + f"\nreport: {out / PAGE}\n")

@@ -15,7 +15,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.commands.options import parse_overrides, quieten_engines
+from ml.commands.options import add_task_file_options, load_config_of
+from ml.quiet import quieten_engines
 
 SUMMARY = "render bundles' cards and reports anew from what they keep, the test split closed"
 EPILOG = """\
@@ -32,14 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE", help="their folders")
     parser.add_argument("--data", type=Path, help="folder of the data sets: tables alone are read")
-    parser.add_argument("--task-file", type=Path, help="instead of the task's file in ml/tasks")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="SECTION.ENTRY=VALUE",
-        help="override an entry of the task file, as at the export",
-    )
+    add_task_file_options(parser)
     parser.add_argument(
         "--baselines", action="store_true", help="score the baselines on the test split; recorded"
     )
@@ -62,18 +56,16 @@ def _render(path: Path, options: argparse.Namespace) -> None:
     from ml.exporting.rendering import add_baselines, render_again
     from ml.manifest import read_manifest
     from ml.signing import SIGNATURE
-    from ml.task_config import find_task, load_task
 
     manifest, _ = read_manifest(path)
-    config = load_task(
-        options.task_file or find_task(manifest.task), overrides=parse_overrides(options.set)
-    )
+    config = load_config_of(options, manifest.task)
     dataset = load_dataset(options.data, config.data) if options.data else None
     if options.baselines and dataset:
         add_baselines(path, config, dataset, weights=options.weights, purpose=options.purpose)
     bundle = render_again(path, config, dataset)
     missed = [
-        f"{name} {result.value:.3f} < {result.minimum:g}"
+        f"{name} {result.value:.3f}, {'at most' if result.is_most else 'at least'} "
+        f"{result.minimum:g} asked{f' ({result.reason})' if result.reason else ''}"
         for name, result in bundle.manifest.gate.items()
         if not result.is_met
     ]

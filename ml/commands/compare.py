@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml.commands.evaluate import add_split_options, check_purpose
-from ml.commands.options import add_device_option, quieten_engines
-from ml.task_config import find_task, load_task
+from ml.commands.options import add_device_option, add_task_file_options, load_config_of
+from ml.quiet import quieten_engines
 
 if TYPE_CHECKING:
     from ml.evaluation.comparison import Comparison, Predictions
@@ -34,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "second", type=Path, help="the other one; differences are it less the first"
     )
     parser.add_argument("--data", type=Path, help="folder of the data sets, for bundles")
-    parser.add_argument("--task-file", type=Path, help="instead of the task's file in ml/tasks")
+    add_task_file_options(parser)
     parser.add_argument("--out", type=Path, default=Path("var/comparison"), help="report's folder")
     add_split_options(parser, default="val")
     add_device_option(parser)
@@ -70,7 +70,7 @@ def _read_side(path: Path, options: argparse.Namespace) -> "Predictions":
 
     predictor = open_predictor(path, device=options.device)
     bundle = predictor.bundle
-    config = load_task(options.task_file or find_task(bundle.task))
+    config = load_config_of(options, bundle.task)
     dataset = load_dataset(options.data, config.data)
     record_opening(path.resolve(), split=options.split, purpose=options.purpose or "")
     answers = collect_answers(predictor, dataset.of_split(options.split))

@@ -17,11 +17,14 @@ from ml.commands.options import (
     BUNDLES_DIR,
     add_task_options,
     find_task_path,
-    load_config,
+    load_ready,
+    load_rows,
     parse_overrides,
-    quieten_engines,
+    whole_number,
 )
 from ml.datasets import SPLITS
+from ml.progress import Progress
+from ml.quiet import load_keras
 
 if TYPE_CHECKING:
     from ml.datasets import Dataset
@@ -37,9 +40,12 @@ DEFAULT_TRIALS = 20
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add_task_options(parser)
-    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--folds", type=whole_number(2, 100), default=5)
     parser.add_argument(
-        "--seeds", type=int, default=1, help="networks a fold: so many of `training.seeds`"
+        "--seeds",
+        type=whole_number(1, 100),
+        default=1,
+        help="networks a fold: so many of `training.seeds`",
     )
     parser.add_argument(
         "--splits",
@@ -49,7 +55,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="whose rows are divided anew; `test` is recorded as a look at the test split",
     )
     parser.add_argument("--nested", type=Path, metavar="SPACE", help="search inside each fold")
-    parser.add_argument("--trials", type=int, default=DEFAULT_TRIALS, help="trials of each search")
+    parser.add_argument(
+        "--trials",
+        type=whole_number(1, 100_000),
+        default=DEFAULT_TRIALS,
+        help="trials of each search",
+    )
     parser.add_argument("--baseline", action="store_true", help="score the baselines too")
     parser.add_argument("--weights", type=Path, help="ImageNet weights of the frozen baseline")
     parser.add_argument("--ensemble", action="store_true", help="score the seeds' mean too")
@@ -71,18 +82,15 @@ def _parse_splits(text: str) -> list[str]:
 
 def run(options: argparse.Namespace) -> int:
     """Train and score every fold, write the report and print it."""
-    quieten_engines()
-    from tqdm import tqdm
-
-    from ml.datasets import load_dataset
+    config = load_ready(options)
+    loaded = load_rows(options, config, options.splits)
+    load_keras()
     from ml.evaluation.crossval_record import name_record
     from ml.tuning.crossval import run_folds
     from ml.tuning.crossval_report import FIGURES, summarise, write_summary
     from ml.tuning.fitting import list_seeds
     from ml.tuning.folds import find_weaknesses
 
-    config = load_config(options)
-    loaded = load_dataset(options.data, config.data)
     rows = tuple(example for example in loaded.examples if example.split in options.splits)
     dataset = dataclasses.replace(loaded, examples=rows)
     folder = options.out or RUNS_DIR / _name_folder(options, config)
@@ -90,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
     _announce(config, dataset, options, notes)
     _record_look(config, options, folder)
     seeds = list_seeds(config, options.seeds)
-    with tqdm(total=options.folds * len(seeds), desc=config.task, unit="network") as bar:
+    with Progress(options.folds * len(seeds), config.task, unit="network") as bar:
         answers = run_folds(
             config,
             dataset,
@@ -100,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
             has_baselines=options.baseline,
             baseline_weights=options.weights,
             configure=_configure_nested(options, config) if options.nested else None,
-            on_fold=bar.update,
+            on_fold=bar.advance,
         )
     summary = summarise(config, answers, has_ensemble=options.ensemble and len(seeds) > 1)
     choices = parse_overrides(options.set)

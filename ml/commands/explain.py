@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ml.bundles import find_task_bundle
-from ml.commands.options import BUNDLES_DIR, add_device_option, quieten_engines
+from ml.commands.options import BUNDLES_DIR, add_device_option
 from ml.errors import MLError
+from ml.quiet import quieten_engines
 
 SUMMARY = "draw where the network looked"
 METHODS = ("cam", "occlusion", "gradcam")

@@ -13,13 +13,16 @@ from pathlib import Path
 
 from ml.commands.options import (
     BUNDLES_DIR,
+    add_masks_option,
     add_run_option,
     add_seed_runs_option,
     add_task_options,
     find_run,
     load_config,
-    quieten_engines,
+    load_masked,
+    load_rows,
 )
+from ml.quiet import load_keras
 
 SUMMARY = "calibrate a run's best network, write its bundle and open the test split once"
 
@@ -38,6 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add_task_options(parser)
     add_run_option(parser)
+    add_masks_option(parser)
     add_seed_runs_option(parser)
     parser.add_argument("--out", type=Path, default=BUNDLES_DIR, help="root of the bundles")
     parser.add_argument("--replace", action="store_true", help="replace the bundle's version")
@@ -51,13 +55,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Export and print the bundle's folder."""
-    quieten_engines()
-    from ml.datasets import load_dataset
+    from ml.datasets import SPLITS
+
+    config = load_config(options)
+    dataset = load_rows(options, config, SPLITS)
+    masked = load_masked(options)
+    load_keras()
     from ml.evaluation.report import Comparisons
     from ml.exporting.bundle import export_bundle
 
-    config = load_config(options)
-    dataset = load_dataset(options.data, config.data)
     folder = find_run(options, config)
     path = export_bundle(
         config,
@@ -65,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         folder,
         options.out,
         data_root=options.data,
-        comparisons=Comparisons(options.weights, options.seed_runs),
+        comparisons=Comparisons(options.weights, options.seed_runs, masked),
         replace=options.replace,
         purpose=options.purpose or "",
     )

@@ -25,11 +25,13 @@ each object:
   path            the file, as it was given
   task            the task that the probabilities and the model are of; with --route body-part,
                   where no task could be chosen
-  outcome         finding: a disease passed its operating point; no_finding: the normal label
-                  leads and none passed; below_operating_point: a disease leads, none passed;
+  outcome         finding: a disease passed its operating point and is the most probable label;
+                  flagged: one passed, and another label is more probable; no_finding: the normal
+                  label leads and none passed; below_operating_point: a disease leads, none passed;
                   indeterminate: a disease lies at its operating point; abstained
   label           the finding or the normal label; null for every other outcome
-  suspected_label the disease in question when indeterminate or below_operating_point
+  suspected_label the disease in question when flagged, indeterminate or below_operating_point
+  likeliest_label the most probable label, whatever the outcome; null when abstained
   confidence      high, medium or low; low without a label, null when abstained
   probabilities   by label, calibrated; also when abstained: whenever pixels could be decoded
   abstained       whether the answer is withheld; abstention then gives its code and reason
@@ -65,6 +67,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="let the body-part model look first: it finds the task, or doubts the one given",
     )
+    parser.add_argument(
+        "--validated-source",
+        action="store_true",
+        help="say that the model was validated where the files come from: one that is for its own "
+        "source only gives no label otherwise",
+    )
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="one JSON object per file: the default")
     shape.add_argument("--text", action="store_true", help="one line per file, for people")
@@ -84,6 +92,7 @@ def run(options: argparse.Namespace) -> int:
         task=options.task,
         bundle=options.bundle,
         is_routed=options.route,
+        is_source_validated=options.validated_source,
         device=options.device,
     )
     is_failed = False

@@ -9,7 +9,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.commands.options import add_task_options, load_config, quieten_engines
+from ml.commands.options import (
+    add_task_options,
+    load_ready,
+    load_rows,
+    whole_number,
+)
+from ml.quiet import load_keras
 
 SUMMARY = "train a task's recipe with several seeds; mean and spread on validation"
 SEEDS_DIR = Path("var/seeds")
@@ -19,20 +25,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add_task_options(parser)
     parser.add_argument(
-        "--seeds", type=int, help="so many of the task's `training.seeds`; all of them by default"
+        "--seeds",
+        type=whole_number(1, 100),
+        help="so many of the task's `training.seeds`; all of them by default",
     )
     parser.add_argument("--out", type=Path, help="folder of the runs, to go on in")
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, and print each figure's mean and standard deviation, and the runs."""
-    quieten_engines()
-    from ml.datasets import load_dataset
+    config = load_ready(options)
+    dataset = load_rows(options, config)
+    load_keras()
     from ml.tuning.fitting import list_seeds
     from ml.tuning.seeds import run_seeds
 
-    config = load_config(options)
-    dataset = load_dataset(options.data, config.data)
     folder = options.out or SEEDS_DIR / f"{config.task}-{config.digest[:12]}"
     found = run_seeds(config, dataset, folder, list_seeds(config, options.seeds))
     for name, mean in found.mean.items():

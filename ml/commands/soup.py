@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.commands.options import add_task_options, load_config, quieten_engines
+from ml.commands.options import add_task_options, load_config, load_rows
+from ml.quiet import load_keras
 
 SUMMARY = "average the weights of several runs into one network, judged on validation"
 KINDS = ("greedy", "uniform")
@@ -20,13 +21,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Average, and print what each run and the average reach on validation."""
-    quieten_engines()
-    from ml.datasets import load_dataset
+    config = load_config(options)
+    rows = load_rows(options, config)
+    load_keras()
     from ml.tuning.fitting import without_test
     from ml.tuning.soup import make_soup
 
-    config = load_config(options)
-    dataset = without_test(load_dataset(options.data, config.data))
+    dataset = without_test(rows)
     soup = make_soup(config, dataset, options.runs, options.out, kind=options.kind)
     for member in soup.offered:
         mark = "taken" if member.run in soup.taken else "left out"

@@ -14,9 +14,11 @@ from ml.commands.options import (
     add_run_option,
     add_task_options,
     find_run,
-    load_config,
-    quieten_engines,
+    load_ready,
+    load_rows,
+    whole_number,
 )
+from ml.quiet import load_keras
 
 SUMMARY = "train a task's network; goes on where a stopped run left off"
 EPILOG = """\
@@ -27,10 +29,11 @@ examples:
   python -m ml train my-task.toml --data scans/           the same, for a task file of your own
   python -m ml train chest-xray --data mine/ --set 'data.table=""'          folders of classes
   python -m ml train brain-mri --data ../shared/data --set 'model.weights="var/a/best.keras"'
+  python -m ml train brain-mri --data ../shared/data --random-labels --set training.epochs=3
 
 what --data may be:
-  a folder with the task's table, or with labels.csv: columns path, label, source, group, split;
-  a CSV file itself; of DICOM files source and group may be left to their headers;
+  a folder with the task's table, or with labels.csv: columns path and label, and if you have them
+  source, group (or patient_id) and split; a CSV file itself; of DICOM files the headers say them;
   folders <label>/*, or train/<label>/* and so on. Splits that are missing are drawn by group.
 
 what model.backbone may be:
@@ -53,21 +56,32 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_task_options(parser)
     add_run_option(parser)
     parser.add_argument(
-        "--workers", type=int, help="threads that prepare images; one for each core by default"
+        "--workers",
+        type=whole_number(1, 256),
+        help="threads that prepare images; one for each core by default",
+    )
+    parser.add_argument(
+        "--random-labels",
+        action="store_true",
+        help="a control: each group gets a label drawn at random; better than chance is a leak",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, and print the run's folder; `export` makes the bundle."""
-    quieten_engines()
-    from ml.datasets import SPLITS, load_dataset
-    from ml.training.loop import train_network
+    from ml.datasets import SPLITS, randomise_labels
 
-    config = load_config(options)
+    config = load_ready(options)
     folder: Path = find_run(options, config)
-    dataset = load_dataset(options.data, config.data)
+    dataset = load_rows(options, config)
+    if options.random_labels:
+        dataset = randomise_labels(dataset, seed=config.training.seed)
+        folder = options.run or folder.with_name(f"{folder.name}-random-labels")
     counts = ", ".join(f"{len(dataset.of_split(split))} {split}" for split in SPLITS)
     sys.stderr.write(f"{dataset.origin}: {counts} images\n")
+    load_keras()
+    from ml.training.loop import train_network
+
     train_network(config, dataset, folder, workers=options.workers)
     sys.stdout.write(f"{folder}\n")
     return 0

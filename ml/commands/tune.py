@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING
 from ml.commands.options import (
     add_task_options,
     find_task_path,
-    load_config,
+    load_ready,
+    load_rows,
     parse_overrides,
-    quieten_engines,
+    whole_number,
 )
+from ml.progress import Progress
+from ml.quiet import load_keras
 
 if TYPE_CHECKING:
     import optuna
 
+    from ml.task_config import TaskConfig
     from ml.tuning.trials import Search
 
 SUMMARY = "search a task's recipe on validation: grid, random or TPE, in one process or many"
@@ -81,7 +85,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", choices=METHODS, help="grid with --grid alone, otherwise tpe")
     parser.add_argument(
         "--trials",
-        type=int,
+        type=whole_number(1, 100_000),
         help=f"trials of the study, all workers together; {DEFAULT_TRIALS} without --hours or grid",
     )
     parser.add_argument(
@@ -96,12 +100,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--folds",
-        type=int,
+        type=whole_number(0, 100),
         default=0,
         help="judge each trial by the mean of so many group folds of train and val; 0: by val",
     )
     parser.add_argument(
-        "--seeds", type=int, default=1, help="trainings a trial, one per seed: their mean counts"
+        "--seeds",
+        type=whole_number(1, 100),
+        default=1,
+        help="trainings a trial, one per seed: their mean counts",
     )
     parser.add_argument("--study", help="name of the study; other choices need another")
     parser.add_argument("--storage", help="database URL; by default a file in the study's folder")
@@ -110,22 +117,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Search, write the report, and print how to train with the best values."""
-    quieten_engines()
-    from tqdm import tqdm
-
+    config = load_ready(options)
+    load_keras()
     from ml.tuning.report import join_command, write_report
     from ml.tuning.space import write_overrides
     from ml.tuning.study import best_overrides, list_trials, run_study
 
-    search = _make_search(options)
-    name = options.study or f"{load_config(options).task}-{search.digest[:12]}"
+    search = _make_search(options, config)
+    name = options.study or f"{config.task}-{search.digest[:12]}"
     folder = options.out / name
     command = _train_command(options)
-    with tqdm(total=search.count_trials(), desc=name, unit="trial") as bar:
+    with Progress(search.count_trials() or 0, name, unit="trial") as bar:
 
         def show(study: "optuna.Study") -> None:
-            bar.n = sum(trial.state.is_finished() for trial in list_trials(study))
-            bar.refresh()
+            bar.move_to(sum(trial.state.is_finished() for trial in list_trials(study)))
 
         study = run_study(search, folder, name, storage=options.storage, on_trial=show)
     page = write_report(search, study, folder, command=command)
@@ -134,20 +139,18 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _make_search(options: argparse.Namespace) -> "Search":
+def _make_search(options: argparse.Namespace, config: "TaskConfig") -> "Search":
     """The search that the options describe, checked: nothing is trained for a wrong name."""
-    from ml.datasets import load_dataset
     from ml.tuning.space import check_space, find_space, read_space
-    from ml.tuning.trials import Search, check_backbone, make_parts
+    from ml.tuning.trials import Search, make_parts
 
-    config, path = load_config(options), find_task_path(options)
-    overrides = parse_overrides(options.set)
+    path, overrides = find_task_path(options), parse_overrides(options.set)
     shipped = None if options.grid else find_space(config.task)
     space = read_space(options.space or shipped, options.grid, config)
     check_space(space, path, overrides)
     method = options.method or ("grid" if options.grid and not options.space else "tpe")
     is_bounded = options.trials is not None or options.hours is not None or method == "grid"
-    dataset = load_dataset(options.data, config.data)
+    dataset = load_rows(options, config)
     search = Search(
         path=path,
         overrides=overrides,
@@ -159,7 +162,6 @@ def _make_search(options: argparse.Namespace) -> "Search":
         hours=options.hours,
     )
     search.count_trials()
-    check_backbone(config)
     return search
 
 

@@ -8,6 +8,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from ml.ages import Age
+from ml.datasets.groups import normalise_group
 from ml.errors import DataInvalid
 from ml.images.dicom import DECODING_ERRORS, is_dicom
 
@@ -59,7 +60,7 @@ def read_provenance(path: Path) -> Provenance | None:
         raise DataInvalid(path=path, detail=f"its DICOM header is broken ({error})") from error
     identity = fields["StudyInstanceUID"]
     if fields["PatientID"]:
-        identity = f"{fields['IssuerOfPatientID']}|{fields['PatientID']}"
+        identity = f"{fields['IssuerOfPatientID']}|{normalise_group(fields['PatientID'])}"
     if not identity:
         raise DataInvalid(path=path, detail="it names neither a patient nor a study")
     facts = {"age": _years(fields["PatientAge"]), "sex": SEXES.get(fields["PatientSex"], "")}

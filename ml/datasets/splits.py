@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
 from ml.datasets.examples import SPLITS, Example
+from ml.datasets.groups import is_leak, normalise_group
 from ml.errors import DataInvalid
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -22,17 +23,19 @@ def draw_splits(examples: Sequence[Example], splits: Sequence[str] = SPLITS) -> 
     """
     members: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
-        members[example.group].append(example)
+        members[normalise_group(example.group)].append(example)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     split_of: dict[str, str] = {}
-    for group in sorted(members, key=_draw_key):
+    for group in sorted(members, key=lambda name: _draw_key(min(r.group for r in members[name]))):
         labels = Counter(example.label for example in members[group])
         count = counts[min(labels, key=lambda label: (-labels[label], label))]
         # The one that lacks most of its share.
         split = min(splits, key=lambda name: (count[name] / SHARES[name], -SHARES[name], name))
         count[split] += len(members[group])
         split_of[group] = split
-    return [dataclasses.replace(row, split=split_of[row.group]) for row in examples]
+    return [
+        dataclasses.replace(row, split=split_of[normalise_group(row.group)]) for row in examples
+    ]
 
 
 def limit_cells(
@@ -50,15 +53,24 @@ def limit_cells(
     return [example for example in examples if example.path in chosen]
 
 
-def check_splits(examples: Sequence[Example], where: Path, *, may_leak: bool = False) -> None:
-    """Refuse (DataInvalid) an empty set, unknown splits, and groups in two of them."""
+def check_splits(
+    examples: Sequence[Example],
+    where: Path,
+    *,
+    external: Sequence[Example] = (),
+    may_leak: bool = False,
+) -> None:
+    """Refuse (DataInvalid) an empty set, unknown splits, and groups in two of them.
+
+    `external` are the images of other places: a group of theirs must not be learned from.
+    """
     if not examples:
         raise DataInvalid(path=where, detail="no image carries a label of the task")
     first: dict[str, Example] = {}
     leaked: dict[str, tuple[str, str]] = {}
-    for example in examples:
-        other = first.setdefault(example.group, example)
-        if other.split != example.split:
+    for example in (*examples, *external):
+        other = first.setdefault(normalise_group(example.group), example)
+        if is_leak(other.split, example.split):
             leaked.setdefault(example.group, (other.name, example.name))
     if unknown := {example.split for example in examples} - set(SPLITS):
         raise DataInvalid(path=where, detail=f"unknown split {sorted(unknown)}")

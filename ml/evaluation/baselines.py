@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
-from tqdm import tqdm
 
 from ml.calibration import choose_thresholds
 from ml.datasets import Example, index_labels
@@ -24,6 +23,7 @@ from ml.evaluation.metrics import macro_auc, roc_auc, score_labels
 from ml.evaluation.scoring import Answers, decide_labels, headline_rows, score_points
 from ml.images import read_frames, to_display
 from ml.preprocessing import PREPROCESSING_VERSION
+from ml.progress import Progress
 from ml.task_config import TaskConfig
 
 Scores = NDArray[np.float64]
@@ -91,17 +91,20 @@ def linear_scores(
 def score_baseline(
     scores: Scores, testing: Sequence[Example], config: TaskConfig
 ) -> dict[str, float]:
-    """Accuracy, balanced accuracy, macro AUC, the headline AUC, and the recall of each label."""
+    """Accuracy, balanced accuracy, macro AUC, recall of each label, and the headline AUC if any."""
     labels = config.data.labels
     targets = index_labels(testing, labels)
     figures = score_labels(targets, scores.argmax(axis=1), labels)
-    disease = labels.index(config.decision.headline_label)
     kept = headline_rows(testing, labels, config.data.normal_label, config.decision)
+    headline = {}
+    if kept.size:
+        disease = labels.index(config.decision.headline_label)
+        headline["headline_auc"] = roc_auc(scores[kept, disease], targets[kept] == disease)
     return {
         "accuracy": figures["accuracy"],
         "balanced_accuracy": figures["balanced_accuracy"],
         "macro_auc": macro_auc(scores, targets),
-        "headline_auc": roc_auc(scores[kept, disease], targets[kept] == disease),
+        **headline,
         **{name: value for name, value in figures.items() if name.startswith("recall.")},
     }
 
@@ -125,6 +128,7 @@ def score_in_full(
         data.labels,
         among=config.decision.recall_labels,
         target_recall=config.decision.target_recall,
+        min_specificity=config.decision.min_specificity,
     )
     answers = Answers(
         examples=tuple(testing),
@@ -195,12 +199,12 @@ def _run_backbone(fresh: Mapping[str, Example], config: TaskConfig) -> dict[str,
     network = build_network(config)
     names, examples = list(fresh), list(fresh.values())
     found: dict[str, Embeddings] = {}
-    with tqdm(total=len(names), desc="frozen backbone", unit="image", disable=None) as bar:
+    with Progress(len(names), "frozen backbone", unit="image") as bar:
         for start in range(0, len(names), CHUNK):
             part = examples[start : start + CHUNK]
             outputs = run_network(network, part, config)
             found |= dict(zip(names[start : start + CHUNK], outputs.embeddings, strict=True))
-            bar.update(len(part))
+            bar.advance(len(part))
     return found
 
 

@@ -48,6 +48,8 @@ STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.6,
     "path.simplify_threshold": 0.3,
 }
+# Panels side by side that stay legible.
+PANELS = 4
 SQUARE = (4.0, 3.7)
 RELIABILITY_BINS = 10
 MIN_IN_BIN = 5
@@ -217,7 +219,9 @@ def draw_robustness(rows: Sequence[RobustnessRow]) -> str:
     )
 
     def paint(panels: Any) -> None:
-        for axes, name in zip(panels.flat, names, strict=True):
+        for axes in panels.flat[len(names) :]:
+            axes.remove()
+        for axes, name in zip(panels.flat, names, strict=False):
             found = [row for row in rows if row.change == name]
             ticks = ["as is", *(f"{row.strength:g}" for row in found[1:])]
             for field, label, colour, dash in lines:
@@ -230,9 +234,10 @@ def draw_robustness(rows: Sequence[RobustnessRow]) -> str:
             axes.set_xlabel(found[0].unit)
         panels.flat[0].legend(loc="lower left")
 
-    layout = {"nrows": 2, "ncols": -(-len(names) // 2), "sharey": True}
-    title = "Figures against the strength of six changes"
-    return draw(paint, name="robustness", title=title, figsize=(9.6, 5.2), **layout)
+    count = -(-len(names) // PANELS)
+    layout = {"nrows": count, "ncols": PANELS, "sharey": True, "squeeze": False}
+    title = "Figures against the strength of each change"
+    return draw(paint, name="robustness", title=title, figsize=(9.6, 2.6 * count), **layout)
 
 
 def draw_subgroups(subgroups: Sequence[Subgroup], headings: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import ComparisonRefused
+from ml.evaluation.exact import list_call_bases, list_ranking_bases
 from ml.evaluation.metrics import (
     RESAMPLES,
     Draws,
@@ -179,7 +180,15 @@ def _compare_figures(
             **{f"difference {name}": both[1][name] - both[0][name] for name in both[0]},
         }
 
-    metrics = bootstrap_weights(score, first.groups, resamples=resamples)
+    bases = {
+        f"{place} {name}": basis
+        for place, one in (("first", first), ("second", second))
+        for name, basis in {
+            **list_call_bases(one.targets, one.given, one.labels),
+            **list_ranking_bases(one.targets, one.labels),
+        }.items()
+    }
+    metrics = bootstrap_weights(score, first.groups, resamples=resamples, bases=bases)
     names = [key.removeprefix("difference ") for key in metrics if key.startswith("difference ")]
     return {
         name: FigureComparison(

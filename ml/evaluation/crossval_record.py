@@ -1,15 +1,15 @@
 """The figures of a finished cross-validation, committed beside a task's bundles."""
 
+import dataclasses
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from ml.figure_names import ABOVE_FROZEN, ABOVE_THUMBNAILS, CROSSVAL
 from ml.manifest import Metric
 from ml.typed_tables import build_typed
 
-NETWORK, FROZEN_BACKBONE = "network", "frozen backbone"
-PREFIX = "crossval."
-ABOVE_FROZEN = ".above_frozen"
+NETWORK, FROZEN_BACKBONE, THUMBNAILS = "network", "frozen backbone", "thumbnails"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,20 @@ class CrossvalRecord:
     pooled: dict[str, dict[str, Metric]]
     differences: dict[str, dict[str, Metric]]
 
-    def list_figures(self) -> dict[str, float]:
-        """The network's figures as a release gate names them, and how far they are above frozen."""
-        above = self.differences.get(FROZEN_BACKBONE, {})
-        return {f"{PREFIX}{name}": one.value for name, one in self.pooled[NETWORK].items()} | {
-            f"{PREFIX}{name}{ABOVE_FROZEN}": one.value for name, one in above.items()
+    def list_figures(self) -> dict[str, Metric]:
+        """The network's figures as a release gate names them, and how far above the baselines.
+
+        Records that don't say what a figure rests on stand for all their images and groups.
+        """
+        found = {f"{CROSSVAL}{name}": one for name, one in self.pooled[NETWORK].items()}
+        for other, suffix in ((FROZEN_BACKBONE, ABOVE_FROZEN), (THUMBNAILS, ABOVE_THUMBNAILS)):
+            for name, one in self.differences.get(other, {}).items():
+                found[f"{CROSSVAL}{name}{suffix}"] = one
+        return {
+            name: one
+            if one.groups
+            else dataclasses.replace(one, asked=self.images, groups=self.groups)
+            for name, one in found.items()
         }
 
 

@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,10 @@ from ml.images import read_frames, to_display
 from ml.manifest import Manifest
 from ml.overlay import render_activation
 from ml.predictor import Predictor
+from ml.study import conclude_images
 
 MAX_PICTURES = 24
+MAX_LISTED = 200
 # Stored at a little more than they are shown, for screens with small pixels.
 STORED_SIDE = 176
 WEBP_QUALITY = 70
@@ -52,6 +55,45 @@ class Exhibit:
     image: str
     mapped_label: str
     overlay: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMistake:
+    """A line of the table of wrong answers; `confidence` is the product's word for it."""
+
+    kind: str
+    name: str
+    true_label: str
+    given_label: str
+    probability: float
+    confidence: str
+    group: str
+    refusal: str
+
+
+def list_mistakes(
+    answers: Answers, manifest: Manifest, mistakes: Iterable[Mistake]
+) -> list[ListedMistake]:
+    """The first mistakes in their order, at most `MAX_LISTED`; predictions.csv has them all."""
+    listed = []
+    for mistake in islice(mistakes, MAX_LISTED):
+        example, shown = answers.examples[mistake.row], answers.probabilities[mistake.row]
+        given = int(answers.given[mistake.row])
+        row = dict(zip(manifest.labels, map(float, shown), strict=True))
+        study = conclude_images(manifest, [row])
+        listed.append(
+            ListedMistake(
+                kind=mistake.kind,
+                name=example.name,
+                true_label=example.label,
+                given_label=manifest.labels[given],
+                probability=float(shown[given]),
+                confidence=study.confidence,
+                group=example.group,
+                refusal=answers.refusals[mistake.row],
+            )
+        )
+    return listed
 
 
 def find_mistakes(answers: Answers, manifest: Manifest) -> list[Mistake]:

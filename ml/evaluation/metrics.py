@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.evaluation.exact import Basis, rest_metrics
 from ml.manifest import Metric
 
 Floats = NDArray[np.floating]
@@ -101,10 +102,16 @@ def weigh_calibration(weights: Weights, probabilities: Floats, targets: Ints) ->
 
 
 def bootstrap(
-    score: Callable[[Rows], dict[str, float]], groups: Sequence[str], *, resamples: int = RESAMPLES
+    score: Callable[[Rows], dict[str, float]],
+    groups: Sequence[str],
+    *,
+    resamples: int = RESAMPLES,
+    bases: Mapping[str, Basis] | None = None,
 ) -> dict[str, Metric]:
     """Each score of the given rows with its 95 % percentile interval over resampled groups.
 
+    `bases` say what a figure rests on, so that it gets an exact interval where resamples are all
+    alike.
     Images of one patient stand or fall together, so whole groups are drawn with replacement.
     `bootstrap_weights` does the same, much faster, for scores that can be weighted.
     """
@@ -116,7 +123,7 @@ def bootstrap(
         for counts in weights
     ]
     draws = {name: np.array([sample[name] for sample in samples]) for name in point}
-    return make_metrics(point, draws, images=len(groups))
+    return rest_metrics(make_metrics(point, draws, images=len(groups)), bases or {}, groups)
 
 
 def bootstrap_weights(
@@ -124,6 +131,7 @@ def bootstrap_weights(
     groups: Sequence[str],
     *,
     resamples: int = RESAMPLES,
+    bases: Mapping[str, Basis] | None = None,
 ) -> dict[str, Metric]:
     """As `bootstrap`, for a score that takes image weights (B x N) and returns B values a figure.
 
@@ -132,7 +140,7 @@ def bootstrap_weights(
     point = {name: float(values[0]) for name, values in score(np.ones((1, len(groups)))).items()}
     parts = [score(weights) for weights in draw_groups(groups, resamples)]
     draws = {name: np.concatenate([part[name] for part in parts]) for name in point}
-    return make_metrics(point, draws, images=len(groups))
+    return rest_metrics(make_metrics(point, draws, images=len(groups)), bases or {}, groups)
 
 
 def draw_groups(groups: Sequence[str], resamples: int) -> Iterator[Weights]:
@@ -193,6 +201,14 @@ def weigh_share(weights: Weights, is_counted: NDArray[np.bool_]) -> Draws:
     """The weight's share that is counted, for each row of weights; NaN without any weight."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(weights @ is_counted / weights.sum(axis=1))
+
+
+def weigh_basis(weights: Weights, basis: Basis) -> Draws:
+    """The same of what a share rests on: the weight of its one side that counts."""
+    (side,) = basis.sides
+    if basis.hits is None:
+        raise ValueError("this figure is no share")
+    return weigh_share(weights * side, basis.hits)
 
 
 def _weigh_steps(

@@ -1,10 +1,12 @@
 """What the operating points give: recall, specificity, predictive values, and net benefit."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.evaluation.exact import Basis
 from ml.evaluation.metrics import Draws, Weights, bootstrap_weights, weigh_share
 from ml.evaluation.scoring import Answers
 from ml.manifest import Manifest, Metric
@@ -73,7 +75,35 @@ def _score_point(
             scores |= {f"ppv.{prevalence:g}": ppv, f"npv.{prevalence:g}": npv}
         return scores
 
-    return bootstrap_weights(score, answers.groups, resamples=resamples)
+    bases = {
+        "recall": Basis((is_positive,), is_called),
+        "specificity": Basis((~is_positive,), ~is_called),
+        "precision": Basis((is_called,), is_positive),
+    }
+    metrics = bootstrap_weights(score, answers.groups, resamples=resamples, bases=bases)
+    return metrics | _bound_predictive(metrics)
+
+
+def _bound_predictive(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    """Predictive values, at least as uncertain as the recall and specificity they follow from."""
+    if not {"recall", "specificity"} <= set(metrics):
+        return {}
+    ends = [
+        (np.array([getattr(metrics[name], end)]) for name in ("recall", "specificity"))
+        for end in ("low", "high")
+    ]
+    low, high = (list(pair) for pair in ends)
+    found = {}
+    for prevalence in PREVALENCES:
+        worst = predictive_values(*low, prevalence=prevalence)
+        best = predictive_values(*high, prevalence=prevalence)
+        for kind, least, most in zip(("ppv", "npv"), worst, best, strict=True):
+            metric = metrics.get(f"{kind}.{prevalence:g}")
+            if metric is not None and metric.low == metric.high:
+                found[f"{kind}.{prevalence:g}"] = replace(
+                    metric, low=float(least[0]), high=float(most[0])
+                )
+    return found
 
 
 def _pick(metrics: dict[str, Metric], prefix: str) -> dict[str, Metric]:

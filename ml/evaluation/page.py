@@ -13,7 +13,7 @@ from markupsafe import Markup
 from ml.evaluation import charts
 from ml.evaluation.beside import FROZEN, THUMBNAILS, Baselines
 from ml.evaluation.checklist import ReportFacts, fill_checklist
-from ml.evaluation.gallery import KINDS, choose_mistakes, find_mistakes, make_gallery
+from ml.evaluation.gallery import KINDS, choose_mistakes, find_mistakes, list_mistakes, make_gallery
 from ml.evaluation.metrics import CALIBRATION_BINS
 from ml.evaluation.operating import PREVALENCES
 from ml.evaluation.results import Evaluation
@@ -139,6 +139,7 @@ def render_page(
         min_images=MIN_IMAGES,
         bins=CALIBRATION_BINS,
         mistakes={kind: sum(one.kind == kind for one in mistakes) for kind in KINDS},
+        listed=list_mistakes(answers, manifest, mistakes),
         gallery=pictures.gallery,
         checklist=fill_checklist(
             ReportFacts(

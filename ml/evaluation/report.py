@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ml.datasets import Dataset
+from ml.datasets import Dataset, ExternalSource
+from ml.datasets.external import list_absent
+from ml.datasets.masks import MaskedImage
 from ml.evaluation.beside import (
     FROZEN,
     THUMBNAILS,
@@ -18,7 +20,10 @@ from ml.evaluation.beside import (
     score_baselines,
     write_baselines,
 )
+from ml.evaluation.external import score_sources
+from ml.evaluation.maps import measure_maps
 from ml.evaluation.metrics import RESAMPLES, confusion_matrix
+from ml.evaluation.openness import score_openness
 from ml.evaluation.operating import judge_operating
 from ml.evaluation.page import draw_pictures, render_page
 from ml.evaluation.plots import plot_confusion, plot_roc
@@ -27,9 +32,11 @@ from ml.evaluation.results import Evaluation
 from ml.evaluation.robustness import measure_robustness
 from ml.evaluation.scoring import Answers, collect_answers, score_answers
 from ml.evaluation.seeds import score_runs
+from ml.evaluation.series import score_series_answers
 from ml.evaluation.subgroups import score_subgroups
 from ml.predictor import Predictor
-from ml.task_config import TaskConfig
+from ml.rejects.scoring import Share
+from ml.task_config import DataConfig, TaskConfig
 
 __all__ = ["PAGE", "PREDICTIONS", "REPORT", "Comparisons", "Evaluation", "evaluate_bundle"]
 
@@ -45,14 +52,32 @@ class Comparisons:
     """What is scored beside a bundle, on the same images.
 
     `frozen_weights` adds the frozen backbone to the baselines; `seed_runs` are the runs of the
-    same recipe, the bundle's own among them, whose spread the report shows.
+    same recipe, the bundle's own among them, whose spread the report shows; `masked` are images
+    with masks, by which heat maps are judged.
     """
 
     frozen_weights: Path | None = None
     seed_runs: Sequence[Path] = ()
+    masked: Sequence[MaskedImage] = ()
 
 
 ALONE = Comparisons()
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """The sources of other places to score, and tables of such that aren't at hand."""
+
+    sources: Sequence[ExternalSource] = ()
+    absent: Sequence[str] = ()
+
+
+NOWHERE = External()
+
+
+def find_external(dataset: Dataset, data_root: Path, data: DataConfig) -> External:
+    """What the task file names of other places, as far as it lies at hand."""
+    return External(dataset.external, list_absent(data_root, data))
 
 
 def evaluate_bundle(
@@ -65,11 +90,13 @@ def evaluate_bundle(
     resamples: int = RESAMPLES,
     is_robustness_wanted: bool = True,
     comparisons: Comparisons = ALONE,
+    external: External = NOWHERE,
 ) -> Evaluation:
-    """Score the bundle on a split and write the report into the folder `out`."""
+    """Score the bundle on a split and on other places, and write the report into `out`."""
+    out.mkdir(parents=True, exist_ok=True)
     manifest, examples = predictor.bundle.manifest, dataset.of_split(split)
     training = dataset.of_split("train")
-    answers = collect_answers(predictor, examples)
+    answers = collect_answers(predictor, examples, has_maps=True)
     short, baselines = score_baselines(
         training,
         dataset.of_split("val"),
@@ -85,6 +112,8 @@ def evaluate_bundle(
         baseline=short[THUMBNAILS],
         by_source=_count_by_source(answers, manifest.labels),
         refusals=dict(sorted(Counter(code for code in answers.refusals if code).items())),
+        refused_by_label=_count_refused(answers, manifest.labels),
+        openness=score_openness(answers, manifest),
         frozen_baseline=short.get(FROZEN, {}),
         confusion=_count_confusion(answers, len(manifest.labels)),
         operating=judge_operating(answers, manifest, resamples=resamples),
@@ -93,6 +122,12 @@ def evaluate_bundle(
         seeds=score_runs(
             comparisons.seed_runs, examples, dataclasses.replace(config, input=manifest.input)
         ),
+        series=score_series_answers(answers, manifest),
+        external=score_sources(
+            predictor, external.sources, answers, dataset, out, resamples=resamples
+        ),
+        external_absent=list(external.absent),
+        maps=measure_maps(predictor, config, answers, comparisons.masked, resamples=resamples),
     )
     _write(evaluation, predictor, answers, baselines, out)
     return evaluation
@@ -105,7 +140,6 @@ def _write(
     baselines: Baselines,
     out: Path,
 ) -> None:
-    out.mkdir(parents=True, exist_ok=True)
     write_baselines(baselines, out)
     labels = predictor.bundle.labels
     (out / REPORT).write_text(json.dumps(dataclasses.asdict(evaluation), indent=2) + "\n")
@@ -129,6 +163,16 @@ def _count_confusion(answers: Answers, labels: int) -> dict[str, list[list[int]]
     return {
         name: confusion_matrix(answers.targets, given, labels=labels).tolist()
         for name, given in calls.items()
+    }
+
+
+def _count_refused(answers: Answers, labels: tuple[str, ...]) -> dict[str, Share]:
+    """Of each label that any image has, how many are refused."""
+    of_label = {label: answers.targets == index for index, label in enumerate(labels)}
+    return {
+        label: Share(int(answers.is_refused[rows].sum()), int(rows.sum()))
+        for label, rows in of_label.items()
+        if rows.any()
     }
 
 

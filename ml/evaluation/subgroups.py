@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ml.datasets import Example
 from ml.datasets.population import AGE_FACTS, UNKNOWN, name_value, read_age
+from ml.evaluation.exact import Basis, subtract
 from ml.evaluation.metrics import (
     Draws,
     Weights,
@@ -66,12 +67,16 @@ class Question:
             return weigh_share(weights[:, rows], self.is_positive[rows])
         return weigh_auc(weights[:, rows], self.scores[rows], self.is_positive[rows])
 
-    def count(self, members: NDArray[np.bool_]) -> int:
-        """Images among the members that are asked about; of an AUC's two sides the fewer."""
+    def rest_on(self, members: NDArray[np.bool_]) -> Basis:
+        """The images among the members that are asked about; an AUC has two sides."""
         asked = members & self.over
         if self.scores is None:
-            return int(asked.sum())
-        return min(int((asked & side).sum()) for side in (self.is_positive, ~self.is_positive))
+            return Basis((asked,), self.is_positive)
+        return Basis((asked & self.is_positive, asked & ~self.is_positive))
+
+    def count(self, members: NDArray[np.bool_]) -> int:
+        """Images among the members that are asked about; of an AUC's two sides the fewer."""
+        return min(int(side.sum()) for side in self.rest_on(members).sides)
 
 
 def score_subgroups(
@@ -94,14 +99,12 @@ def ask_questions(
     """What is asked of each part, by name.
 
     `disease_recall`: diseased images given their own disease. `normal_recall`: normal images
-    called normal. `disease_auc`: disease against normal, by 1 - p(normal). The headline label
-    has its own recall and AUC against all others. Without a normal label only those.
+    called normal. `disease_auc`: disease against normal, by 1 - p(normal). The headline label, if
+    the task has one, has its own recall and AUC against all others.
     """
     labels, shown = manifest.labels, answers.probabilities
     everything = np.ones(len(answers.targets), bool)
     is_right = answers.given == answers.targets
-    headline = labels.index(decision.headline_label)
-    is_headline = answers.targets == headline
     questions: dict[str, Question] = {}
     if manifest.normal_label in labels:
         normal = labels.index(manifest.normal_label)
@@ -111,7 +114,9 @@ def ask_questions(
             "normal_recall": Question(~is_diseased, is_right),
             "disease_auc": Question(everything, is_diseased, 1 - shown[:, normal]),
         }
-    if len(labels) > 2 or not questions:
+    if decision.headline_label and (len(labels) > 2 or not questions):
+        headline = labels.index(decision.headline_label)
+        is_headline = answers.targets == headline
         questions |= {
             f"recall.{decision.headline_label}": Question(is_headline, is_right),
             f"auc.{decision.headline_label}": Question(everything, is_headline, shown[:, headline]),
@@ -155,6 +160,14 @@ def _order_values(attribute: str, values: list[str]) -> list[str]:
     return [*known, *({UNKNOWN} & set(values))]
 
 
+def _bound_gap(metrics: Mapping[str, Metric], name: str) -> Metric | None:
+    """The difference to all others; from both intervals where resamples are all alike."""
+    gap = metrics.get(f"{name}.gap")
+    if gap is None or gap.low < gap.high:
+        return gap
+    return subtract(metrics[name], metrics[f"{name}.rest"])
+
+
 def _score_part(
     answers: Answers,
     attribute: str,
@@ -172,15 +185,20 @@ def _score_part(
     def score(weights: Weights) -> dict[str, Draws]:
         found = {name: asked.weigh(weights, members) for name, asked in judged.items()}
         for name in compared:
-            found[f"{name}.gap"] = found[name] - judged[name].weigh(weights, ~members)
+            found[f"{name}.rest"] = judged[name].weigh(weights, ~members)
+            found[f"{name}.gap"] = found[name] - found[f"{name}.rest"]
         return found
 
-    metrics = bootstrap_weights(score, answers.groups, resamples=resamples) if judged else {}
+    bases = {name: asked.rest_on(members) for name, asked in judged.items()}
+    bases |= {f"{name}.rest": judged[name].rest_on(~members) for name in compared}
+    metrics = {}
+    if judged:
+        metrics = bootstrap_weights(score, answers.groups, resamples=resamples, bases=bases)
     for name, asked in questions.items():
         figures[name] = GroupFigure(
             images=asked.count(members),
             value=metrics.get(name),
-            gap=metrics.get(f"{name}.gap"),
+            gap=_bound_gap(metrics, name),
         )
     groups = {group for group, is_in in zip(answers.groups, members, strict=True) if is_in}
     return Subgroup(attribute, value, int(members.sum()), len(groups), figures)

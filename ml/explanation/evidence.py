@@ -15,6 +15,7 @@ BODY_PART = 0.1
 # Less than this prints as 0.00, more than that as 1.00, which is never certain.
 NOTHING, CERTAIN = 0.005, 0.995
 NOT_FOUND = "not found"
+UNPROVEN_WORDS = "such maps were not shown to point at disease"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,14 @@ def measure_evidence(
     if not 0 <= probability <= 1:
         raise ValueError("a probability is from 0 to 1")
     body = find_body(shown)
-    rows, columns = values.shape
+    return Evidence(keep_on_body(values * np.float32(probability), body), body)
+
+
+def keep_on_body(maps: Floats, body: Mask) -> Floats:
+    """Maps (h x w, or a stack of them) with 0 in the cells beside the body (n x n)."""
+    rows, columns = maps.shape[-2:]
     share = Image.fromarray(body.astype(np.float32)).resize((columns, rows), Image.Resampling.BOX)
-    grid = values * np.float32(probability) * (np.asarray(share) > BODY_PART)
-    return Evidence(np.asarray(grid, np.float32), body)
+    return np.asarray(maps * (np.asarray(share) > BODY_PART), np.float32)
 
 
 def judge_finding(
@@ -65,8 +70,18 @@ def judge_finding(
     return "" if is_found else NOT_FOUND
 
 
-def describe_evidence(label: str, evidence: Evidence, *, judgement: str) -> str:
-    """The words beneath a map: its label, its peak, and what `judge_finding` makes of it."""
+def describe_evidence(
+    label: str, evidence: Evidence, *, judgement: str, is_unproven: bool = False
+) -> str:
+    """The words beneath a map: its label, its peak, and what `judge_finding` makes of it.
+
+    Last that the bundle's maps were not shown to point at disease, where they weren't.
+    """
+    words = _describe_peak(label, evidence, judgement)
+    return f"{words}; {UNPROVEN_WORDS}" if is_unproven else words
+
+
+def _describe_peak(label: str, evidence: Evidence, judgement: str) -> str:
     if evidence.peak < NOTHING:
         words = f"{label}: next to nothing on this image speaks for it"
     else:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.bundles import HEAD, KERAS_MODEL
+from ml.bundles import HEAD
 from ml.errors import ExplanationUnavailable
 from ml.explanation.activation import scale_maps
 from ml.explanation.evidence import (
@@ -21,7 +21,7 @@ from ml.explanation.evidence import (
 from ml.explanation.occlusion import occlude
 from ml.explanation.sanity import SanityFigures, check_maps
 from ml.images import Frame, read_frames, to_display
-from ml.manifest import Manifest
+from ml.manifest import Manifest, is_unproven
 from ml.overlay import render_activation
 from ml.prediction_output import describe_predictions
 from ml.predictor import FramePrediction, Predictor
@@ -57,8 +57,9 @@ def _explain_by_occlusion(predictor: Predictor, frame: Frame, _: FramePrediction
 
 def _explain_by_gradients(predictor: Predictor, frame: Frame, _: FramePrediction) -> Floats:
     from ml.explanation import gradients
+    from ml.runtimes.keras_network import load_network
 
-    network = gradients.load_network(predictor.bundle.path / KERAS_MODEL)
+    network = load_network(predictor.bundle.path)
     opened = gradients.open_layers(network, logits=gradients.LOGITS, features=gradients.FEATURES)
     inputs = _prepare(predictor, frame)[np.newaxis]
     return scale_maps(gradients.measure_gradient_support(opened, inputs)[0])
@@ -101,7 +102,9 @@ def explain_file(predictor: Predictor, path: Path, *, label: str | None, method:
         manifest.operating.thresholds.get(shown_label),
         is_indeterminate=answer["indeterminate"] and answer["suspected_label"] == shown_label,
     )
-    words = describe_evidence(shown_label, evidence[shown_label], judgement=judgement)
+    words = describe_evidence(
+        shown_label, evidence[shown_label], judgement=judgement, is_unproven=is_unproven(manifest)
+    )
     answer |= {"method": method, "explained_label": shown_label, "explanation": words}
     answer["maps"] = {name: _list_map(found) for name, found in evidence.items()}
     return Explained(answer, shown_label, words, _draw(shown, evidence[shown_label]))
@@ -119,12 +122,12 @@ def _list_findings(manifest: Manifest, label: str | None, method: str) -> list[s
 
 def check_files(predictor: Predictor, paths: Sequence[Path]) -> SanityFigures:
     """The sanity figures of the bundle's maps on the first frames of these files."""
-    from ml.explanation import gradients
+    from ml.runtimes.keras_network import load_network
 
     frames = [read_frames(path, frames=[0])[0] for path in paths]
     with np.load(predictor.bundle.path / HEAD, allow_pickle=False) as head:
         kernel = head["kernel"]
-    network = gradients.load_network(predictor.bundle.path / KERAS_MODEL)
+    network = load_network(predictor.bundle.path)
     inputs = [_prepare(predictor, frame) for frame in frames if not frame.is_constant]
     if not inputs:
         raise ExplanationUnavailable(method="the sanity tests", detail="every image is blank")

@@ -1,7 +1,6 @@
 """Grad-CAM by gradients, for heads that a kernel alone doesn't describe; needs TensorFlow."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -12,27 +11,18 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from ml.errors import ExplanationUnavailable, RuntimeUnavailable
+from ml.errors import ExplanationUnavailable
 from ml.training.network import FEATURES, LOGITS
 
 __all__ = [
     "FEATURES",
     "LOGITS",
-    "load_network",
     "measure_gradient_support",
     "open_layers",
     "randomise",
 ]
 
 Floats = NDArray[np.float32]
-
-
-def load_network(path: Path) -> Any:
-    """A Keras model from a bundle's or a run's `.keras` file; raises RuntimeUnavailable."""
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, TypeError, ValueError) as error:
-        raise RuntimeUnavailable(runtime="tensorflow", detail=error) from error
 
 
 def open_layers(network: Any, *, logits: str, features: str | None = None) -> Any:

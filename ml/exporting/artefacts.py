@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ml.bundles import CANARY, HEAD, KERAS_MODEL, OPENVINO_MODEL
 from ml.calibration import softmax
 from ml.errors import ParityFailed
+from ml.exporting.weight_places import write_keras_network
 from ml.manifest import Parity
 from ml.runtimes import Floats
 from ml.runtimes.openvino import compile_network, convert_network
@@ -68,12 +69,16 @@ def _round_half(weight: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def write_network(network: Any, folder: Path) -> None:
-    """Write `model.keras`, the IR with half-precision weights, and the head's kernel and bias."""
-    network.save(folder / KERAS_MODEL)
-    compress_model(folder / KERAS_MODEL)
+    """Write the IR with half-precision weights, what Keras needs beside it, and the head.
+
+    `network.json` says how Keras has the same weights; where it can't, `model.keras` holds them.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         network.export(scratch, format="tf_saved_model", verbose=False)
         convert_network(scratch, folder / OPENVINO_MODEL)
+    if not write_keras_network(network, folder):
+        network.save(folder / KERAS_MODEL)
+        compress_model(folder / KERAS_MODEL)
     kernel, bias = network.get_layer(LOGITS).get_weights()
     np.savez(folder / HEAD, kernel=kernel, bias=bias)
 

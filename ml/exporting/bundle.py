@@ -4,7 +4,7 @@ import dataclasses
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.bundles import EMBEDDINGS, OPENVINO_MODEL, Bundle
-from ml.calibration import choose_band, choose_threshold, fit_temperature, softmax
-from ml.datasets import Dataset, balance_weights, index_labels
+from ml.calibration import fit_temperature, softmax
+from ml.datasets import Dataset, Example, index_labels, validation_weights
 from ml.distance import fit_space
 from ml.errors import BackboneNotExportable, BundleInvalid
 from ml.evaluation.crossval_record import find_record
-from ml.evaluation.report import ALONE, Comparisons, evaluate_bundle
+from ml.evaluation.report import ALONE, Comparisons, External, evaluate_bundle, find_external
 from ml.exporting.artefacts import (
     PARITY_TOLERANCE,
     check_parity,
@@ -28,30 +28,39 @@ from ml.exporting.artefacts import (
     write_canary,
     write_network,
 )
+from ml.exporting.deciding import Validation, choose_operating, fit_answers
 from ml.exporting.gate_fitting import fit_gate
 from ml.exporting.kept import write_population
+from ml.exporting.quality_fitting import fit_quality
 from ml.exporting.readout import read_out
 from ml.exporting.release import check_gate
 from ml.exporting.rendering import render_texts, seal
+from ml.exporting.series_fitting import Slices, choose_series_rule
 from ml.gate import GATE
 from ml.manifest import (
     SCHEMA,
     Distance,
     Manifest,
-    Operating,
     Parity,
     TrainingRecord,
     read_manifest,
     write_manifest,
 )
-from ml.openings import EXPORT, check_reopening, record_opening, record_seed_runs
+from ml.map_rule import find_map_size
+from ml.openings import (
+    EXPORT,
+    check_reopening,
+    record_external,
+    record_opening,
+    record_seed_runs,
+)
 from ml.predictor import Predictor, open_predictor
 from ml.preprocessing import PREPROCESSING_VERSION, prepare_files
 from ml.rejects import find_rejects, score_rejects, write_rejects_score
-from ml.runtimes import Floats, Runtime
+from ml.runtimes import Runtime
 from ml.runtimes.openvino import compile_network
 from ml.task_config import TaskConfig
-from ml.training.backbones import find_backbone
+from ml.training.backbones import BACKBONES
 from ml.training.curves import plot_curves
 from ml.training.loop import BEST, HISTORY, SOUP, read_state
 from ml.training.recipe import check_run
@@ -59,19 +68,6 @@ from ml.training.recipe import check_run
 CURVES = "curves.png"
 CURVES_TABLE = "curves.csv"
 SOFTWARE = ("keras", "tensorflow-cpu", "openvino", "numpy", "pillow")
-
-
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """What decides a bundle: one row for each image of the validation split.
-
-    Logits N x K, label indices, balancing weights, and the gate's distances.
-    """
-
-    logits: Floats
-    targets: NDArray[np.int64]
-    weights: NDArray[np.float64]
-    distances: NDArray[np.float64]
 
 
 def export_bundle(
@@ -100,7 +96,7 @@ def export_bundle(
     target = root / config.task / config.version
     if target.exists() and not replace:
         raise BundleInvalid(path=target, detail="this version exists already")
-    if not find_backbone(config).is_exportable:
+    if not BACKBONES[config.model.backbone].is_exportable:
         raise BackboneNotExportable(backbone=config.model.backbone)
     check_gate(config, find_record(target.parent, config.digest))
     check_reopening(target, purpose)
@@ -115,7 +111,13 @@ def export_bundle(
         engine = _fill_draft(config, dataset, run, draft, data_root)
         record_opening(target, split="test", purpose="; ".join(filter(None, (EXPORT, purpose))))
         record_seed_runs(target, comparisons.seed_runs, split="test")
-        _complete_draft(config, dataset, engine, draft, target.parent, data_root, comparisons)
+        external = find_external(dataset, data_root, config.data)
+        looked_at = [one.name for one in external.sources]
+        looked_at += ["masked images"] if comparisons.masked else []
+        record_external(target, looked_at, purpose=EXPORT)
+        _complete_draft(
+            config, dataset, engine, draft, target.parent, data_root, comparisons, external
+        )
         if target.exists():
             shutil.rmtree(target)
         draft.rename(target)
@@ -141,7 +143,7 @@ def _fill_draft(
     space.save(draft / EMBEDDINGS)
     strangers, kinds = seen.features[:0], []
     if not config.scope.stranger_label:
-        rejects = find_rejects(config, data_root, "fit")
+        rejects = find_rejects(config, dataset.examples, data_root, "fit")
         kinds = [reject.kind for reject in rejects]
         inputs_of_strangers = prepare_files((reject.content for reject in rejects), spec)
         strangers = read_out(engine, inputs_of_strangers).features
@@ -149,17 +151,37 @@ def _fill_draft(
     gate, distances = fit_gate(space, seen, unseen, groups, strangers, kinds)
     gate.save(draft / GATE)
     outputs = Validation(
+        examples=validation,
         logits=unseen.logits,
         targets=index_labels(validation, config.data.labels),
-        weights=np.array(balance_weights(validation, power=config.training.balance_power)),
+        weights=np.array(validation_weights(validation, config.training)),
         distances=distances,
+        sources=np.array([row.source for row in validation]),
+        groups=np.array(groups),
     )
     manifest = _make_manifest(config, dataset, run, outputs)
     parity = check_parity(network, draft, np.concatenate(inputs), temperature=manifest.temperature)
-    write_manifest(dataclasses.replace(manifest, parity=parity), draft)
+    manifest = dataclasses.replace(manifest, parity=parity)
+    write_manifest(_limit_quality(config, validation, manifest, draft, engine), draft)
     shutil.copyfile(run / HISTORY, draft / CURVES_TABLE)
     plot_curves(run / HISTORY, draft / CURVES)
     return engine
+
+
+def _limit_quality(
+    config: TaskConfig,
+    validation: Sequence[Example],
+    manifest: Manifest,
+    draft: Path,
+    engine: Runtime,
+) -> Manifest:
+    """The manifest with limits of image quality, for a task that asks for them."""
+    max_refusal = config.decision.quality_refusal
+    if not max_refusal:
+        return manifest
+    predictor = Predictor(Bundle(path=draft, manifest=manifest, digest=""), engine)
+    quality = fit_quality(predictor, validation, max_refusal=max_refusal)
+    return dataclasses.replace(manifest, quality=quality)
 
 
 def _complete_draft(
@@ -170,16 +192,24 @@ def _complete_draft(
     task_folder: Path,
     data_root: Path,
     comparisons: Comparisons,
+    external: External,
 ) -> None:
-    """Score the test split, hold the figures against the gate, write the card, and seal."""
+    """Score the test split and other places, judge the gate, write the card, and seal."""
     manifest, _ = read_manifest(draft)
     predictor = Predictor(Bundle(path=draft, manifest=manifest, digest=""), engine)
-    evaluation = evaluate_bundle(predictor, config, dataset, draft, comparisons=comparisons)
-    rejects = find_rejects(config, data_root, "test")
+    evaluation = evaluate_bundle(
+        predictor, config, dataset, draft, comparisons=comparisons, external=external
+    )
+    rejects = find_rejects(config, dataset.examples, data_root, "test")
     strangers = score_rejects(predictor, rejects, refusing_label=config.scope.stranger_label)
     write_rejects_score(strangers, draft)
     write_population(dataset, draft)
-    manifest = dataclasses.replace(manifest, metrics=evaluation.metrics)
+    manifest = dataclasses.replace(
+        manifest,
+        metrics=evaluation.metrics,
+        external=evaluation.external,
+        maps=evaluation.maps,
+    )
     seal(render_texts(manifest, config, draft, task_folder), draft)
 
 
@@ -191,6 +221,14 @@ def _make_manifest(
 ) -> Manifest:
     """Everything but the parity, the figures on the test split and the files' hashes."""
     temperature = fit_temperature(validation.logits, validation.targets, validation.weights)
+    scores = softmax(validation.logits, temperature=temperature)
+    operating, transfer = choose_operating(config, validation, scores)
+    distance = _choose_limit(config, validation.distances)
+    is_answered = validation.distances <= distance.limit
+    conformal, confidence = fit_answers(config, validation, scores, operating, is_answered)
+    slices = Slices(
+        validation.examples, scores, is_answered, config.data.labels, config.data.normal_label
+    )
     return Manifest(
         schema=SCHEMA,
         task=config.task,
@@ -206,42 +244,19 @@ def _make_manifest(
         input=config.input,
         preprocessing=PREPROCESSING_VERSION,
         temperature=temperature,
-        operating=_choose_operating(config, validation, temperature),
-        distance=_choose_limit(config, validation.distances),
+        operating=operating,
+        distance=distance,
         scope=config.scope,
         aggregation=config.decision.aggregation,
         training=_record_training(config, dataset, run),
         metrics={},
         parity=Parity(images=0, max_difference=0.0, labels_changed=0, tolerance=PARITY_TOLERANCE),
         files={},
-    )
-
-
-def _choose_operating(config: TaskConfig, validation: Validation, temperature: float) -> Operating:
-    decision, labels = config.decision, config.data.labels
-    scores = softmax(validation.logits, temperature=temperature)
-    points, bands = {}, {}
-    for label in decision.recall_labels:
-        own = scores[:, labels.index(label)]
-        is_positive = validation.targets == labels.index(label)
-        points[label] = choose_threshold(own, is_positive, target_recall=decision.target_recall)
-        band = choose_band(
-            own,
-            is_positive,
-            threshold=points[label].threshold,
-            max_error=decision.band_error,
-            max_share=decision.band_share,
-        )
-        bands[label] = (band.low, band.high)
-    return Operating(
-        thresholds={label: point.threshold for label, point in points.items()},
-        target="lower 95 % bound of the recall of each of these labels on the validation split",
-        target_recall=decision.target_recall,
-        validation_recall={label: point.recall for label, point in points.items()},
-        validation_specificity={label: point.specificity for label, point in points.items()},
-        bands=bands,
-        band_error=decision.band_error,
-        band_share=decision.band_share,
+        series=choose_series_rule(config.decision, slices),
+        conformal=conformal,
+        transfer=transfer,
+        confidence=confidence,
+        map_size=find_map_size(config.maps, config.input.size),
     )
 
 

@@ -1,11 +1,15 @@
 """Tables of the model card: whom the data show, and the cross-validation, as Markdown."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from ml.confidence import LOW, WORDS, Confidence
 from ml.datasets import SPLITS
 from ml.datasets.population import Ages, Cell, People, Population
 from ml.evaluation.crossval_record import CrossvalRecord
-from ml.manifest import Metric
+from ml.figure_names import RIGHT
+from ml.manifest import Manifest, Metric
+from ml.series import NONE, SeriesRule
+from ml.transfer import Share, Transfer
 
 
 def render_population(population: Population) -> str:
@@ -85,6 +89,87 @@ def render_crossval(record: CrossvalRecord | None) -> str:
         heads = ("figure", *(f"network less {other}" for other in others))
         parts.append(format_table(heads, above))
     return "\n\n".join(parts)
+
+
+def render_series(rule: SeriesRule | None, figures: Mapping[str, Metric]) -> str:
+    """How whole series are answered and how well; nothing where the manifest is silent."""
+    if rule is None:
+        return ""
+    title = "## Whole series"
+    if rule.kind == NONE:
+        return f"{title}\n\nNot answered: only single slices are. No rule for series was tested."
+    note = (
+        f"A disease is said of a series if {rule.neighbours} answered slices in a row reach its "
+        f"operating point, which rises with the number of slices so that at most "
+        f"{rule.false_alarms:.0%} of normal series do. Fitted on {rule.kind} series of up to "
+        f"{rule.longest} slices of the validation split; the counts are by a rule fitted without "
+        f"the series judged. A study of more than {rule.most_slices} slices is not answered."
+    )
+    rows = [
+        (label, f"{one.found} of {one.diseased}", f"{one.false_alarms} of {one.normal}")
+        for label, one in rule.validation.items()
+    ]
+    fitted = format_table(("disease", "found", "false alarms of normal series"), rows)
+    tested = [(name, str(one.images), format_interval(one)) for name, one in figures.items()]
+    table = format_table(("on the test split", "series", "value (95 % interval)"), tested)
+    return "\n\n".join([title, note, fitted, *([table] if tested else [])])
+
+
+def render_transfer(transfer: Transfer | None) -> str:
+    """What the operating points give on each source, and what follows; nothing if unasked."""
+    if transfer is None:
+        return ""
+    rows = [
+        (source, disease, _show_share(point.recall), _show_share(point.specificity))
+        for source, points in transfer.sources.items()
+        for disease, point in points.items()
+    ]
+    asked = (
+        f"Asked of a second source: recall with a lower bound of {transfer.asked_recall:g}, "
+        f"specificity {transfer.asked_specificity:g}."
+    )
+    if transfer.is_own_source_only:
+        result = (
+            f"**Own source only.** Not shown to hold elsewhere: {', '.join(transfer.unproven)}. An "
+            "image whose source nobody has validated gets no label."
+        )
+    else:
+        result = "Every operating point holds on a second source."
+    note = "Validation images; one-sided 95 % bounds, groups counted and not images."
+    table = format_table(("source", "disease", "recall", "specificity"), rows)
+    return f"### On other sources\n\n{result} {asked} {note}\n\n{table}"
+
+
+def _show_share(share: Share | None) -> str:
+    if share is None:
+        return "–"
+    return f"{share.value:.3f} ({share.low:.3f} to {share.high:.3f}), {share.groups} groups"
+
+
+def render_words(confidence: Confidence | None, manifest: Manifest) -> str:
+    """What each word of confidence has meant; nothing for a bundle whose words were not earned."""
+    if confidence is None:
+        return ""
+    rows = []
+    for word in (*WORDS, LOW):
+        record, test = confidence.records.get(word), manifest.metrics.get(RIGHT[word])
+        margin = confidence.margins.get(word)
+        rows.append(
+            (
+                word,
+                "–" if margin is None else f"{margin:.3f}",
+                f"{record.right} of {record.answers}, at least {record.low:.3f}" if record else "–",
+                f"{format_interval(test)} of {test.images}" if test else "–",
+            )
+        )
+    asked = ", ".join(f"{word} {share:g}" for word, share in confidence.asked.items())
+    note = (
+        f"Least share right that was asked in every source with enough answers: {asked}. A word "
+        "without a margin could not be earned and is never said; an answer without a label is "
+        "low. The bound is that of the worst source."
+    )
+    head = ("word", "from a margin of", "right on validation", "right on the test split")
+    return f"## Words of confidence\n\n{note}\n\n{format_table(head, rows)}"
 
 
 def _show(metric: Metric | None, *, sign: str = "") -> str:

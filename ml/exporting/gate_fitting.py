@@ -94,12 +94,16 @@ def _fit_linear(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Kernel (F x M) and bias (M) of the classes by name; nothing is told apart of one alone."""
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     count = len(set(classes))
     if count == 1:
         return np.zeros((features.shape[1], 1)), np.zeros(1)
     model = LogisticRegression(C=INVERSE_PENALTY, tol=1e-3, max_iter=300, class_weight="balanced")
-    model.fit(features, classes)
+    # With more threads the small products of a fit wait for one another: fifty times as long
+    # where another program works on the same cores.
+    with threadpool_limits(1):
+        model.fit(features, classes)
     if count == 2:
         # Of two classes scikit-learn keeps the second one's logit alone.
         return np.hstack([0 * model.coef_.T, model.coef_.T]), np.array([0.0, *model.intercept_])

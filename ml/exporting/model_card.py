@@ -5,17 +5,28 @@ from statistics import mean, stdev
 
 from ml.evaluation.beside import FROZEN, THUMBNAILS, Baselines
 from ml.evaluation.results import Evaluation
+from ml.exporting.card_external import render_external
+from ml.exporting.card_limits import (
+    describe_harm,
+    render_conformal,
+    render_quality,
+    render_refused_labels,
+    render_strangers,
+)
+from ml.exporting.card_maps import render_maps
 from ml.exporting.card_tables import (
     format_interval,
     format_table,
     render_crossval,
     render_population,
+    render_series,
+    render_transfer,
+    render_words,
 )
 from ml.exporting.kept import Record
-from ml.exporting.release import ANSWERED, REFUSED
-from ml.manifest import Manifest
-from ml.openings import Opening
-from ml.rejects import RejectScore
+from ml.figure_names import ANSWERED, REFUSED, describe_statement
+from ml.manifest import GateResult, Manifest
+from ml.openings import EXTERNAL, Opening
 from ml.task_config import TaskConfig
 
 # What the designators of DICOM (PS3.16, 8) stand for.
@@ -33,18 +44,28 @@ def render_card(manifest: Manifest, config: TaskConfig, kept: Record) -> str:
         _render_gate(manifest),
         "## Population",
         render_population(kept.population),
+        "## On images of other places",
+        render_external(kept.evaluation),
         "## Figures on the test split",
         _render_openings(kept.openings),
         _render_metrics(manifest, kept.baselines),
         _render_sources(kept.evaluation, manifest),
+        render_refused_labels(kept.evaluation),
         _render_seeds(kept.evaluation),
+        render_series(manifest.series, kept.evaluation.series),
         render_crossval(kept.crossval),
         "## Operating point",
         _render_operating(manifest),
+        render_conformal(manifest.conformal, kept.evaluation.openness),
+        render_quality(manifest.quality),
+        render_transfer(manifest.transfer),
+        render_words(manifest.confidence, manifest),
+        "## Heat maps",
+        render_maps(manifest.maps),
         "## Images that are none of its business",
-        _render_strangers(kept.strangers, manifest),
+        render_strangers(kept.strangers, manifest),
         "## Limits",
-        _list(config.card.limits),
+        _list((*config.card.limits, *describe_harm(kept.evaluation.robustness))),
         "## Choices and their evidence",
         _list(config.card.choices),
         "## Data and licences",
@@ -71,6 +92,11 @@ def _describe(manifest: Manifest) -> str:
     if spec.hu_window:
         center, width = spec.hu_window
         rows.append(("A CT in Hounsfield units", f"read at center {center:g}, width {width:g}"))
+    if spec.hu_channels:
+        windows = ", ".join(f"{center:g}/{width:g}" for center, width in spec.hu_channels)
+        rows.append(("Channels in Hounsfield units", f"center/width {windows}"))
+    if spec.grey_levels == "values":
+        rows.append(("Deep grey images", "read by the values of the anatomy, not by their window"))
     if scope.sexes:
         rows.append(("Sexes", ", ".join(scope.sexes)))
     return format_table(("", ""), rows)
@@ -90,22 +116,47 @@ def _render_gate(manifest: Manifest) -> str:
     if not manifest.gate:
         return ""
     rows = [
-        (name, f"{result.minimum:g}", f"{result.value:.3f}", "yes" if result.is_met else "**no**")
+        (
+            name,
+            describe_statement(name),
+            f"{'at most' if result.is_most else 'at least'} {result.minimum:g}",
+            f"{result.value:.3f}",
+            _format(result.bound),
+            f"{result.images} ({result.groups})",
+            _describe_verdict(result),
+        )
         for name, result in manifest.gate.items()
     ]
-    table = format_table(("figure", "at least", "reached", "met"), rows)
+    head = ("figure", "of", "asked", "reached", "judged by", "images (groups)", "met")
+    table = format_table(head, rows)
     note = (
-        "What was asked beforehand; a bundle that stays below any of it is for research only. "
+        "What was asked beforehand; a bundle that misses any of it is for research only. Judged is "
+        "the end of the 95 % interval that speaks against the bundle, and only a figure with "
+        "enough images and groups behind it can be met. "
         f"`{REFUSED}` is the share refused of images of other kinds, `{ANSWERED}` that of the test "
         "split that is not; figures that begin with `crossval.` are of the cross-validation below."
     )
     return f"## Release gate\n\n{note}\n\n{table}"
 
 
+def _describe_verdict(result: GateResult) -> str:
+    verdict = "yes" if result.is_met else "**no**"
+    return f"{verdict}: {result.reason}" if result.reason else verdict
+
+
 def _render_openings(openings: Sequence[Opening]) -> str:
+    foreign = [one for one in openings if one.purpose.startswith(EXTERNAL)]
+    own = [one for one in openings if not one.purpose.startswith(EXTERNAL)]
+    parts = [_list_openings("The test split was", own)]
+    if foreign:
+        parts.append(_list_openings("Images of other places were", foreign))
+    return "\n\n".join(parts)
+
+
+def _list_openings(what: str, openings: Sequence[Opening]) -> str:
     lines = [f"{one.opened[:10]}: {one.version}, {one.purpose}" for one in openings]
     count = len(lines)
-    note = f"The test split was looked at {count} time{'s' if count != 1 else ''} for this task:"
+    note = f"{what} looked at {count} time{'s' if count != 1 else ''} for this task:"
     return f"{note}\n\n{_list(lines)}"
 
 
@@ -121,9 +172,12 @@ def _render_metrics(manifest: Manifest, baselines: Baselines) -> str:
         for name, metric in manifest.metrics.items()
     ]
     note = (
-        "Intervals are 95 %, from resampling whole groups (patients) 1000 times. Names that begin "
+        "Intervals are 95 %, from resampling whole groups (patients) 1000 times, and exact where "
+        "fewer than five groups were right or wrong. Names that begin "
         "with `argmax_` take the most probable label, the others the label given at thresholds "
-        "from the validation split. Beside them, on the same images: logistic regression on "
+        "from the validation split, `shown.` ones are of what people are told: how often a disease "
+        "is flagged without being the likeliest, and how often findings and labels are right. "
+        "Beside them, on the same images: logistic regression on "
         "16 x 16 thumbnails, which can see little disease, and a linear layer on a frozen ImageNet "
         "backbone, each with thresholds of its own from the validation split. What a thumbnail "
         "reaches is owed to how and where the images were taken. A baseline refuses nothing."
@@ -177,16 +231,6 @@ def _render_operating(manifest: Manifest) -> str:
         f"{format_table(head, rows)}\n\n"
         f"An image farther than {distance.limit:.2f} from the training embeddings is not "
         f"answered; that refuses {distance.validation_refusal:.1%} of the validation split."
-    )
-
-
-def _render_strangers(strangers: RejectScore, manifest: Manifest) -> str:
-    rows = [(kind.replace("_", " "), f"{share:.3f}") for kind, share in strangers.by_kind.items()]
-    refused = manifest.metrics["refused"]
-    return (
-        f"Of {strangers.images} images of other kinds, none of them seen while the limit was set, "
-        f"{strangers.refused:.1%} are refused; of the test split {refused.value:.1%} "
-        f"({refused.low:.1%} to {refused.high:.1%}).\n\n{format_table(('kind', 'refused'), rows)}"
     )
 
 

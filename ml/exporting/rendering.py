@@ -10,14 +10,14 @@ from pathlib import Path
 
 from ml.bundles import MODEL_CARD, Bundle, hash_file, load_bundle
 from ml.datasets import SPLITS, Dataset
-from ml.errors import BundleInvalid, BundleTampered, DataInvalid
+from ml.errors import BundleInvalid, BundleTampered, DataInvalid, TaskFileOfOther
 from ml.evaluation.beside import BASELINES, score_baselines, write_baselines
 from ml.evaluation.page import read_pictures, render_page
 from ml.evaluation.predictions import read_answers
 from ml.evaluation.report import PAGE, PREDICTIONS
 from ml.exporting.kept import POPULATION, read_kept, write_population
 from ml.exporting.model_card import render_card
-from ml.exporting.release import check_gate, choose_stage, judge_gate, list_figures
+from ml.exporting.release import Scored, check_gate, choose_stage, judge_gate, list_figures
 from ml.manifest import MANIFEST, Manifest, read_manifest, write_manifest
 from ml.openings import record_opening
 from ml.signing import SIGNATURE
@@ -35,12 +35,12 @@ def render_texts(
     """Judge the gate, write card and page into the folder; returns the manifest to seal it with.
 
     Words come from the task file, figures from the folder. Raises TaskConfigInvalid for a gate of
-    figures that aren't there.
+    unknown figures.
     """
     kept = read_kept(folder, task_folder, recipe=manifest.training.config_sha256)
     check_gate(config, kept.crossval)
-    figures = list_figures(manifest.metrics, kept.strangers, kept.crossval)
-    gate = judge_gate(config, figures)
+    scored = Scored(manifest.labels, kept.evaluation, kept.baselines, kept.strangers, kept.crossval)
+    gate = judge_gate(config, list_figures(scored))
     manifest = dataclasses.replace(
         manifest,
         title=config.title,
@@ -75,8 +75,9 @@ def render_again(path: Path, config: TaskConfig, dataset: Dataset | None = None)
     """Render a bundle's card and page anew and seal it; returns the bundle as it is then.
 
     The test split stays closed: figures are those the bundle keeps, to the byte. `dataset` is
-    needed where it keeps no population. Raises BundleInvalid when the task file is for another
-    bundle or something is missing, DataInvalid for other rows than it was made from.
+    needed where it keeps no population. Raises TaskFileOfOther when the task file isn't the
+    bundle's, BundleInvalid when something is missing, DataInvalid for other rows than it was made
+    from.
     """
     bundle = load_bundle(path)
     _check_task(bundle, config)
@@ -121,11 +122,15 @@ def _reworked(bundle: Bundle) -> Iterator[Path]:
 
 
 def _check_task(bundle: Bundle, config: TaskConfig) -> None:
-    found = (config.task, config.version, config.digest)
     manifest = bundle.manifest
-    if found != (manifest.task, manifest.version, manifest.training.config_sha256):
-        detail = f"the task file is for {config.task} {config.version} of other choices"
-        raise BundleInvalid(path=bundle.path, detail=detail)
+    made = (manifest.task, manifest.version)
+    if (config.task, config.version) != made:
+        detail = f"the task file is of {config.task} {config.version}"
+        raise TaskFileOfOther(task=made[0], version=made[1], path=bundle.path, detail=detail)
+    if config.digest != manifest.training.config_sha256:
+        detail = "what shapes the network ([data], [input], [model], [augmentation], [training])"
+        detail += " isn't what this bundle was trained with"
+        raise TaskFileOfOther(task=made[0], version=made[1], path=bundle.path, detail=detail)
 
 
 def _add_population(bundle: Bundle, dataset: Dataset | None, draft: Path) -> None:

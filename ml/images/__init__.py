@@ -32,7 +32,8 @@ def read_frames(source: Source, *, frames: Sequence[int] | None = None) -> list[
     """Decode the frames of an image (all of them, or those with the given indices, from 0).
 
     Raises ImageUnreadable, ImageHasNoPixels, ImageTooLarge, ImageTruncated,
-    UnsupportedTransferSyntax, FrameOutOfRange. The sizes are checked before anything is decoded.
+    UnsupportedTransferSyntax, FrameOutOfRange, ImageHasSeveralPictures. The sizes are checked
+    before anything is decoded.
     """
     content = _read_bytes(source)
     if not content:
@@ -45,13 +46,13 @@ def read_frames(source: Source, *, frames: Sequence[int] | None = None) -> list[
 
 
 def read_picture(content: bytes) -> Picture:
-    """The first picture of a PNG, JPEG, WebP or TIFF file, at its depth.
+    """The picture of a PNG, JPEG, WebP or TIFF file, at its depth.
 
-    The errors are those of `read_frames`.
+    The errors are those of `read_frames`, and ImageHasSeveralPictures for a TIFF of several pages.
     """
     if not is_raster(content):
         raise ImageUnreadable(detail="its content is of no supported kind")
-    return read_pictures(io.BytesIO(content), frames=[0])[0]
+    return read_pictures(io.BytesIO(content), is_one_wanted=True)[0]
 
 
 def iterate_frames(content: bytes, frames: Iterable[int]) -> Iterator[Frame]:

@@ -32,6 +32,8 @@ def finish_colours(
 
 def reduce_to_bytes(colours: NDArray[Any], bits: int) -> NDArray[np.uint8]:
     """The highest eight of each sample's bits; fewer of them cover the same range."""
+    if bits == 8 and colours.dtype == np.uint8:
+        return np.ascontiguousarray(colours)
     if bits < 8:
         return (colours.astype(np.uint16) * 255 // ((1 << bits) - 1)).astype(np.uint8)
     return np.ascontiguousarray((colours >> (bits - 8)).astype(np.uint8))

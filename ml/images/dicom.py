@@ -31,6 +31,7 @@ from ml.images.absence import (
 )
 from ml.images.colour import apply_palette
 from ml.images.frame import MAX_TOTAL_PIXELS, Frame, Voi, as_grey, select_frames
+from ml.images.geometry import find_slice_position
 from ml.images.image_pixel import ImagePixel, read_image_pixel
 from ml.images.numbers import as_numbers
 from ml.images.pixel_data import PixelElement, check_syntax, decode_frames, find_pixel_element
@@ -38,6 +39,9 @@ from ml.images.profiles import ProfileUse, convert_colours
 from ml.images.transforms import (
     apply_modality,
     default_voi,
+    find_padding,
+    find_picture_high,
+    is_ct,
     is_hounsfield,
     read_transform_fields,
     read_voi,
@@ -60,6 +64,8 @@ HEADER_KEYWORDS = (
     "PatientBirthDate",
     "PatientSex",
     "StudyDate",
+    "InstitutionName",
+    "StationName",
 )
 # What pydicom and its decoders raise on hostile or broken files.
 DECODING_ERRORS = (
@@ -231,6 +237,7 @@ def _make_frame(dataset: Dataset, image: ImagePixel, stored: NDArray[Any], index
         "rows": image.rows,
         "columns": image.columns,
         "pixel_spacing": _read_spacing(dataset, fields),
+        "slice_position": _read_position(fields),
         "header": _read_header(dataset),
     }
     if image.photometric == "PALETTE COLOR":
@@ -279,7 +286,10 @@ def _make_grey_frame(
         voi=voi,
         window_center=center,
         window_width=width,
+        is_ct=is_ct(dataset),
         is_hounsfield=is_hounsfield(dataset, image, fields),
+        picture_high=find_picture_high(image, pixels, stored),
+        padding=find_padding(dataset, fields, stored),
         **common,
     )
 
@@ -290,6 +300,12 @@ def _read_spacing(dataset: Dataset, fields: dict[str, Any]) -> tuple[float, floa
             case [float(between_rows), float(between_columns)]:
                 return between_rows, between_columns
     return None
+
+
+def _read_position(fields: dict[str, Any]) -> float | None:
+    stated = (as_numbers(fields.get(f"Image{name}Patient")) for name in ("Position", "Orientation"))
+    position, cosines = ([one for one in numbers if one is not None] for numbers in stated)
+    return find_slice_position(position, cosines)
 
 
 def _read_header(dataset: Dataset) -> dict[str, str]:

@@ -48,9 +48,12 @@ class Frame:
     Where there is no value (not-a-number in a map of floats) there is background: black, whatever
     the window. `profile_use` says what became of the image's ICC profile.
 
-    `is_hounsfield` says that they are Hounsfield units: a CT with a rescale.
+    `is_ct` says that a CT made them, `is_hounsfield` that they are Hounsfield units: a CT with a
+    rescale. `picture_high` is the highest level where they are the levels of a picture already, and
+    `padding` the values, both included, that stand for nothing; None where nothing is such.
     `header` holds the few DICOM fields that decide whether a task applies; it is empty for
-    PNG, JPEG, WebP and TIFF. `pixel_spacing` is (between rows, between columns) in mm.
+    PNG, JPEG, WebP and TIFF. `pixel_spacing` is (between rows, between columns) in mm, and
+    `slice_position` where the slice lies along its normal, in mm.
     """
 
     pixels: Pixels
@@ -62,7 +65,11 @@ class Frame:
     window_center: float | None = None
     window_width: float | None = None
     pixel_spacing: tuple[float, float] | None = None
+    slice_position: float | None = None
+    is_ct: bool = False
     is_hounsfield: bool = False
+    picture_high: float | None = None
+    padding: tuple[float, float] | None = None
     header: Mapping[str, str] = field(default_factory=dict)
     profile_use: ProfileUse = ProfileUse.NONE
 

@@ -4,18 +4,24 @@ import io
 import re
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from ml.errors import ImageTooLarge, ImageTruncated, ImageUnreadable
+from ml.errors import (
+    ImageHasSeveralPictures,
+    ImageTooLarge,
+    ImageTruncated,
+    ImageUnreadable,
+)
 from ml.images.codestream import JPEG_START
 from ml.images.colour import reduce_to_bytes
 from ml.images.frame import MAX_FRAME_PIXELS, Frame, Voi, as_grey, check_size, select_frames
 from ml.images.halves import is_halved, read_both_halves
+from ml.images.losses import find_loss
 from ml.images.profiles import ProfileUse, convert_colours, convert_picture
 from ml.images.scans import decode_whole
 
@@ -37,6 +43,8 @@ PICTURE_ERRORS = (
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 GREY_MODES = ("1", "L", "LA", "La")
 SAMPLE_BYTES = 2
+# TIFF's New Subfile Type, and its bit for a reduced copy of another page.
+SUBFILE_TYPE, REDUCED = 254, 1
 # Colours of up to so many bits in 16 are cells of a shallower device, not a black picture.
 SHALLOW_BITS = 12
 
@@ -48,7 +56,7 @@ class Picture:
     `pixels` are HxW grey (uint8, or float32 where deeper) or HxWx3 RGB (uint8, or uint16 with
     values of `bits` bits). `profile` is an ICC profile still to be applied, to deep colours.
     `transparent` is the share of pixels that let something through, `further` the number of
-    pictures beside this one.
+    pictures beside this one. `loss` is DICOM's term for how it was compressed with loss.
     """
 
     pixels: NDArray[Any]
@@ -57,6 +65,7 @@ class Picture:
     profile_use: ProfileUse = ProfileUse.NONE
     transparent: float = 0.0
     further: int = 0
+    loss: str = ""
 
     def as_frame(self) -> Frame:
         """The picture as it is shown: colours of 8 bits in sRGB."""
@@ -92,10 +101,13 @@ def read_raster(stream: BinaryIO, *, frames: Sequence[int] | None = None) -> lis
     return [picture.as_frame() for picture in read_pictures(stream, frames=frames)]
 
 
-def read_pictures(stream: BinaryIO, *, frames: Sequence[int] | None = None) -> list[Picture]:
-    """Decode a file's pictures, of which only those of a TIFF count as frames.
+def read_pictures(
+    stream: BinaryIO, *, frames: Sequence[int] | None = None, is_one_wanted: bool = False
+) -> list[Picture]:
+    """Decode a file's pictures, of which only the pages of a TIFF count as frames.
 
-    Raises the errors of `ml.images.read_frames`.
+    Its reduced copies of a page aren't pages. Raises the errors of `ml.images.read_frames`, and
+    ImageHasSeveralPictures for an animation, and for several pages where one is wanted.
     """
     start = stream.read(12)
     size = stream.seek(0, io.SEEK_END)
@@ -105,13 +117,21 @@ def read_pictures(stream: BinaryIO, *, frames: Sequence[int] | None = None) -> l
     try:
         with Image.open(stream, formats=FORMATS) as image:
             held = getattr(image, "n_frames", 1)
-            count = held if image.format == "TIFF" else 1
-            chosen = select_frames(frames, count)
+            if image.format == "WEBP" and held > 1:
+                raise ImageHasSeveralPictures(count=held, kind="an animation")
+            pages = _find_pages(image, held)
+            if is_one_wanted and len(pages) > 1:
+                raise ImageHasSeveralPictures(count=len(pages), kind="pages of a TIFF")
+            chosen = select_frames(frames, len(pages))
             check_size(rows=image.height, columns=image.width, frames=len(chosen))
             if start.startswith(JPEG_START):
                 _check_scans(image, stream)
-            places = [index if count > 1 else None for index in chosen]
-            return [_read_page(image, stream, place, further=held - count) for place in places]
+            loss = find_loss(image, stream)
+            read = [
+                _read_page(image, stream, pages[index], further=held - len(pages))
+                for index in chosen
+            ]
+            return [replace(picture, loss=loss) for picture in read]
     except Image.DecompressionBombError as error:
         stated = re.search(r"\((\d+) pixels\)", str(error))
         pixels = int(stated[1]) if stated else "too many"
@@ -120,6 +140,20 @@ def read_pictures(stream: BinaryIO, *, frames: Sequence[int] | None = None) -> l
         if any(word in str(error) for word in ("truncated", "broken", "unrecognized data stream")):
             raise ImageTruncated(detail=error) from error
         raise ImageUnreadable(detail=error) from error
+
+
+def _find_pages(image: Image.Image, held: int) -> list[int | None]:
+    """Where the pictures that count lie among those held; None where there is nothing to seek."""
+    if image.format != "TIFF" or held == 1:
+        return [None]
+    pages: list[int | None] = []
+    for index in range(held):
+        image.seek(index)
+        if not image.tag_v2.get(SUBFILE_TYPE, 0) & REDUCED:  # type: ignore[attr-defined]
+            pages.append(index)
+    first = pages[0] if pages else 0
+    image.seek(first or 0)
+    return pages or [0]
 
 
 def _check_scans(image: Image.Image, stream: BinaryIO) -> None:

@@ -7,6 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    SecondaryCaptureImageStorage,
+)
 
 from ml.images.frame import Floats, Voi
 from ml.images.image_pixel import ImagePixel
@@ -15,10 +21,15 @@ from ml.images.numbers import as_numbers, first_number
 Window = tuple[float, float] | tuple[None, None]
 
 WINDOW = ("WindowCenter", "WindowWidth")
+CT_CLASSES = frozenset(
+    {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
+)
 FUNCTIONAL_GROUPS = (
     ("PixelValueTransformationSequence", ("RescaleSlope", "RescaleIntercept", "RescaleType")),
     ("FrameVOILUTSequence", (*WINDOW, "VOILUTFunction", "VOILUTSequence")),
     ("PixelMeasuresSequence", ("PixelSpacing",)),
+    ("PlanePositionSequence", ("ImagePositionPatient",)),
+    ("PlaneOrientationSequence", ("ImageOrientationPatient",)),
 )
 # A marker or a dead cell is fewer than a thousandth of the pixels at an end; they are left out of
 # the default range when all the others would share less than half of it.
@@ -90,18 +101,33 @@ def apply_modality(
     return (stored.astype(np.float64) * slope + intercept).astype(kind)
 
 
+def is_ct(dataset: Dataset) -> bool:
+    """Whether a CT made the image: by its SOP class, or its modality where that is no picture's.
+
+    A Secondary Capture is a picture, whatever it was taken of.
+    """
+    uid = str(dataset.get("SOPClassUID", "")).strip()
+    is_picture = uid.startswith(SecondaryCaptureImageStorage)
+    return uid in CT_CLASSES or (_states_ct(dataset) and not is_picture)
+
+
 def is_hounsfield(dataset: Dataset, image: ImagePixel, fields: dict[str, Any]) -> bool:
     """Whether the modality values are Hounsfield units: a CT's, with a rescale that says so.
 
     Rescale Type may be left out where it is HU (PS3.3 C.11.1.1.2). Values that can't fall below
     zero, where air lies, are grey levels somebody saved with an idle rescale.
     """
-    if str(dataset.get("Modality", "")).strip().upper() != "CT" or "RescaleIntercept" not in fields:
+    if not (_states_ct(dataset) or is_ct(dataset)) or "RescaleIntercept" not in fields:
         return False
     if str(fields.get("RescaleType", "HU")).strip().upper() != "HU":
         return False
     lowest = (first_number(fields["RescaleIntercept"]) or 0.0) < 0
     return "ModalityLUTSequence" not in fields and (image.is_signed or lowest)
+
+
+def _states_ct(dataset: Dataset) -> bool:
+    """Whether the header's modality is CT, as that of a picture of one may be too."""
+    return str(dataset.get("Modality", "")).strip().upper() == "CT"
 
 
 def read_voi(
@@ -157,24 +183,59 @@ def default_voi(dataset: Dataset, image: ImagePixel, pixels: Floats, stored: NDA
     Secondary Capture look the same. Anything deeper is stretched over the values that occur,
     without the padding and without outliers.
     """
-    bits = image.bits_stored
-    if bits <= 8 and not image.is_signed and np.array_equal(pixels, stored):
-        return Voi("NONE") if bits == 8 else Voi("RANGE", high=float(2**bits - 1))
+    high = find_picture_high(image, pixels, stored)
+    if high is not None:
+        return Voi("NONE") if image.bits_stored == 8 else Voi("RANGE", high=high)
     kept = _leave_out_padding(dataset, pixels, stored)
+    ends = _find_ends(kept)
     # Not-a-number and infinity show in the ends: a mask of every pixel is made for them alone.
-    if kept.size and not np.isfinite((kept.min(), kept.max())).all():
+    if not np.isfinite(ends).all():
         kept = kept[np.isfinite(kept)]
-    low, high = _find_range(kept) if kept.size else (0.0, 0.0)
+        ends = _find_ends(kept)
+    low, high = _find_range(kept, ends) if kept.size else (0.0, 0.0)
     return Voi("RANGE", low=low, high=high)
+
+
+def _find_ends(values: Floats) -> tuple[float, float]:
+    """The lowest and the highest value; zeros where there is none."""
+    return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+
+
+def find_picture_high(image: ImagePixel, pixels: Floats, stored: NDArray[Any]) -> float | None:
+    """The highest level of up to 8 unsigned bits that nothing rescales; None of anything deeper."""
+    bits = image.bits_stored
+    if bits > 8 or image.is_signed or not np.array_equal(pixels, stored):
+        return None
+    return float(2**bits - 1)
+
+
+def find_padding(
+    dataset: Dataset, fields: Mapping[str, Any], stored: NDArray[Any]
+) -> tuple[float, float] | None:
+    """The modality values that the image declares as padding, both ends included."""
+    ends = _find_padding(dataset, stored)
+    if ends is None or "ModalityLUTSequence" in fields:
+        return None
+    slope = first_number(fields.get("RescaleSlope")) or 1.0
+    intercept = first_number(fields.get("RescaleIntercept")) or 0.0
+    low, high = sorted(end * slope + intercept for end in ends)
+    return low, high
+
+
+def _find_padding(dataset: Dataset, stored: NDArray[Any]) -> tuple[float, float] | None:
+    value, limit = (_first_of(dataset, names) for names in (PADDING_KEYWORDS, LIMIT_KEYWORDS))
+    if value is None:
+        return None
+    ends = [_as_stored(end, stored.dtype) for end in (value, value if limit is None else limit)]
+    return min(ends), max(ends)
 
 
 def _leave_out_padding(dataset: Dataset, pixels: Floats, stored: NDArray[Any]) -> Floats:
     """The pixels without those that the image declares as padding; all where it is nothing else."""
-    value, limit = (_first_of(dataset, names) for names in (PADDING_KEYWORDS, LIMIT_KEYWORDS))
-    if value is None:
+    ends = _find_padding(dataset, stored)
+    if ends is None:
         return pixels
-    ends = [_as_stored(end, stored.dtype) for end in (value, value if limit is None else limit)]
-    is_padding = _lie_between(stored, min(ends), max(ends))
+    is_padding = _lie_between(stored, *ends)
     return pixels[~is_padding] if is_padding.any() and not is_padding.all() else pixels
 
 
@@ -190,16 +251,16 @@ def _lie_between(stored: NDArray[Any], low: float, high: float) -> NDArray[np.bo
     )
 
 
-def _find_range(values: Floats) -> tuple[float, float]:
+def _find_range(values: Floats, ends: tuple[float, float]) -> tuple[float, float]:
     """All values that occur, or the percentiles where a few outliers would take most grey levels.
 
     Symmetric, so that an inverted image gets the inverted range.
     """
-    lowest, highest = float(values.min()), float(values.max())
+    lowest, highest = ends
     seen = values.ravel()[:: max(1, values.size // LOOKED_AT)]
     left_out = int(OUTLIERS * (seen.size - 1))
-    ends = (left_out, seen.size - 1 - left_out)
-    low, high = (float(value) for value in np.partition(seen, ends)[list(ends)])
+    places = (left_out, seen.size - 1 - left_out)
+    low, high = (float(value) for value in np.partition(seen, places)[list(places)])
     is_spoilt = 0 < high - low < MIN_SHARE * (highest - lowest)
     return (low, high) if is_spoilt else (lowest, highest)
 

@@ -1,4 +1,4 @@
-"""Rejects drawn by code: noise, blank and shaded fields, shapes, pages of text, screenshots."""
+"""Rejects drawn by code: noise, blank and shaded fields, shapes, text, screenshots, discs."""
 
 import re
 from collections.abc import Callable, Collection
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from ml.rejects.discs import draw_disc, draw_lined_disc, draw_phantom
 from ml.rejects.reject import Reject, encode_reject
 
 Generator = np.random.Generator
@@ -163,6 +164,11 @@ def draw_screenshot(rng: Generator, parameters: Parameters) -> Pixels:
     return np.asarray(image if rng.random() < 0.4 else image.convert("L"))
 
 
+def _at_side(draw: Callable[[Generator, int], Pixels]) -> Callable[[Generator, Parameters], Pixels]:
+    """A drawing of a square as one that takes its side from the parameters."""
+    return lambda rng, parameters: draw(rng, int(rng.choice(parameters.sides)))
+
+
 # Each kind with how many of it there are.
 DRAWINGS: dict[str, tuple[Callable[[Generator, Parameters], Pixels], int]] = {
     "white_noise": (draw_white_noise, 20),
@@ -173,6 +179,9 @@ DRAWINGS: dict[str, tuple[Callable[[Generator, Parameters], Pixels], int]] = {
     "shapes": (draw_shapes, 20),
     "text_page": (draw_text_page, 35),
     "screenshot": (draw_screenshot, 30),
+    "disc": (_at_side(draw_disc), 40),
+    "lined_disc": (_at_side(draw_lined_disc), 40),
+    "phantom": (_at_side(draw_phantom), 40),
 }
 DRAWN_KINDS = tuple(DRAWINGS)
 

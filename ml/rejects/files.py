@@ -7,19 +7,22 @@ from pathlib import Path
 
 from ml.rejects.gathered import PHOTOGRAPH_KINDS
 from ml.rejects.reject import Reject
+from ml.rejects.spoilt import OWN_KINDS
 from ml.turns import TURNED_KINDS
 
 TABLE = "rejects.csv"
 SOURCE = "rejects"
 # One of so many groups goes to the validation split.
 VALIDATION_EVERY = 7
+# Made of the task's own training images.
+OF_OWN_IMAGES = (*TURNED_KINDS, *OWN_KINDS)
 
 
 def write_rejects(rejects: Iterable[Reject], folder: Path) -> Path:
     """Write `<folder>/<kind>/<sha>.*` and the table of a data set beside them; returns its path.
 
-    The label of each is its kind. Pieces of one photograph are a group; an image turned from one
-    of the task's own is training, as that one is.
+    The label of each is its kind. Pieces of one photograph are a group; an image made of the
+    task's own is training, as those are.
     """
     rows = []
     for reject in rejects:
@@ -30,7 +33,7 @@ def write_rejects(rejects: Iterable[Reject], folder: Path) -> Path:
         path.write_bytes(reject.content)
         origin = _find_origin(reject)
         name = path.relative_to(folder).as_posix()
-        split = "train" if reject.kind in TURNED_KINDS else _draw_split(origin)
+        split = "train" if reject.kind in OF_OWN_IMAGES else _draw_split(origin)
         rows.append((name, reject.kind, SOURCE, f"{SOURCE}/{origin}", split))
     table = folder / TABLE
     with table.open("w", newline="") as stream:

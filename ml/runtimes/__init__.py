@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.bundles import Bundle
+from ml.bundles import OPENVINO_MODEL, Bundle
 from ml.errors import RuntimeUnavailable
 
 # OpenVINO reports each import of it to an analytics server, and nothing here may call out of a
@@ -59,6 +59,21 @@ def open_runtime(
     from ml.runtimes.openvino import open_openvino
 
     return open_openvino(bundle, threads=threads)
+
+
+def open_map_runtime(bundle: Bundle, *, threads: int = DEFAULT_THREADS) -> Runtime | None:
+    """The bundle's network at the size that its heat maps are made at; None for its own size.
+
+    On the CPU always: the file for it takes any size, and only the feature maps are wanted. Raises
+    RuntimeUnavailable.
+    """
+    spec, size = bundle.manifest.input, bundle.manifest.map_size
+    if size in (0, spec.size):
+        return None
+    from ml.runtimes.openvino import compile_network
+
+    path = bundle.path / OPENVINO_MODEL
+    return compile_network(path, size=size, channels=spec.channels, threads=threads)
 
 
 def _has_gpu() -> bool:

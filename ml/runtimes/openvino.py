@@ -54,7 +54,12 @@ def convert_network(saved_model: Path | str, target: Path) -> None:
 
 
 def compile_network(
-    path: Path, *, size: int, channels: int, threads: int = DEFAULT_THREADS
+    path: Path,
+    *,
+    size: int,
+    channels: int,
+    threads: int = DEFAULT_THREADS,
+    precision: openvino.Type = openvino.Type.f32,
 ) -> OpenVinoRuntime:
     """Compile an IR for one image at a time.
 
@@ -62,7 +67,7 @@ def compile_network(
     the machine: float32 is asked for.
     """
     options = {
-        hint.inference_precision(): openvino.Type.f32,
+        hint.inference_precision(): precision,
         hint.performance_mode(): hint.PerformanceMode.LATENCY,
         properties.inference_num_threads(): threads,
     }

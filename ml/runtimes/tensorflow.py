@@ -3,22 +3,19 @@
 import os
 from collections.abc import Callable
 from typing import Any
-from zipfile import BadZipFile
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from ml.bundles import KERAS_MODEL, Bundle
+from ml.bundles import Bundle
 from ml.errors import RuntimeUnavailable
 from ml.runtimes import Floats, RuntimeOutputs
+from ml.runtimes.keras_network import load_network
 
 BATCH = 16
-UNREADABLE = (OSError, TypeError, ValueError, LookupError, AttributeError, ImportError, BadZipFile)
-"""What Keras raises over a file that isn't a network, or wants more than its safe mode allows."""
 
 
 def count_gpus() -> int:
@@ -53,10 +50,7 @@ def open_tensorflow(bundle: Bundle, *, needs_gpu: bool) -> TensorFlowRuntime:
     gpus = count_gpus()
     if needs_gpu and not gpus:
         raise RuntimeUnavailable(runtime="tensorflow", detail="it sees no GPU")
-    try:
-        network = keras.saving.load_model(bundle.path / KERAS_MODEL, compile=False, safe_mode=True)
-    except UNREADABLE as error:
-        raise RuntimeUnavailable(runtime="tensorflow", detail=error) from error
+    network = load_network(bundle.path)
     return trace_network(network, name="tensorflow-gpu" if gpus else "tensorflow-cpu")
 
 

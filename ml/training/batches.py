@@ -4,18 +4,19 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from ml.datasets import Example
 from ml.errors import DataInvalid, MLError
-from ml.images import read_frames, to_display
-from ml.preprocessing import prepare_display
+from ml.images import read_frames
+from ml.preprocessing import prepare_display, show_frame
+from ml.progress import track
 from ml.task_config import TaskConfig
 from ml.training.augmentation import augment_display, mix_batch
 from ml.training.cache import ArrayCache
@@ -68,6 +69,7 @@ class ImageBatches(keras.utils.PyDataset):
         self.is_whole = is_whole
         labels = {label: index for index, label in enumerate(config.data.labels)}
         self.targets = np.array([labels[example.label] for example in self.examples], np.int64)
+        self._foreign = find_foreign([example.source for example in self.examples])
         self.cache: ArrayCache[Any] = ArrayCache(CACHE_BYTES)
         self.start_epoch(0)
 
@@ -105,7 +107,7 @@ class ImageBatches(keras.utils.PyDataset):
         with ThreadPoolExecutor(self.workers) as pool:
             rows = range(len(self.examples))
             found = pool.map(self._try_row, rows)
-            for _ in tqdm(found, total=len(rows), desc="reading", unit="image", disable=None):
+            for _ in track(found, len(rows), "reading", unit="image"):
                 pass
 
     def _try_row(self, row: int) -> None:
@@ -169,11 +171,26 @@ class ImageBatches(keras.utils.PyDataset):
     def _make(self, shown: NDArray[np.uint8], row: int, repeat: int) -> NDArray[np.float32]:
         if self.is_augmented:
             rng = np.random.default_rng([self.config.training.seed, self.epoch, row, repeat])
-            shown = augment_display(shown, self.config.augmentation, rng)
+            draw_other = partial(self._draw_other, row)
+            shown = augment_display(shown, self.config.augmentation, rng, draw_other=draw_other)
         return prepare_display(shown, self.config.input)
 
+    def _draw_other(self, row: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Another image as it is shown, of another source where there is one."""
+        others = self._foreign[self.examples[row].source]
+        other = int(others[int(rng.integers(len(others)))])
+        return self._prepare_stored(other) if self.is_shuffled else self._decode(other)
+
     def _decode(self, row: int) -> NDArray[np.uint8]:
-        return to_display(read_frames(self.examples[row].path, frames=[0])[0])
+        return show_frame(read_frames(self.examples[row].path, frames=[0])[0], self.config.input)
+
+
+def find_foreign(sources: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    """For each source the rows of the others, or all rows where there is but one."""
+    named = np.array(sources)
+    rows = np.arange(len(named))
+    several = len(set(sources)) > 1
+    return {name: rows[named != name] if several else rows for name in set(sources)}
 
 
 def _reduce(shown: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from ml.datasets import Dataset, balance_weights
+from ml.datasets import Dataset, training_weights, validation_weights
 from ml.errors import DataInvalid, TrainingDiverged
 from ml.task_config import TaskConfig
 from ml.training.batches import ImageBatches
@@ -29,7 +29,7 @@ from ml.training.files import PART, AtomicFile
 from ml.training.network import build_network, build_unfilled, keep_labels
 from ml.training.progress import EpochBar, write_epoch
 from ml.training.recipe import claim_run
-from ml.training.scoring import COLUMNS, score_validation
+from ml.training.scoring import list_columns, score_validation
 from ml.training.stages import Stage, plan_stages, prepare_stage, read_weights
 
 __all__ = [
@@ -139,7 +139,7 @@ class _Training:
         self.judged.set_weights(keep_labels(weights, len(self.config.data.labels)))
         row = {**logs, "epoch": self.state.epoch + 1}
         row |= score_validation(self.judged, self.plain, self.changed)
-        row = {name: float(row[name]) for name in COLUMNS}
+        row = {name: float(row[name]) for name in list_columns([row])}
         if not math.isfinite(row["loss"] + row["val_loss"]):
             raise TrainingDiverged(epoch=self.state.epoch + 1)
         is_best = self._note(row)
@@ -188,7 +188,7 @@ class _Training:
 
 def _write_history(history: Sequence[Row], run: Path) -> None:
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, list_columns(history), lineterminator="\n")
     writer.writeheader()
     writer.writerows({**row, "epoch": int(row["epoch"])} for row in history)
     with AtomicFile(run / HISTORY) as stream:
@@ -202,5 +202,6 @@ def _make_batches(
     examples = dataset.of_split(split)
     if not examples:
         raise DataInvalid(path=dataset.origin or config.data.table, detail=f"no image in {split}")
-    weights = balance_weights(examples, power=config.training.balance_power)
+    weigh = training_weights if split == "train" else validation_weights
+    weights = weigh(examples, config.training)
     return ImageBatches(examples, config, weights=weights, workers=workers, **options)

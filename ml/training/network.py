@@ -8,9 +8,10 @@ from typing import Any
 import keras
 from numpy.typing import NDArray
 
+from ml.backbones import NONE
 from ml.task_config import TaskConfig
-from ml.training.backbones import find_backbone
-from ml.training.weights import FEATURES, NONE, load_weights
+from ml.training.backbones import BACKBONES
+from ml.training.weights import FEATURES, load_weights
 
 EMBEDDING = "embedding"
 LOGITS = "logits"
@@ -37,9 +38,9 @@ def build_network(config: TaskConfig, *, precision: str = FLOAT32, turns: int = 
     two reference networks have a hidden layer instead, whose activations are the embedding.
     `precision` is a Keras dtype policy; weights and logits are float32 whichever it is. `turns`
     more logits follow those of the labels, for a network that learns how an image lies. Raises
-    TaskConfigInvalid when the task's choices don't fit the backbone.
+    TaskConfigInvalid when the first weights are of another network.
     """
-    entry = find_backbone(config)
+    entry = BACKBONES[config.model.backbone]
     spec = config.input
     with _policy(precision):
         images = keras.Input((spec.size, spec.size, spec.channels), name="image")
@@ -49,7 +50,7 @@ def build_network(config: TaskConfig, *, precision: str = FLOAT32, turns: int = 
             if isinstance(layer, keras.layers.BatchNormalization):
                 _prepare_norm(layer, is_fixed=config.model.fixed_norms)
         maps = keras.layers.Identity(name=FEATURES)(backbone.output)
-        embedding = _embed(maps, entry.hidden)
+        embedding = _embed(maps, entry.limits.hidden)
         kept = keras.layers.Dropout(config.model.dropout)(embedding)
         outputs = len(config.data.labels) + turns
         logits = keras.layers.Dense(outputs, dtype=FLOAT32, name=LOGITS)(kept)

@@ -4,29 +4,26 @@ import sys
 from collections.abc import Mapping
 
 import keras
-from tqdm import tqdm
+
+from ml.progress import Progress
 
 SHOWN = ("loss", "accuracy", "val_loss", "val_balanced_accuracy", "val_macro_auc", "robust_loss")
 
 
 class EpochBar(keras.callbacks.Callback):
-    """A bar over the steps of one epoch, on standard error and only if that is a terminal."""
+    """The steps of one epoch, on standard error."""
 
     def __init__(self, epoch: int, epochs: int, steps: int) -> None:
         super().__init__()
-        self._bar = tqdm(
-            total=steps, desc=f"epoch {epoch}/{epochs}", unit="step", leave=False, disable=None
-        )
+        self._progress = Progress(steps, f"epoch {epoch}/{epochs}", unit="step")
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Move on by a step."""
-        self._bar.update()
-        if logs and not self._bar.disable:
-            self._bar.set_postfix({"loss": f"{float(logs['loss']):.3f}"}, refresh=False)
+        self._progress.advance(note=f"loss {float(logs['loss']):.3f}" if logs else "")
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         """Clear the bar."""
-        self._bar.close()
+        self._progress.close()
 
 
 def write_epoch(row: Mapping[str, float], *, epochs: int, seconds: float, is_best: bool) -> None:

@@ -1,6 +1,6 @@
 """The figures of an epoch: training's own, and the validation split as it is and as changed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ from ml.calibration import softmax
 from ml.evaluation.metrics import macro_auc, score_labels
 from ml.training.batches import ImageBatches
 
-# Columns of the history.
+# Before the source in the name of a column.
+BY_SOURCE = "@"
+# Columns of the history of every run.
 COLUMNS = (
     "epoch",
     "loss",
@@ -31,6 +33,7 @@ def score_validation(network: Any, plain: ImageBatches, changed: ImageBatches) -
     well on the first and fails on another hospital's images.
     """
     scores = [softmax(network.predict(batches, verbose=0)) for batches in (plain, changed)]
+    figures_by_source = _score_sources(scores[0], plain)
     losses = [_log_loss(score, plain.targets, plain.weights) for score in scores]
     labels: Sequence[str] = plain.config.data.labels
     figures = score_labels(plain.targets, scores[0].argmax(axis=1), labels)
@@ -41,7 +44,32 @@ def score_validation(network: Any, plain: ImageBatches, changed: ImageBatches) -
         "val_macro_auc": macro_auc(scores[0], plain.targets),
         "changed_loss": losses[1],
         "robust_loss": sum(losses) / 2,
+        **figures_by_source,
     }
+
+
+def list_columns(history: Sequence[Mapping[str, float]]) -> list[str]:
+    """Columns of the history: those of every run, then those of the sources of this one."""
+    known = {name for row in history for name in row if BY_SOURCE in name}
+    return [*COLUMNS, *sorted(known)]
+
+
+def _score_sources(scores: NDArray[np.float64], plain: ImageBatches) -> dict[str, float]:
+    """Macro AUC and balanced accuracy in each source that shows several labels, if there are more.
+
+    What all of them reach together hides the one in which the network fails.
+    """
+    sources = np.array([example.source for example in plain.examples])
+    names = sorted(set(sources.tolist()))
+    figures: dict[str, float] = {}
+    for name in names if len(names) > 1 else ():
+        targets, own = plain.targets[sources == name], scores[sources == name]
+        if len(set(targets.tolist())) < 2:
+            continue
+        found = score_labels(targets, own.argmax(axis=1), plain.config.data.labels)
+        figures[f"val_macro_auc{BY_SOURCE}{name}"] = macro_auc(own, targets)
+        figures[f"val_balanced_accuracy{BY_SOURCE}{name}"] = found["balanced_accuracy"]
+    return figures
 
 
 def _log_loss(

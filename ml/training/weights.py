@@ -1,20 +1,19 @@
 """First weights of a backbone: from a file of Keras or PyTorch, from ImageNet, or from a run."""
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from ml.backbones import IMAGENET, NONE, TORCH_SUFFIX
 from ml.errors import TaskConfigInvalid
 from ml.task_config import TaskConfig
 from ml.training.backbones import Backbone
 from ml.training.backbones.efficientnet_lite import read_weights
 from ml.training.backbones.scaling import SCALING, Plain
 
-NONE = "none"
-IMAGENET = "imagenet"
 FEATURES = "features"
 # What Keras, h5py and zipfile raise on files that hold something else.
 READING_ERRORS = (OSError, ValueError, TypeError, KeyError, AttributeError, pickle.PickleError)
@@ -31,8 +30,8 @@ def load_weights(backbone: Any, entry: Backbone, config: TaskConfig) -> None:
     weights = config.model.weights
     if weights == NONE:
         return
-    if weights == IMAGENET:
-        source = _fetch_imagenet(entry, config)
+    if weights == IMAGENET and entry.publish:
+        source = _fetch_imagenet(entry.publish, config)
     elif not Path(weights).is_file():
         raise TaskConfigInvalid(path=config.task, detail=f"no weights file {weights}")
     else:
@@ -72,12 +71,9 @@ def _shapes(layer: Any) -> list[tuple[int, ...]]:
     return [tuple(weight.shape) for weight in layer.weights]
 
 
-def _fetch_imagenet(entry: Backbone, config: TaskConfig) -> Sequence[Any]:
-    if entry.publish is None:
-        detail = f"Keras has no ImageNet weights for {config.model.backbone}; give a file"
-        raise TaskConfigInvalid(path=config.task, detail=detail)
+def _fetch_imagenet(publish: Callable[[int, float], Any], config: TaskConfig) -> Sequence[Any]:
     try:
-        return list(entry.publish(config.input.size, config.model.width).layers)
+        return list(publish(config.input.size, config.model.width).layers)
     except Exception as error:
         # Keras raises a bare Exception when it can't fetch them.
         detail = f"the ImageNet weights can't be fetched ({error}); give a file"
@@ -95,9 +91,7 @@ def _read_file(path: Path, entry: Backbone, config: TaskConfig) -> Sequence[Any]
     channels = config.input.channels if isinstance(entry.scaling, Plain) else 3
     images = keras.Input((config.input.size, config.input.size, channels))
     fresh = entry.build(images, config.model.width)
-    if path.suffix == ".pth":
-        if not entry.reads_torch:
-            raise ValueError("only EfficientNet-Lite is read from PyTorch files")
+    if path.suffix == TORCH_SUFFIX:
         read_weights(fresh, path)
     else:
         fresh.load_weights(path)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.calibration import choose_thresholds, fit_temperature, softmax
-from ml.datasets import Dataset, Example, balance_weights, index_labels
+from ml.datasets import Dataset, Example, index_labels, validation_weights
 from ml.errors import RunMismatch
 from ml.evaluation.baselines import frozen_scores, thumbnail_scores
 from ml.evaluation.crossval_record import FROZEN_BACKBONE
@@ -139,7 +139,7 @@ def _answer_fold(
     network = keras.saving.load_model(run / BEST, compile=False)
     validation = fold.dataset.of_split("val")
     inner = run_network(network, validation, config)
-    weights = np.array(balance_weights(validation, power=config.training.balance_power))
+    weights = np.array(validation_weights(validation, config.training))
     temperature = fit_temperature(inner.logits, inner.targets, weights)
     thresholds = _choose_thresholds(config, inner, temperature)
     logits = run_network(network, fold.held_out, config).logits
@@ -181,6 +181,7 @@ def _choose_thresholds(config: TaskConfig, inner: Outputs, temperature: float) -
         labels,
         among=diseases,
         target_recall=decision.target_recall,
+        min_specificity=decision.min_specificity,
     )
 
 

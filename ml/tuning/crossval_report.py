@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from ml.datasets import SPLITS
 from ml.evaluation.crossval_record import NETWORK
+from ml.evaluation.exact import Basis, list_call_bases, list_ranking_bases
 from ml.evaluation.metrics import RESAMPLES, Rows, bootstrap, macro_auc, score_labels
 from ml.manifest import Metric
 from ml.task_config import TaskConfig
 from ml.tuning.crossval import Answers
+from ml.tuning.crossval_series import score_whole_series
 from ml.tuning.fitting import write_json
 
 FIGURES = "crossval.json"
@@ -68,17 +70,31 @@ def summarise(
     def score_decided(rows: Rows) -> dict[str, float]:
         return _score_given(answers.given, answers.targets, rows, labels)
 
+    bases = _list_bases(answers.targets, labels)
     pooled = {
-        name: bootstrap(partial(score, name), groups, resamples=resamples) for name in methods
+        name: bootstrap(partial(score, name), groups, resamples=resamples, bases=bases)
+        for name in methods
     }
-    pooled[DECIDED] = bootstrap(score_decided, groups, resamples=resamples)
+    pooled[DECIDED] = bootstrap(score_decided, groups, resamples=resamples, bases=bases)
     differences = {
         name: bootstrap(partial(score_gain, name), groups, resamples=resamples)
         for name in methods
         if name != NETWORK
     }
+    whole, gains = score_whole_series(
+        config, answers, methods, reference=NETWORK, resamples=resamples
+    )
+    for found, more in ((pooled, whole), (differences, gains)):
+        for name, figures in more.items():
+            found[name] |= figures
     folds = {name: _spread_folds(answers, scores, labels) for name, scores in methods.items()}
     return Summary(pooled=pooled, folds=folds, differences=differences)
+
+
+def _list_bases(targets: NDArray[np.int64], labels: Sequence[str]) -> dict[str, Basis]:
+    """What each figure rests on; with several seeds an image is neither right nor wrong."""
+    calls = list_call_bases(targets, targets, labels) | list_ranking_bases(targets, labels)
+    return {name: dataclasses.replace(basis, hits=None) for name, basis in calls.items()}
 
 
 def _list_methods(answers: Answers, *, has_ensemble: bool) -> dict[str, Scores]:

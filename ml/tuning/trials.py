@@ -12,11 +12,9 @@ from typing import Any
 import optuna
 
 from ml.datasets import Dataset
-from ml.errors import TaskConfigInvalid, TrainingDiverged
+from ml.errors import TrainingDiverged
 from ml.task_config import TaskConfig, load_task
-from ml.training.backbones import find_backbone
 from ml.training.recipe import digest_rows
-from ml.training.weights import IMAGENET, NONE
 from ml.tuning.fitting import (
     Trainer,
     fit_network,
@@ -102,14 +100,6 @@ def make_parts(config: TaskConfig, dataset: Dataset, *, folds: int, seeds: int) 
         for prefix, one in datasets.items()
         for seed in list_seeds(config, seeds)
     )
-
-
-def check_backbone(config: TaskConfig) -> None:
-    """Raise TaskConfigInvalid when the recipe itself can't be built, so that no trial could."""
-    find_backbone(config)
-    weights = config.model.weights
-    if weights not in (NONE, IMAGENET) and not Path(weights).is_file():
-        raise TaskConfigInvalid(path=config.task, detail=f"no weights file {weights}")
 
 
 def run_trial(

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ml.datasets import Dataset, Example
-from ml.task_config import TaskConfig, find_task, load_task
-from ml.training.loop import COLUMNS
+from ml.task_config import TaskConfig, find_task
+from ml.training.scoring import COLUMNS
 from ml.tuning.fitting import read_history
 from ml.tuning.space import read_space
 from ml.tuning.trials import Search, make_parts
+from tests.ml.conftest import load_chest
 
 CHEST = find_task("chest-xray")
 OVERRIDES = {"training.epochs": 4, "model.weights": "none"}
@@ -64,7 +65,7 @@ def make_rows(groups: Mapping[str, int], *, images: int = 2) -> Dataset:
 
 
 def make_search(dataset: Dataset, *pairs: str, folds: int = 0, **options: Any) -> Search:
-    config = load_task(CHEST, overrides=OVERRIDES)
+    config = load_chest(OVERRIDES)
     return Search(
         path=CHEST,
         overrides=OVERRIDES,

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ml.audit.audit import Audit, audit_dataset
 from ml.audit.confounding import cramers_v
+from ml.audit.leaks import choose_excluded
 from ml.audit.likeness import find_near, perceptual_hashes
 from ml.audit.pictures import make_thumbnail
 from ml.audit.summary import format_audit
@@ -20,7 +21,7 @@ from ml.cli import main
 from ml.datasets import load_dataset
 from ml.evaluation.baselines import frozen_scores, score_baseline, thumbnail_scores
 from ml.images import read_frames
-from ml.task_config import find_task, load_task
+from tests.ml.conftest import ALONE_SET, load_chest
 from tests.ml.pictures import LABELS, draw_case
 
 FIRST = "chest-xray/guangzhou/normal/0.png"
@@ -42,14 +43,16 @@ def add_row(data: Path, name: str, *, label: str = "normal", split: str, group: 
 def run_audit(data: Path, *options: str) -> tuple[int, dict[str, Any]]:
     """Exit status of the command and the report that it wrote."""
     out = data.parent / "audit"
-    status = main(["audit-data", "chest-xray", "--data", str(data), "--out", str(out), *options])
+    status = main(
+        ["audit-data", "chest-xray", "--data", str(data), "--out", str(out), *ALONE_SET, *options]
+    )
     report: dict[str, Any] = json.loads((out / "audit.json").read_text())
     return status, report
 
 
 def look(data: Path) -> Audit:
     """The audit without its report."""
-    return audit_dataset(load_task(find_task("chest-xray")), data)
+    return audit_dataset(load_chest(), data)
 
 
 def codes(audit: Audit) -> list[str]:
@@ -257,7 +260,7 @@ def test_frozen_scores_keeps_its_embeddings_for_the_next_time(
     shape = (32, 32, 3)
     backbone = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=shape)
     backbone.save_weights(weights)
-    config = load_task(find_task("chest-xray"), overrides={"input.size": 32})
+    config = load_chest({"input.size": 32})
     dataset = load_dataset(data, config.data)
     training, testing = dataset.of_split("train"), dataset.of_split("test")
     first = frozen_scores(training, testing, config, weights)
@@ -271,10 +274,71 @@ def test_frozen_scores_keeps_its_embeddings_for_the_next_time(
 
 
 def test_thumbnail_scores_tell_pictures_apart_that_differ_in_brightness(data: Path) -> None:
-    config = load_task(find_task("chest-xray"))
+    config = load_chest()
     dataset = load_dataset(data, config.data)
     testing = dataset.of_split("test")
     scores = thumbnail_scores(dataset.of_split("train"), testing, config)
     figures = score_baseline(scores, testing, config)
     assert figures["recall.tuberculosis"] == 1
     assert figures["accuracy"] > 0.5
+
+
+def move_picture(image: Image.Image, how: str) -> Image.Image:
+    """The same picture as somebody else's copy shows it."""
+    wide, high = image.size
+    fill = int(np.median(np.asarray(image)))
+    if how == "cropped":
+        return image.crop((int(0.04 * wide), int(0.02 * high), int(0.98 * wide), int(0.96 * high)))
+    if how == "turned":
+        return image.rotate(5, Image.Resampling.BILINEAR, fillcolor=fill)
+    if how == "shifted":
+        moved = Image.new("L", image.size)
+        moved.paste(image, (12, -12))
+        return moved
+    if how == "mirrored":
+        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    raise ValueError(how)
+
+
+@pytest.mark.parametrize("how", ["cropped", "turned", "shifted", "mirrored"])
+@pytest.mark.parametrize("split", ["train", "external-test"])
+def test_audit_dataset_refuses_when_a_moved_copy_crosses_splits(
+    data: Path, how: str, split: str
+) -> None:
+    original = draw_texture(1).resize((256, 256), Image.Resampling.BICUBIC)
+    original.save(add_row(data, "a.png", split="test", group="a"))
+    for seed in range(2, 8):
+        draw_texture(seed).save(add_row(data, f"o{seed}.png", split="train", group=f"o{seed}"))
+    options = {}
+    if split == "train":
+        copy = add_row(data, "b.jpg", split="train", group="b")
+    else:
+        copy = data / "more" / "b.jpg"
+        copy.parent.mkdir()
+        table = "path,label,source,group,split\nb.jpg,well,porto,porto:1,external-test\n"
+        (copy.parent / "porto.csv").write_text(table)
+        options = {"data.external": [{"table": "more/porto.csv", "mapping": {"well": "normal"}}]}
+    move_picture(original, how).save(copy, quality=90)
+    audit = audit_dataset(load_chest(options), data)
+    assert codes(audit) == ["near_duplicate_crosses_splits"]
+    (pair,) = audit.crossing_pairs
+    assert {pair.first.name, pair.second.name} == {"a.png", "b.jpg"}
+    assert pair.kind == ("mirrored copy" if how == "mirrored" else "moved copy")
+    # The image of the place that decides nothing goes; the test split stays whole.
+    assert list(choose_excluded(audit.pairs)) == ["b.jpg"]
+
+
+def test_audit_dataset_passes_other_pictures_of_the_same_kind(data: Path) -> None:
+    for seed in range(1, 40):
+        name = f"o{seed}.png"
+        split = ("train", "test")[seed % 2]
+        draw_texture(seed).save(add_row(data, name, split=split, group=name))
+    assert codes(look(data)) == []
+
+
+@pytest.mark.parametrize("spelled", [" normal:0 ", "normal:00", "normal:000"])
+def test_audit_dataset_refuses_a_patient_spelled_in_two_ways(data: Path, spelled: str) -> None:
+    draw_texture(3).save(add_row(data, "x.png", split="test", group=spelled))
+    audit = look(data)
+    assert codes(audit) == ["group_crosses_splits"]
+    assert audit.crossing_groups[0].images == {"train": 1, "test": 1}

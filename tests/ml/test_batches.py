@@ -13,8 +13,9 @@ from ml.datasets import Dataset, Example, load_dataset
 from ml.errors import TaskConfigInvalid
 from ml.images import read_frames, to_display
 from ml.preprocessing import prepare_display, prepare_frame
-from ml.task_config import TaskConfig, find_task, load_task
+from ml.task_config import TaskConfig
 from ml.turns import TURNED_KINDS, turn
+from tests.ml.conftest import load_chest
 from tests.ml.pictures import draw_case
 
 CHOICES: dict[str, Any] = {
@@ -27,7 +28,7 @@ CHOICES: dict[str, Any] = {
 
 
 def configure(**overrides: Any) -> TaskConfig:
-    return load_task(find_task("chest-xray"), overrides=CHOICES | overrides)
+    return load_chest(CHOICES | overrides)
 
 
 @pytest.fixture(scope="module")

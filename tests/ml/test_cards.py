@@ -16,13 +16,12 @@ from ml.datasets import Dataset, Example, load_dataset
 from ml.datasets.population import describe_population
 from ml.errors import BundleTampered
 from ml.evaluation.beside import rename_figures, score_baselines
-from ml.evaluation.scoring import name_figures
 from ml.exporting import rendering
 from ml.exporting.card_tables import render_population
+from ml.figure_names import name_figures
 from ml.manifest import Manifest, Metric
 from ml.openings import record_opening
-from ml.task_config import find_task, load_task
-from tests.ml.conftest import TINY
+from tests.ml.conftest import TINY, load_chest
 
 SETTINGS = [part for pair in TINY for part in ("--set", pair)]
 FIGURES = ("evaluation.json", "rejects.json", "predictions.csv", "population.json")
@@ -154,23 +153,29 @@ def test_card_command_counts_the_population_from_the_tables_when_the_bundle_keep
 def test_card_command_refuses_the_task_file_of_another_bundle(
     bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for other in ('version="9.9.9"', "training.epochs=2"):
+    for other, told in (
+        ('version="9.9.9"', "the task file is of chest-xray 9.9.9"),
+        ("training.epochs=2", "[training]) isn't what this bundle was trained with"),
+    ):
         assert render(bundle, "--set", other) == 2
-        assert "bundle_invalid" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert said.startswith("task_file_of_other: ")
+        assert told in said
+        assert "Restore" not in said
 
 
 def test_render_again_refuses_when_a_figure_was_changed(bundle: Path) -> None:
     content = json.loads((bundle / "evaluation.json").read_text())
     content["metrics"]["accuracy"]["value"] = 1.0
     (bundle / "evaluation.json").write_text(json.dumps(content))
-    config = load_task(find_task("chest-xray"))
+    config = load_chest()
     with pytest.raises(BundleTampered):
         rendering.render_again(bundle, config)
 
 
 @pytest.fixture
 def dataset(tiny_data: Path) -> Dataset:
-    return load_dataset(tiny_data, load_task(find_task("chest-xray")).data)
+    return load_dataset(tiny_data, load_chest().data)
 
 
 def test_card_command_scores_the_baselines_for_a_stated_purpose_alone(
@@ -199,12 +204,13 @@ def test_card_command_scores_the_baselines_for_a_stated_purpose_alone(
 
 
 def test_score_baselines_has_every_figure_of_the_network_but_refusals(dataset: Dataset) -> None:
-    config = load_task(find_task("chest-xray"))
+    config = load_chest()
     splits = (dataset.of_split(split) for split in ("train", "val", "test"))
     training, validation, testing = splits
     short, full = score_baselines(training, validation, testing, config, frozen_weights=None)
     missing = name_figures(config.data.labels, config.decision) - set(full["thumbnails"])
-    answered = {"refused", "answered_accuracy", "answered_balanced_accuracy"}
+    names = name_figures(config.data.labels, config.decision)
+    answered = {name for name in names if name.startswith(("refused", "answered_", "shown."))}
     assert {name for name in missing if not name.partition("precision")[1]} <= answered
     assert full["thumbnails"]["argmax_accuracy"] == short["thumbnails"]["accuracy"]
     headline = full["thumbnails"]["guangzhou.pneumonia.auc"]
@@ -214,7 +220,7 @@ def test_score_baselines_has_every_figure_of_the_network_but_refusals(dataset: D
 def test_score_in_full_takes_its_thresholds_from_validation(dataset: Dataset) -> None:
     from ml.evaluation.baselines import score_in_full
 
-    config = load_task(find_task("chest-xray"))
+    config = load_chest()
     validation, testing = dataset.of_split("val"), dataset.of_split("test")
     cautious = np.array([[0.5, 0.4, 0.1]] * len(testing))
     # On validation pneumonia never has more than 0.3, so 0.4 is a call.

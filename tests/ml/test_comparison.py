@@ -20,6 +20,7 @@ from ml.evaluation.comparison import (
     run_delong,
     run_mcnemar,
 )
+from tests.ml.conftest import ALONE_SET
 
 LABELS = ("normal", "disease")
 # The 43 complete patients of DeLong et al. 1988, as SAS/STAT prints them (PROC LOGISTIC, ROC
@@ -171,7 +172,10 @@ def test_compare_command_sets_two_bundles_side_by_side(
 ) -> None:
     bundle = str(find_task_bundle(tiny_run / "bundles", "chest-xray"))
     out = tmp_path / "out"
-    assert main(["compare", bundle, bundle, "--data", str(tiny_data), "--out", str(out)]) == 0
+    assert (
+        main(["compare", bundle, bundle, *ALONE_SET, "--data", str(tiny_data), "--out", str(out)])
+        == 0
+    )
     assert "McNemar" in capsys.readouterr().out
     report = json.loads((out / "comparison.json").read_text())
     assert report["images"] == 6
@@ -210,4 +214,4 @@ def test_compare_command_needs_a_purpose_when_it_opens_the_test_split(
 ) -> None:
     bundle = str(find_task_bundle(tiny_run / "bundles", "chest-xray"))
     with pytest.raises(SystemExit, match="--purpose"):
-        main(["compare", bundle, bundle, "--data", str(tiny_data), "--split", "test"])
+        main(["compare", bundle, bundle, *ALONE_SET, "--data", str(tiny_data), "--split", "test"])

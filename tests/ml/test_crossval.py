@@ -13,7 +13,7 @@ import pytest
 
 from ml.cli import main
 from ml.commands.options import parse_overrides
-from ml.datasets import load_dataset
+from ml.datasets import Example, load_dataset
 from ml.errors import DataInvalid, RunMismatch, SoupInvalid
 from ml.evaluation.crossval_record import NETWORK, find_record
 from ml.evaluation.scoring import decide_labels
@@ -25,6 +25,7 @@ from ml.tuning.crossval import Answers
 from ml.tuning.crossval_report import summarise
 from ml.tuning.folds import assign_folds, count_groups, find_weaknesses, make_folds
 from ml.tuning.soup import make_soup
+from tests.ml.conftest import ALONE, ALONE_SET, load_chest
 from tests.ml.pictures import write_dataset
 from tests.ml.searches import make_rows
 from tests.ml.test_tuning import SMALL
@@ -33,6 +34,7 @@ CHEST = find_task("chest-xray")
 GROUPS = {"normal": 15, "pneumonia": 12, "tuberculosis": 6}
 # A backbone without weights of its own whose bundle is quickly made.
 RESIDUAL = (
+    *ALONE,
     'model.backbone="residual"',
     "model.width=0.1",
     'model.weights="none"',
@@ -95,7 +97,7 @@ def test_find_weaknesses_names_rare_labels_and_mixed_groups() -> None:
 
 
 def test_decide_labels_prefers_the_disease_that_reaches_its_threshold() -> None:
-    data = load_task(CHEST).data
+    data = load_chest().data
     scores = np.array([[0.6, 0.3, 0.1], [0.9, 0.05, 0.05], [0.2, 0.35, 0.45]])
     thresholds = {"pneumonia": 0.25, "tuberculosis": 0.5}
     given = decide_labels(scores, data.labels, data.normal_label, thresholds)
@@ -105,7 +107,7 @@ def test_decide_labels_prefers_the_disease_that_reaches_its_threshold() -> None:
 def make_answers(scores: np.ndarray, others: np.ndarray) -> Answers:
     """Answers of two seeds with the same scores, in three folds, beside one baseline."""
     examples = make_rows(GROUPS).examples
-    labels = load_task(CHEST).data.labels
+    labels = load_chest().data.labels
     return Answers(
         examples=examples,
         targets=np.array([labels.index(example.label) for example in examples]),
@@ -119,7 +121,7 @@ def make_answers(scores: np.ndarray, others: np.ndarray) -> Answers:
 
 
 def test_summarise_finds_a_difference_when_there_is_one_and_none_otherwise() -> None:
-    config, rng = load_task(CHEST), np.random.default_rng(5)
+    config, rng = load_chest(), np.random.default_rng(5)
     targets = make_answers(np.zeros((66, 3)), np.zeros((66, 3))).targets
     noise = rng.dirichlet(np.ones(3), 66)
     good = 0.4 * noise + 0.6 * np.eye(3)[targets]
@@ -130,6 +132,49 @@ def test_summarise_finds_a_difference_when_there_is_one_and_none_otherwise() -> 
     same = summarise(config, make_answers(noise, noise), has_ensemble=False, resamples=200)
     for metric in same.differences["thumbnails"].values():
         assert metric.value == metric.low == metric.high == 0
+
+
+def test_summarise_ranks_whole_series_and_one_bad_slice_does_not_decide() -> None:
+    config = load_task(find_task("head-ct"))
+    ill = [patient < 6 for patient in range(16) for _ in range(8)]
+    shows = [ill[row] and row % 8 in (3, 4) for row in range(128)]
+    examples = tuple(
+        Example(
+            path=Path(f"{row}.png"),
+            name=f"{row}.png",
+            label=config.data.labels[shows[row]],
+            set_label=config.data.labels[shows[row]],
+            source="ct-ich",
+            group=f"p{row // 8}",
+            split="train",
+            population="",
+            facts={"order": str(100 - row % 8)},
+        )
+        for row in range(128)
+    )
+    # A healthy patient's most certain slice stands alone; the ill have two that are less certain.
+    disease = np.where(shows, 0.8, np.where(np.arange(128) % 8 == 6, 0.99, 0.1))
+    scores = np.stack([1 - disease, disease], axis=1)
+    blind = np.full((128, 2), 0.5)
+    answers = Answers(
+        examples=examples,
+        targets=np.array(shows, np.int64),
+        folds=np.arange(128) // 8 % 3,
+        seeds=(7, 8),
+        probabilities=np.stack([scores, scores]),
+        given=np.stack([scores.argmax(axis=1)] * 2),
+        baselines={"thumbnails": blind},
+        runs=(),
+    )
+
+    found = summarise(config, answers, has_ensemble=False, resamples=200)
+
+    whole = found.pooled[NETWORK]["series_auc"]
+    assert (whole.value, whole.images, whole.groups) == (1, 16, 6)
+    assert 0.5 < whole.low < 1  # six patients, whatever a resample says
+    assert found.pooled["thumbnails"]["series_auc"].value == 0.5
+    assert found.differences["thumbnails"]["series_auc"].value == 0.5
+    assert found.pooled[NETWORK]["macro_auc"].value < 1
 
 
 def weights_file(folder: Path, config: TaskConfig) -> Path:
@@ -144,11 +189,11 @@ def test_crossval_command_tunes_inside_folds_and_trains_nothing_twice(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    weights = weights_file(tmp_path, load_task(CHEST, overrides=parse_overrides(SMALL)))
+    weights = weights_file(tmp_path, load_chest(parse_overrides(SMALL)))
     space = tmp_path / "space.toml"
     space.write_text('[search]\n"model.dropout" = { choices = [0.2] }\n')
     pairs = (*SMALL, f'model.weights="{weights}"')
-    arguments = ["crossval", "chest-xray", "--data", str(data)]
+    arguments = ["crossval", "chest-xray", *ALONE_SET, "--data", str(data)]
     arguments += [word for pair in pairs for word in ("--set", pair)]
     arguments += ["--folds", "2", "--splits", "train,val,test", "--baseline"]
     arguments += ["--nested", str(space), "--trials", "1", "--out", "cv", "--bundles", "bundles"]
@@ -163,15 +208,16 @@ def test_crossval_command_tunes_inside_folds_and_trains_nothing_twice(
     assert (record.folds, record.splits, record.images) == (2, ("train", "val", "test"), 30)
     assert record.choices["training.epochs"] == "1"
     pooled = figures["pooled"]["network"]["accuracy"]["value"]
-    assert record.list_figures()["crossval.accuracy"] == pooled
+    assert record.list_figures()["crossval.accuracy"].value == pooled
     above = pooled - figures["pooled"]["frozen backbone"]["accuracy"]["value"]
-    assert record.list_figures()["crossval.accuracy.above_frozen"] == pytest.approx(above)
+    found = record.list_figures()["crossval.accuracy.above_frozen"]
+    assert found.value == pytest.approx(above)
     assert [run["overrides"] for run in figures["runs"]] == [{"model.dropout": 0.2}] * 2
     with Path("cv/oof_predictions.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len({row["path"] for row in rows}) == 30
     for row in rows:
-        assert sum(float(row[name]) for name in load_task(CHEST).data.labels) == pytest.approx(
+        assert sum(float(row[name]) for name in load_chest().data.labels) == pytest.approx(
             1, abs=1e-3
         )
     assert len(read_openings(Path("bundles/chest-xray"))) == 1
@@ -190,7 +236,7 @@ def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two runs that differ a little, as two seeds do, and one that went wrong."""
     folder = tmp_path_factory.mktemp("runs")
     keras.utils.set_random_seed(3)
-    config = load_task(CHEST, overrides=parse_overrides(RESIDUAL))
+    config = load_chest(parse_overrides(RESIDUAL))
     network = build_network(config)
     start, rng = network.get_weights(), np.random.default_rng(1)
     paths = [folder / name for name in ("first", "second", "broken")]
@@ -220,7 +266,7 @@ def load_weights(run: Path) -> list[np.ndarray]:
 def test_make_soup_averages_every_weight_when_it_is_uniform(
     data: Path, runs: list[Path], tmp_path: Path
 ) -> None:
-    config = load_task(CHEST, overrides=parse_overrides(RESIDUAL))
+    config = load_chest(parse_overrides(RESIDUAL))
     dataset = load_dataset(data, config.data)
     soup = make_soup(config, dataset, runs[:2], tmp_path / "soup", kind="uniform")
     assert sorted(soup.taken) == sorted(map(str, runs[:2]))
@@ -251,8 +297,8 @@ def test_soup_command_leaves_a_bad_run_out_and_export_takes_the_result(
 def test_make_soup_refuses_when_the_runs_do_not_go_together(
     data: Path, runs: list[Path], tmp_path: Path
 ) -> None:
-    wider = load_task(CHEST, overrides=parse_overrides((*RESIDUAL, "model.width=0.2")))
-    config = load_task(CHEST, overrides=parse_overrides(RESIDUAL))
+    wider = load_chest(parse_overrides((*RESIDUAL, "model.width=0.2")))
+    config = load_chest(parse_overrides(RESIDUAL))
     dataset = load_dataset(data, config.data)
     save_run(build_network(wider), wider, data, tmp_path / "wider")
     shutil.copytree(runs[0], tmp_path / "taken")
@@ -263,7 +309,7 @@ def test_make_soup_refuses_when_the_runs_do_not_go_together(
             make_soup(config, dataset, members, tmp_path / "soup", kind="greedy")
     with pytest.raises(RunMismatch):
         make_soup(config, dataset, runs[:2], tmp_path / "taken", kind="greedy")
-    longer = load_task(CHEST, overrides=parse_overrides((*RESIDUAL, "training.epochs=2")))
+    longer = load_chest(parse_overrides((*RESIDUAL, "training.epochs=2")))
     with pytest.raises(RunMismatch, match="config"):
         make_soup(longer, dataset, runs[:2], tmp_path / "soup", kind="greedy")
     assert not (tmp_path / "soup").exists()

@@ -13,9 +13,10 @@ from PIL import Image
 from ml.datasets import Dataset, load_dataset
 from ml.errors import DataInvalid, TaskConfigInvalid
 from ml.task_config import DataConfig, find_task, load_task
+from tests.ml.conftest import load_chest
 from tests.ml.pictures import LABELS, draw_case, make_dicom
 
-CONFIG = load_task(find_task("chest-xray")).data
+CONFIG = load_chest().data
 FULL = ("path", "label", "source", "group", "split")
 
 
@@ -104,7 +105,7 @@ def test_load_dataset_finds_a_joined_table_beside_the_data_or_in_the_working_fol
     write_table(working / "var" / "more.csv", FULL, [("1.png", "odd", "m", "m:1", "train")])
     monkeypatch.chdir(working)
     extra = {"table": "var/more.csv", "mapping": {"*": "pneumonia"}, "limit_per_cell": 0}
-    config = load_task(find_task("chest-xray"), overrides={"data.extra": [extra]}).data
+    config = load_chest({"data.extra": [extra]}).data
     found = {row.name: row.path.parent for row in load_dataset(data, config).examples}
     assert found == {"0.png": data, "1.png": Path("var")}
     monkeypatch.chdir(tmp_path)
@@ -129,8 +130,8 @@ def test_load_dataset_takes_the_same_images_when_labels_are_limited(tmp_path: Pa
 
 def test_load_task_refuses_an_extra_table_that_leads_nowhere() -> None:
     extra = {"table": "more.csv", "mapping": {"*": "fracture"}, "limit_per_cell": 0}
-    with pytest.raises(TaskConfigInvalid, match="must lead to labels"):
-        load_task(find_task("chest-xray"), overrides={"data.extra": [extra]})
+    with pytest.raises(TaskConfigInvalid, match="must be of the labels"):
+        load_chest({"data.extra": [extra]})
 
 
 def test_load_dataset_draws_splits_by_group_when_folders_have_none(tmp_path: Path) -> None:
@@ -221,8 +222,7 @@ def test_load_dataset_refuses_when_a_scan_names_no_patient_and_no_study(tmp_path
     ("columns", "row", "message"),
     [
         (("path", "split"), ("a.png", "train"), "no column"),
-        (("path", "label", "split"), ("a.png", "normal", "train"), "is no DICOM"),
-        (FULL, ("a.png", "normal", "s", "1"), "another number of columns"),
+        (FULL, ("a.png", "normal", "s", "1"), "4 columns where the header has 5"),
         (FULL, ("a.png", "normal", "s", "1", "later"), "unknown split"),
         (FULL, ("a.png", "fracture", "s", "1", "train"), "no image carries a label"),
     ],
@@ -240,3 +240,119 @@ def test_load_dataset_refuses_a_table_that_names_an_image_twice(tmp_path: Path) 
     write_table(tmp_path / CONFIG.table, FULL, [row, row])
     with pytest.raises(DataInvalid, match="more than once"):
         load_dataset(tmp_path, configure())
+
+
+def test_load_dataset_takes_path_and_label_alone_and_says_what_that_risks(tmp_path: Path) -> None:
+    rows = [(f"{n}.png", "normal" if n % 2 else "pneumonia") for n in range(20)]
+    write_table(tmp_path / "labels.csv", ("path", "label"), rows)
+    dataset = load_dataset(tmp_path, configure(table=""))
+    assert len({row.group for row in dataset.examples}) == 20
+    assert {row.source for row in dataset.examples} == {tmp_path.name}
+    assert all(dataset.of_split(split) for split in ("train", "val", "test"))
+    (note,) = dataset.notes
+    assert note.startswith("20 images of labels.csv name no patient and no group")
+
+
+@pytest.mark.parametrize("column", ["patient", "Patient_ID", "patient-id", "PATIENT ID"])
+def test_load_dataset_groups_by_patient_however_the_number_is_written(
+    tmp_path: Path, column: str
+) -> None:
+    written = ["10042", " 10042 ", "010042", "P 7", "p7", ""]
+    rows = [(f"{n}.png", "normal", one) for n, one in enumerate(written)]
+    write_table(tmp_path / "labels.csv", ("path", "label", column), rows)
+    dataset = load_dataset(tmp_path, configure(table=""))
+    first, second, third, fourth, fifth, alone = (row.group for row in dataset.examples)
+    assert first == second == third != fourth == fifth != alone
+    assert not any("10042" in row.group or row.facts for row in dataset.examples)
+    assert dataset.notes[0].startswith("1 images")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"path;label\na.png;normal\n",
+        b"\xef\xbb\xbfPath;LABEL\r\na.png;normal\r\n",
+        "path\tlabel\na.png\tnormal\n".encode("utf-16"),
+        b"sep=;\r\nPath ; Label\r\na.png; normal \r\n",
+        b'\n"path","label"\n\n"a.png","normal"\n,\n\n',
+        b"path,label,,\na.png,normal,,\n",
+        b"path,label\nscans\\a.png,normal\n".replace(b"scans", b"."),
+    ],
+    ids=["semicolons", "mark", "utf-16", "sep", "blank lines", "empty columns", "backslashes"],
+)
+def test_load_dataset_reads_tables_as_spreadsheets_write_them(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"never looked into")
+    (tmp_path / "labels.csv").write_bytes(content)
+    (row,) = load_dataset(tmp_path, configure(table=""), needed=("", "train")).examples
+    assert (row.path.resolve(), row.label) == (tmp_path / "a.png", "normal")
+
+
+def test_load_dataset_reads_paths_from_another_folder_on(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(b"never looked into")
+    write_table(tmp_path / "labels.csv", ("path", "label"), [("a.png", "normal")])
+    config = configure(table="")
+    images = tmp_path / "images"
+    (row,) = load_dataset(tmp_path, config, images=images, needed=("", "train")).examples
+    assert row.path == images / "a.png"
+    with pytest.raises(DataInvalid, match=r"line 2: there is no file"):
+        load_dataset(tmp_path, config, needed=("", "train"))
+
+
+def test_load_dataset_tells_all_problems_of_a_table_with_their_lines(tmp_path: Path) -> None:
+    lines = ["path,label,group", "a.png,normal", ",normal,g", "b.png,,g"]
+    lines += ["", *(f"{n}.png,normal,g{n}" for n in range(9)), r"C:\scans\x.png,normal,h"]
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    with pytest.raises(DataInvalid) as caught:
+        load_dataset(tmp_path, configure(table=""), needed=("", "train"))
+    told = caught.value.message.splitlines()
+    assert told[0].endswith("12 lines are wrong:")
+    assert told[1:3] == [
+        "  line 2: 2 columns where the header has 3",
+        "  line 3: no path",
+    ]
+    assert told[3].startswith("  line 6: there is no file ")
+    assert told[11:] == ["  and 2 more"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "no column path and label; it has none"),
+        (b"file,label\na.png,normal\n", "no column path; it has file, label"),
+        (b"path,label,Label\na.png,normal,x\n", "more than one column label"),
+        (
+            "path,label\na.png,normal\nb\xe4.png,normal\n".encode("latin-1"),
+            "UTF-8 text from line 3",
+        ),
+        (b'path,label\n"a.png,normal\n', "line 2"),
+        (b"path,label\na.png,Normal\n", "no image carries a label"),
+    ],
+)
+def test_load_dataset_says_why_a_file_is_no_table(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(DataInvalid, match=told):
+        load_dataset(tmp_path, configure(table=""))
+
+
+def test_load_dataset_notes_labels_that_are_spelled_another_way(tmp_path: Path) -> None:
+    rows = [("a.png", "Normal", "g"), ("b.png", "pneumonia", "h"), ("c.png", "cat", "i")]
+    write_table(tmp_path / "labels.csv", ("path", "label", "group"), rows)
+    dataset = load_dataset(tmp_path, configure(table=""))
+    assert dataset.left_out == {"Normal": 1, "cat": 1}
+    (note,) = dataset.notes
+    assert "'Normal', which the task doesn't know; did you mean normal?" in note
+
+
+def test_load_dataset_needs_the_files_of_the_splits_asked_for_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"never looked into")
+    rows = [("a.png", "normal", "g", "train"), ("gone.png", "normal", "h", "test")]
+    write_table(tmp_path / "labels.csv", ("path", "label", "group", "split"), rows)
+    config = configure(table="")
+    assert len(load_dataset(tmp_path, config, needed=("", "train", "val")).examples) == 2
+    with pytest.raises(DataInvalid, match="line 3: there is no file"):
+        load_dataset(tmp_path, config, needed=("test",))

@@ -11,9 +11,11 @@ import pytest
 from ml.abstention import check_distance, check_scope, describe_unknowns
 from ml.ages import Age
 from ml.aggregation import AGGREGATIONS, StudyPrediction, aggregate
-from ml.calibration import choose_band, choose_threshold, fit_temperature, softmax, wilson_low
+from ml.calibration import choose_band, choose_threshold, fit_temperature, softmax
+from ml.confidence import Confidence
 from ml.distance import fit_space, load_space
 from ml.images import Frame, read_frames
+from ml.intervals import wilson_low
 from ml.predictor import Predictor
 from ml.preprocessing import describe_window, prepare_frame
 from ml.subjects import Subject
@@ -54,6 +56,27 @@ def test_choose_threshold_is_the_highest_that_keeps_the_recall() -> None:
     assert point.specificity == 1
 
 
+def test_choose_threshold_flags_no_more_than_allowed_when_one_positive_is_odd() -> None:
+    rng = np.random.default_rng(3)
+    negatives, positives = rng.uniform(0.01, 0.3, 400), rng.uniform(0.5, 1, 40)
+    positives[0] = 0.002
+    scores = np.concatenate([negatives, positives])
+    is_positive = np.arange(440) >= 400
+
+    free = choose_threshold(scores, is_positive, target_recall=0.95)
+    held = choose_threshold(scores, is_positive, target_recall=0.95, min_specificity=0.6)
+
+    assert (free.specificity, free.recall) == (0, 1)
+    assert 0.6 <= held.specificity < 0.61
+    assert held.recall == 39 / 40
+    # Where the recall leaves more than the floor, the floor changes nothing.
+    easy = np.where(is_positive, np.maximum(scores, 0.5), scores)
+    asked = {"target_recall": 0.95}
+    assert choose_threshold(easy, is_positive, min_specificity=0.6, **asked) == choose_threshold(
+        easy, is_positive, **asked
+    )
+
+
 def test_choose_threshold_asks_for_more_when_positives_are_few() -> None:
     scores = np.concatenate([np.linspace(0.1, 1, 20), np.zeros(5)])
     point = choose_threshold(scores, np.arange(25) < 20, target_recall=0.95)
@@ -64,7 +87,8 @@ def test_choose_threshold_asks_for_more_when_positives_are_few() -> None:
     ("scores", "label", "confidence"),
     [
         ((0.98, 0.01, 0.01), "normal", "high"),
-        ((0.69, 0.31, 0.0), "pneumonia", "low"),
+        ((0.69, 0.31, 0.0), None, "low"),
+        ((0.49, 0.5, 0.01), "pneumonia", "medium"),
         ((0.5, 0.5, 0.0), "pneumonia", "medium"),
         ((0.02, 0.97, 0.01), "pneumonia", "high"),
         ((0.05, 0.35, 0.6), "tuberculosis", "low"),
@@ -99,6 +123,7 @@ BANDS = {"pneumonia": (0.2, 0.5), "tuberculosis": (0.6, 0.6)}
     [
         ((0.6, 0.4, 0.0), "indeterminate", "pneumonia", "pneumonia"),
         ((0.5, 0.5, 0.0), "finding", "pneumonia", ""),
+        ((0.49, 0.51, 0.0), "finding", "pneumonia", ""),
         ((0.75, 0.25, 0.0), "indeterminate", "pneumonia", "pneumonia"),
         ((0.75, 0.2, 0.05), "indeterminate", "pneumonia", "pneumonia"),
         ((0.81, 0.19, 0.0), "no_finding", "normal", ""),
@@ -110,7 +135,7 @@ BANDS = {"pneumonia": (0.2, 0.5), "tuberculosis": (0.6, 0.6)}
         ((0.5, 0.0, 0.5), "no_finding", "normal", ""),
     ],
 )
-def test_aggregate_gives_one_of_five_outcomes(
+def test_aggregate_gives_one_outcome(
     scores: tuple[float, float, float], outcome: str, named: str, doubted: str
 ) -> None:
     frame = dict(zip(LABELS, scores, strict=True))
@@ -125,7 +150,7 @@ def test_aggregate_gives_one_of_five_outcomes(
 def test_aggregate_without_bands_knows_no_indeterminate_answer() -> None:
     frame = {"normal": 0.6, "pneumonia": 0.4, "tuberculosis": 0.0}
     found = aggregate("mean", [frame], LABELS, "normal", thresholds=THRESHOLDS)
-    assert (found.outcome, found.label, found.doubt) == ("finding", "pneumonia", "")
+    assert (found.outcome, found.suspected_label, found.doubt) == ("flagged", "pneumonia", "")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +177,7 @@ def test_aggregate_tells_of_diseases_that_a_more_probable_one_would_hide() -> No
     ("scores", "outcome", "named"),
     [
         # What was chosen for recall comes before a benign label, however probable that is.
-        ((0.0, 0.09, 0.91), "finding", "mel"),
+        ((0.0, 0.09, 0.91), "flagged", "mel"),
         ((0.0, 0.06, 0.94), "indeterminate", "mel"),
         ((0.0, 0.04, 0.96), "finding", "bkl"),
     ],
@@ -171,13 +196,58 @@ def test_aggregate_lets_no_benign_label_hide_what_must_not_be_missed(
     )
     assert (found.outcome, found.label or found.suspected_label) == (outcome, named)
     assert ("bkl" in found.also_passed) == (named == "mel")
+    assert found.likeliest_label == "bkl"
+
+
+@pytest.mark.parametrize(
+    ("scores", "outcome", "suspected", "likeliest"),
+    [
+        ((0.71, 0.31, 0.0), "flagged", "pneumonia", "normal"),
+        # Of two that passed, the more probable is flagged; a third, at the default point, leads.
+        ((0.05, 0.32, 0.63), "finding", None, "tuberculosis"),
+        ((0.0, 0.45, 0.55), "flagged", "pneumonia", "tuberculosis"),
+        # Nothing is more probable than the disease: a tie is no reason to hold a finding back.
+        ((0.5, 0.5, 0.0), "finding", None, "pneumonia"),
+        ((0.5, 0.2, 0.3), "no_finding", None, "normal"),
+    ],
+)
+def test_aggregate_flags_a_disease_that_passed_and_is_not_the_likeliest(
+    scores: tuple[float, float, float], outcome: str, suspected: str | None, likeliest: str
+) -> None:
+    found = decide(scores)
+    assert (found.outcome, found.suspected_label) == (outcome, suspected)
+    assert found.likeliest_label == likeliest
+    assert found.label == (None if suspected else likeliest)
+    assert suspected is None or found.confidence == "low"
+    assert suspected is None or suspected not in found.also_passed
+
+
+def test_aggregate_shows_the_frame_that_speaks_most_for_what_is_flagged() -> None:
+    found = decide((0.6, 0.4, 0.0), (0.62, 0.31, 0.07), (0.7, 0.3, 0.0), rule="mean")
+    assert (found.outcome, found.suspected_label, found.deciding_frame) == (
+        "flagged",
+        "pneumonia",
+        0,
+    )
+
+
+def test_aggregate_says_only_words_that_were_earned() -> None:
+    frame = {"normal": 0.02, "pneumonia": 0.97, "tuberculosis": 0.01}
+    words = []
+    for margins in ({"high": 0.9, "medium": 0.5}, {"high": 0.99, "medium": 0.5}, {}):
+        earned = Confidence(margins=margins, asked={}, records={})
+        found = aggregate(
+            "mean", [frame], LABELS, "normal", thresholds=THRESHOLDS, confidence=earned
+        )
+        words.append(found.confidence)
+    assert words == ["high", "medium", "low"]
 
 
 def test_aggregate_keeps_one_label_for_tables_whatever_the_outcome() -> None:
     found = decide((0.3, 0.15, 0.55))
     assert (found.outcome, found.label_at_thresholds) == ("below_operating_point", "tuberculosis")
     found = decide((0.69, 0.31, 0.0))
-    assert (found.outcome, found.label_at_thresholds) == ("finding", "pneumonia")
+    assert (found.outcome, found.label_at_thresholds) == ("flagged", "pneumonia")
 
 
 def test_choose_band_reaches_as_far_as_answers_are_often_wrong() -> None:

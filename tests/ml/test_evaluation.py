@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn import metrics as sklearn
 
+from ml.confidence import Confidence
 from ml.datasets import Example
-from ml.evaluation.gallery import choose_mistakes, find_mistakes, lay_over
+from ml.evaluation.gallery import choose_mistakes, find_mistakes, lay_over, list_mistakes
 from ml.evaluation.metrics import (
     bootstrap,
     bootstrap_weights,
@@ -29,13 +30,24 @@ from ml.evaluation.operating import (
     net_benefit_of_all,
     predictive_values,
 )
-from ml.evaluation.robustness import CHANGES, measure_robustness, spoil_picture
+from ml.evaluation.robustness import (
+    CHANGES,
+    RobustnessRow,
+    find_harm,
+    list_robustness_figures,
+    measure_robustness,
+    name_robustness_figures,
+    spoil_picture,
+)
 from ml.evaluation.scoring import Answers, headline_rows, score_answers
 from ml.evaluation.subgroups import band_age, read_attributes, score_subgroups
+from ml.exporting.card_limits import describe_harm
 from ml.images import encode_png
 from ml.manifest import Manifest
 from ml.predictor import Predictor
-from ml.task_config import DecisionConfig, find_task, load_task
+from ml.study import conclude_images
+from ml.task_config import DecisionConfig
+from tests.ml.conftest import load_chest
 from tests.ml.pictures import draw_case
 
 LABELS = ("normal", "pneumonia", "tuberculosis")
@@ -49,7 +61,7 @@ def manifest(predictor: Predictor) -> Manifest:
 
 @pytest.fixture(scope="module")
 def decision() -> DecisionConfig:
-    return load_task(find_task("chest-xray")).decision
+    return load_chest().decision
 
 
 def make_scores(count: int = 240, *, seed: int = 5) -> tuple[Probabilities, NDArray[np.int64]]:
@@ -381,10 +393,47 @@ def test_measure_robustness_compares_with_the_untouched_sample(
         for row, example in enumerate(answers.examples)
     )
     rows = measure_robustness(predictor, replace(answers, examples=examples), max_images=3)
-    assert len(rows) == 4 * len(CHANGES)
+    assert len(rows) == sum(1 + len(change.strengths) for change in CHANGES)
     assert {row.images for row in rows} == {3}
     untouched = [row for row in rows if row.strength == 0]
     assert len({row.accuracy for row in untouched}) == 1
     assert untouched[0].disease_recall == 1
+    figures = list_robustness_figures(rows)
+    assert set(figures) <= name_robustness_figures()
+    assert "robustness.blur.2.disease_recall_or_refused" in figures
+    assert figures["robustness.JPEG.5.accuracy"].asked == 3
     for row in rows:
+        assert row.disease_recall_or_refused is not None
+        assert row.disease_recall is not None
+        assert row.disease_recall_or_refused >= row.disease_recall
         assert 0 <= row.refused <= 1
+
+
+def make_row(strength: float, recall: float | None, *, unit: str = "") -> RobustnessRow:
+    (blur,) = [change for change in CHANGES if change.name == "blur"]
+    return RobustnessRow(
+        "blur", unit or blur.unit, strength, 30, 0.9, 0.9, 0.9, 0.0, normal_recall_or_refused=recall
+    )
+
+
+def test_find_harm_is_the_mildest_strength_that_takes_a_fifth_of_the_recall() -> None:
+    rows = [make_row(0, 0.9), make_row(1, 0.8), make_row(2, 0.7), make_row(4, 0.1)]
+    assert [row.strength for row in find_harm(rows, "normal_recall_or_refused")] == [2]
+    assert find_harm(rows[:2], "normal_recall_or_refused") == []
+    (sentence,) = describe_harm(rows)
+    assert sentence.startswith("Misled by blur from 2 on (")
+    assert "of normal images 70%" in sentence
+
+
+def test_records_of_before_name_no_figures_and_no_harm() -> None:
+    rows = [make_row(0, None, unit="radius in %"), make_row(2, None, unit="radius in %")]
+    assert list_robustness_figures(rows) == {}
+    assert describe_harm(rows) == []
+
+
+def test_list_mistakes_says_the_word_that_the_clinic_says(manifest: Manifest) -> None:
+    unearned = replace(manifest, conformal=None, confidence=Confidence({}, {}, {}))
+    missed = {"normal": 0.98, "pneumonia": 0.01, "tuberculosis": 0.01}
+    answers = make_answers(np.array([list(missed.values())]), np.array([1]))
+    [listed] = list_mistakes(answers, unearned, find_mistakes(answers, unearned))
+    assert listed.confidence == conclude_images(unearned, [missed]).confidence == "low"

@@ -1,6 +1,7 @@
 """Maps of where a network looked: three ways to make them, and the tests that they must pass."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,9 @@ def kernel(released_path: Path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def network(released_path: Path) -> Any:
-    from ml.explanation.gradients import load_network
+    from ml.runtimes.keras_network import load_network
 
-    return load_network(released_path / "model.keras")
+    return load_network(released_path)
 
 
 def test_measure_support_adds_up_to_the_logit_when_the_bias_is_added(
@@ -228,12 +229,14 @@ def test_explain_command_writes_a_picture_and_the_maps(
 
 
 def test_explain_command_gives_the_same_map_by_gradients_as_from_the_forward_pass(
-    tmp_path: Path, chests: np.ndarray
+    tmp_path: Path, released_path: Path
 ) -> None:
+    """At the network's own size: gradients are taken there, whatever size the maps have."""
     chest = str(ROOT / "samples" / CHESTS[1] / "01.dcm")
     found = {}
     for method in ("cam", "gradcam"):
-        assert explain(tmp_path / method, "--method", method, chest) == 0
+        options = ("--method", method, "--bundle", str(released_path))
+        assert explain(tmp_path / method, *options, chest) == 0
         found[method] = json.loads((tmp_path / method / "000-01.json").read_text())
     assert found["cam"]["explained_label"] == found["gradcam"]["explained_label"]
     for label, rows in found["cam"]["maps"].items():
@@ -268,9 +271,21 @@ def test_explain_command_refuses_a_label_that_is_no_finding(
     assert "explanation_unavailable" in capsys.readouterr().out
 
 
-def test_explain_command_says_that_what_it_draws_was_not_found(tmp_path: Path) -> None:
+def strict(bundle: Path, folder: Path) -> Path:
+    """A copy of the bundle that finds a disease only where it is all but certain."""
+    copy = Path(shutil.copytree(bundle, folder / "chest-xray" / bundle.name))
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["operating"]["thresholds"] |= {"pneumonia": 0.99, "tuberculosis": 0.99}
+    manifest["operating"]["bands"] = {}
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    return copy
+
+
+def test_explain_command_says_that_what_it_draws_was_not_found(
+    tmp_path: Path, released_path: Path
+) -> None:
     chest = str(ROOT / "samples" / "chest-normal-adult-1" / "01.dcm")
-    assert explain(tmp_path, chest) == 0
+    assert explain(tmp_path, "--bundle", str(strict(released_path, tmp_path)), chest) == 0
     answer = json.loads((tmp_path / "000-01.json").read_text())
     assert answer["explained_label"] != "normal"
     assert answer["explanation"].endswith("not found; the map shows what little there is")

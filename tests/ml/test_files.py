@@ -13,7 +13,9 @@ from ml.bundles import find_task_bundle, load_bundle
 from ml.datasets import balance_weights, load_dataset
 from ml.errors import BundleInvalid, BundleTampered, DataInvalid, TaskConfigInvalid
 from ml.manifest import read_manifest, write_manifest
-from ml.task_config import TASKS_DIR, find_task, load_task
+from ml.task_config import find_task, load_task
+from ml.task_tables import TASKS_DIR
+from tests.ml.conftest import load_chest
 
 CHEST = find_task("chest-xray")
 
@@ -32,7 +34,7 @@ def test_load_task_accepts_every_task_that_ships(path: Path) -> None:
         ("training.epoch", 3, "unknown"),
         ("training.epochs", "many", "epochs"),
         ("training.epochs", True, "epochs"),
-        ("input.colour", "sepia", "grey or rgb"),
+        ("input.colour", "sepia", "one of grey, rgb"),
         ("data.normal_label", "healthy", "normal_label"),
         ("data.labels", ["normal", "normal"], "repeat"),
         ("decision.target_recall", 1.5, "target_recall"),
@@ -42,22 +44,22 @@ def test_load_task_accepts_every_task_that_ships(path: Path) -> None:
 )
 def test_load_task_refuses_when_an_entry_is_wrong(entry: str, value: Any, complaint: str) -> None:
     with pytest.raises(TaskConfigInvalid, match=complaint):
-        load_task(CHEST, overrides={entry: value})
+        load_chest({entry: value})
 
 
 def test_load_task_has_another_digest_when_a_choice_changes() -> None:
-    digest = load_task(CHEST).digest
-    assert load_task(CHEST).digest == digest
-    assert load_task(CHEST, overrides={"training.seed": 8}).digest != digest
+    digest = load_chest().digest
+    assert load_chest().digest == digest
+    assert load_chest({"training.seed": 8}).digest != digest
 
 
 def test_load_task_has_the_same_digest_when_only_the_repeats_change() -> None:
-    repeated = load_task(CHEST, overrides={"training.seeds": [7, 11]})
-    assert repeated.digest == load_task(CHEST).digest
+    repeated = load_chest({"training.seeds": [7, 11]})
+    assert repeated.digest == load_chest().digest
 
 
 def test_load_dataset_reads_labels_groups_and_digest(tiny_data: Path) -> None:
-    dataset = load_dataset(tiny_data, load_task(CHEST).data)
+    dataset = load_dataset(tiny_data, load_chest().data)
     assert len(dataset.examples) == 30
     assert {split: len(dataset.of_split(split)) for split in ("train", "val", "test")} == {
         "train": 18,
@@ -70,7 +72,7 @@ def test_load_dataset_reads_labels_groups_and_digest(tiny_data: Path) -> None:
 
 def test_load_dataset_maps_a_label_that_stands_for_another(tmp_path: Path) -> None:
     write_rows(tmp_path, [("a.png", "covid", "s", "g1", "train"), ("b", "other", "s", "g2", "val")])
-    (example,) = load_dataset(tmp_path, load_task(CHEST).data).examples
+    (example,) = load_dataset(tmp_path, load_chest().data).examples
     assert (example.label, example.set_label) == ("pneumonia", "covid")
 
 
@@ -86,16 +88,16 @@ def test_load_dataset_refuses_when_splits_are_wrong(
 ) -> None:
     write_rows(tmp_path, rows)
     with pytest.raises(DataInvalid, match=complaint):
-        load_dataset(tmp_path, load_task(CHEST).data)
+        load_dataset(tmp_path, load_chest().data)
 
 
 def test_load_dataset_refuses_when_the_table_is_missing(tmp_path: Path) -> None:
     with pytest.raises(DataInvalid):
-        load_dataset(tmp_path, load_task(CHEST).data)
+        load_dataset(tmp_path, load_chest().data)
 
 
 def test_balance_weights_count_rare_cells_more_and_average_one(tiny_data: Path) -> None:
-    examples = list(load_dataset(tiny_data, load_task(CHEST).data).examples)
+    examples = list(load_dataset(tiny_data, load_chest().data).examples)
     few = [row for row in examples if row.label != "normal" or row.split == "test"]
     weights = balance_weights(few, power=1.0)
     by_label = {row.label: weight for row, weight in zip(few, weights, strict=True)}

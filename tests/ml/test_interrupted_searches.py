@@ -11,12 +11,13 @@ import optuna
 import pytest
 
 from ml.datasets import Dataset
-from ml.task_config import TaskConfig, load_task
+from ml.task_config import TaskConfig
 from ml.tuning.space import read_space
 from ml.tuning.study import list_trials, run_study
 from ml.tuning.trials import Search
 from ml.tuning.workers import Worker
-from tests.ml.searches import CHEST, OVERRIDES, follow_curve, make_rows, make_search, write_space
+from tests.ml.conftest import load_chest
+from tests.ml.searches import OVERRIDES, follow_curve, make_rows, make_search, write_space
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def test_run_study_draws_the_same_values_when_it_was_interrupted_within_a_trial(
 ) -> None:
     ranges = ('"training.learning_rate" = { low = 1e-5, high = 1e-1, log = true }',)
     ranges += ('"model.dropout" = { low = 0.1, high = 0.5 }',)
-    space = read_space(write_space(tmp_path, *ranges), [], load_task(CHEST, overrides=OVERRIDES))
+    space = read_space(write_space(tmp_path, *ranges), [], load_chest(OVERRIDES))
     begun: list[Path] = []
 
     def stop_once(config: TaskConfig, rows: Dataset, run: Path, **options: Any) -> Path:

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from ml.bundles import find_task_bundle, hash_file, load_bundle
 from ml.cli import main
+from ml.commands.options import BUNDLES_DIR
 from ml.errors import CanaryMismatch, RuntimeUnavailable
 from ml.images import read_frames
 from ml.manifest import read_manifest, write_manifest
@@ -117,7 +118,7 @@ def test_open_predictor_gives_the_scores_of_the_report(
 
 
 def test_predict_command_answers_each_file_in_order(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, released_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "good.png").write_bytes(
         encode_picture(draw_case("normal", np.random.default_rng(2)))
@@ -137,7 +138,7 @@ def test_predict_command_answers_each_file_in_order(
     assert lateral["label"] is None
     assert lateral["abstention"]["code"] == "wrong_view"
     assert sum(good["probabilities"].values()) == pytest.approx(1, abs=1e-3)
-    digest = load_bundle(released_path).digest
+    digest = load_bundle(find_task_bundle(BUNDLES_DIR, "chest-xray")).digest
     assert [one["model_digest"] for one in (bad, lateral, good)] == [digest] * 3
 
 

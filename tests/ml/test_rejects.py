@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from PIL import Image
 
 from ml.bundles import hash_file
 from ml.cli import main
+from ml.commands.options import parse_overrides
 from ml.datasets import Example, load_dataset
 from ml.datasets.tables import read_table
 from ml.distance import EmbeddingSpace, fit_space
@@ -27,80 +29,232 @@ from ml.preprocessing import prepare_files
 from ml.rejects import (
     KINDS,
     MIN_TEST_REJECTS,
+    REJECTS,
     UNSEEN_KINDS,
     Reject,
     digest_rejects,
-    reject_examples,
+    find_rejects,
+    leave_out_strangers,
     score_rejects,
 )
 from ml.rejects.drawn import DRAWN_KINDS, draw_rejects
 from ml.rejects.files import write_rejects
-from ml.rejects.gathered import OTHER_KINDS, PHOTOGRAPHS
+from ml.rejects.gathered import OTHER_KINDS, OTHERS, PHOTOGRAPHS
 from ml.rejects.reject import encode_reject
+from ml.rejects.scoring import Share
+from ml.rejects.spoilt import CHANGED_KINDS, OWN_KINDS
 from ml.runtimes import RuntimeOutputs
 from ml.task_config import TaskConfig, find_task, load_task
 from ml.turns import TURNED_KINDS
+from tests.ml.conftest import ALONE, ALONE_SET, load_chest
 from tests.ml.pictures import draw_case, encode_picture
 
 # A chest radiograph is in scope for the chest task, whichever collection it comes from.
 CHEST = ("small-chest-xr",)
 
 
+def make_rejects(
+    task: str, root: Path, part: str, *, accepted: tuple[str, ...] = ()
+) -> list[Reject]:
+    """The rejects of a task that ships, with these kinds accepted and no other."""
+    own = parse_overrides(ALONE) if task == "chest-xray" else {}
+    config = load_task(find_task(task), overrides={**own, "scope.accepted_kinds": accepted})
+    own = load_dataset(root, leave_out_strangers(config).data).examples
+    return find_rejects(config, own, root, part)
+
+
 @pytest.fixture(scope="module")
 def test_part(tiny_data: Path) -> list[Reject]:
     """The part `test` beside a data set that has no other task's images."""
-    return reject_examples("chest-xray", tiny_data, "test")
+    return make_rejects("chest-xray", tiny_data, "test")
 
 
-def test_reject_examples_are_enough_and_the_same_again(
+def test_find_rejects_are_enough_and_the_same_again(
     test_part: list[Reject], tiny_data: Path
 ) -> None:
     assert len(test_part) >= MIN_TEST_REJECTS
-    again = reject_examples("chest-xray", tiny_data, "test")
+    again = make_rejects("chest-xray", tiny_data, "test")
     assert digest_rejects(again) == digest_rejects(test_part)
     assert digest_rejects(again[1:]) != digest_rejects(test_part)
     for reject in test_part[::25]:
         assert read_frames(reject.content)
 
 
-def test_reject_examples_shares_no_source_between_the_parts(
+def test_find_rejects_shares_no_source_between_the_parts(
     test_part: list[Reject], tiny_data: Path
 ) -> None:
-    fit = reject_examples("chest-xray", tiny_data, "fit")
+    fit = make_rejects("chest-xray", tiny_data, "fit")
     assert not {reject.name for reject in fit} & {reject.name for reject in test_part}
     assert not {reject.content for reject in fit} & {reject.content for reject in test_part}
     with (tiny_data / "chest-xray.csv").open(newline="") as stream:
         split_of = {row["path"]: row["split"] for row in csv.DictReader(stream)}
     for part, split in ((fit, "train"), (test_part, "test")):
-        turned = [one.name.rpartition("/")[0] for one in part if one.kind in TURNED_KINDS]
-        assert {split_of[name] for name in turned} == {split}
+        of_own = [one for one in part if one.kind in (*TURNED_KINDS, *CHANGED_KINDS)]
+        assert {split_of[one.name.rpartition("/")[0]] for one in of_own} == {split}
+        assert all(one.label for one in of_own)
+        sheets = [one.name.rsplit("/", 2)[0] for one in part if one.kind == "contact_sheet"]
+        assert {split_of[name] for name in sheets} == {split}
+        assert not any(one.label for one in part if one not in of_own)
 
 
-def test_reject_examples_leaves_out_what_is_accepted_or_unseen(tiny_data: Path) -> None:
+def test_find_rejects_never_fits_on_sources_kept_for_tests(shared: Path) -> None:
+    root = shared / "data"
+    names = {"fit": set[str](), "test": set[str]()}
+    for part, found in names.items():
+        rejects = make_rejects("brain-mri", root, part)
+        found |= {one.name for one in rejects if "--" in one.name}
+    splits: dict[str, str] = {}
+    for table in (root / "more").glob("*.csv"):
+        with table.open(newline="") as stream:
+            splits |= {row["path"]: row["split"] for row in csv.DictReader(stream)}
+    assert {splits[name] for name in names["fit"]} == {"train"}
+    assert "external-test" in {splits[name] for name in names["test"]}
+    assert "train" not in {splits[name] for name in names["test"]}
+    assert any(name.startswith("head-ct--ct-ich") for name in names["fit"])
+    assert any(name.startswith("head-ct--web") for name in names["test"])
+
+
+def test_find_rejects_makes_sheets_of_every_task_for_the_router(shared: Path) -> None:
+    found = make_rejects("body-part", shared / "data", "fit", accepted=OTHER_KINDS)
+    places = {one.name.partition("/")[0] for one in found if one.kind == "two_level"}
+    assert {"body-part", "retina", "chest-xray"} <= places
+
+
+def test_find_rejects_leaves_out_what_is_accepted_or_unseen(tiny_data: Path) -> None:
     accepted = ("rotated_90", "rotated_270", "photograph")
-    kinds = {one.kind for one in reject_examples("x", tiny_data, "test", accepted=accepted)}
+    kinds = {one.kind for one in make_rejects("chest-xray", tiny_data, "test", accepted=accepted)}
     assert not kinds & set(accepted)
     assert set(DRAWN_KINDS) <= kinds
-    fitted = {one.kind for one in reject_examples("chest-xray", tiny_data, "fit")}
+    fitted = {one.kind for one in make_rejects("chest-xray", tiny_data, "fit")}
     assert not fitted & set(UNSEEN_KINDS)
     assert set(TURNED_KINDS) <= fitted
 
 
-def test_reject_examples_refuses_when_a_part_or_kind_is_unknown(tiny_data: Path) -> None:
+def test_find_rejects_refuses_when_a_part_or_kind_is_unknown(tiny_data: Path) -> None:
     with pytest.raises(DataInvalid):
-        reject_examples("chest-xray", tiny_data, "train")
+        make_rejects("chest-xray", tiny_data, "train")
     with pytest.raises(DataInvalid):
-        reject_examples("chest-xray", tiny_data, "fit", accepted=("unicorn",))
+        make_rejects("chest-xray", tiny_data, "fit", accepted=("unicorn",))
 
 
-def test_reject_examples_has_every_kind_when_all_data_is_there(shared: Path) -> None:
+def test_find_rejects_has_every_kind_when_all_data_is_there(shared: Path) -> None:
     root = shared / "data"
-    chest = Counter(one.kind for one in reject_examples("chest-xray", root, "test", accepted=CHEST))
-    assert set(KINDS) - set(chest) == {"chest-xr", *CHEST}
-    others = (*OTHER_KINDS, *TURNED_KINDS)
-    body_part = reject_examples("body-part", root, "test", accepted=others)
+    chest = Counter(one.kind for one in make_rejects("chest-xray", root, "test", accepted=CHEST))
+    own = {kind for kind, other in OTHERS.items() if "chest-xray" in other.tasks}
+    assert set(KINDS) - set(chest) == {*own, *CHEST}
+    others = (*OTHER_KINDS, *TURNED_KINDS, *OWN_KINDS)
+    body_part = make_rejects("body-part", root, "test", accepted=others)
     assert len(body_part) >= MIN_TEST_REJECTS
     assert not {one.kind for one in body_part} & set(others)
+
+
+OWN = ("rotated_90", "two_level", "contact_sheet")
+
+
+def write_own(root: Path, table: str, columns: tuple[str, ...], splits: Iterable[str]) -> None:
+    """Grey pictures beside a table of a task of somebody's own, two of each label and split."""
+    place = root / table
+    place.parent.mkdir(parents=True, exist_ok=True)
+    rng, rows = np.random.default_rng(5), []
+    for split in splits:
+        for label in ("clear", "ill", "ill", "clear"):
+            name = f"{place.stem}-{len(rows)}.png"
+            levels = rng.integers(0, 255, (130, 140)).astype(np.uint8)
+            Image.fromarray(levels).save(place.parent / name)
+            rows.append({"path": name, "label": label, "split": split, "group": name})
+    with place.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def find_own(root: Path, part: str, **data: object) -> list[Reject]:
+    """Rejects of those kinds for a task that no other code has heard of."""
+    overrides = {
+        "task": "gout",
+        "data.table": "",
+        "data.labels": ["healthy", "gout"],
+        "data.normal_label": "healthy",
+        "data.mapping": {"clear": "healthy", "ill": "gout"},
+        "data.codes": {},
+        "data.external": [],
+        "decision.recall_labels": ["gout"],
+        "decision.headline_label": "gout",
+        "scope.accepted_kinds": sorted({*KINDS} - {*OWN, "trauma-head-ct"}),
+        "gate": {},
+    }
+    named = {f"data.{name}": value for name, value in data.items()}
+    config = load_chest(overrides | named)
+    own = load_dataset(root, config.data).examples
+    return find_rejects(config, own, root, part)
+
+
+@pytest.mark.parametrize(("part", "split"), [("fit", "train"), ("test", "test")])
+def test_find_rejects_turns_images_of_the_table_that_the_task_names(
+    tmp_path: Path, part: str, split: str
+) -> None:
+    columns = ("path", "label", "split", "group")
+    write_own(tmp_path, "more/toes.csv", columns, ("train", "val", "test"))
+    write_own(tmp_path, "more/fingers.csv", columns, ("train", "test"))
+    joined = {"table": "fingers.csv", "mapping": {"ill": "gout"}}
+    listed = tmp_path / "excluded.csv"
+    places = {"train": ("toes-0", "fingers-2"), "test": ("toes-8", "fingers-6")}[split]
+    listed.write_text("path\n" + "".join(f"{name}.png\n" for name in places))
+    found = find_own(
+        tmp_path, part, table="more/toes.csv", extra=[joined], excluded=str(listed.resolve())
+    )
+    by_kind = {kind: [one for one in found if one.kind == kind] for kind in OWN}
+    first = {"train": 0, "test": 8}[split]
+    expected = {f"toes-{number}.png" for number in range(first, first + 4)}
+    expected |= {f"fingers-{number}.png" for number in ((1, 2) if split == "train" else (5, 6))}
+    for kind in ("rotated_90", "two_level"):
+        names = {one.name.partition("/")[0] for one in by_kind[kind]}
+        assert names == expected - {f"{name}.png" for name in places}
+        assert {one.label for one in by_kind[kind]} == {"clear", "ill"}
+    assert {one.name.partition("/")[0] for one in by_kind["contact_sheet"]} <= expected
+
+
+def test_find_rejects_turns_images_of_a_table_without_splits_and_of_folders(
+    tmp_path: Path,
+) -> None:
+    write_own(tmp_path / "a", "toes.csv", ("path", "label"), [""] * 8)
+    of_table = find_own(tmp_path / "a" / "toes.csv", "fit")
+    for path in sorted((tmp_path / "a").glob("*.png")):
+        place = tmp_path / "b" / ("clear" if int(path.stem[5:]) % 4 in (0, 3) else "ill")
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place / path.name)
+    of_folders = find_own(tmp_path / "b", "fit")
+    for found in (of_table, of_folders):
+        assert Counter(one.kind for one in found if one.label).keys() == {"rotated_90", "two_level"}
+
+
+@pytest.mark.parametrize(
+    ("data", "is_foreign"),
+    [
+        ({"table": "more/head-ct--ct-ich.csv"}, False),
+        ({"extra": [{"table": "more/head-ct--ct-ich.csv", "mapping": {"*": "gout"}}]}, False),
+        ({"external": [{"table": "more/head-ct--ct-ich.csv", "mapping": {"ill": "gout"}}]}, False),
+        ({"external": [{"table": "more/head-ct--ct-ich.csv", "mapping": {"ill": ""}}]}, True),
+        ({}, True),
+    ],
+    ids=["its table", "joined", "external", "external and strange", "another's"],
+)
+def test_find_rejects_takes_no_image_that_the_task_reads_for_a_foreign_one(
+    tmp_path: Path, data: dict[str, object], is_foreign: bool
+) -> None:
+    columns = ("path", "label", "split", "group")
+    write_own(tmp_path, "more/head-ct--ct-ich.csv", columns, ("train", "val", "test"))
+    write_own(tmp_path, "toes.csv", columns, ("train", "val", "test"))
+    found = find_own(tmp_path, "test", **{"table": "toes.csv"} | data)
+    assert any(one.kind == "trauma-head-ct" for one in found) == is_foreign
+
+
+def test_find_rejects_makes_head_ct_s_of_its_own_table(shared: Path) -> None:
+    found = make_rejects("head-ct", shared / "data", "fit", accepted=OTHER_KINDS)
+    own = [one for one in found if one.kind in (*TURNED_KINDS, *CHANGED_KINDS)]
+    assert {one.kind for one in own} == {*TURNED_KINDS, *CHANGED_KINDS}
+    assert {one.name.partition("/")[0] for one in own} == {"head-ct--ct-ich"}
+    assert {one.label for one in own} == {"no_hemorrhage", "hemorrhage"}
 
 
 def test_photographs_are_small_attributed_and_all_listed() -> None:
@@ -118,24 +272,25 @@ def test_photographs_are_small_attributed_and_all_listed() -> None:
 def test_write_rejects_makes_a_table_whose_groups_stay_in_one_split(
     tiny_data: Path, tmp_path: Path
 ) -> None:
-    found = reject_examples("chest-xray", tiny_data, "fit")
+    found = make_rejects("chest-xray", tiny_data, "fit")
     table = write_rejects(found, tmp_path / "rejects")
-    rows, _ = read_table(table, lambda kind: kind)
+    rows = read_table(table, lambda kind: kind).examples
     assert Counter(row.label for row in rows) == Counter(reject.kind for reject in found)
     splits: dict[str, set[str]] = {}
     for row in rows:
         splits.setdefault(row.group, set()).add(row.split)
         assert read_frames(row.path)
     assert {len(names) for names in splits.values()} == {1}
-    assert {row.split for row in rows if row.label not in TURNED_KINDS} == {"train", "val"}
-    # They are turned from training images, and must not judge a network that saw those.
-    assert {row.split for row in rows if row.label in TURNED_KINDS} == {"train"}
+    of_own = (*TURNED_KINDS, *OWN_KINDS)
+    assert {row.split for row in rows if row.label not in of_own} == {"train", "val"}
+    # They are made of training images, and must not judge a network that saw those.
+    assert {row.split for row in rows if row.label in of_own} == {"train"}
 
 
 def test_rejects_command_leaves_out_what_the_task_accepts(tiny_data: Path, tmp_path: Path) -> None:
     accepted = 'scope.accepted_kinds=["inverted", "white_noise"]'
     places = ["--data", str(tiny_data), "--out", str(tmp_path)]
-    assert main(["rejects", "chest-xray", *places, "--set", accepted]) == 0
+    assert main(["rejects", "chest-xray", *ALONE_SET, *places, "--set", accepted]) == 0
     kinds = {path.name for path in tmp_path.iterdir() if path.is_dir()}
     assert "rotated_90" in kinds
     assert not kinds & {"inverted", "white_noise"}
@@ -157,6 +312,26 @@ def test_score_rejects_counts_refusals_by_kind(predictor: Predictor) -> None:
     conclusion = predictor.conclude(predictor.predict(read_frames(rejects[2].content)))
     label = conclusion.label_at_thresholds
     assert score_rejects(predictor, rejects, refusing_label=label).by_kind["case"] == 1
+
+
+def test_score_rejects_counts_by_label_what_a_kind_would_hide(predictor: Predictor) -> None:
+    blank = encode_picture(np.zeros((120, 120), np.uint8))
+    chest = encode_picture(draw_case("normal", np.random.default_rng(3), 160))
+    rejects = [
+        *[Reject("turned", str(number), blank, label="ill") for number in range(3)],
+        Reject("turned", "3", chest, label="healthy"),
+        Reject("other", "4", blank),
+    ]
+    score = score_rejects(predictor, rejects)
+    is_refused = predictor.predict(read_frames(chest))[0].abstention is not None
+    assert score.counts == {"other": 1, "turned": 4}
+    assert set(score.by_label) == {"turned"}
+    assert score.by_label["turned"]["ill"] == Share(3, 3)
+    assert score.by_label["turned"]["healthy"] == Share(int(is_refused), 1)
+    figures = score.list_figures()
+    assert figures["rejects.turned.by_label.ill"].value == 1
+    assert figures["rejects.turned.by_label.ill"].low == pytest.approx(0.292, abs=1e-3)
+    assert figures["rejects.turned"].value == score.by_kind["turned"]
 
 
 def test_join_features_tells_above_from_below_and_shrinks_the_input_to_sixteen() -> None:
@@ -195,7 +370,7 @@ def fitting(
         rows.append((name, "normal", "drawn", str(number), split))
     with (folder / "chest-xray.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([("path", "label", "source", "group", "split"), *rows])
-    config = load_task(find_task("chest-xray"), overrides={"data.table": "chest-xray.csv"})
+    config = load_chest({"data.table": "chest-xray.csv"})
     config = dataclasses.replace(config, input=predictor.bundle.manifest.input)
     dataset = load_dataset(folder, config.data)
     training, validation = dataset.of_split("train"), dataset.of_split("val")
@@ -323,7 +498,10 @@ def test_predictor_judges_by_the_gate_when_the_bundle_has_one(
 def test_released_bundle_refuses_what_it_was_not_made_for(
     predictor: Predictor, shared: Path
 ) -> None:
-    rejects = reject_examples("chest-xray", shared / "data", "test", accepted=CHEST)[::4]
+    # Kinds that came after its gate was fitted are none that it was held to.
+    known = json.loads((predictor.bundle.path / REJECTS).read_text())["by_kind"]
+    accepted = (*CHEST, *(set(KINDS) - set(known)))
+    rejects = make_rejects("chest-xray", shared / "data", "test", accepted=accepted)[::4]
     score = score_rejects(predictor, rejects)
     assert score.refused >= 0.95
     assert predictor.bundle.manifest.distance.validation_refusal <= 0.05

@@ -18,9 +18,9 @@ from ml.commands.options import parse_overrides
 from ml.datasets import load_dataset
 from ml.evaluation.checklist import ReportFacts, fill_checklist
 from ml.evaluation.page import format_percent
+from ml.evaluation.robustness import CHANGES
 from ml.openings import read_openings
-from ml.task_config import find_task, load_task
-from tests.ml.conftest import TINY
+from tests.ml.conftest import ALONE_SET, TINY, load_chest
 
 
 def test_fill_checklist_answers_each_item_honestly() -> None:
@@ -60,6 +60,7 @@ def arguments(tiny_run: Path, tiny_data: Path, seed_runs: list[Path]) -> list[st
     bundle = find_task_bundle(tiny_run / "bundles", "chest-xray")
     return [
         *("evaluate", "--bundle", str(bundle), "--data", str(tiny_data), "--split", "val"),
+        *ALONE_SET,
         *("--seed-runs", *map(str, seed_runs)),
     ]
 
@@ -101,7 +102,7 @@ def test_evaluate_command_shows_every_wrong_answer_as_a_pair_of_pictures(report:
 def test_evaluate_command_writes_every_part_of_the_figures(report: Path) -> None:
     figures = json.loads((report / "evaluation.json").read_text())
     assert figures["images"] == figures["groups"] == 6
-    assert len(figures["robustness"]) == 24
+    assert len(figures["robustness"]) == sum(1 + len(one.strengths) for one in CHANGES)
     assert figures["operating"].keys() == {"pneumonia", "tuberculosis"}
     for name in ("argmax_accuracy", "argmax_recall.pneumonia"):
         assert figures["seeds"][name][0] == pytest.approx(figures["metrics"][name]["value"])
@@ -134,7 +135,7 @@ def test_evaluate_command_records_each_look_at_the_test_split(
         "--data",
         str(tiny_data),
     ]
-    arguments += ["--out", str(out), "--no-robustness"]
+    arguments += ["--out", str(out), "--no-robustness", *ALONE_SET]
     assert main([*arguments, "--split", "val"]) == 0
     assert len(read_openings(task)) == before
     with pytest.raises(SystemExit, match="--purpose"):
@@ -153,7 +154,7 @@ def test_score_runs_leaves_out_the_recall_of_a_label_that_no_example_has(
     from ml.evaluation.seeds import score_runs
 
     overrides = parse_overrides(TINY)
-    config = load_task(find_task("chest-xray"), overrides=overrides)
+    config = load_chest(overrides)
     examples = load_dataset(tiny_data, config.data).of_split("val")
     without = [row for row in examples if row.label != "tuberculosis"]
     missing = {"argmax_recall.tuberculosis"}
@@ -168,7 +169,8 @@ def test_evaluate_command_scores_the_rejects_as_the_export_did(
     shutil.copytree(tiny_run / "bundles" / "chest-xray", tmp_path / "chest-xray")
     bundle = find_task_bundle(tmp_path, "chest-xray")
     out = tmp_path / "out"
-    command = ["evaluate", "--bundle", str(bundle), "--data", str(tiny_data), "--out", str(out)]
+    command = ["evaluate", "--bundle", str(bundle), "--data", str(tiny_data), *ALONE_SET]
+    command += ["--out", str(out)]
     command += ["--no-robustness", "--purpose", "the same again"]
     assert main([*command, "--no-rejects"]) == 0
     assert not (out / "rejects.json").exists()
@@ -177,7 +179,7 @@ def test_evaluate_command_scores_the_rejects_as_the_export_did(
         again = (out / name).read_bytes()
         if name == "evaluation.json":
             again, kept = (
-                json.dumps({**json.loads(found), "robustness": []}).encode()
+                json.dumps({**json.loads(found), "robustness": [], "external_absent": []}).encode()
                 for found in (again, (bundle / name).read_bytes())
             )
             assert again == kept

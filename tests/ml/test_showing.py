@@ -1,7 +1,10 @@
 """What the network looked at: activation maps, their colours, and the input it was given."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ml.explanation import make_activation_maps, measure_evidence
 from ml.explanation.body import SIDE, find_body
@@ -139,3 +142,31 @@ def test_prepare_display_keeps_a_blank_image_blank_when_it_stretches() -> None:
     spec = InputConfig(size=64, colour="grey", contrast="stretched")
     blank = np.full((80, 80), 77, np.uint8)
     assert np.ptp(prepare_display(blank, spec)) == 0
+
+
+def draw_smooth(side: int) -> NDArray[np.uint8]:
+    """Bright spots over a slope, as anatomy has: no noise of single pixels."""
+    places = np.linspace(0, 6 * np.pi, side)
+    waves = np.sin(places)[:, np.newaxis] * np.cos(1.7 * places)[np.newaxis]
+    return np.rint(127 + 90 * waves + np.linspace(-30, 30, side)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("contrast", ["as_shown", "stretched"])
+@pytest.mark.parametrize("colour", ["grey", "rgb"])
+def test_area_gives_the_same_for_images_of_less_than_four_times_the_size(
+    colour: str, contrast: str
+) -> None:
+    triangle = InputConfig(size=64, colour=colour, contrast=contrast)
+    area = dataclasses.replace(triangle, shrink="area")
+    noise = np.random.default_rng(3).integers(0, 256, (255, 200, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(prepare_display(noise, area), prepare_display(noise, triangle))
+
+
+@pytest.mark.parametrize("side", [512, 1024, 3000])
+def test_area_gives_nearly_the_same_for_large_images(side: int) -> None:
+    triangle = InputConfig(size=64, colour="grey", contrast="as_shown")
+    area = dataclasses.replace(triangle, shrink="area")
+    shown = draw_smooth(side)
+    difference = np.abs(prepare_display(shown, area) - prepare_display(shown, triangle))
+    assert 0 < difference.max() <= 2
+    assert difference.mean() < 0.5

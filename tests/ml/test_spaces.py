@@ -7,8 +7,10 @@ import pytest
 
 from ml.commands.options import parse_overrides
 from ml.errors import SearchSpaceInvalid, TaskConfigInvalid
-from ml.task_config import TASKS_DIR, find_task, load_task
+from ml.task_config import find_task, load_task
+from ml.task_tables import TASKS_DIR
 from ml.tuning.space import check_space, find_space, read_space, write_overrides
+from tests.ml.conftest import load_chest
 
 CHEST = find_task("chest-xray")
 
@@ -38,7 +40,7 @@ def write_space(folder: Path, *lines: str) -> Path:
 )
 def test_read_space_refuses_what_cannot_be_searched(tmp_path: Path, line: str, detail: str) -> None:
     with pytest.raises(SearchSpaceInvalid, match=detail):
-        read_space(write_space(tmp_path, line), [], load_task(CHEST))
+        read_space(write_space(tmp_path, line), [], load_chest())
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_read_space_refuses_what_cannot_be_searched(tmp_path: Path, line: str, d
     ],
 )
 def test_check_space_refuses_values_that_the_task_refuses(pair: str) -> None:
-    space = read_space(None, [pair], load_task(CHEST))
+    space = read_space(None, [pair], load_chest())
     with pytest.raises(TaskConfigInvalid):
         check_space(space, CHEST, {})
 
@@ -58,7 +60,7 @@ def test_check_space_refuses_values_that_the_task_refuses(pair: str) -> None:
 def test_read_space_lets_augmentation_vary_when_the_monitor_does_not_depend_on_it(
     tmp_path: Path,
 ) -> None:
-    config = load_task(CHEST, overrides={"training.monitor": "val_macro_auc"})
+    config = load_chest({"training.monitor": "val_macro_auc"})
     lines = (
         '"augmentation.noise" = { low = 0.0, high = 0.1, step = 0.05 }',
         '"training.batch_size" = { low = 8, high = 32, step = 8 }',
@@ -71,7 +73,7 @@ def test_read_space_lets_augmentation_vary_when_the_monitor_does_not_depend_on_i
 
 def test_list_grid_refuses_when_a_range_has_no_step(tmp_path: Path) -> None:
     space = read_space(
-        write_space(tmp_path, '"model.dropout" = { low = 0.1, high = 0.5 }'), [], load_task(CHEST)
+        write_space(tmp_path, '"model.dropout" = { low = 0.1, high = 0.5 }'), [], load_chest()
     )
     with pytest.raises(SearchSpaceInvalid, match="step"):
         space.list_grid()

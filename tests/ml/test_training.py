@@ -16,12 +16,11 @@ from ml.errors import BundleInvalid, RunMismatch
 from ml.evaluation.metrics import bootstrap, calibration_error, macro_auc, roc_auc, score_labels
 from ml.images import read_frames
 from ml.predictor import open_predictor
-from ml.task_config import find_task, load_task
 from ml.training.augmentation import augment_display
-from tests.ml.conftest import TINY
+from tests.ml.conftest import ALONE_SET, TINY, load_chest
 from tests.ml.pictures import draw_case, encode_picture
 
-VERSION = load_task(find_task("chest-xray")).version
+VERSION = load_chest().version
 OVERRIDES = [part for pair in TINY for part in ("--set", pair)]
 
 
@@ -63,7 +62,7 @@ def test_train_network_refuses_a_run_that_was_begun_otherwise(
     before = (run / "history.csv").read_text()
     value = 2 if override == "training.epochs" else {"normal": "pneumonia"}
     overrides = {**parse_overrides(TINY), override: value}
-    config = load_task(find_task("chest-xray"), overrides=overrides)
+    config = load_chest(overrides)
     with pytest.raises(RunMismatch, match=named):
         train_network(config, load_dataset(tiny_data, config.data), run)
     assert (run / "history.csv").read_text() == before
@@ -74,7 +73,9 @@ def test_train_command_begins_a_run_anew_when_it_failed_before_an_epoch(
 ) -> None:
     run = ["train", "chest-xray", "--data", str(tiny_data), *OVERRIDES]
     run += ["--run", str(tmp_path / "run")]
-    assert main([*run, "--set", 'model.weights="missing.weights.h5"']) == 2
+    weights = tmp_path / "broken.weights.h5"
+    weights.write_bytes(b"no weights")
+    assert main([*run, "--set", f'model.weights="{weights}"']) == 2
     assert (tmp_path / "run" / "recipe.json").exists()
     capsys.readouterr()
     assert main(run) == 0, capsys.readouterr().err
@@ -99,7 +100,7 @@ def test_evaluate_command_gives_the_figures_of_the_export(
     bundle = load_bundle(task / VERSION)
     places = ["--bundle", str(bundle.path), "--out", str(tmp_path), "--device", "cpu"]
     places += ["--purpose", "the same figures again"]
-    assert main(["evaluate", "--data", str(tiny_data), *places]) == 0
+    assert main(["evaluate", *ALONE_SET, "--data", str(tiny_data), *places]) == 0
     assert "thumbnail baseline" in capsys.readouterr().out
     written = json.loads((tmp_path / "evaluation.json").read_text())
     for name, metric in bundle.manifest.metrics.items():
@@ -116,7 +117,7 @@ def test_train_command_refuses_when_the_weights_are_missing(
 
 
 def test_augment_display_changes_the_image_the_same_way_for_the_same_seed() -> None:
-    config = load_task(find_task("chest-xray")).augmentation
+    config = load_chest().augmentation
     picture = draw_case("pneumonia", np.random.default_rng(0))
 
     def draw(seed: int) -> np.ndarray:

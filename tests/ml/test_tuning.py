@@ -18,15 +18,15 @@ from ml.errors import (
     SearchSpaceInvalid,
     StudyWithoutResult,
 )
-from ml.task_config import TaskConfig, load_task
+from ml.task_config import TaskConfig
 from ml.tuning.fitting import fit_network
 from ml.tuning.report import write_report
 from ml.tuning.study import best_overrides, list_trials, run_study
 from ml.tuning.trials import make_parts
+from tests.ml.conftest import ALONE_SET, load_chest
 from tests.ml.pictures import write_dataset
 from tests.ml.searches import (
     BEST_RATE,
-    CHEST,
     follow_curve,
     make_rows,
     make_search,
@@ -140,7 +140,7 @@ def test_best_overrides_refuses_when_no_trial_came_to_its_end(
 
 
 def test_make_parts_leaves_the_test_split_out(dataset: Dataset) -> None:
-    config = load_task(CHEST)
+    config = load_chest()
     parts = [*make_parts(config, dataset, folds=0, seeds=1)]
     parts += make_parts(config, dataset, folds=3, seeds=1)
     hidden = {example.name for example in dataset.of_split("test")}
@@ -152,7 +152,7 @@ def test_make_parts_leaves_the_test_split_out(dataset: Dataset) -> None:
 
 def test_fit_network_refuses_a_dataset_with_test_rows(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(DataInvalid):
-        fit_network(load_task(CHEST), dataset, tmp_path / "run", train=follow_curve)
+        fit_network(load_chest(), dataset, tmp_path / "run", train=follow_curve)
     assert not (tmp_path / "run").exists()
 
 
@@ -161,12 +161,12 @@ def test_tune_command_leaves_a_report_and_never_reads_the_test_pictures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write_dataset(tmp_path / "data")
-    config = load_task(CHEST, overrides=parse_overrides(SMALL))
+    config = load_chest(parse_overrides(SMALL))
     for example in load_dataset(data, config.data).of_split("test"):
         example.path.unlink()
     overrides = [word for pair in SMALL for word in ("--set", pair)]
     grid = ["--grid", "training.learning_rate=[1e-4, 1e-2]", "--pruner", "none"]
-    arguments = ["tune", "chest-xray", "--data", str(data), *overrides, *grid]
+    arguments = ["tune", "chest-xray", *ALONE_SET, "--data", str(data), *overrides, *grid]
     assert main([*arguments, "--out", str(tmp_path / "studies"), "--study", "small"]) == 0
     folder = tmp_path / "studies" / "small"
     page = (folder / "report.html").read_text()
@@ -191,6 +191,7 @@ def test_tune_command_refuses_a_wrong_name_before_the_first_trial(
 ) -> None:
     data = write_dataset(tmp_path / "data")
     wrong = ["--grid", "training.learning_rte=[1e-4]", "--out", str(tmp_path / "studies")]
-    assert main(["tune", "chest-xray", "--data", str(data), *wrong]) == 2
+    wrong += ["--set", 'model.weights="none"']
+    assert main(["tune", "chest-xray", *ALONE_SET, "--data", str(data), *wrong]) == 2
     assert SearchSpaceInvalid.code in capsys.readouterr().err
     assert not (tmp_path / "studies").exists()

@@ -1,4 +1,4 @@
-"""One entry for each backbone: builder, scaling, input sizes, and the kind of head it carries."""
+"""One entry for each backbone: how it is built, how images are scaled for it, and its limits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,13 +6,14 @@ from typing import Any
 
 import keras
 
-from ml.errors import TaskConfigInvalid
-from ml.task_config import TaskConfig
+from ml.backbones import BACKBONE_LIMITS, Limits
 from ml.training.backbones import scaling
 from ml.training.backbones.efficientnet_lite import build_efficientnet_lite
 from ml.training.backbones.reference import build_cnn4, build_cnn5
 from ml.training.backbones.residual import build_residual
 from ml.training.backbones.scaling import Scaling
+
+Build = Callable[[Any, float], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,57 +22,53 @@ class Backbone:
 
     `build` makes a model of scaled images (a symbolic tensor) and a width; it ends in the last
     maps. `publish` makes it with ImageNet weights, which Keras fetches, for a size and a width.
-    An input's side is at least `minimum` and a multiple of `step`. `hidden` is the size of the
-    hidden layer of the two references; 0 means that the maps are averaged.
     """
 
-    build: Callable[[Any, float], Any]
+    build: Build
     scaling: Scaling
-    minimum: int = 32
-    step: int = 32
-    hidden: int = 0
-    has_width: bool = False
-    reads_torch: bool = False
+    limits: Limits
     publish: Callable[[int, float], Any] | None = None
 
     @property
     def is_exportable(self) -> bool:
         """Whether a bundle can be made of it: the maps are averaged and only then weighed."""
-        return not self.hidden
+        return not self.limits.hidden
 
 
-def _of_keras(
-    name: str, scaled: Scaling, *, minimum: int = 32, has_width: bool = False
-) -> Backbone:
+def _of_keras(name: str, scaled: Scaling) -> Backbone:
     """An entry of a network of `keras.applications`."""
     make = getattr(keras.applications, name)
+    limits = BACKBONE_LIMITS[name.lower()]
 
     def build(images: Any, width: float) -> Any:
-        options = {"alpha": width} if has_width else {}
+        options = {"alpha": width} if limits.has_width else {}
         return make(include_top=False, weights=None, input_tensor=images, **options)
 
     def publish(size: int, width: float) -> Any:
-        options = {"alpha": width} if has_width else {}
+        options = {"alpha": width} if limits.has_width else {}
         return make(include_top=False, weights="imagenet", input_shape=(size, size, 3), **options)
 
-    return Backbone(build, scaled, minimum=minimum, has_width=has_width, publish=publish)
+    return Backbone(build, scaled, limits, publish)
 
 
 def _lite(size: int) -> Backbone:
     def build(images: Any, width: float) -> Any:
         return build_efficientnet_lite(size, images, thinned=width)
 
-    return Backbone(build, scaling.LITE, reads_torch=True, has_width=True)
+    return Backbone(build, scaling.LITE, BACKBONE_LIMITS[f"efficientnetlite{size}"])
+
+
+def _of_ours(name: str, build: Build) -> Backbone:
+    return Backbone(build, scaling.UNIT, BACKBONE_LIMITS[name])
 
 
 BACKBONES: dict[str, Backbone] = {
-    "mobilenetv2": _of_keras("MobileNetV2", scaling.SYMMETRIC, has_width=True),
+    "mobilenetv2": _of_keras("MobileNetV2", scaling.SYMMETRIC),
     "resnet50": _of_keras("ResNet50", scaling.CAFFE),
     "resnet50v2": _of_keras("ResNet50V2", scaling.SYMMETRIC),
     "vgg16": _of_keras("VGG16", scaling.CAFFE),
     "densenet121": _of_keras("DenseNet121", scaling.STANDARDISED),
-    # Its first layers don't pad: below 96 nothing is left of the image.
-    "inceptionv3": _of_keras("InceptionV3", scaling.SYMMETRIC, minimum=96),
+    "inceptionv3": _of_keras("InceptionV3", scaling.SYMMETRIC),
     # These three scale by themselves.
     "efficientnetv2b0": _of_keras("EfficientNetV2B0", scaling.AS_SHOWN),
     "efficientnetv2b3": _of_keras("EfficientNetV2B3", scaling.AS_SHOWN),
@@ -79,24 +76,7 @@ BACKBONES: dict[str, Backbone] = {
     "efficientnetlite0": _lite(0),
     "efficientnetlite1": _lite(1),
     "efficientnetlite2": _lite(2),
-    "residual": Backbone(build_residual, scaling.UNIT, has_width=True),
-    "cnn4-150": Backbone(
-        build_cnn4, scaling.UNIT, minimum=150, step=150, hidden=128, has_width=True
-    ),
-    "cnn5-64": Backbone(build_cnn5, scaling.UNIT, minimum=64, step=64, hidden=256, has_width=True),
+    "residual": _of_ours("residual", build_residual),
+    "cnn4-150": _of_ours("cnn4-150", build_cnn4),
+    "cnn5-64": _of_ours("cnn5-64", build_cnn5),
 }
-
-
-def find_backbone(config: TaskConfig) -> Backbone:
-    """The entry that the task names; raises TaskConfigInvalid when its choices don't fit it."""
-    name, size, width = config.model.backbone, config.input.size, config.model.width
-    entry = BACKBONES.get(name)
-    if entry is None:
-        detail = f"there is no backbone {name}; there are {', '.join(sorted(BACKBONES))}"
-        raise TaskConfigInvalid(path=config.task, detail=detail)
-    if size < entry.minimum or size % entry.step:
-        detail = f"input.size of {name} is a multiple of {entry.step} from {entry.minimum} on"
-        raise TaskConfigInvalid(path=config.task, detail=f"{detail}, not {size}")
-    if width != 1 and not entry.has_width:
-        raise TaskConfigInvalid(path=config.task, detail=f"model.width of {name} is always 1.0")
-    return entry

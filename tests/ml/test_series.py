@@ -1,0 +1,360 @@
+"""Whole series: neighbours that agree, points that rise with the number of slices, and refusals."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml.abstention import Abstention
+from ml.aggregation import Outcome
+from ml.bundles import find_task_bundle
+from ml.commands.options import BUNDLES_DIR
+from ml.datasets import Example
+from ml.errors import BundleInvalid
+from ml.exporting.series_fitting import (
+    ScoredSeries,
+    Slices,
+    draw_series,
+    fit_line,
+    fit_series_rule,
+    gather_series,
+)
+from ml.manifest import Manifest, read_manifest, write_manifest
+from ml.series import (
+    NONE,
+    REAL,
+    SYNTHETIC,
+    SeriesCounts,
+    SeriesLine,
+    SeriesRule,
+    count_agreeing,
+    describe_tally,
+    score_series,
+    score_window,
+    to_log_odds,
+)
+from ml.study import arrange, check_series, conclude_study, rule_of, settle_hints
+
+LABELS = ("bleeding", "none")
+NAN = float("nan")
+LINE = SeriesLine(intercept=0.0, slope=0.5, offset=-0.5, steepness=2.0)
+RULE = SeriesRule(kind=REAL, neighbours=3, longest=40, lines={"bleeding": LINE})
+
+
+def manifest_of(task: str) -> Manifest:
+    return read_manifest(find_task_bundle(BUNDLES_DIR, task))[0]
+
+
+@pytest.fixture(scope="module")
+def manifest() -> Manifest:
+    """A manifest of two labels with the rule above."""
+    brain = manifest_of("brain-mri")
+    operating = dataclasses.replace(brain.operating, thresholds={"bleeding": 0.4}, bands={})
+    return dataclasses.replace(
+        brain, labels=LABELS, normal_label="none", operating=operating, series=RULE, conformal=None
+    )
+
+
+def rows(*scores: float | None) -> list[Mapping[str, float] | None]:
+    return [None if one is None else {"bleeding": one, "none": 1 - one} for one in scores]
+
+
+CLEAR = [0.02] * 8
+
+
+@pytest.mark.parametrize(
+    ("series", "neighbours", "expected"),
+    [
+        ([[1.0, 5.0, 2.0, 3.0]], 1, 5.0),
+        ([[1.0, 5.0, 2.0, 3.0]], 2, 2.0),
+        ([[1.0, 5.0, 2.0, 3.0]], 3, 2.0),
+        # A slice that was left out parts its neighbours.
+        ([[4.0, NAN, 4.0, 1.0]], 2, 1.0),
+        ([[4.0, NAN, 4.0]], 2, 4.0),
+        # Slices of two series are no neighbours.
+        ([[4.0], [4.0, 1.0]], 2, 1.0),
+        ([[NAN, NAN], [1.0]], 3, 1.0),
+    ],
+)
+def test_score_window_is_what_so_many_slices_in_a_row_reach(
+    series: list[list[float]], neighbours: int, expected: float
+) -> None:
+    assert score_window([np.array(one) for one in series], neighbours) == expected
+
+
+def test_score_window_refuses_when_no_slice_was_answered() -> None:
+    with pytest.raises(ValueError, match="no slice"):
+        score_window([np.array([NAN, NAN])], 2)
+
+
+def test_count_agreeing_counts_all_and_the_longest_row() -> None:
+    one = np.array([True, True, False, True], bool)
+    other = np.array([True, True, True], bool)
+    assert count_agreeing([one, other]) == (6, 3)
+    assert count_agreeing([np.zeros(4, bool)]) == (0, 0)
+
+
+def test_line_asks_for_more_when_there_are_more_slices() -> None:
+    points = [LINE.point(count) for count in (1, 2, 20, 200)]
+    assert points == sorted(points)
+    assert points[0] == 0
+    high = np.full(3, 0.95)
+    probabilities = [
+        score_series(RULE, {"bleeding": [high]}, count, "none")["bleeding"] for count in (3, 30)
+    ]
+    assert probabilities[0] > probabilities[1]
+
+
+def test_score_series_is_at_the_threshold_exactly_at_the_point() -> None:
+    at_point = 1 / (1 + np.exp(-LINE.point(9)))
+    found = score_series(RULE, {"bleeding": [np.full(9, at_point)]}, 9, "none")
+    assert found["bleeding"] == pytest.approx(LINE.threshold)
+    assert sum(found.values()) == pytest.approx(1)
+
+
+def test_conclude_study_takes_no_single_slice_for_a_disease(manifest: Manifest) -> None:
+    lone = conclude_study(manifest, [rows(*CLEAR, 0.999, *CLEAR)])
+    assert (lone.outcome, lone.label) == ("no_finding", "none")
+    several = conclude_study(manifest, [rows(*CLEAR, 0.99, 0.999, 0.98, *CLEAR, 0.99)])
+    assert (several.outcome, several.label) == ("finding", "bleeding")
+    tally = several.tally
+    assert tally is not None
+    assert (tally.images, tally.agreeing, tally.neighbouring, tally.needed) == (20, 4, 3, 3)
+    assert several.deciding_frame == 9
+    words = describe_tally(tally, "bleeding", is_normal=False)
+    assert words.startswith("4 of 20 images speak of bleeding, 3 of them in a row")
+
+
+def test_conclude_study_shows_a_slice_among_neighbours_when_a_lone_one_scores_higher(
+    manifest: Manifest,
+) -> None:
+    found = conclude_study(manifest, [rows(0.9999, *CLEAR, 0.98, 0.99, 0.98)])
+    assert (found.label, found.deciding_frame) == ("bleeding", 10)
+
+
+def test_conclude_study_answers_a_single_slice_as_before(manifest: Manifest) -> None:
+    found = conclude_study(manifest, [rows(0.55)])
+    assert (found.label, found.tally) == ("bleeding", None)
+    assert found.probabilities["bleeding"] == pytest.approx(0.55)
+    flagged = conclude_study(manifest, [rows(0.45)])
+    assert (flagged.outcome, flagged.suspected_label) == (Outcome.FLAGGED, "bleeding")
+
+
+def test_conclude_study_counts_the_images_when_a_task_is_of_views() -> None:
+    skin = manifest_of("skin-lesion")
+    disease = next(name for name in skin.operating.thresholds)
+    nevus = {label: float(label == skin.normal_label) for label in skin.labels}
+    lesion = {label: float(label == disease) for label in skin.labels}
+    found = conclude_study(skin, [[nevus, lesion, None, nevus]])
+    assert (found.label, found.deciding_frame) == (disease, 1)
+    tally = found.tally
+    assert tally is not None
+    assert (tally.images, tally.answered, tally.agreeing, tally.needed) == (4, 3, 1, 0)
+    words = describe_tally(tally, "melanoma", is_normal=False)
+    assert words.startswith("1 of 4 images speak of melanoma (1 left out). One image decides")
+    assert check_series(skin, [[nevus, lesion, None, nevus]]) is None
+
+
+@pytest.mark.parametrize("task", ["brain-mri", "lung-ct"])
+def test_silent_manifest_of_slices_answers_single_ones_alone(task: str) -> None:
+    shipped = dataclasses.replace(manifest_of(task), series=None)
+    found = rule_of(shipped)
+    assert found is not None
+    assert found.kind == NONE
+    label = dict.fromkeys(shipped.labels, 0.5)
+    assert check_series(shipped, [[label]]) is None
+    # The last of a series whose other slices were refused is no single slice.
+    for series in ([[label] * 19], [[label], [label]], [[None] * 18 + [label]]):
+        refusal = check_series(shipped, series)
+        assert refusal is not None
+        assert refusal.code == "series_not_validated"
+        assert "single slices" in refusal.reason
+
+
+@pytest.mark.parametrize("task", ["chest-xray", "skin-lesion", "retina", "body-part"])
+def test_silent_manifest_of_views_answers_several(task: str) -> None:
+    shipped = manifest_of(task)
+    assert rule_of(shipped) is None
+    assert check_series(shipped, [[dict.fromkeys(shipped.labels, 0.5)] * 3]) is None
+
+
+@pytest.mark.parametrize(
+    ("scores", "word"),
+    [
+        ([0.1] * 61, "up to 40 slices"),
+        ([0.1] * 4 + [None] * 5, "Only 4 of 9"),
+    ],
+)
+def test_check_series_refuses_what_the_rule_was_not_fitted_on(
+    manifest: Manifest, scores: list[float | None], word: str
+) -> None:
+    refusal = check_series(manifest, [rows(*scores)])
+    assert refusal is not None
+    assert word in refusal.reason
+    assert check_series(manifest, [rows(*[0.1] * 60)]) is None
+
+
+@pytest.mark.parametrize(
+    ("positions", "expected"),
+    [
+        ([], []),
+        ([3.0, 1.0, 2.0], [[1, 2, 0]]),
+        ([-5.0, None, 2.0], [[0, 1, 2]]),
+        ([None, None], [[0, 1]]),
+        # Two echoes, one behind the other and interleaved: no slice is its own neighbour.
+        ([2.0, 1.0, 2.0, 1.0], [[1, 0], [3, 2]]),
+        ([1.0, 1.001, 2.0, 2.0, 3.0], [[0, 2, 4], [1, 3]]),
+    ],
+)
+def test_arrange_orders_by_position_and_parts_what_shows_a_slice_again(
+    positions: list[float | None], expected: list[list[int]]
+) -> None:
+    assert arrange(positions) == expected
+
+
+def test_settle_hints_says_of_a_series_only_what_fits_most_of_it() -> None:
+    down = Abstention("unlike_training", "Unlike. It looks upside down.", "It looks upside down.")
+    plain = Abstention("unlike_training", "Unlike.")
+    assert settle_hints([down, None, None]) == [plain, None, None]
+    assert settle_hints([down, down, None]) == [down, down, None]
+    assert settle_hints([down]) == [down]
+
+
+def make_series(
+    rng: np.random.Generator, count: int, label: str, *, slices: int = 30, ill: int = 5
+) -> list[ScoredSeries]:
+    """Series whose normal slices have exponential tails in log odds, as the line supposes."""
+    found = []
+    for number in range(count):
+        scores = rng.exponential(1.0, slices) - 4
+        if label == "bleeding":
+            place = int(rng.integers(slices - ill))
+            scores[place : place + ill] += 5
+        found.append(ScoredSeries(f"{label}{number}", label, {"bleeding": scores}))
+    return found
+
+
+def test_fit_line_finds_the_points_of_exponential_tails() -> None:
+    rng = np.random.default_rng(3)
+    series = [*make_series(rng, 800, "none"), *make_series(rng, 50, "bleeding")]
+    line = fit_line(series, "bleeding", "none", 1, false_alarms=0.1)
+    # The largest of n has its quantile 1 - a at ln(n) - ln(-ln(1 - a)).
+    for slices in (5, 15, 30):
+        expected = np.log(slices) - np.log(-np.log(0.9)) - 4
+        assert line.point(slices) == pytest.approx(expected, abs=0.35)
+    assert line.slope == pytest.approx(1, abs=0.12)
+
+
+@pytest.mark.parametrize("slices", [4, 12, 30, 40])
+def test_fit_line_keeps_the_false_alarms_on_new_series_of_any_length(slices: int) -> None:
+    rng = np.random.default_rng(4)
+    series = [*make_series(rng, 300, "none", slices=40), *make_series(rng, 50, "bleeding")]
+    line = fit_line(series, "bleeding", "none", 2, false_alarms=0.1)
+    new = make_series(rng, 1000, "none", slices=slices)
+    alarms = np.mean(
+        [score_window([one.scores["bleeding"]], 2) >= line.point(slices) for one in new]
+    )
+    assert 0.02 < alarms < 0.15
+
+
+def test_fit_series_rule_prefers_neighbours_when_lone_slices_are_wrong() -> None:
+    rng = np.random.default_rng(5)
+    series = [*make_series(rng, 60, "none"), *make_series(rng, 30, "bleeding")]
+    for one in series:
+        one.scores["bleeding"][int(rng.integers(30))] = 6.0
+    rule = fit_series_rule(REAL, series, "none", false_alarms=0.1)
+    counts = rule.validation["bleeding"]
+    assert rule.neighbours in (3, 4, 5)
+    assert counts == dataclasses.replace(counts, normal=60, diseased=30)
+    assert counts.false_alarms <= 12
+    assert counts.found >= 27
+    single = fit_line(series, "bleeding", "none", 1, false_alarms=0.1)
+    lone = [score_window([one.scores["bleeding"]], 1) >= single.point(30) for one in series]
+    assert sum(lone[60:]) < counts.found
+
+
+def test_fit_series_rule_calibrates_the_probability_of_a_series() -> None:
+    rng = np.random.default_rng(6)
+    series = [*make_series(rng, 60, "none"), *make_series(rng, 30, "bleeding")]
+    rule = fit_series_rule(REAL, series, "none", false_alarms=0.1)
+    new = [*make_series(rng, 400, "none"), *make_series(rng, 200, "bleeding")]
+    found = [
+        score_series(rule, {"bleeding": [1 / (1 + np.exp(-one.scores["bleeding"]))]}, 30, "none")
+        for one in new
+    ]
+    said = np.array([one["bleeding"] for one in found])
+    assert said.mean() == pytest.approx(1 / 3, abs=0.08)
+    for low, high in ((0.0, 0.3), (0.7, 1.0)):
+        inside = (said >= low) & (said <= high)
+        share = np.mean([one.label == "bleeding" for one in np.array(new, object)[inside]])
+        assert share == pytest.approx(said[inside].mean(), abs=0.12)
+
+
+@pytest.mark.parametrize(("normal", "ill", "share"), [(9, 20, 0.1), (4, 20, 0.2), (30, 2, 0.1)])
+def test_fit_series_rule_answers_no_series_when_too_few_were_seen(
+    normal: int, ill: int, share: float
+) -> None:
+    rng = np.random.default_rng(7)
+    series = [*make_series(rng, normal, "none"), *make_series(rng, ill, "bleeding")]
+    assert fit_series_rule(REAL, series, "none", false_alarms=share).kind == NONE
+
+
+def example(group: str, label: str, **facts: str) -> Example:
+    return Example(Path("x"), "x", label, label, "s", group, "val", "", facts)
+
+
+def test_gather_series_orders_by_position_and_not_by_arrival() -> None:
+    examples = [
+        example("a", "none", order="10"),
+        example("a", "bleeding", order="9"),
+        example("b", "none", order="1", patient_label="bleeding"),
+        example("b", "none", order="2", patient_label="bleeding"),
+        example("c", "none", order="1"),
+        example("d", "none"),
+        example("a", "none", order="2"),
+    ]
+    scores = np.array([[0.1 * (row + 1), 1 - 0.1 * (row + 1)] for row in range(7)])
+    answered = np.array([True] * 6 + [False])
+    found = gather_series(Slices(examples, scores, answered, LABELS, "none"))
+    assert [(one.group, one.label) for one in found] == [("a", "bleeding"), ("b", "bleeding")]
+    expected = [np.nan, *to_log_odds(np.array([0.2, 0.1]))]
+    np.testing.assert_allclose(found[0].scores["bleeding"], expected)
+
+
+def test_draw_series_draws_each_from_one_part_of_the_groups() -> None:
+    examples = [example(f"g{row}", LABELS[row % 3 == 0 or row > 20]) for row in range(60)]
+    scores = np.array([[0.9, 0.1] if one.label == "bleeding" else [0.05, 0.95] for one in examples])
+    series = draw_series(Slices(examples, scores, np.ones(60, bool), LABELS, "none"))
+    assert {one.label for one in series} == set(LABELS)
+    assert {one.group for one in series} == {f"part {part}" for part in range(5)}
+    for one in series:
+        ill = (one.scores["bleeding"] > 0).sum()
+        assert ill == (one.label == "bleeding")
+    rule = fit_series_rule(SYNTHETIC, series, "none", false_alarms=0.1)
+    assert rule.neighbours == 1
+    assert rule.validation["bleeding"] == SeriesCounts(200, 0, 200, 200)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "guessed"},
+        {"lines": {}},
+        {"lines": {"bleeding": LINE, "none": LINE}},
+        {"lines": {"bleeding": dataclasses.replace(LINE, slope=-1.0)}},
+        {"neighbours": 0},
+        {"kind": NONE},
+    ],
+)
+def test_read_manifest_refuses_a_rule_that_says_nothing_sensible(
+    manifest: Manifest, tmp_path: Path, wrong: dict[str, object]
+) -> None:
+    codes = dict(zip(LABELS, manifest.codes.values(), strict=False))
+    sound = dataclasses.replace(manifest, codes=codes)
+    write_manifest(sound, tmp_path)
+    assert read_manifest(tmp_path)[0].series == RULE
+    write_manifest(dataclasses.replace(sound, series=dataclasses.replace(RULE, **wrong)), tmp_path)
+    with pytest.raises(BundleInvalid, match="series"):
+        read_manifest(tmp_path)
