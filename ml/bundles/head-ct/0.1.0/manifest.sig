@@ -1,0 +1,1 @@
+ed25519 ae0b07164de17fe1 xRscFN5rd+o9vLMeW5oWzJLtPFghoZvGGI3x3scoiwGX/9J3/Uz+6w3ciN6nrnaTfm5f6XeEZRLaDhzL+Z50AA==
