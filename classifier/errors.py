@@ -216,3 +216,50 @@ class VersionNotDeployable(KnownError):
     message = "{version} already answers this task."
     action = "Choose another version."
     status = 409
+
+
+class DeploymentReasonRequired(KnownError):
+    """The version would give up something that the one in use has."""
+
+    code = "deployment_reason_required"
+    message = "{version} falls short of {live}, which is in use: {shortfalls}."
+    action = "Compare both on the version's page, and say why it is to take over all the same."
+    pointer = "/reason"
+    status = 409
+
+
+class SourceRequired(KnownError):
+    """A statement about no source, or about one that isn't named as its kind is."""
+
+    code = "source_required"
+    message = "It isn't said which source of images was validated."
+    action = "Choose a department, or write the name or AE title as the images carry it."
+    pointer = "/value"
+
+
+class SourceStated(KnownError):
+    """The same statement stands already."""
+
+    code = "source_stated"
+    message = "That {version} was validated there is stated already."
+    action = "Withdraw the earlier statement first, if the figures are others now."
+    pointer = "/value"
+    status = 409
+
+
+class FiguresMissing(KnownError):
+    """Nobody could tell afterwards what the statement rests on."""
+
+    code = "figures_missing"
+    message = "A validation says what was measured."
+    action = "Give the figures, or where they are written, in at most {maximum} characters."
+    pointer = "/figures"
+
+
+class ValidationWithdrawn(KnownError):
+    """Somebody was faster."""
+
+    code = "validation_withdrawn"
+    message = "That statement was withdrawn already."
+    action = "Reload the page of the version."
+    status = 409

@@ -29,6 +29,16 @@ OF_A_SOURCE = {
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
 }
+OF_A_PLACE = {
+    "auc": "ROC-AUC, any disease",
+    "sensitivity": "Sensitivity, any disease",
+    "specificity": "Specificity",
+    "accuracy": "Accuracy of the labels given",
+    "missed": "Diseased said to be without",
+    "missed_high": "… with high confidence",
+    "refused": "Share not answered",
+}
+"""The figures on images of another place, in the order in which they are read."""
 CHART_WIDTH = 200
 
 Metric = dict[str, Any]
@@ -47,12 +57,27 @@ class LabelFigures:
 
 
 @dataclass(frozen=True)
+class PlaceFigures:
+    """What a model said to the images of another place.
+
+    `rows` are name, how much worse it is there (None where it wasn't compared), there, and own.
+    """
+
+    source: str
+    images: int
+    groups: int
+    is_learned: bool
+    rows: list[tuple[str, Metric | None, Metric, Metric | None]]
+
+
+@dataclass(frozen=True)
 class Figures:
     """The tables of a model's page."""
 
     whole: list[tuple[str, Metric]] = field(default_factory=list)
     labels: list[LabelFigures] = field(default_factory=list)
     sources: list[tuple[str, Metric]] = field(default_factory=list)
+    places: list[PlaceFigures] = field(default_factory=list)
     confusion: list[tuple[str, list[int]]] = field(default_factory=list)
 
 
@@ -63,6 +88,7 @@ def figures_of(version: ModelVersion) -> Figures:
         whole=[(words, metrics[name]) for name, words in WHOLE.items() if name in metrics],
         labels=[_label_figures(version, label, metrics) for label in version.labels],
         sources=list(_source_figures(version, metrics)),
+        places=_place_figures(version),
         confusion=_confusion(version),
     )
 
@@ -87,6 +113,24 @@ def _source_figures(version: ModelVersion, metrics: dict[str, Metric]) -> Any:
         label, _, figure = rest.rpartition(".")
         if label in version.labels and figure in OF_A_SOURCE:
             yield f"{source} · {version.display_of(label)}: {OF_A_SOURCE[figure]}", metric
+
+
+def _place_figures(version: ModelVersion) -> list[PlaceFigures]:
+    """By other place; none for a model that was made before they were scored."""
+    return [
+        PlaceFigures(
+            source=source,
+            images=found["images"],
+            groups=found["groups"],
+            is_learned=found["is_learned"],
+            rows=[
+                (words, found["drops"].get(name), found["metrics"][name], found["own"].get(name))
+                for name, words in OF_A_PLACE.items()
+                if name in found["metrics"]
+            ],
+        )
+        for source, found in version.manifest.get("external", {}).items()
+    ]
 
 
 def _confusion(version: ModelVersion) -> list[tuple[str, list[int]]]:

@@ -7,15 +7,17 @@ from django import forms
 from accounts.models import Department
 from classifier.models import (
     CLASSIFICATION_TASKS,
+    TASK_TITLES,
     Classification,
     ClassificationState,
     Decision,
     OverrideReason,
-    Task,
+    SourceKind,
 )
 from classifier.models.reviews import COMMENT_MAXIMUM, REASONS_TO_CHOOSE
+from classifier.models.sources import FIGURES_LENGTH, SOURCE_LENGTH
 from classifier.services.reviews import labels_for_review
-from records.forms import PATIENT_OR_STUDY, FilterForm, SinceField
+from records.forms import PATIENT_OR_STUDY, FilterForm, ReasonForm, SinceField
 from records.models import Priority
 
 WAITING = ("queued", "running", "awaiting_review", "abstained", "failed")
@@ -101,12 +103,12 @@ class TaskForm(forms.Form):
 
     task = forms.ChoiceField(label="What do the images show?")
 
-    def __init__(self, *args: Any, tasks: list[Task], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, tasks: list[str], **kwargs: Any) -> None:
         """Offer what no header rules out."""
         super().__init__(*args, **kwargs)
         self.fields["task"].choices = [  # type: ignore[attr-defined]  # it has some
             ("", "Choose what you see"),
-            *((task.value, task.label) for task in tasks),
+            *((task, TASK_TITLES[task]) for task in tasks),
         ]
 
 
@@ -182,3 +184,36 @@ class DraftForm(ReviewForm):
         super().__init__(*args, **kwargs)
         self.fields["decision"].required = False
         self.fields["comment"].strip = False  # type: ignore[attr-defined]  # a text field's
+
+
+class SourceValidationForm(ReasonForm):
+    """On which source of images a version was validated, what came out, and why it is stated."""
+
+    kind = forms.ChoiceField(
+        choices=SourceKind.choices,
+        label="The source is known by",
+        help_text="The product knows the department, and the AE title of a registered DICOM node. "
+        "Institution and station are what the files say of themselves.",
+    )
+    department = forms.ModelChoiceField(
+        Department.objects.none(), required=False, empty_label="Choose a department"
+    )
+    value = forms.CharField(
+        required=False,
+        label="Name or AE title",
+        max_length=SOURCE_LENGTH,
+        help_text="As the images carry it; for anything but a department.",
+    )
+    figures = forms.CharField(
+        label="Figures, or where they are written",
+        max_length=FIGURES_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="How many patients, and sensitivity and specificity with their intervals.",
+    )
+    field_order = ("kind", "department", "value", "figures", "reason")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Offer every department: an administrator answers for the whole hospital."""
+        super().__init__(*args, **kwargs)
+        departments = self.fields["department"]
+        departments.queryset = Department.objects.order_by("name")  # type: ignore[attr-defined]  # it has some

@@ -42,6 +42,12 @@ def headline_of(classification: Classification) -> str:
         case ClassificationOutcome.FINDING:
             others = _others_above(classification)
             return f"{classification.label_display}, above its operating point{others}"
+        case ClassificationOutcome.FLAGGED:
+            value, point = _apart(classification)
+            name = classification.suspected_label_display
+            sentence = f"{name} can't be ruled out ({value}, flagged from {point})"
+            others = _others_above(classification)
+            return f"{sentence}{_most_probable(classification)}{others}"
         case ClassificationOutcome.NO_FINDING:
             return "No finding passed its operating point"
         case ClassificationOutcome.BELOW_OPERATING_POINT:
@@ -50,9 +56,7 @@ def headline_of(classification: Classification) -> str:
                 f"No finding passed. Most probable: {suspected} {value} (operating point {point})"
             )
         case ClassificationOutcome.INDETERMINATE:
-            value, point = _apart(classification)
-            sentence = f"Indeterminate: {suspected} {value} lies at its operating point {point}"
-            return f"{sentence}{_most_probable(classification)}"
+            return f"{_name_doubt(classification)}{_most_probable(classification)}"
         case ClassificationOutcome.ABSTAINED:
             return f"No result: {in_sentence(classification.get_abstention_display())}"
     return classification.waiting_sentence or classification.get_state_display()
@@ -64,6 +68,7 @@ def model_line_of(classification: Classification) -> str:
     suspected = f"{_named(classification, classification.suspected_label)} {value}"
     said: dict[str, str] = {
         ClassificationOutcome.FINDING: f"{_named(classification, classification.label)} {value}",
+        ClassificationOutcome.FLAGGED: f"flagged {suspected}{_likeliest(classification)}",
         ClassificationOutcome.NO_FINDING: "no finding passed",
         ClassificationOutcome.BELOW_OPERATING_POINT: f"none passed, most probable {suspected}",
         ClassificationOutcome.INDETERMINATE: f"indeterminate, {suspected}",
@@ -118,6 +123,20 @@ def _named(classification: Classification, label: str) -> str:
     return in_sentence(classification.words_for(label))
 
 
+def _name_doubt(classification: Classification) -> str:
+    """Why an answer is left open: at the operating point, or a disease that can't be ruled out."""
+    suspected = _named(classification, classification.suspected_label)
+    value, point = _apart(classification)
+    version, label = classification.model_version, classification.suspected_label
+    if (
+        version
+        and version.manifest.get("conformal")
+        and not version.is_in_band(label, classification.probability or 0.0)
+    ):
+        return f"Indeterminate: {suspected} {value} can't be ruled out"
+    return f"Indeterminate: {suspected} {value} lies at its operating point {point}"
+
+
 def _apart(classification: Classification) -> tuple[str, str]:
     """The probability and its operating point, with as many decimals as tell them apart."""
     value, point = classification.probability or 0.0, classification.operating_point or 0.0
@@ -133,14 +152,23 @@ def _others_above(classification: Classification) -> str:
     found = [
         f"{_named(classification, label)} {value:.{DECIMALS}f}"
         for label, value in classification.probabilities.items()
-        if label != classification.label and classification.is_above_operating_point(label)
+        if label != classification.named_label and classification.is_above_operating_point(label)
     ]
     return f". Also above its own: {', '.join(found)}" if found else ""
 
 
 def _most_probable(classification: Classification) -> str:
     """The label that leads, unless it is the very one in question."""
-    leading, value = max(classification.probabilities.items(), key=lambda item: item[1])
+    return f". Most probable: {said}" if (said := _said_of_leading(classification)) else ""
+
+
+def _likeliest(classification: Classification) -> str:
+    return f", most probable {said}" if (said := _said_of_leading(classification)) else ""
+
+
+def _said_of_leading(classification: Classification) -> str:
+    leading = classification.likeliest_label
     if leading == classification.suspected_label:
         return ""
-    return f". Most probable: {_named(classification, leading)} {value:.{DECIMALS}f}"
+    value = classification.probabilities[leading]
+    return f"{_named(classification, leading)} {value:.{DECIMALS}f}"

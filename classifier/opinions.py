@@ -5,6 +5,7 @@ from typing import Any
 
 from classifier.headlines import headline_of
 from classifier.inference import judge_label
+from classifier.meanings import meaning_in_words
 from classifier.models import Classification, InstanceScore, ModelVersion, Stage
 from classifier.models.classifications import CHOSEN_SENTENCE
 
@@ -63,7 +64,10 @@ class Opinion:
     probability: float | None
     operating_point: float | None
     confidence: str
+    confidence_meaning: str
     abstention_reason: str
+    likeliest_label_display: str = ""
+    likeliest_probability: float | None = None
     scores: list[Score] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
     further_limits: list[str] = field(default_factory=list)
@@ -93,6 +97,9 @@ def opinion_on(classification: Classification) -> Opinion | None:
         probability=classification.probability,
         operating_point=classification.operating_point,
         confidence=classification.confidence,
+        confidence_meaning=meaning_in_words(version, classification.confidence) if version else "",
+        likeliest_label_display=classification.likeliest_label_display,
+        likeliest_probability=classification.probabilities.get(classification.likeliest_label),
         abstention_reason=classification.abstention_reason,
         scores=scores,
         limits=limits + general[:open_places],
@@ -137,7 +144,7 @@ def _scores(classification: Classification, version: ModelVersion | None) -> lis
             label_display=version.display_of(label) if version else label,
             code=_code_in_words(version, label),
             probability=probability,
-            operating_point=version.threshold_of(label) if version else None,
+            operating_point=classification.threshold_of(label),
             is_leading=label == classification.label == ranked[0][0],
         )
         for label, probability in ranked

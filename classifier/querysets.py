@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import Count, Exists, Min, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, Min, OuterRef, Prefetch, Q, Subquery
 from django.db.models.functions import Greatest, Now
 
 from accounts.roles import Verb
@@ -31,6 +31,13 @@ class ModelVersionQuerySet(models.QuerySet[Any]):
         """Every version, for those whose role looks at models."""
         return self if user.has_verb(Verb.MODEL_VIEW) else self.none()
 
+    def with_validations(self) -> "ModelVersionQuerySet":
+        """Fetch the statements about sources that go with each."""
+        from classifier.models import SourceValidation  # the models import this module
+
+        statements = SourceValidation.objects.with_listing()
+        return self.prefetch_related(Prefetch("source_validations", statements))
+
     def with_live(self) -> "ModelVersionQuerySet":
         """Add `live_id`, the version that answers the same task now."""
         from classifier.models import Deployment  # the models import this module
@@ -49,6 +56,18 @@ class DeploymentQuerySet(models.QuerySet[Any]):
         """The version that answers `task` now, or None."""
         newest = self.filter(task=task).select_related("model_version").order_by("-id").first()
         return newest.model_version if newest else None
+
+
+class SourceValidationQuerySet(models.QuerySet[Any]):
+    """Reads of statements that a version was validated on a source of images."""
+
+    def standing(self) -> "SourceValidationQuerySet":
+        """Those that nobody has withdrawn."""
+        return self.filter(withdrawn_at__isnull=True)
+
+    def with_listing(self) -> "SourceValidationQuerySet":
+        """Fetch what a row shows."""
+        return self.select_related("department", "stated_by", "withdrawn_by")
 
 
 class ClassificationQuerySet(models.QuerySet[Any]):

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from classifier.models import Task
+from classifier.models import SITE_TASKS, Task
 from records.models import Series, Study
 
 
@@ -15,7 +15,7 @@ class Route:
     modality and body part that stand for the task when a person names it.
     """
 
-    task: Task
+    task: str
     modalities: frozenset[str]
     body_part: re.Pattern[str]
     stated: tuple[str, str]
@@ -28,7 +28,7 @@ class Route:
         return modality in self.modalities and bool(self.body_part.search(words))
 
 
-ROUTES = (
+SHIPPED_ROUTES = (
     Route(
         Task.CHEST_XRAY,
         frozenset({"CR", "DX", "RG"}),
@@ -65,32 +65,47 @@ ROUTES = (
 """Modality (0008,0060) and Body Part Examined (0018,0015), or where that is empty the
 series' or study's description, decide together: neither alone says what the image shows."""
 
-ROUTE_OF_TASK = {route.task.value: route for route in ROUTES}
+SITE_ROUTES = tuple(
+    Route(
+        task.name,
+        frozenset(task.modalities),
+        re.compile("|".join(map(re.escape, task.body_parts)), re.IGNORECASE),
+        stated=(task.modalities[0], task.body_parts[0]),
+    )
+    for task in SITE_TASKS
+)
+"""The routes of the site's own tasks, by the scope that their bundles declare."""
+
+ROUTES = (*SHIPPED_ROUTES, *SITE_ROUTES)
+ROUTE_OF_TASK = {str(route.task): route for route in ROUTES}
 
 
-def task_for_series(series: Series, study: Study) -> Task | None:
-    """The task that `series` names, by its header or by what a person stated; None for none."""
+def tasks_for_series(series: Series, study: Study) -> list[str]:
+    """The tasks that `series` names, by its header or by what a person stated.
+
+    Of those that ship the first; the site's own are further questions about the same images.
+    """
     words = series.known_body_part or f"{series.description} {study.description}"
-    for route in ROUTES:
-        if route.is_named_by(series.known_modality, words):
-            return route.task
-    return None
+    shipped, own = (
+        [str(one.task) for one in routes if one.is_named_by(series.known_modality, words)]
+        for routes in (SHIPPED_ROUTES, SITE_ROUTES)
+    )
+    return [*shipped[:1], *own]
 
 
 def tasks_for_study(study: Study) -> set[str]:
     """Every task that `study` names; empty where its headers name none."""
-    found = (task_for_series(series, study) for series in study.series.all())
-    return {task.value for task in found if task}
+    return {task for series in study.series.all() for task in tasks_for_series(series, study)}
 
 
-def possible_tasks(series: Series) -> list[Task]:
+def possible_tasks(series: Series) -> list[str]:
     """The tasks that the header of `series` doesn't contradict, in the order of the routes.
 
     Only a header that leaves its modality or its body part open has any that it doesn't name.
     """
     part = series.body_part_examined
     return [
-        route.task
+        str(route.task)
         for route in ROUTES
         if (series.is_modality_open or series.modality in route.modalities | route.sufficient)
         and (not part or route.body_part.search(part))
@@ -108,7 +123,7 @@ def open_series(study: Study) -> list[Series]:
     return [series for series in study.series.all() if possible_tasks(series)]
 
 
-def tasks_to_state(study: Study) -> list[Task]:
+def tasks_to_state(study: Study) -> list[str]:
     """The tasks that a person may name for `study`: those which no header of it rules out."""
     allowed = {
         task
@@ -116,4 +131,4 @@ def tasks_to_state(study: Study) -> list[Task]:
         if series.is_modality_open or not series.body_part_examined
         for task in possible_tasks(series)
     }
-    return [route.task for route in ROUTES if route.task in allowed]
+    return [str(route.task) for route in ROUTES if route.task in allowed]

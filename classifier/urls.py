@@ -52,6 +52,16 @@ urlpatterns = [
     path("models/<uuid:pk>/", versions.ModelDetailView.as_view(), name="model-detail"),
     path("models/<uuid:pk>/deploy/", versions.ModelDeployView.as_view(), name="model-deploy"),
     path(
+        "models/<uuid:pk>/sources/",
+        versions.SourceValidationCreateView.as_view(),
+        name="source-validation-create",
+    ),
+    path(
+        "models/sources/<uuid:pk>/withdraw/",
+        versions.SourceValidationWithdrawView.as_view(),
+        name="source-validation-withdraw",
+    ),
+    path(
         "models/tasks/<slug:task>/withdraw/",
         versions.TaskWithdrawView.as_view(),
         name="task-withdraw",

@@ -14,7 +14,6 @@ from classifier.models import (
     ClassificationState,
     Decision,
     InstanceScore,
-    ModelVersion,
     Review,
     Stage,
 )
@@ -28,7 +27,9 @@ STAGE_HELP = (
 
 
 OUTCOME_HELP = (
-    "`finding`: a disease is at or above its operating point, outside its indeterminate band. "
+    "`finding`: a disease is at or above its operating point, outside its indeterminate band, and "
+    "the most probable label. `flagged`: a disease passed likewise and another label is more "
+    "probable: it can't be ruled out. "
     "`no_finding`: the normal label leads and no disease passed. `below_operating_point`: a "
     "disease leads and none passed. `indeterminate`: a disease lies at its operating point, too "
     "close to call. `abstained`: no answer, see `abstention`. Null until it has ended."
@@ -142,6 +143,26 @@ class RoutingSerializer(SeriesRoutingSerializer):
     series = serializers.DictField(child=SeriesRoutingSerializer())
 
 
+class TallySerializer(serializers.Serializer):
+    """How many of several images say what the answer says."""
+
+    label = serializers.CharField(  # type: ignore[assignment]  # a field
+        help_text="The label given or suspected; the normal one where no finding passed."
+    )
+    images = serializers.IntegerField(help_text="Images read, those left out among them.")
+    answered = serializers.IntegerField(help_text="Those that weren't left out.")
+    agreeing = serializers.IntegerField(help_text="Those that say so.")
+    neighbouring = serializers.IntegerField(help_text="How many of these follow one another.")
+    needed = serializers.IntegerField(
+        help_text="Neighbours that a finding needs; 0 where one image decides for itself."
+    )
+    operating_points = serializers.DictField(
+        child=serializers.FloatField(),
+        help_text="Of each disease in a series; empty where they are a single image's.",
+    )
+    words = serializers.CharField(help_text="The same as a sentence.")
+
+
 class TextOrNull(serializers.CharField):
     """A text that is null in the API where the row's is empty."""
 
@@ -203,10 +224,14 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
     )
     label_display = TextOrNull(help_text="The label in words.")
     suspected_label = TextOrNull(
-        help_text="The disease that `indeterminate` and `below_operating_point` are about; "
-        "else null. It is no finding."
+        help_text="The disease that `flagged`, `indeterminate` and `below_operating_point` are "
+        "about; else null. It is no finding."
     )
     suspected_label_display = TextOrNull(help_text="The suspected label in words.")
+    likeliest_label = TextOrNull(
+        help_text="The most probable label, whatever the outcome; null where no answer is given."
+    )
+    likeliest_label_display = TextOrNull(help_text="The most probable label in words.")
     headline = serializers.SerializerMethodField()
     conclusion = serializers.SerializerMethodField()
     label_code = CodeSerializer(read_only=True, allow_null=True)
@@ -239,7 +264,10 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
         help_text="The state of the workflow.",
     )
     probabilities = serializers.DictField(
-        child=serializers.FloatField(), read_only=True, help_text="Of each label, calibrated."
+        child=serializers.FloatField(),
+        read_only=True,
+        help_text="Of each label, calibrated. With the abstention `source_not_validated` they are "
+        "there for whoever validates the model, and are no answer.",
     )
     abstention = serializers.CharField(
         read_only=True, help_text="The code of the reason why there is no answer; more may come."
@@ -265,6 +293,7 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
         allow_null=True,
         help_text="The probability from which that label is given; null for the normal label.",
     )
+    tally = serializers.SerializerMethodField()
     model_version = serializers.SerializerMethodField()
     failure = serializers.SerializerMethodField()
     waiting = serializers.SerializerMethodField()
@@ -293,6 +322,8 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
             "label_code",
             "suspected_label",
             "suspected_label_display",
+            "likeliest_label",
+            "likeliest_label_display",
             "stage",
             "probability",
             "operating_point",
@@ -308,6 +339,7 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
             "aggregation",
             "routing",
             "notes",
+            "tally",
             "input_hashes",
             "timings",
             "attempt",
@@ -329,6 +361,11 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
     def get_routing(self, row: Classification) -> dict[str, Any] | None:
         """What the body-part model saw; null where none was in use."""
         return row.routing or None
+
+    @extend_schema_field(TallySerializer(allow_null=True))
+    def get_tally(self, row: Classification) -> dict[str, Any] | None:
+        """How many of several images say so; null of a single one."""
+        return row.tally or None
 
     def get_headline(self, row: Classification) -> str:
         """The model's answer in one sentence, as the pages show it."""
@@ -381,53 +418,3 @@ class ClassificationDetailSerializer(ClassificationSerializer):
         model = Classification
         fields = (*ClassificationSerializer.Meta.fields, "instance_scores")
         read_only_fields = fields
-
-
-@extend_schema_field(
-    {
-        "type": "object",
-        "description": "What the bundle says of itself; docs/models.md explains it.",
-        "properties": {
-            "task": {"type": "string"},
-            "version": {"type": "string"},
-            "labels": {"type": "array", "items": {"type": "string"}},
-            "operating": {"type": "object", "additionalProperties": True},
-            "files": {"type": "object", "additionalProperties": {"type": "string"}},
-        },
-        "additionalProperties": True,
-    }
-)
-class ManifestField(serializers.JSONField):
-    """A bundle's manifest, as it is signed."""
-
-
-class ModelVersionSerializer(serializers.ModelSerializer):
-    """A trained network. `is_live` tells whether it answers its task now.
-
-    `signed_by` is the id of the key that signed it; empty, the site trusts no signer, and the
-    version can't be put into use.
-    """
-
-    is_live = serializers.SerializerMethodField()
-    manifest = ManifestField(read_only=True)
-
-    class Meta:
-        """With the manifest: labels, thresholds, figures, limits."""
-
-        model = ModelVersion
-        fields = (
-            "id",
-            "task",
-            "version",
-            "digest",
-            "stage",
-            "signed_by",
-            "is_live",
-            "registered_at",
-            "manifest",
-        )
-        read_only_fields = fields
-
-    def get_is_live(self, version: ModelVersion) -> bool:
-        """Compare with the newest deployment of the task."""
-        return getattr(version, "live_id", None) == version.pk

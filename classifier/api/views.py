@@ -21,11 +21,11 @@ from classifier.api.filters import ClassificationFilters
 from classifier.api.serializers import (
     ClassificationDetailSerializer,
     ClassificationSerializer,
-    ModelVersionSerializer,
     ReviewRequestSerializer,
     ReviewSerializer,
     TaskStatementSerializer,
 )
+from classifier.api.version_serializers import ModelVersionSerializer
 from classifier.models import Classification, ModelVersion, Review
 from classifier.services.requests import rerun_classification, state_task
 from classifier.services.reviews import review_classification
@@ -163,4 +163,8 @@ class ModelVersionViewSet(
 
     def get_queryset(self) -> Any:
         """Start from what the caller may see."""
-        return ModelVersion.objects.visible_to(signed_in_user(self.request)).with_live()
+        return (
+            ModelVersion.objects.visible_to(signed_in_user(self.request))
+            .with_live()
+            .with_validations()
+        )

@@ -1,7 +1,8 @@
 """From a study's images to what is written of them: a route, an answer, or why there is none."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,17 @@ from classifier.inference.looks import (
     source_of,
 )
 from classifier.inference.reading import KeepAlive, Place, Reading, read_study
-from classifier.models import Abstention, Deployment, ModelVersion
+from classifier.inference.sources import is_source_validated
+from classifier.models import TASK_TITLES, Abstention, Deployment, ModelVersion
 from classifier.models.classifications import ABSTENTION_SENTENCES, CHOSEN_SENTENCE
-from classifier.routing import open_series, possible_tasks, task_for_series
+from classifier.routing import open_series, possible_tasks, tasks_for_series
 from classifier.services.claims import Answer, Claim, FrameResult, Routed
 from ml.abstention import Abstention as FrameAbstention
+from ml.abstention import check_source
 from ml.aggregation import StudyPrediction
 from ml.predictor import FramePrediction, Predictor, collect_notes
+from ml.series import describe_tally
+from ml.study import arrange
 from records.models import Series, Study
 
 MAP_DECIMALS = 3
@@ -55,13 +60,14 @@ def answer_for(claim: Claim, *, keep_alive: KeepAlive) -> Answer:
     reading = read_study(
         study,
         wanted=lambda series: (
-            str(series.pk) in claim.chosen_series or task_for_series(series, study) == claim.task
+            str(series.pk) in claim.chosen_series or claim.task in tasks_for_series(series, study)
         ),
         predictor=predictor,
         router=router,
         keep_alive=keep_alive,
     )
     answer = _conclude(predictor, version, _compared(reading, claim), reading)
+    answer = _withheld(answer, predictor, study, reading)
     return replace(
         answer,
         routing=_routing_of(reading, claim, router),
@@ -120,7 +126,7 @@ def _doubt_about(series: Series, look: SeriesLook) -> Doubt | None:
         reason = Abstention.ROUTE_UNSURE
         return Doubt(reason, ABSTENTION_SENTENCES[reason])
     seen = name_of(routing)
-    if routing.task is None:
+    if routing.task not in TASK_TITLES:
         return Doubt(
             Abstention.NO_TASK,
             f"The image looks like {seen}. No model looks at images of that kind.",
@@ -166,18 +172,21 @@ def _routing_of(reading: Reading, claim: Claim, router: Router | None) -> dict[s
 def _conclude(
     predictor: Predictor, version: ModelVersion, seen: Sequence[Entry], reading: Reading
 ) -> Answer:
-    used = [(place, found) for place, found in seen if found.abstention is None]
+    series = _by_series(seen)
+    found = predictor.conclude_study([[one for _, one in entries] for entries in series])
+    ordered = [entry for entries in series for entry in entries]
+    used = [entry for entry, reason in zip(ordered, found.reasons, strict=True) if reason is None]
     answer = Answer(
         model_version=version,
         runtime=predictor.runtime.name,
         aggregation=predictor.bundle.manifest.aggregation,
         input_hashes=reading.hashes,
         timings=_timings(reading),
-        notes=_notes_on_left_out(seen, used),
+        notes=_notes_on_left_out(found.reasons),
     )
-    if not used:
-        return replace(answer, **_abstention(seen))
-    conclusion = predictor.conclude([found for _, found in used])
+    conclusion = found.prediction
+    if conclusion is None or found.abstention is not None:
+        return replace(answer, **_abstention(found.abstention))
     return replace(
         answer,
         outcome=conclusion.outcome.value,
@@ -185,12 +194,64 @@ def _conclude(
         suspected_label=conclusion.suspected_label or "",
         probabilities=_rounded(conclusion.probabilities),
         confidence=conclusion.confidence,
+        tally=_tally(conclusion, version),
         notes=[
             *_notes_on_diseases(conclusion, version),
-            *collect_notes(found for _, found in used),
+            *collect_notes(one for _, one in used),
             *answer.notes,
         ],
         frames=_frame_results(used, conclusion.deciding_frame),
+    )
+
+
+def _by_series(seen: Sequence[Entry]) -> list[list[Entry]]:
+    """The images of each series in order of position, each pass over its slices by itself."""
+    series: dict[Any, list[Entry]] = {}
+    for place, found in seen:
+        series.setdefault(place.series.pk, []).append((place, found))
+    return [
+        [entries[row] for row in rows]
+        for entries in series.values()
+        for rows in arrange([place.position for place, _ in entries])
+    ]
+
+
+def _tally(conclusion: StudyPrediction, version: ModelVersion) -> dict[str, Any]:
+    """How many of several images say so, with the sentence for staff; {} of a single one."""
+    tally = conclusion.tally
+    if tally is None:
+        return {}
+    words = describe_tally(
+        tally,
+        in_sentence(version.display_of(tally.label)),
+        is_normal=not version.is_finding(tally.label),
+    )
+    return {**asdict(tally), "words": words}
+
+
+def _withheld(answer: Answer, predictor: Predictor, study: Study, reading: Reading) -> Answer:
+    """The same without a label, where the model counts for its own source only and this is another.
+
+    The probabilities stay, without the images and maps that would say it all the same.
+    """
+    version = answer.model_version
+    if answer.abstention is not None or version is None or not version.is_own_source_only:
+        return answer
+    is_validated = is_source_validated(version, study, reading.places)
+    found = check_source(predictor.bundle.manifest, is_validated=is_validated)
+    if found is None:
+        return answer
+    return replace(
+        answer,
+        outcome="",
+        label="",
+        suspected_label="",
+        confidence="",
+        tally={},
+        notes=[],
+        frames=[],
+        abstention=Abstention(found.code),
+        abstention_reason=found.reason,
     )
 
 
@@ -201,12 +262,11 @@ def _timings(reading: Reading) -> dict[str, float]:
     }
 
 
-def _abstention(seen: Sequence[Entry]) -> dict[str, Any]:
-    first = next((found.abstention for _, found in seen if found.abstention), None)
-    if first is None:
-        reason = Abstention.NO_IMAGE
-        return {"abstention": reason, "abstention_reason": ABSTENTION_SENTENCES[reason]}
-    return {"abstention": Abstention(first.code), "abstention_reason": first.reason}
+def _abstention(reason: FrameAbstention | None) -> dict[str, Any]:
+    if reason is None:
+        none = Abstention.NO_IMAGE
+        return {"abstention": none, "abstention_reason": ABSTENTION_SENTENCES[none]}
+    return {"abstention": Abstention(reason.code), "abstention_reason": reason.reason}
 
 
 def _notes_on_routing(answer: Answer, reading: Reading, claim: Claim) -> list[str]:
@@ -220,13 +280,15 @@ def _notes_on_looks(looks: Sequence[SeriesLook]) -> list[str]:
     return [look.sentence for look in looks]
 
 
-def _notes_on_left_out(seen: Sequence[Entry], used: Sequence[Entry]) -> list[str]:
-    """Say which images an answer leaves out, and why."""
-    left_out = len(seen) - len(used)
-    if not used or not left_out:
+def _notes_on_left_out(reasons: Sequence[FrameAbstention | None]) -> list[str]:
+    """Say how many images an answer leaves out, for each reason."""
+    counted = Counter(reason.reason for reason in reasons if reason is not None)
+    if not counted or counted.total() == len(reasons):
         return []
-    reasons = sorted({found.abstention.reason for _, found in seen if found.abstention})
-    return [f"{left_out} of {len(seen)} images were left out. {' '.join(reasons)}"]
+    return [
+        f"{count} of {len(reasons)} images were left out. {reason}"
+        for reason, count in sorted(counted.items())
+    ]
 
 
 def _notes_on_diseases(conclusion: StudyPrediction, version: ModelVersion) -> list[str]:

@@ -21,6 +21,7 @@ from classifier.errors import (
 )
 from classifier.inference.bundle_store import copies_of, is_whole, keep_bundle
 from classifier.models import Deployment, ModelVersion, Task
+from classifier.site_tasks import why_unroutable
 from ml.bundles import (
     MODEL_CARD,
     Bundle,
@@ -103,7 +104,9 @@ def describe_bundle(path: Path) -> BundleDescription:
         reason = f"its manifest is of {bundle.task} {bundle.version}."
         raise BundleRefused(bundle=name, reason=reason)
     if bundle.task not in Task.values:
-        raise BundleRefused(bundle=name, reason="there is no such task here.")
+        scope = asdict(bundle.manifest.scope)
+        if reason := why_unroutable(bundle.task, scope):
+            raise BundleRefused(bundle=name, reason=reason)
     if "\0" in card:
         raise BundleRefused(bundle=name, reason=f"{MODEL_CARD} holds a NUL character.")
     return BundleDescription(

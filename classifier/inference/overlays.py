@@ -45,7 +45,12 @@ def draw_overlay(explanation: Explanation, label: str) -> Overlay | None:
         shown=draw_frame(instance, explanation.frame),
     )
     judgement = judge_label(classification, label)
-    words = describe_evidence(version.display_of(label), evidence, judgement=judgement)
+    words = describe_evidence(
+        version.display_of(label),
+        evidence,
+        judgement=judgement,
+        is_unproven=version.has_unproven_maps,
+    )
     sides = (instance.rows or 1, instance.columns or 1)
     part = min(1.0, MAX_SIDE / max(sides))
     size = (max(1, round(sides[0] * part)), max(1, round(sides[1] * part)))
@@ -55,10 +60,9 @@ def draw_overlay(explanation: Explanation, label: str) -> Overlay | None:
 
 def judge_label(classification: Classification, label: str) -> str:
     """What the answer makes of one finding: "", "indeterminate" or "not found"."""
-    version = classification.model_version
     return judge_finding(
         classification.probabilities.get(label, 0.0),
-        version.threshold_of(label) if version else None,
+        classification.threshold_of(label),
         is_indeterminate=classification.outcome == ClassificationOutcome.INDETERMINATE
         and label == classification.suspected_label,
     )

@@ -24,12 +24,19 @@ KeepAlive = Callable[[], object]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a frame stands, and what is known of it; frames count from 1."""
+    """Where a frame stands, and what is known of it; frames count from 1.
+
+    `position` is that of the slice along its normal, in mm, where the image says it; `institution`
+    and `station` are what its file says of where it was made.
+    """
 
     series: Series
     instance_id: UUID
     frame: int
     subject: Subject
+    position: float | None = None
+    institution: str = ""
+    station: str = ""
 
 
 @dataclass
@@ -86,7 +93,16 @@ def _frames_of(
         started = time.perf_counter()
         for number, frame in enumerate(iter_frames(instance), start=1):
             reading.decode_seconds += time.perf_counter() - started
-            yield Place(instance.series, instance.pk, number, subject), frame
+            place = Place(
+                series=instance.series,
+                instance_id=instance.pk,
+                frame=number,
+                subject=subject,
+                position=frame.slice_position,
+                institution=frame.header.get("InstitutionName", ""),
+                station=frame.header.get("StationName", ""),
+            )
+            yield place, frame
             started = time.perf_counter()
 
 

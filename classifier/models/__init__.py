@@ -1,6 +1,7 @@
 """The rows of the classifier app."""
 
 from classifier.models.classifications import (
+    ALARMING_OUTCOMES,
     CLASSIFICATION_TASKS,
     UNROUTED,
     Abstention,
@@ -12,19 +13,28 @@ from classifier.models.classifications import (
 from classifier.models.drafts import ReviewDraft
 from classifier.models.reviews import Decision, OverrideReason, Review
 from classifier.models.scores import Explanation, InstanceScore
+from classifier.models.sources import SourceKind, SourceValidation
 from classifier.models.versions import (
     RESEARCH_SENTENCE,
+    SITE_TASKS,
     STUDY_TASKS,
+    TASK_CHOICES,
+    TASK_TITLES,
     Deployment,
+    MapStanding,
     ModelVersion,
     Stage,
     Task,
 )
 
 __all__ = [
+    "ALARMING_OUTCOMES",
     "CLASSIFICATION_TASKS",
     "RESEARCH_SENTENCE",
+    "SITE_TASKS",
     "STUDY_TASKS",
+    "TASK_CHOICES",
+    "TASK_TITLES",
     "UNROUTED",
     "Abstention",
     "Classification",
@@ -35,10 +45,13 @@ __all__ = [
     "Deployment",
     "Explanation",
     "InstanceScore",
+    "MapStanding",
     "ModelVersion",
     "OverrideReason",
     "Review",
     "ReviewDraft",
+    "SourceKind",
+    "SourceValidation",
     "Stage",
     "Task",
 ]

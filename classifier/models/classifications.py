@@ -5,7 +5,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.db.models.functions import Now
 
 from accounts.models import User
@@ -21,6 +21,13 @@ UNROUTED = "unrouted"
 """The task of a row whose study's header doesn't name one, until the images have been looked at."""
 
 CLASSIFICATION_TASKS = (*STUDY_TASKS, (UNROUTED, "Body part not known"))
+
+
+def list_classification_tasks() -> tuple[tuple[str, str], ...]:
+    """The tasks of a row; a function, so that no migration depends on a site's bundles."""
+    return CLASSIFICATION_TASKS
+
+
 """What a classification may be about."""
 
 
@@ -53,6 +60,7 @@ class ClassificationOutcome(models.TextChoices):
     """What an answer amounts to; decided once, in `ml.aggregation`, whose codes these are."""
 
     FINDING = "finding", "Finding"
+    FLAGGED = "flagged", "Flagged"
     NO_FINDING = "no_finding", "No finding"
     BELOW_OPERATING_POINT = "below_operating_point", "Below the operating point"
     INDETERMINATE = "indeterminate", "Indeterminate"
@@ -63,10 +71,14 @@ CONFIRMABLE_OUTCOMES = (ClassificationOutcome.FINDING, ClassificationOutcome.NO_
 """Those that give a label; of any other a person states one."""
 
 SUSPECTING_OUTCOMES = (
+    ClassificationOutcome.FLAGGED,
     ClassificationOutcome.BELOW_OPERATING_POINT,
     ClassificationOutcome.INDETERMINATE,
 )
 """Those that name a disease without giving it."""
+
+ALARMING_OUTCOMES = (ClassificationOutcome.FINDING, ClassificationOutcome.FLAGGED)
+"""Those in which a disease passed its operating point: whatever raises an alarm does for both."""
 
 
 class Confidence(models.TextChoices):
@@ -96,6 +108,16 @@ class Abstention(models.TextChoices):
     COLOUR_IMAGE = "colour_image", "Colour image"
     GREY_IMAGE = "grey_image", "Grey image"
     UNLIKE_TRAINING = "unlike_training", "Unlike known images"
+    NO_HOUNSFIELD_UNITS = "no_hounsfield_units", "CT without Hounsfield units"
+    SERIES_NOT_VALIDATED = "series_not_validated", "Not tested on whole series"
+    TOO_FEW_LEVELS = "too_few_levels", "Too few grey levels"
+    TOO_COMPRESSED = "too_compressed", "Too compressed"
+    TOO_BLURRED = "too_blurred", "Too blurred"
+    TOO_NOISY = "too_noisy", "Too noisy"
+    BADLY_EXPOSED = "badly_exposed", "Badly exposed"
+    CROPPED = "cropped", "Cut off"
+    TOO_MUCH_BORDER = "too_much_border", "Too much border"
+    SOURCE_NOT_VALIDATED = "source_not_validated", "Not validated for this source"
 
 
 ABSTENTION_SENTENCES = {
@@ -136,13 +158,13 @@ class Classification(models.Model):
     what was in the way when a worker last tried. Such a row is QUEUED, has lost no attempt, and is
     tried again until it gets through.
 
-    `waiting_code` is set while it is no fault of the study's that there is no answer: the code of
-    what was in the way when a worker last tried. Such a row is QUEUED, has lost no attempt, and is
-    tried again until it gets through.
-
     `outcome` is empty until a network or the product has answered. `label` is then the finding or
-    the normal label, and empty where the outcome gives neither; `suspected_label` is what an
-    indeterminate answer, or one below its operating point, is about.
+    the normal label, and empty where the outcome gives neither; `suspected_label` is what a
+    flagged or indeterminate answer, or one below its operating point, is about. An answer that is
+    withheld because its source isn't validated keeps its probabilities.
+
+    `tally` tells how many of several images say what the answer says: the entries of
+    `ml.series.Tally`, and `words` for staff. Empty where one image was read.
 
     `routing` is what the body-part model made of the images: `label`, `task`, `probability`,
     `agreement` with the header (agrees, disagrees, unsure; chosen or no_header where that names
@@ -151,7 +173,7 @@ class Classification(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="classifications")
-    task = models.CharField(max_length=20, choices=CLASSIFICATION_TASKS, blank=True)
+    task = models.CharField(max_length=20, choices=list_classification_tasks, blank=True)
     state = models.CharField(
         max_length=16, choices=ClassificationState.choices, default=ClassificationState.QUEUED
     )
@@ -198,6 +220,7 @@ class Classification(models.Model):
     aggregation = models.CharField(max_length=40, blank=True)
     timings = models.JSONField(default=dict)
     notes = models.JSONField(default=list)
+    tally = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))
     abstention = models.CharField(max_length=40, choices=Abstention.choices, blank=True)
     abstention_reason = models.CharField(max_length=300, blank=True)
     failure_code = models.CharField(max_length=40, blank=True)
@@ -331,6 +354,19 @@ class Classification(models.Model):
         return self.label or self.suspected_label
 
     @property
+    def is_alarming(self) -> bool:
+        """Tell whether a disease passed its operating point, the likeliest label or not."""
+        return self.outcome in ALARMING_OUTCOMES
+
+    @property
+    def likeliest_label(self) -> str:
+        """The most probable label of an answer, whatever its outcome; empty where there is none."""
+        if not self.named_label or not self.probabilities:
+            return ""
+        scores, named = self.probabilities, self.named_label
+        return max(scores, key=lambda label: (scores[label], label == named))
+
+    @property
     def is_research(self) -> bool:
         """Tell whether a model below its release gate gave the answer."""
         return self.model_version is not None and self.model_version.is_research
@@ -343,11 +379,17 @@ class Classification(models.Model):
     @property
     def operating_point(self) -> float | None:
         """The probability from which that label is given; None for the normal one."""
-        return self.model_version.threshold_of(self.named_label) if self.model_version else None
+        return self.threshold_of(self.named_label)
+
+    def threshold_of(self, label: str) -> float | None:
+        """The operating point of a disease in this very answer: a series has its own."""
+        point = self.model_version.threshold_of(label) if self.model_version else None
+        of_series = self.tally.get("operating_points", {})
+        return point if point is None else of_series.get(label, point)
 
     def is_above_operating_point(self, label: str) -> bool:
         """Tell whether a disease's probability reached its operating point."""
-        point = self.model_version.threshold_of(label) if self.model_version else None
+        point = self.threshold_of(label)
         return point is not None and self.probabilities.get(label, 0.0) >= point
 
     @property
@@ -369,6 +411,11 @@ class Classification(models.Model):
     def suspected_label_display(self) -> str:
         """The words for the label suspected."""
         return self.words_for(self.suspected_label)
+
+    @property
+    def likeliest_label_display(self) -> str:
+        """The words for the most probable label."""
+        return self.words_for(self.likeliest_label)
 
     def words_for(self, label: str) -> str:
         """The words for one of the model's labels; nothing for none."""

@@ -8,10 +8,12 @@ from django.utils import timezone
 
 from accounts.models import User
 from classifier.querysets import DeploymentQuerySet, ModelVersionQuerySet
+from classifier.site_tasks import read_site_tasks
+from records.models.imaging import REASON_LENGTH
 
 
 class Task(models.TextChoices):
-    """A question that a network answers about a study."""
+    """A question that a network answers about a study, of those that ship."""
 
     CHEST_XRAY = "chest-xray", "Chest X-ray"
     BRAIN_MRI = "brain-mri", "Brain MRI"
@@ -21,7 +23,20 @@ class Task(models.TextChoices):
     BODY_PART = "body-part", "Body part"
 
 
-STUDY_TASKS = tuple(choice for choice in Task.choices if choice[0] != Task.BODY_PART)
+SITE_TASKS = read_site_tasks(Task.values)
+"""The tasks that bundles here bring beyond them. A process knows those that were there when it
+started."""
+
+TASK_CHOICES = (*Task.choices, *((task.name, task.title) for task in SITE_TASKS))
+TASK_TITLES: dict[str, str] = dict(TASK_CHOICES)
+
+
+def list_task_choices() -> tuple[tuple[str, str], ...]:
+    """Every task with its title; a function, so that no migration depends on a site's bundles."""
+    return TASK_CHOICES
+
+
+STUDY_TASKS = tuple(choice for choice in TASK_CHOICES if choice[0] != Task.BODY_PART)
 """The tasks that classify a study. The body-part model stands in front of them: it says which
 of them an image is for, and never has a classification of its own."""
 
@@ -42,6 +57,18 @@ UNTRUSTED_SENTENCE = (
 """Instead of it, where nobody answers for what the bundle says of itself."""
 
 
+class MapStanding(models.TextChoices):
+    """Whether a version's heat maps were shown to point at disease, by its bundle's own rule."""
+
+    SUPPORTED = "supported", "Supported by measurement"
+    UNPROVEN = "unproven", "Not shown to point at disease"
+    NOT_MEASURED = "not_measured", "Not measured"
+
+
+UNPROVEN_MAPS = "This model's maps were not shown to point at disease."
+UNMEASURED_MAPS = "Whether this model's maps point at disease was not measured."
+
+
 DEFAULT_OPERATING_POINT = 0.5
 """Of a disease for which a manifest names none; as in `ml.aggregation`, which decides by it."""
 
@@ -55,7 +82,7 @@ class ModelVersion(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    task = models.CharField(max_length=20, choices=Task.choices)
+    task = models.CharField(max_length=20, choices=list_task_choices)
     version = models.CharField(max_length=40)
     digest = models.CharField(max_length=64, unique=True)
     stage = models.CharField(max_length=10, choices=Stage.choices)
@@ -86,6 +113,40 @@ class ModelVersion(models.Model):
         if not self.is_research:
             return ""
         return RESEARCH_SENTENCE if self.signed_by else UNTRUSTED_SENTENCE
+
+    @property
+    def is_own_source_only(self) -> bool:
+        """Tell whether its operating points were not shown to hold on a second source."""
+        return bool((self.manifest.get("transfer") or {}).get("is_own_source_only"))
+
+    @property
+    def unproven_diseases(self) -> list[str]:
+        """The diseases, in words, for which no second source showed it."""
+        found = (self.manifest.get("transfer") or {}).get("unproven", [])
+        return [self.display_of(label) for label in found]
+
+    @property
+    def map_standing(self) -> MapStanding:
+        """What its bundle measured of its heat maps; good news only by a trusted signer's word."""
+        standing = (self.manifest.get("maps") or {}).get("standing")
+        if standing == MapStanding.UNPROVEN:
+            return MapStanding.UNPROVEN
+        is_supported = standing == MapStanding.SUPPORTED and bool(self.signed_by)
+        return MapStanding.SUPPORTED if is_supported else MapStanding.NOT_MEASURED
+
+    @property
+    def has_unproven_maps(self) -> bool:
+        """Tell whether its heat maps are folded away."""
+        return self.map_standing == MapStanding.UNPROVEN
+
+    @property
+    def map_sentence(self) -> str:
+        """What has to be said of its heat maps, with the figures; nothing of supported ones."""
+        if self.map_standing == MapStanding.SUPPORTED:
+            return ""
+        if self.map_standing == MapStanding.NOT_MEASURED:
+            return UNMEASURED_MAPS
+        return " ".join((UNPROVEN_MAPS, *self.manifest["maps"].get("reasons", ())))
 
     @property
     def is_router(self) -> bool:
@@ -132,16 +193,21 @@ class ModelVersion(models.Model):
         found = self.manifest["operating"]["thresholds"].get(label, DEFAULT_OPERATING_POINT)
         return float(found)
 
+    def is_in_band(self, label: str, probability: float) -> bool:
+        """Tell whether a probability lies in the label's indeterminate band."""
+        band = self.manifest["operating"].get("bands", {}).get(label)
+        return band is not None and band[0] <= probability < band[1]
+
 
 class Deployment(models.Model):
     """Which version answers a task from `deployed_at` on. Append-only: a trigger refuses change.
 
     The newest row of a task is the live one; `model_version` empty means that the task
-    was taken out of use.
+    was taken out of use. `reason` is why a version took over that falls short of the one before.
     """
 
     id = models.BigAutoField(primary_key=True)
-    task = models.CharField(max_length=20, choices=Task.choices)
+    task = models.CharField(max_length=20, choices=list_task_choices)
     model_version = models.ForeignKey(
         ModelVersion, on_delete=models.PROTECT, related_name="deployments", null=True
     )
@@ -149,6 +215,7 @@ class Deployment(models.Model):
     deployed_by = models.ForeignKey(
         User, on_delete=models.PROTECT, related_name="deployments", null=True
     )
+    reason = models.CharField(max_length=REASON_LENGTH, blank=True, default="", db_default="")
 
     objects = DeploymentQuerySet.as_manager()
 

@@ -59,5 +59,6 @@ class Answer:
     timings: dict[str, float] = field(default_factory=dict)
     frames: list[FrameResult] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    tally: dict[str, Any] = field(default_factory=dict)
     abstention: Abstention | None = None
     abstention_reason: str = ""

@@ -14,13 +14,21 @@ from classifier.inference import (
     remove_unfinished,
     shipped_digests,
 )
-from classifier.models import Deployment, ModelVersion, Task
+from classifier.models import TASK_TITLES, Deployment, ModelVersion
 from records.stores.locks import own_content
 
 FORMER_KEPT = 2
 """How many versions that answered a task before the one in use are kept for the way back."""
 SWEEP_LIMIT = 20
 """Bundles removed in one sweep."""
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """The versions in use whose files aren't here, and the newer ones that wait."""
+
+    missing: list[ModelVersion]
+    waiting: "list[WaitingVersion]"
 
 
 @dataclass(frozen=True)
@@ -38,39 +46,42 @@ class WaitingVersion:
         return f"{self.version} waits: {self.live.version} {meanwhile}."
 
 
-def waiting_versions() -> list[WaitingVersion]:
-    """Each task's newest signed version that was never in use, if it is newer than what is.
+def find_model_state() -> ModelState:
+    """What isn't as it should be: asked of the database and of the store of bundles once.
 
-    One that somebody put into use and went back from doesn't wait: that was a decision.
+    Missing are versions in use whose files aren't here: what they would answer waits. Waiting is
+    each task's newest signed version that was never in use, if it is newer than what is. One that
+    somebody put into use and went back from doesn't wait: that was a decision.
     """
-    waiting = []
-    for versions in _versions_by_task().values():
-        live = next((one for one in versions if one.live_id == one.pk), None)
-        unused = [one for one in versions if one.signed_by and not one.was_in_use]
-        newest = max(unused, key=order_of, default=None)
-        if live is None or newest is None or order_of(newest) < order_of(live):
-            continue
-        if is_present(newest.digest):
-            waiting.append(WaitingVersion(newest, live, is_present(live.digest)))
-    return waiting
+    by_task = _versions_by_task()
+    in_use = [one for versions in by_task.values() for one in versions if one.live_id == one.pk]
+    missing = [one for one in in_use if not is_present(one.digest)]
+    waiting = [entry for versions in by_task.values() for entry in _waiting_among(versions)]
+    return ModelState(missing, waiting)
 
 
-def missing_versions() -> list[ModelVersion]:
-    """The versions in use whose files aren't here: what they would answer waits."""
-    known = [one for versions in _versions_by_task().values() for one in versions]
-    return [one for one in known if one.live_id == one.pk and not is_present(one.digest)]
+def _waiting_among(versions: list[Any]) -> list[WaitingVersion]:
+    live = next((one for one in versions if one.live_id == one.pk), None)
+    unused = [one for one in versions if one.signed_by and not one.was_in_use]
+    newest = max(unused, key=order_of, default=None)
+    if live is None or newest is None or order_of(newest) < order_of(live):
+        return []
+    if not is_present(newest.digest):
+        return []
+    return [WaitingVersion(newest, live, is_present(live.digest))]
 
 
 def announcements() -> list[str]:
     """One line for each model that is missing or waits, with its code first."""
+    state = find_model_state()
     missing = [
         f"model_missing: {version} is in use and its files are nowhere here; studies wait. "
         "Put another version into use on the page Models, or restore this one."
-        for version in missing_versions()
+        for version in state.missing
     ]
     waiting = [
         f"model_waiting: {entry.sentence} Put it into use on the page Models."
-        for entry in waiting_versions()
+        for entry in state.waiting
     ]
     return missing + waiting
 
@@ -115,7 +126,7 @@ def _versions_by_task() -> dict[str, list[Any]]:
     """All of them but for their manifests, with `live_id` and `was_in_use`."""
     deployed = Deployment.objects.filter(model_version=OuterRef("pk"))
     versions = ModelVersion.objects.with_live().annotate(was_in_use=Exists(deployed))
-    found: dict[str, list[Any]] = {task: [] for task in Task.values}
+    found: dict[str, list[Any]] = {task: [] for task in TASK_TITLES}
     for version in versions.defer("manifest", "model_card"):
         found.setdefault(version.task, []).append(version)
     return found

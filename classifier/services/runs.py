@@ -334,6 +334,7 @@ def _copy_answer(row: Classification, answer: Answer) -> None:
     row.input_hashes = answer.input_hashes
     row.timings = answer.timings
     row.notes = answer.notes
+    row.tally = answer.tally
     row.abstention = answer.abstention or ""
     row.abstention_reason = answer.abstention_reason[:300]
 

@@ -8,11 +8,13 @@ from django.db import transaction
 from accounts.audit import record_event
 from accounts.errors import KnownError
 from accounts.models import Action, User
+from classifier.comparisons import VersionComparison, compare_versions
 from classifier.errors import (
     BundleDirMissing,
     BundleNotKept,
     BundleRefused,
     BundleUntrusted,
+    DeploymentReasonRequired,
     ModelMissing,
     VersionNotDeployable,
 )
@@ -29,15 +31,27 @@ from classifier.inference import (
 from classifier.models import Deployment, ModelVersion
 from classifier.models.waits import MODEL_WAITS
 from classifier.services.runs import ring_waiting
+from records.services.reasons import clean_reason
 from records.stores.locks import hold_contents
 
 
+class LeftOut(NamedTuple):
+    """A version that `--deploy` did not put into use, and why, as a clause."""
+
+    version: ModelVersion
+    why: str
+
+
 class Registered(NamedTuple):
-    """What became of the bundles in a place; `carried` are those that took a task over."""
+    """What became of the bundles in a place; `carried` are those that took a task over.
+
+    `left_out` are those that were to be put into use if that needs nobody's decision, and weren't.
+    """
 
     versions: list[ModelVersion]
     refusals: list[KnownError]
     carried: list[ModelVersion]
+    left_out: list[LeftOut]
 
 
 def register_bundles(*, actor: User | None, root: Path, deploy: bool) -> Registered:
@@ -55,15 +69,18 @@ def register_bundles(*, actor: User | None, root: Path, deploy: bool) -> Registe
             versions.append(_register(actor=actor, description=describe_bundle(path)))
         except (BundleRefused, BundleNotKept) as refusal:
             refusals.append(refusal)
-    carried = []
-    if deploy:
-        for version in sorted(versions, key=order_of, reverse=True):
-            try:
-                if is_trusted(version) and _deploy_by_itself(actor=actor, version=version):
-                    carried.append(version)
-            except (BundleNotKept, ModelMissing) as refusal:
-                refusals.append(refusal)
-    return Registered(versions, refusals, carried)
+    carried, left_out = [], []
+    for version in sorted(versions, key=order_of, reverse=True) if deploy else []:
+        try:
+            taken = _deploy_by_itself(actor=actor, version=version)
+        except (BundleNotKept, ModelMissing) as refusal:
+            refusals.append(refusal)
+            continue
+        if taken.is_carried:
+            carried.append(version)
+        if taken.why_not:
+            left_out.append(LeftOut(version, taken.why_not))
+    return Registered(versions, refusals, carried, left_out)
 
 
 def _find_bundles(root: Path) -> list[Path]:
@@ -75,22 +92,30 @@ def _find_bundles(root: Path) -> list[Path]:
     return paths
 
 
+class _Taken(NamedTuple):
+    """What came of a version: whether it took over, or why it stays out of use."""
+
+    is_carried: bool = False
+    why_not: str = ""
+
+
 @transaction.atomic
-def _deploy_by_itself(*, actor: User | None, version: ModelVersion) -> bool:
-    """Put a version into use where that needs nobody's decision; True if it takes over.
+def _deploy_by_itself(*, actor: User | None, version: ModelVersion) -> _Taken:
+    """Put a version into use where that needs nobody's decision.
 
     A version that was in use before doesn't come back by itself: somebody decided against it.
     """
     _own_task(version.task)
-    deployments = Deployment.objects.filter(task=version.task)
-    if not deployments.exists():
+    if not is_trusted(version):
+        return _Taken(why_not="it is not signed by a key that this site trusts")
+    if not Deployment.objects.filter(task=version.task).exists():
         _put_into_use(actor=actor, version=version, previous=None)
-        return False
+        return _Taken()
     live = Deployment.objects.live_version(version.task)
-    if live is None or deployments.filter(model_version=version).exists():
-        return False
-    if order_of(version) < order_of(live) or not answers_alike(live.manifest, version.manifest):
-        return False
+    if live == version:
+        return _Taken()
+    if live is None or (why_not := _why_not(version, live)):
+        return _Taken(why_not="the task was taken out of use" if live is None else why_not)
     _put_into_use(
         actor=actor,
         version=version,
@@ -98,15 +123,27 @@ def _deploy_by_itself(*, actor: User | None, version: ModelVersion) -> bool:
         action=Action.MODEL_CARRIED_OVER,
         reason="same network, input, thresholds and limits",
     )
-    return True
+    return _Taken(is_carried=True)
+
+
+def _why_not(version: ModelVersion, live: ModelVersion) -> str:
+    """Why a version doesn't take over from the one in use by itself; empty where it may."""
+    if order_of(version) < order_of(live):
+        return f"{live.version} is in use and newer"
+    if Deployment.objects.filter(task=version.task, model_version=version).exists():
+        return f"{live.version} is in use, and somebody decided against this one"
+    if not answers_alike(live.manifest, version.manifest):
+        return f"{live.version} is in use, and its answers may differ: a person decides"
+    return ""
 
 
 @transaction.atomic
-def deploy_version(*, actor: User | None, version: ModelVersion) -> Deployment:
+def deploy_version(*, actor: User | None, version: ModelVersion, reason: str = "") -> Deployment:
     """Let `version` answer its task from now on, and what waited for a model be tried at once.
 
-    Raises BundleUntrusted, TrustedKeysInvalid, VersionNotDeployable, ModelMissing and
-    BundleNotKept.
+    One that falls short of the version in use (fewer labels, worse figures) needs a reason. Raises
+    BundleUntrusted, TrustedKeysInvalid, VersionNotDeployable, DeploymentReasonRequired,
+    ReasonTooLong, ModelMissing and BundleNotKept.
     """
     _own_task(version.task)
     if not is_trusted(version):
@@ -114,7 +151,19 @@ def deploy_version(*, actor: User | None, version: ModelVersion) -> Deployment:
     current = Deployment.objects.live_version(version.task)
     if current == version:
         raise VersionNotDeployable(version=str(version))
-    return _put_into_use(actor=actor, version=version, previous=current)
+    reason = clean_reason(reason) if reason.strip() else ""
+    if current is not None and not reason:
+        _check_shortfalls(compare_versions(version, current))
+    return _put_into_use(actor=actor, version=version, previous=current, reason=reason)
+
+
+def _check_shortfalls(comparison: VersionComparison) -> None:
+    if comparison.falls_short:
+        raise DeploymentReasonRequired(
+            version=str(comparison.version),
+            live=comparison.live.version,
+            shortfalls=comparison.shortfalls,
+        )
 
 
 @transaction.atomic
@@ -166,7 +215,9 @@ def _append(
     action: Action = Action.MODEL_DEPLOYED,
     reason: str = "",
 ) -> Deployment:
-    deployment = Deployment.objects.create(task=task, model_version=version, deployed_by=actor)
+    deployment = Deployment.objects.create(
+        task=task, model_version=version, deployed_by=actor, reason=reason
+    )
     record_event(
         action=action,
         actor=actor,

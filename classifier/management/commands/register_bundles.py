@@ -24,7 +24,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--deploy",
             action="store_true",
-            help="Put a version into use where a task never had one, or where it answers alike.",
+            help="Put a version into use where a task never had one, or where it answers alike. "
+            "Any other stays out of use until a person decides on the page Models; which, is said.",
         )
 
     def handle(self, *_: Any, deploy: bool, **__: Any) -> None:
@@ -39,6 +40,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{version} ({version.stage}) {version.digest[:12]} {signer}")
         for version in found.carried:
             self.stdout.write(f"model_carried_over: {version} took over: it answers alike.")
+        for version, why in found.left_out:
+            self.stdout.write(f"model_not_deployed: {version} was not put into use: {why}.")
         self.announce()
         if found.refusals:
             raise CommandError("\n".join(f"{one.message} {one.action}" for one in found.refusals))

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from classifier.failures import failed_groups
-from classifier.models import Classification, Task
+from classifier.models import TASK_TITLES, Classification
 from classifier.services.reruns import rerun_failed
 
 BATCH = 200
@@ -44,8 +44,8 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         """Count, then run again in batches until none is left that was there at the start."""
         reason, task, since = options["reason"], options["task"], options["since"]
-        if task and task not in Task.values:
-            raise CommandError(f"There is no task {task}. Tasks are {', '.join(Task.values)}.")
+        if task and task not in TASK_TITLES:
+            raise CommandError(f"There is no task {task}. Tasks are {', '.join(TASK_TITLES)}.")
         found = Classification.objects.failed(code=reason, task=task, since=since)
         for group in failed_groups(found):
             self.stdout.write(f"{group.code} {group.task or '-'} {group.count}")
