@@ -115,13 +115,17 @@ SENTENCES = {
     "model.registered": "{actor} registered a model",
     "model.signature_changed": "The signature of a model changed",
     "model.deployed": "{actor} deployed a model",
+    "model.source_validated": "{actor} stated that {task} {version} is validated for {source}",
+    "model.source_withdrawn": (
+        "{actor} withdrew the validation of {task} {version} for {source}: {reason}"
+    ),
     "model.carried_over": "{version} took over {task}, as it answers alike: {reason}",
 }
 
 BY_DECISION = {
     "confirm": "{actor} confirmed: {finding}",
     "override": "{actor} overrode the model ({model_finding}) and decided: {finding}",
-    "stated": "{actor} decided where the model had given no answer: {finding}",
+    "stated": "{actor} decided where the model had given no label: {finding}",
     "uninterpretable": "{actor} decided: can't be assessed",
 }
 """The sentence of a review, by what was decided."""

@@ -71,6 +71,7 @@ TABLES: dict[str, Bound] = {
     "classifier.ModelVersion": Counted("models that were registered"),
     "classifier.Review": Grows(RECORD),
     "classifier.ReviewDraft": Swept("updated_at", drafts.KEPT, "purge_drafts"),
+    "classifier.SourceValidation": Grows("who answers for which model on which source of images"),
     "contenttypes.ContentType": Counted("models of the release"),
     "records.ConflictDecision": Grows(DECIDED),
     "records.DepartmentRule": Counted("rules that administrators made"),

@@ -11,6 +11,7 @@ from celery.signals import (
     setup_logging,
     worker_process_init,
     worker_ready,
+    worker_shutting_down,
 )
 from django.db import DatabaseError, InterfaceError
 
@@ -54,8 +55,25 @@ def name_worker(instance: Any, **_: Any) -> None:
     from accounts.processes import name_process
     from classifier.doorbell import QUEUES
 
-    is_classifying = not QUEUES.isdisjoint(instance.app.amqp.queues.consume_from)
-    name_process("worker" if is_classifying else "background")
+    queues = frozenset(instance.app.amqp.queues.consume_from)
+    name_process("worker" if queues & QUEUES else "background")
+    _require_key(is_classifying_only=queues <= QUEUES)
+
+
+def _require_key(*, is_classifying_only: bool) -> None:
+    """End a worker that would work with the key in the source.
+
+    Housekeeping signs links and makes pseudonyms; who only reads images needs no more than what
+    digests and the audit trail's seals are made with.
+    """
+    from django.conf import settings
+
+    from medimaging import configuration
+
+    if settings.DIGEST_KEY == settings.INSECURE_SECRET_KEY and is_classifying_only:
+        configuration.stop_without("DIGEST_KEY", "what a worker seals could be read by anybody")
+    if settings.SECRET_KEY == settings.INSECURE_SECRET_KEY and not is_classifying_only:
+        configuration.stop_without("SECRET_KEY", "a worker would sign links for anybody")
 
 
 @worker_ready.connect
@@ -67,23 +85,20 @@ def tell_release(**_: Any) -> None:
     logger.info("%s is ready (release %s)", process_name(), VERSION)
 
 
+@worker_shutting_down.connect
+def see_to_the_end(**_: Any) -> None:
+    """From the moment that a worker is asked to stop, it does."""
+    from medimaging import hearing
+
+    hearing.see_to_the_end()
+
+
 @celeryd_init.connect
 def begin_counting(**_: Any) -> None:
     """Have the pool's processes count where this one finds it: they are started after this."""
     from medimaging.metrics import processes
 
     processes.begin()
-
-
-@celeryd_init.connect
-def require_key(**_: Any) -> None:
-    """End a worker that would sign links and make pseudonyms with the key in the source."""
-    from django.conf import settings
-
-    from medimaging import configuration
-
-    if settings.SECRET_KEY == settings.INSECURE_SECRET_KEY:
-        configuration.stop_without("SECRET_KEY", "a worker would sign links for anybody")
 
 
 @worker_process_init.connect

@@ -41,6 +41,9 @@ LAST_WORDS_S = 10.0
 GOODBYE_S = 3.0
 """So long an idle worker may take to end in order."""
 
+ASKING_S = 0.5
+"""So often a worker that is to stop asks whether its broker is still there."""
+
 
 class Hearing:
     """Since when this process has had no proof that the broker reaches it.
@@ -204,6 +207,30 @@ def _end_worker() -> None:
     begun = time.monotonic()
     while time.monotonic() - begun < (LAST_WORDS_S if state.reserved_requests else GOODBYE_S):
         time.sleep(0.2)
+    end_now()
+
+
+def see_to_the_end() -> None:
+    """Have a thread see to it that a worker which was asked to stop ends, its broker or no.
+
+    Celery waits for what is in hand, and then for a broker to tell. Where whoever started the
+    worker has died, its broker has too, and nobody is left who would end it by force.
+    """
+    threading.Thread(target=_end_when_alone, name="last words", daemon=True).start()
+
+
+def _end_when_alone() -> None:
+    heard_at = time.monotonic()
+    while time.monotonic() - heard_at < LAST_WORDS_S:
+        with suppress(redis.RedisError, OSError), heartbeats.connect() as client:
+            client.ping()
+            heard_at = time.monotonic()
+        time.sleep(ASKING_S)
+    logger.critical(
+        "broker_gone: %s was asked to stop and has had no Redis for %.0f s: it ends as it is",
+        process_name(),
+        LAST_WORDS_S,
+    )
     end_now()
 
 

@@ -98,6 +98,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "accounts.views.notices.account_matters",
                 "records.views.navigation.waiting_matters",
+                "medimaging.release.tell_release",
             ],
         },
     },

@@ -49,6 +49,7 @@ FAILURE_REASONS: dict[str, int] = {
     "dicom_unreadable": CANNOT_UNDERSTAND,
     "empty_file": CANNOT_UNDERSTAND,
     "image_unreadable": CANNOT_UNDERSTAND,
+    "several_pictures": CANNOT_UNDERSTAND,
     "unknown_format": CANNOT_UNDERSTAND,
 }
 """By the code of a verdict; any other code is a processing failure."""

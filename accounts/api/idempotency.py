@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from accounts.access import signed_in_user
 from accounts.errors import IdempotencyKeyInvalid
 from accounts.models import KeptAnswer
-from accounts.services.answers import Answer, claim_request, keep_answer, release_request
+from accounts.services.answers import Answer, claimed_request, keep_answer, release_request
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
@@ -24,11 +24,14 @@ Recall = Callable[[Any, Any], None]
 Handler = Callable[..., Response]
 
 
-def idempotent(recall: Recall, *, without: tuple[str, ...] = ()) -> Callable[[Handler], Handler]:
+def idempotent(
+    recall: Recall, *, without: tuple[str, ...] = (), is_repeatable: bool = False
+) -> Callable[[Handler], Handler]:
     """Have a handler do a request once that comes with a key; only successes are kept.
 
     `recall(view, body)` is called before a kept answer leaves again: it raises what the caller
-    may not see any more, and tells the trail of the look. The fields `without` aren't kept.
+    may not see any more, and tells the trail of the look. The fields `without` aren't kept. A
+    request that was cut off is done again where it `is_repeatable`, that is, knows its own work.
     """
 
     def decorate(handler: Handler) -> Handler:
@@ -39,14 +42,17 @@ def idempotent(recall: Recall, *, without: tuple[str, ...] = ()) -> Callable[[Ha
                 return handler(view, request, *args, **kwargs)
             if not KEY.fullmatch(key):
                 raise IdempotencyKeyInvalid
-            claim = claim_request(
-                actor=signed_in_user(request), key=key, fingerprint=fingerprint_of(view, request)
-            )
-            if isinstance(claim, KeptAnswer):
-                return _do(functools.partial(handler, view, request, *args, **kwargs), claim)
-            recall(view, claim.body)
-            headers = {**claim.headers, REPLAYED: "true"}
-            return Response(claim.body, status=claim.status, headers=headers)
+            with claimed_request(
+                actor=signed_in_user(request),
+                key=key,
+                fingerprint=fingerprint_of(view, request),
+                is_repeatable=is_repeatable,
+            ) as claim:
+                if isinstance(claim, KeptAnswer):
+                    return _do(functools.partial(handler, view, request, *args, **kwargs), claim)
+                recall(view, claim.body)
+                headers = {**claim.headers, REPLAYED: "true"}
+                return Response(claim.body, status=claim.status, headers=headers)
 
         def _do(act: Callable[[], Response], row: KeptAnswer) -> Response:
             try:

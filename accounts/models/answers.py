@@ -17,7 +17,8 @@ class KeptAnswer(models.Model):
 
     The key is a keyed hash, because senders put numbers of orders and patients into theirs; so is
     the fingerprint of what was sent. The answer is sealed (`accounts.sealing`). A row of a server
-    that died while it worked stays claimed until its day is over: nobody knows what was done.
+    that died while it worked stays claimed until its day is over, because nobody knows what was
+    done; but the same files that are sent again are recognised, and so are taken again.
     """
 
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="kept_answers")

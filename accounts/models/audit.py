@@ -121,6 +121,11 @@ class Action(models.TextChoices):
     MODEL_REGISTERED = "model.registered", "Model registered"
     MODEL_SIGNATURE_CHANGED = "model.signature_changed", "Signature of a model changed"
     MODEL_DEPLOYED = "model.deployed", "Model deployed"
+    MODEL_SOURCE_VALIDATED = "model.source_validated", "Model validated for a source of images"
+    MODEL_SOURCE_WITHDRAWN = (
+        "model.source_withdrawn",
+        "Validation for a source withdrawn",
+    )
     MODEL_CARRIED_OVER = "model.carried_over", "Model took over from one that answers alike"
 
 

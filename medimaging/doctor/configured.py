@@ -50,8 +50,8 @@ def _keys() -> Iterator[Finding]:
         else:
             yield warning(
                 "secret_key_missing",
-                "SECRET_KEY isn't set: right for what takes DICOM or keeps the clock, "
-                "wrong for web and workers.",
+                "SECRET_KEY isn't set: right for what takes or classifies images or keeps the "
+                "clock, wrong for web and background.",
                 NEW_KEY,
             )
     for name in ("DIGEST_KEY", "DEIDENTIFICATION_KEY"):

@@ -10,7 +10,7 @@ from accounts.errors import KnownError
 from classifier.errors import BundleRefused, TrustedKeysInvalid
 from classifier.inference import describe_bundle, find_bundle_paths
 from classifier.inference.bundles import predictor_for, trusted_keys
-from classifier.models import Deployment, ModelVersion, Task
+from classifier.models import TASK_TITLES, Deployment, ModelVersion
 from medimaging.doctor.findings import Finding, error, ok, warning
 
 
@@ -51,7 +51,7 @@ def _shipped() -> Iterator[Finding]:
 
 def _deployed() -> Iterator[Finding]:
     try:
-        live = [(task, Deployment.objects.live_version(task)) for task in Task.values]
+        live = [(task, Deployment.objects.live_version(task)) for task in TASK_TITLES]
     except DatabaseError:
         yield warning(
             "models_unknown",
@@ -74,7 +74,7 @@ def _open(version: ModelVersion) -> Finding:
 def _unused(task: str) -> Finding:
     return warning(
         "task_without_model",
-        f"No model is in use for {Task(task).label}: such studies get no answer.",
+        f"No model is in use for {TASK_TITLES[task]}: such studies get no answer.",
         "Put one into use on the page Models, or run `manage.py register_bundles --deploy`.",
     )
 

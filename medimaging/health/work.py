@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.models import AccountMail
 from classifier.models import Classification, ClassificationState
-from classifier.services.model_state import missing_versions, waiting_versions
+from classifier.services.model_state import find_model_state
 from medimaging.health.parts import Part, State, probe
 from records.models import Export, ExportState, Priority
 
@@ -92,8 +92,9 @@ def failures() -> Part:
 @probe("models")
 def models() -> Part:
     """Whether every model in use is here; a newer one that waits is told, and nothing is wrong."""
-    missing = [str(version) for version in missing_versions()]
-    waiting = [entry.sentence for entry in waiting_versions()]
+    state = find_model_state()
+    missing = [str(version) for version in state.missing]
+    waiting = [entry.sentence for entry in state.waiting]
     facts = {"missing": missing, "waiting": waiting}
     if missing:
         return Part(

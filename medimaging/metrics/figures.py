@@ -17,7 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from accounts.errors import KnownError
 from accounts.models import AccountMail, AuditEvent
-from classifier.models import CLASSIFICATION_TASKS, Classification, Deployment, Task
+from classifier.models import CLASSIFICATION_TASKS, TASK_TITLES, Classification, Deployment
 from medimaging import health
 from medimaging.health import probes  # noqa: F401 - what it registers is asked
 from medimaging.heartbeats import Heartbeat, connect, heartbeats
@@ -193,7 +193,7 @@ def _work() -> Iterator[Metric]:
     counted = {(state,): float(count) for state, count in states.items()}
     yield gauges("classifications_now", words, ("state",), counted)
     live = Deployment.objects.order_by("task", "-id").distinct("task")
-    rows = live.select_related("model_version").filter(task__in=Task.values)
+    rows = live.select_related("model_version").filter(task__in=TASK_TITLES)
     used = {
         (row.task, row.model_version.version, row.model_version.stage): float(
             bool(row.model_version.signed_by)

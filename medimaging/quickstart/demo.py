@@ -8,18 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.db import transaction
+from django.db.models import F
 
 from accounts.models import Department, User
 from accounts.roles import DEPARTMENT_ROLES, Role
 from accounts.services.departments import create_department
 from accounts.services.passwords import set_password
 from accounts.services.people import invite_user
+from classifier.models import ModelVersion, SourceKind, SourceValidation
+from classifier.services.sources import state_validation
 from records.intake.declared import DeclaredFields
 from records.models import Origin, Priority
 from records.services.submissions import submit_study
 
 DEPARTMENTS = ("Radiology", "Dermatology", "Ophthalmology")
 DOMAIN = "demo.invalid"
+SAMPLES_INSTITUTION = "Sample images"
+"""Institution Name (0008,0080) of the sample studies."""
 # The account that the sample studies are submitted by.
 SUBMITTER = Role.TECHNICIAN
 
@@ -74,6 +79,33 @@ def _open_account(role: Role, departments: list[Department]) -> str:
     )
     set_password(actor=None, user=user, password=password)
     return f"{user.username:<16} {password}"
+
+
+def state_sample_source() -> None:
+    """Let models that are for their own source only answer the samples.
+
+    Each version once: what an administrator has withdrawn stays withdrawn. Images of any other
+    source get no label until somebody states where else the model was validated.
+    """
+    administrator = User.objects.filter(
+        username=_username(Role.ADMINISTRATOR), email__endswith=f"@{DOMAIN}"
+    ).first()
+    if administrator is None:
+        return
+    live = ModelVersion.objects.with_live().filter(live_id=F("pk"))
+    for version in [one for one in live if one.is_own_source_only]:
+        known = SourceValidation.objects.filter(
+            model_version=version, kind=SourceKind.INSTITUTION, value=SAMPLES_INSTITUTION
+        )
+        if not known.exists():
+            state_validation(
+                actor=administrator,
+                version=version,
+                kind=SourceKind.INSTITUTION,
+                value=SAMPLES_INSTITUTION,
+                figures="None were measured: the sample studies of the demo alone are meant.",
+                reason="Sample studies: images of the sets of the models, and drawings.",
+            )
 
 
 def submit_samples(

@@ -34,7 +34,7 @@ class NewSubmissionSerializer(StrictSerializer):
         child=serializers.FileField(allow_empty_file=True),
         required=False,
         default=list,
-        help_text="DICOM, PNG, JPEG or ZIP files; repeat the field for each.",
+        help_text="DICOM, PNG, JPEG, WebP, TIFF or ZIP files; repeat the field for each.",
     )
     keep_open = serializers.BooleanField(
         default=False,

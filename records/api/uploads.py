@@ -113,7 +113,7 @@ class UploadListView(TusView):
         request=BYTES,
         responses={201: UploadSerializer},
     )
-    @idempotent(recall_upload)
+    @idempotent(recall_upload, is_repeatable=True)
     def post(self, request: Request, submission_pk: UUID) -> Response:
         """Open the upload, and take the bytes that came with the request."""
         user = signed_in_user(request)

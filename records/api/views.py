@@ -116,7 +116,7 @@ class SubmissionViewSet(ReadOnlyViewSet):
         request={"multipart/form-data": NewSubmissionSerializer},
         responses={201: SubmissionSerializer},
     )
-    @idempotent(recall_submission)
+    @idempotent(recall_submission, is_repeatable=True)
     def create(self, request: Request) -> Response:
         """Take the files, close the submission, and return the verdict on each file.
 

@@ -14,6 +14,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError
 from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RQ
@@ -93,10 +94,13 @@ class IncomingObject:
     def read(self, size: int = -1, /) -> bytes:
         """Return up to `size` bytes.
 
-        Raises DiskFull where they couldn't all be written, StoreUnavailable where it is that.
+        Raises DiskFull where they couldn't all be written, StoreUnavailable where it is that or
+        their place isn't there.
         """
         if self._failure:
             check_store()
+            if isinstance(self._failure, FileNotFoundError):
+                raise StoreUnavailable(reason="the place for incoming files isn't there")
             raise DiskFull from self._failure
         return self._file.read(size)
 
@@ -106,8 +110,8 @@ class IncomingObject:
 
 
 def _spool_directory() -> str:
-    """Where larger ones lie. While the store is away that is met when they are read."""
-    with contextlib.suppress(StoreUnavailable):
+    """Where larger ones lie; while store or database are away, that is met when one is read."""
+    with contextlib.suppress(StoreUnavailable, DatabaseError):
         spool_directory()
     return str(settings.INTAKE_SPOOL_DIR)
 

@@ -75,7 +75,10 @@ class Session:
     def _receive_once(self, name: str, stream: Rewindable) -> SubmissionFile:
         if self.submission is None:
             self.submission = open_submission(
-                actor=None, department=self.caller.department, origin=Origin.DIMSE
+                actor=None,
+                department=self.caller.department,
+                origin=Origin.DIMSE,
+                calling_ae_title=self.caller.ae_title,
             )
             self.objects_in_submission = 0
         self.objects_in_submission += 1

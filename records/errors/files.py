@@ -25,10 +25,10 @@ class EmptyFile(FileRejected):
 
 
 class UnknownFormat(FileRejected):
-    """Neither DICOM, PNG, JPEG nor ZIP by content, whatever the name says."""
+    """Of no accepted kind by content, whatever the name says."""
 
     code = "unknown_format"
-    message = "This is not a DICOM, PNG, JPEG or ZIP file, whatever its name says."
+    message = "This is not a DICOM, PNG, JPEG, WebP, TIFF or ZIP file, whatever its name says."
     action = "Send the image itself, in one of these formats."
 
 
@@ -49,11 +49,19 @@ class ImageTooLarge(FileRejected):
 
 
 class ImageUnreadable(FileRejected):
-    """A PNG or JPEG that can't be decoded, so nothing could be made of it."""
+    """A picture that can't be decoded, so nothing could be made of it."""
 
     code = "image_unreadable"
     message = "The image can't be decoded: {detail}."
     action = "Open it where it came from, save it again and send the new copy."
+
+
+class SeveralPictures(FileRejected):
+    """An animation, or a TIFF of several pages: which of them to take nobody said."""
+
+    code = "several_pictures"
+    message = "The file holds {count} pictures ({kind}), where one is expected."
+    action = "Save each picture as a file of its own, or send the series as DICOM."
 
 
 class DicomTruncated(FileRejected):
@@ -193,10 +201,7 @@ class HeldFileLost(UidConflict):
         "The stored file of this image is damaged or missing, and this file is written in another "
         "way, so that nobody can tell whether it is the same; it is kept in quarantine."
     )
-    action = (
-        "Send the very file that was sent before, or have your administrator restore that from a "
-        "backup."
-    )
+    action = "{remedy} Or have your administrator restore the lost file from a backup."
 
 
 class StudyPatientMismatch(FileRejected):
@@ -219,10 +224,10 @@ class SeriesStudyMismatch(FileRejected):
 
 
 class PatientRequired(FileRejected):
-    """A PNG or JPEG doesn't say whom it shows."""
+    """A picture doesn't say whom it shows."""
 
     code = "patient_required"
-    message = "PNG and JPEG files don't say whose they are, and no patient ID was given."
+    message = "Pictures such as PNG and JPEG don't say whose they are, and no patient ID was given."
     action = "Enter the patient ID and send the file again."
 
 

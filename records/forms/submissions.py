@@ -60,7 +60,7 @@ class SubmitForm(forms.Form):
         label="Patient ID",
         required=False,
         max_length=64,
-        help_text="Needed for PNG and JPEG files, which don't say whom they show.",
+        help_text="Needed for PNG, JPEG, WebP and TIFF files, which don't say whom they show.",
     )
     patient_name = forms.CharField(
         label="Patient name", required=False, max_length=324, help_text="Family, given"

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import io
-import math
 import re
 import zlib
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from ml.images.absence import DEFLATED_SYNTAXES
+from ml.images.geometry import find_slice_position
 from ml.images.numbers import first_number
 from ml.images.transforms import WINDOW, read_windows
 from records.errors import (
@@ -298,21 +298,11 @@ def _body_part(dataset: Dataset) -> str:
 
 
 def _slice_position(dataset: Dataset) -> float | None:
-    """Where the slice lies along the normal of its plane, in mm; orders slices truly.
-
-    DICOM PS3.3 C.7.6.2.1.1: the normal is the cross product of the two direction cosines.
-    """
+    """Where the slice lies along the normal of its plane, in mm; orders slices truly."""
     position = read_floats(dataset, "ImagePositionPatient")
     cosines = read_floats(dataset, "ImageOrientationPatient")
     if len(position) == 3 and len(cosines) == 6:
-        row, column = cosines[:3], cosines[3:]
-        normal = (
-            row[1] * column[2] - row[2] * column[1],
-            row[2] * column[0] - row[0] * column[2],
-            row[0] * column[1] - row[1] * column[0],
-        )
-        along = math.fsum(a * b for a, b in zip(normal, position, strict=True))
-        return along if math.isfinite(along) else None
+        return find_slice_position(position, cosines)
     return first_number(read_value(dataset, "SliceLocation"))
 
 

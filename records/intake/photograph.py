@@ -1,8 +1,8 @@
-"""PNG and JPEG become DICOM: Secondary Capture, or VL Photographic Image for photographs."""
+"""Pictures become DICOM: Secondary Capture, or VL Photographic Image for photographs."""
 
 import datetime as dt
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydicom import Dataset
@@ -15,14 +15,13 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from ml.errors import ImageHasSeveralPictures, MLError
 from ml.errors import ImageTooLarge as DecoderImageTooLarge
-from ml.errors import MLError
 from ml.images import Picture, read_picture
-from records.errors import ImageUnreadable
+from records.errors import ImageUnreadable, SeveralPictures
 from records.intake.declared import DeclaredFields
 from records.intake.proof import too_large
 from records.intake.remarks import remarks_on_picture
-from records.intake.sniff import Kind
 
 PHOTOGRAPH = "XC"
 OTHER_MODALITY = "OT"
@@ -67,25 +66,26 @@ class MadeOfPicture:
 
 
 def as_dicom(
-    content: bytes, *, kind: Kind, declared: DeclaredFields, uids: PhotographUids, number: int
+    content: bytes, *, declared: DeclaredFields, uids: PhotographUids, number: int
 ) -> MadeOfPicture:
     """Return the DICOM file for a picture; grey stays grey, 16 bits stay 16 bits.
 
-    Colours are those of sRGB, but for those of 16 bits, which keep their profile. Raises
-    ImageTooLarge and ImageUnreadable.
+    Colours are those of sRGB, but for those of 16 bits, which keep their profile; values that
+    16 bits don't hold are spread over them. Raises ImageTooLarge, ImageUnreadable and
+    SeveralPictures.
     """
-    picture = _decode(content)
+    picture, remarks = _fit_depth(_decode(content))
     image = _new_file(_sop_class_for(declared, picture), uids)
     _describe_patient(image, declared)
     _describe_study(image, declared, uids)
     _describe_series(image, declared, uids)
     _describe_image(image, number)
-    if kind is Kind.JPEG:
+    if picture.loss:
         _describe_compression(image, picture, packed=len(content))
     _put_pixels(image, picture)
     buffer = io.BytesIO()
     image.save_as(buffer, enforce_file_format=True)
-    return MadeOfPicture(buffer.getvalue(), remarks_on_picture(picture))
+    return MadeOfPicture(buffer.getvalue(), [*remarks_on_picture(picture), *remarks])
 
 
 def _decode(content: bytes) -> Picture:
@@ -93,8 +93,27 @@ def _decode(content: bytes) -> Picture:
         return read_picture(content)
     except DecoderImageTooLarge as error:
         raise too_large(error) from error
+    except ImageHasSeveralPictures as error:
+        raise SeveralPictures(**error.context) from error
     except MLError as error:
         raise ImageUnreadable(detail="its data is damaged or incomplete") from error
+
+
+def _fit_depth(picture: Picture) -> tuple[Picture, list[str]]:
+    """Whole numbers of 16 bits stay as they are; others are spread over them, and that is said."""
+    values = picture.pixels
+    if values.dtype.kind != "f":
+        return picture, []
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    is_whole = finite.size == values.size and np.array_equal(finite, np.rint(finite))
+    if is_whole and low >= 0 and high <= DEEPEST_GREY:
+        return picture, []
+    # No value, or infinity, becomes an end of the range.
+    held = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
+    spread = (held - low) * (DEEPEST_GREY / (high - low) if high > low else 0.0)
+    told = f"Its values from {low:g} to {high:g} were spread over 16 bits."
+    return replace(picture, pixels=np.rint(spread).astype(np.uint16)), [told]
 
 
 def _sop_class_for(declared: DeclaredFields, picture: Picture) -> UID:
@@ -164,9 +183,9 @@ def _describe_image(image: Dataset, number: int) -> None:
 
 
 def _describe_compression(image: Dataset, picture: Picture, *, packed: int) -> None:
-    """A JPEG's loss stays known for ever (PS3.3 C.7.6.1.1.5)."""
+    """What was lost stays known for ever (PS3.3 C.7.6.1.1.5)."""
     image.LossyImageCompression = "01"
-    image.LossyImageCompressionMethod = "ISO_10918_1"
+    image.LossyImageCompressionMethod = picture.loss
     image.LossyImageCompressionRatio = f"{max(picture.pixels.nbytes / packed, 1):.2f}"
 
 

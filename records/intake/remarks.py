@@ -31,7 +31,7 @@ def remarks_on_object(header: DicomHeader, profile_use: ProfileUse) -> list[str]
 
 
 def remarks_on_picture(picture: Picture) -> list[str]:
-    """Sentences about a PNG or JPEG: what of it isn't in the DICOM object that was made of it."""
+    """Sentences about a picture: what of it isn't in the DICOM object that was made of it."""
     found = []
     if picture.profile_use in PROFILE_OF_PICTURE:
         found.append(PROFILE_OF_PICTURE[picture.profile_use])

@@ -11,6 +11,7 @@ from records.errors import EmptyFile, UnknownFormat
 HEAD_BYTES = 132
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8\xff"
+TIFF_SIGNATURES = (b"II*\x00", b"MM\x00*")
 # A local file header, an archive without entries, and the mark of a split archive.
 ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 LOSSY_SYNTAXES = {0xC0: JPEGBaseline8Bit, 0xC1: JPEGExtended12Bit}
@@ -26,7 +27,13 @@ class Kind(StrEnum):
     BARE_DICOM = "bare"
     PNG = "png"
     JPEG = "jpeg"
+    WEBP = "webp"
+    TIFF = "tiff"
     ZIP = "zip"
+
+
+PICTURES = frozenset({Kind.PNG, Kind.JPEG, Kind.WEBP, Kind.TIFF})
+"""The kinds that say nothing of whom they show, and become DICOM."""
 
 
 def sniff(path: Path) -> Kind:
@@ -45,6 +52,10 @@ def sniff(path: Path) -> Kind:
         return Kind.PNG
     if head.startswith(JPEG_SIGNATURE):
         return Kind.JPEG
+    if head.startswith(TIFF_SIGNATURES):
+        return Kind.TIFF
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return Kind.WEBP
     if head.startswith(ZIP_SIGNATURES):
         return Kind.ZIP
     if BARE.match(head):

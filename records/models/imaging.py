@@ -312,8 +312,8 @@ class Instance(StoredFile):
     """One stored DICOM object, image or not, and what its header says of its pixels.
 
     `sha256` is of the stored bytes, `source_sha256` of the bytes that were sent: they
-    differ for a PNG or JPEG, which is stored as DICOM. `data_set_sha256` is of what follows the
-    File Meta Information, "" where nobody counted it. An image that can't be
+    differ for a picture such as a PNG, which is stored as DICOM. `data_set_sha256` is of what
+    follows the File Meta Information, "" where nobody counted it. An image that can't be
     classified says why in `exclusion` (a code) and `exclusion_reason` (a sentence).
     `checked_at` is when the scrubber last read the file, `damage` what it found.
     `department` repeats the study's, for the constraint: a trigger writes it.

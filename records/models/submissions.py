@@ -12,6 +12,7 @@ from accounts.models import Department, User
 from accounts.roles import Verb
 from records.errors import NotFiledHere
 from records.models.imaging import Instance, Priority, Study
+from records.models.nodes import AE_TITLE_LENGTH
 from records.querysets import SubmissionFileQuerySet, SubmissionQuerySet
 
 
@@ -55,10 +56,11 @@ class Submission(models.Model):
     ```
 
     `declared` holds what the sender stated for files that don't say it themselves
-    (patient and study fields of PNG and JPEG). `touched_at` tells the sweeper which
+    (patient and study fields of pictures). `touched_at` tells the sweeper which
     batches were left half-way by a sender or a server that died. `is_routed` says that the
-    department's rules chose the department: then they are asked about every file. The database
-    keeps `updated_at`.
+    department's rules chose the department: then they are asked about every file.
+    `calling_ae_title` is the registered DICOM node that sent it, empty for other doors. The
+    database keeps `updated_at`.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -70,6 +72,9 @@ class Submission(models.Model):
     priority = models.CharField(max_length=10, choices=Priority.choices, default=Priority.ROUTINE)
     declared = models.JSONField(default=dict)
     is_routed = models.BooleanField(default=False, db_default=False)
+    calling_ae_title = models.CharField(
+        "calling AE title", max_length=AE_TITLE_LENGTH, blank=True, default="", db_default=""
+    )
     state = models.CharField(
         max_length=15, choices=SubmissionState.choices, default=SubmissionState.RECEIVING
     )

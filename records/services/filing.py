@@ -19,7 +19,7 @@ from records.errors import (
 )
 from records.intake.declared import DeclaredFields
 from records.intake.header import DicomHeader, RequestFields
-from records.intake.sniff import Kind
+from records.intake.sniff import PICTURES
 from records.intake.storage import publish
 from records.models import (
     Instance,
@@ -266,7 +266,7 @@ class _Filing:
                 reopen_study(actor=self._actor, study=study)
 
     def _whose(self, received: ReceivedObject) -> Whose:
-        is_picture = received.source_format in (Kind.PNG, Kind.JPEG)
+        is_picture = received.source_format in PICTURES
         return whose_is(received.header, self._declared, is_picture=is_picture)
 
     def _series_of(self, study: Study, header: DicomHeader) -> Series:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
+from pydicom.uid import UID
 
 from accounts.audit import record_event
 from accounts.models import Action, User
@@ -74,11 +75,24 @@ def check_takes_place(held: Instance, received: ReceivedObject) -> None:
     uids = (series.study.study_instance_uid, series.series_instance_uid)
     is_exact = received.file.sha256 == held.sha256
     if not is_exact and (header.study_instance_uid, header.series_instance_uid) != uids:
-        raise HeldFileLost(
-            study=series.study,
-            held_sha256=held.source_sha256,
-            received_sha256=received.source.sha256,
-        )
+        raise held_file_lost(held, received)
+
+
+def held_file_lost(held: Instance, received: ReceivedObject) -> HeldFileLost:
+    """The refusal of an object that can't be compared with the lost one, and what would heal it.
+
+    No digest of pixels is kept: only the same data set in the same transfer syntax is known again.
+    """
+    remedy = "Send the very file that was sent before."
+    if received.header.transfer_syntax_uid != held.transfer_syntax_uid:
+        syntax = UID(held.transfer_syntax_uid)
+        remedy = f"Send it in the transfer syntax in which it was held: {syntax.name} ({syntax})."
+    return HeldFileLost(
+        study=held.series.study,
+        held_sha256=held.source_sha256,
+        received_sha256=received.source.sha256,
+        remedy=remedy,
+    )
 
 
 def heal_instance(

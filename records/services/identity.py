@@ -93,7 +93,7 @@ def whose_is(header: DicomHeader, declared: DeclaredFields, *, is_picture: bool 
     """Put together header and declaration: the header wins, the declaration fills gaps.
 
     A declaration for another patient ID fills nothing: it speaks of somebody else. The header of a
-    PNG or JPEG (`is_picture`) is the declaration itself.
+    picture (`is_picture`) is the declaration itself.
     """
     said = header.patient
     if said.patient_id and declared.patient_id and said.patient_id != declared.patient_id:

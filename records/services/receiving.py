@@ -25,7 +25,7 @@ from records.intake.archive import expand
 from records.intake.isolation.calls import convert, find_wrapping
 from records.intake.leftovers import is_leftover
 from records.intake.photograph import PhotographUids, assign_uids
-from records.intake.sniff import Kind, sniff
+from records.intake.sniff import PICTURES, Kind, sniff
 from records.intake.storage import Readable, spooled
 from records.intake.upload_handler import SpooledUpload
 from records.intake.values import clean_text
@@ -42,7 +42,6 @@ is nothing of it to read."""
 NamedFile = tuple[str, Source]
 """What the sender calls a file, and its source."""
 
-PICTURES = frozenset({Kind.PNG, Kind.JPEG})
 """On a disc, whose images are DICOM, these are its viewer's."""
 
 
@@ -252,7 +251,7 @@ def _take_photograph(
     if lost is not None:
         declared, number, uids = lost.declared, lost.number, _uids_of(lost, file)
     with file.path.open("rb") as stream, refusal_timed(allowance):
-        converted = convert(stream, kind=kind, declared=declared, uids=uids, number=number)
+        converted = convert(stream, declared=declared, uids=uids, number=number)
     content = converted.content.data
     with spooled(io.BytesIO(content), limit=content.nbytes) as dicom_file:
         reception.add(sent, kind, dicom_file, allowance, converted.examined)

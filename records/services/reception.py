@@ -244,7 +244,8 @@ class Reception:
 
     def _read(self, waiting: _Waiting) -> ReceivedObject:
         """Wait for what an object says of itself; raises what is wrong with it, and OtherStudy."""
-        received = waiting.received()
+        with failures_named(self.submission):
+            received = waiting.received()
         header = received.header
         self._uids[waiting.place] = ObjectUids(header.sop_class_uid, header.sop_instance_uid)
         if self._study_instance_uid not in ("", header.study_instance_uid):

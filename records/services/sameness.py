@@ -2,12 +2,13 @@
 
 from uuid import UUID
 
-from records.errors import HeldFileLost, StoredFileDamaged, StoredFileMissing
+from records.errors import StoredFileDamaged, StoredFileMissing
 from records.intake.preamble import have_same_data_set
 from records.intake.sameness import have_same_content
 from records.intake.storage import open_spooled
 from records.models import Instance
 from records.pixels import in_batches
+from records.services.healing import held_file_lost
 from records.services.verdicts import ReceivedObject
 from records.stored import open_verified
 
@@ -39,11 +40,7 @@ class Comparisons:
         if _has_same_data_set(held, received):
             return True
         if held.pk in self.lost:
-            raise HeldFileLost(
-                study=held.series.study,
-                held_sha256=held.source_sha256,
-                received_sha256=received.source.sha256,
-            )
+            raise held_file_lost(held, received)
         found = self._found.get((held.sha256, received.file.sha256))
         if found is None:
             raise NotCompared(held)

@@ -53,10 +53,12 @@ def open_submission(
     priority: Priority = Priority.ROUTINE,
     declared: DeclaredFields | None = None,
     is_routed: bool = False,
+    calling_ae_title: str = "",
 ) -> Submission:
     """Start a batch of files for one department; `actor` is None for the system itself.
 
     `is_routed` says that the rules chose the department: they are asked about every file then.
+    `calling_ae_title` names the registered DICOM node that sends.
     Raises DepartmentRequired, DepartmentUnknown and InvalidField, StorageLow and StoreUnavailable
     before anybody has sent a byte for nothing, and TooManyUnfinished.
     """
@@ -71,6 +73,7 @@ def open_submission(
         priority=priority,
         declared=declared.as_json(),
         is_routed=is_routed,
+        calling_ae_title=calling_ae_title,
     )
     check_may_submit(actor, submission)
     if actor is not None:

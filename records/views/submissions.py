@@ -40,7 +40,7 @@ from records.services.routing import rules_for
 from records.views.facts import facts_of_uploads
 from records.views.lists import record_list_read
 
-ACCEPTED_FORMATS = "DICOM, PNG or JPEG; a whole series may come as one ZIP"
+ACCEPTED_FORMATS = "DICOM, PNG, JPEG, WebP or TIFF; a whole series may come as one ZIP"
 # Stands for the id that a verdict brings.
 NO_STUDY = UUID(int=0)
 REJECTED_NAMED = 100

@@ -63,6 +63,7 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=0)
         self.register_bundles()
         accounts = demo.make_accounts(data_dir)
+        demo.state_sample_source()
         environment = self.environment(host, port)
         *programs, beat = stack.product_programs(environment)
         for program in programs:

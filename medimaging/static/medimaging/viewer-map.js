@@ -79,7 +79,10 @@ export const makeMap = ({ picture, words, addressOf }) => {
     },
     toggle: () => {
       const box = (isOn() ? panel : document).querySelector("[data-overlay-switch]");
-      box?.click();
+      const fold = box?.closest("[data-overlay-fold]");
+      // What is said of maps that nobody should rely on is read before one is drawn.
+      if (fold && !fold.open && !box.checked) fold.open = true;
+      else box?.click();
     },
   };
 };

@@ -71,7 +71,6 @@ from records.intake.isolation.wire import (
 )
 from records.intake.limits import ContentLimits
 from records.intake.photograph import PhotographUids
-from records.intake.sniff import Kind
 from records.intake.statements import Statement
 from records.intake.storage import spool_directory
 
@@ -116,10 +115,10 @@ def examine(source: IO[bytes]) -> Examined:
 
 
 def convert(
-    source: IO[bytes], *, kind: Kind, declared: DeclaredFields, uids: PhotographUids, number: int
+    source: IO[bytes], *, declared: DeclaredFields, uids: PhotographUids, number: int
 ) -> Converted:
     """Return the DICOM file of a picture, examined. Raises FileRejected."""
-    question = Conversion(_limits(), kind, declared, uids, number)
+    question = Conversion(_limits(), declared, uids, number)
     result: Converted = _ask_about_upload(question, source)
     return result
 

@@ -20,7 +20,6 @@ from records.intake.limits import ContentLimits
 from records.intake.photograph import PhotographUids, as_dicom
 from records.intake.preamble import missing_wrapping
 from records.intake.proof import ALWAYS_PROVED, Exclusion, prove_object
-from records.intake.sniff import Kind
 from records.intake.statements import read_statement
 from records.outgoing import descriptions
 from records.outgoing.frames import native_frames, stored_frames, unpacked_frames
@@ -61,7 +60,6 @@ class Conversion:
     """Ask for the DICOM file of a picture."""
 
     limits: ContentLimits
-    kind: Kind
     declared: DeclaredFields
     uids: PhotographUids
     number: int
@@ -264,7 +262,6 @@ def convert(question: Conversion, content: bytes) -> Converted:
     """Raises the errors of `as_dicom`."""
     made = as_dicom(
         content,
-        kind=question.kind,
         declared=question.declared,
         uids=question.uids,
         number=question.number,
