@@ -29,9 +29,9 @@ from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
+from medimaging.quickstart.demo import SAMPLES_INSTITUTION
 from records.intake.declared import DeclaredFields
 from records.intake.photograph import as_dicom, assign_uids
-from records.intake.sniff import Kind
 from samples.drawn import draw_fundus, draw_skin
 
 STUDY_DATE = dt.date(2026, 1, 12)
@@ -204,18 +204,18 @@ def write_images(sample: Sample, declared: DeclaredFields, data: Path, folder: P
         write_drawing(sample, declared, folder)
         return
     for number, path in enumerate(choose(sample, data), start=1):
-        write_picture(sample, declared, path, kind=Kind.JPEG, number=number, folder=folder)
+        write_picture(sample, declared, path, number=number, folder=folder)
 
 
 def write_picture(
-    sample: Sample, declared: DeclaredFields, path: Path, *, kind: Kind, number: int, folder: Path
+    sample: Sample, declared: DeclaredFields, path: Path, *, number: int, folder: Path
 ) -> None:
     """Write one picture as DICOM."""
     uids = assign_uids(
         declared=declared, department_id="samples", batch_id=sample.slug, sha256=path.name
     )
-    content = as_dicom(path.read_bytes(), kind=kind, declared=declared, uids=uids, number=number)
-    save(dcmread(io.BytesIO(content)), folder / f"{number:02}.dcm")
+    made = as_dicom(path.read_bytes(), declared=declared, uids=uids, number=number)
+    save(dcmread(io.BytesIO(made.content)), folder / f"{number:02}.dcm")
 
 
 def write_drawing(sample: Sample, declared: DeclaredFields, folder: Path) -> None:
@@ -223,7 +223,7 @@ def write_drawing(sample: Sample, declared: DeclaredFields, folder: Path) -> Non
     with tempfile.TemporaryDirectory() as there:
         path = Path(there) / f"{sample.slug}.png"
         DRAWINGS[sample.task](sample.pick).save(path)
-        write_picture(sample, declared, path, kind=Kind.PNG, number=1, folder=folder)
+        write_picture(sample, declared, path, number=1, folder=folder)
 
 
 def choose(sample: Sample, data: Path) -> list[Path]:
@@ -250,7 +250,6 @@ def write_pydicom_image(declared: DeclaredFields, folder: Path) -> None:
     image.PatientBirthDate = f"{declared.birth_date:%Y%m%d}"
     image.AccessionNumber = declared.accession_number
     image.StudyDescription = declared.study_description
-    image.InstitutionName = ""
     image.remove_private_tags()
     for keyword in LEFT_OUT:
         if keyword in image:
@@ -265,7 +264,11 @@ LEFT_OUT = ("OtherPatientIDs", "OtherPatientIDsSequence", "PatientAge", "DataSet
 
 
 def save(image: Dataset, path: Path) -> None:
-    """Write a file that depends on its input alone, not on when it was made."""
+    """Write a file that depends on its input alone, not on when it was made.
+
+    Its institution is the one that the demo lets the models answer.
+    """
+    image.InstitutionName = SAMPLES_INSTITUTION
     if "ContentDate" in image:
         image.ContentDate = f"{STUDY_DATE:%Y%m%d}"
         image.ContentTime = "080000"
