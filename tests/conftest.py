@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ os.environ.update(
     BEHIND_TLS="false",
     LOG_LEVEL="WARNING",
     INFERENCE_DEVICE="cpu",
+    # Several test processes share few cores: threads of one product would wait for each other's.
+    OMP_NUM_THREADS="1",
+    OPENBLAS_NUM_THREADS="1",
 )
 
 # Now, because the conftest of a folder named on the command line is read before plugins set up.
@@ -90,6 +93,32 @@ def django_db_setup(
         patch.setattr("django.core.management.commands.flush.Command.handle", empty_tables)
         yield
         connections.close_all()
+
+
+@pytest.fixture
+def migrate(transactional_db: None) -> Iterator[Callable[[list[tuple[str, str]]], Any]]:
+    """Take the database to some migrations, and return the models of then.
+
+    Afterwards the newest are back, and the database has its store again: the row that names it
+    may have gone with its table.
+    """
+    from django.db import connections
+    from django.db.migrations.executor import MigrationExecutor
+
+    from medimaging.database_roles import grant_privileges
+    from records.stores import adopt_store
+
+    def _migrate(to: list[tuple[str, str]]) -> Any:
+        executor = MigrationExecutor(connections["owner"])
+        executor.migrate(to)
+        # What the app may do with a table goes with the table.
+        grant_privileges(using="owner")
+        connections["owner"].close()
+        return executor.loader.project_state(to).apps
+
+    yield _migrate
+    _migrate(MigrationExecutor(connections["owner"]).loader.graph.leaf_nodes())
+    adopt_store()
 
 
 DATE_BACK = """

@@ -1,5 +1,6 @@
 """Rows for tests, made directly: what stands before the use case that a test is about."""
 
+import copy
 import datetime as dt
 import hashlib
 import itertools
@@ -11,7 +12,7 @@ from pydicom.uid import generate_uid
 
 from accounts.models import AuditEvent, Department, Membership, RoleProposal, User
 from accounts.roles import DEPARTMENT_ROLES, Role
-from classifier.models import Deployment, ModelVersion
+from classifier.models import Deployment, ModelVersion, SourceValidation
 from ml.signing import product_keys
 from records.models import (
     DepartmentRule,
@@ -198,8 +199,19 @@ def make_model_version(
         digest=hashlib.sha256(str(number).encode()).hexdigest(),
         stage=stage,
         signed_by=product_keys()[0].id,
-        manifest=MANIFEST,
+        manifest=copy.deepcopy(MANIFEST),
     )
     if is_live:
         Deployment.objects.create(task=task, model_version=version)
     return version
+
+
+def make_source_validation(
+    *, version: ModelVersion, department: Department | None = None, **fields: Any
+) -> SourceValidation:
+    """A standing statement that a version was validated, in a department unless said otherwise."""
+    kind = "department" if department else "institution"
+    defaults = {"kind": kind, "figures": "40 patients, sensitivity 0.95", "reason": "measured"}
+    return SourceValidation.objects.create(
+        model_version=version, department=department, **{**defaults, **fields}
+    )

@@ -26,6 +26,24 @@ SETTINGS_OF_THE_TESTS = (
 )
 
 
+VALIDATE_EVERYWHERE = """
+from django.db.models import F
+
+from accounts.models import Department, User
+from classifier.models import ModelVersion
+from classifier.services.sources import state_validation
+
+administrator = User.objects.get(username="administrator")
+for version in ModelVersion.objects.with_live().filter(live_id=F("pk")):
+    if version.is_own_source_only:
+        for department in Department.objects.all():
+            state_validation(
+                actor=administrator, version=version, kind="department", department=department,
+                figures="none: a test", reason="images of a test",
+            )
+"""
+
+
 def wait_for(look: Callable[[], Found], *, seconds: float, what: str) -> Found:
     """Return the first truthy thing that `look` finds; fail with `what` when time is up."""
     deadline = time.monotonic() + seconds
@@ -103,6 +121,13 @@ class Product:
         )
         return done.stdout.strip()
 
+    def validate_everywhere(self) -> None:
+        """Have the administrator answer for the models in use in every department of the demo.
+
+        What ships is for its own source only, and says no label of an image from elsewhere.
+        """
+        self.manage("shell", "--no-imports", "-c", VALIDATE_EVERYWHERE)
+
     def sign_in_of(self, role: str) -> tuple[str, str]:
         """User name and password of the demo account of that role."""
         for line in (self.data_dir / "demo-accounts.txt").read_text().splitlines():
@@ -148,11 +173,22 @@ class Client:
         self.token = token
 
     def request(
-        self, method: str, path: str, body: bytes | None = None, content_type: str = ""
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        content_type: str = "",
+        *,
+        key: str = "",
     ) -> tuple[int, Any]:
-        """Status and decoded JSON, None for no body; a refusal is an answer like any other."""
+        """Status and decoded JSON, None for no body; a refusal is an answer like any other.
+
+        With the same `key` a request may be sent again, and is done once.
+        """
         request = urllib.request.Request(f"{self.url}/api/v1/{path}", data=body, method=method)
         request.add_header("Authorization", f"Token {self.token}")
+        if key:
+            request.add_header("Idempotency-Key", key)
         if content_type:
             request.add_header("Content-Type", content_type)
         try:
@@ -217,6 +253,8 @@ def running(data_dir: Path, *, root: Path = ROOT, **settings: str) -> Iterator[P
     product = Product(data_dir, root=root, **settings)
     try:
         product.start()
+        if root == ROOT:  # a former release may know nothing of it
+            product.validate_everywhere()
         wait_for(product.is_idle, seconds=START_SECONDS, what="answers about the samples")
         yield product
     finally:

@@ -12,8 +12,12 @@ import psutil
 
 def servers(program: str, *, parent: int | None = None) -> list[psutil.Process]:
     """The processes called `program` below `parent`, this process unless told otherwise."""
-    below = psutil.Process(parent or os.getpid()).children(recursive=True)
-    return [process for process in below if process.name() == program]
+    found = []
+    for process in psutil.Process(parent or os.getpid()).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            if process.name() == program:
+                found.append(process)
+    return found
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from accounts.models import AuditEvent, Department, Membership, RoleProposal, Us
 from accounts.roles import DEPARTMENT_ROLES, ROLE_VERBS, Role, Verb
 from accounts.services import issue_token
 from accounts.services.sessions import open_session
-from classifier.models import Classification, Explanation, Review
+from classifier.models import Classification, Explanation, Review, SourceValidation
 from records.deidentification import Options
 from records.models import (
     DepartmentRule,
@@ -88,6 +88,15 @@ def rule_of(world: World) -> DepartmentRule:
     return found or factories.make_rule(department=world.department)
 
 
+def statement_of(world: World) -> SourceValidation:
+    """A statement about the world's department and model, made when it is first asked for."""
+    version = world.classification.model_version
+    found = SourceValidation.objects.filter(department=world.department, model_version=version)
+    return found.first() or factories.make_source_validation(
+        version=version, department=world.department
+    )
+
+
 TARGETS: dict[str, Target] = {
     "study": lambda world: {"pk": world.study.pk},
     "movable study": lambda world: {"pk": world.study.pk},
@@ -120,6 +129,7 @@ TARGETS: dict[str, Target] = {
     "user": lambda world: {"pk": world.user.pk},
     "department": lambda world: {"pk": world.department.pk},
     "model": lambda world: {"pk": world.classification.model_version_id},
+    "source validation": lambda world: {"pk": statement_of(world).pk},
     "task": lambda world: {"task": "chest-xray"},
     "conflict": lambda world: {"pk": world.quarantined.conflict_id},
     "conflict file": lambda world: {

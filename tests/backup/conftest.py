@@ -1,11 +1,9 @@
 """A store of the test's own, and an installation to restore into."""
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from django.core.files.storage import storages
 
@@ -16,7 +14,7 @@ from tests.backup.installations import (
     empty_installation,
     without_the_tests_own_function,
 )
-from tests.records.buckets import KEYS, REGION, s3_service, store_options
+from tests.records.buckets import bucket_settings, make_bucket, s3_service, store_options
 
 
 @pytest.fixture(autouse=True)
@@ -62,14 +60,7 @@ def s3_store(
     options = store_options(s3_address, make_bucket(s3_address))
     settings.DATA_DIR = tmp_path / "old"
     use_store(settings, monkeypatch, "records.stores.s3.S3Store", options)
-    return {
-        "IMAGES_S3_BUCKET": make_bucket(s3_address),
-        "IMAGES_S3_ENDPOINT": s3_address,
-        "IMAGES_S3_REGION": REGION,
-        "IMAGES_S3_ADDRESSING": "path",
-        "IMAGES_S3_ACCESS_KEY": KEYS["access_key"],
-        "IMAGES_S3_SECRET_KEY": KEYS["secret_key"],
-    }
+    return bucket_settings(s3_address, make_bucket(s3_address))
 
 
 @pytest.fixture
@@ -77,20 +68,6 @@ def new(tmp_path: Path) -> Iterator[Installation]:
     """An empty installation in another data directory and another database."""
     with empty_installation(tmp_path / "new", "new_medimaging") as installation:
         yield installation
-
-
-def make_bucket(address: str) -> str:
-    """A bucket of the test's own."""
-    service = boto3.resource(
-        "s3",
-        endpoint_url=address,
-        region_name=REGION,
-        aws_access_key_id=KEYS["access_key"],
-        aws_secret_access_key=KEYS["secret_key"],
-    )
-    name = f"images-{uuid.uuid4().hex}"
-    service.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
-    return name
 
 
 def use_store(

@@ -9,6 +9,7 @@ nothing.
 
 import argparse
 import csv
+import itertools
 import json
 import subprocess
 import sys
@@ -33,6 +34,7 @@ ROOT = Path(__file__).parents[2]
 # Frames that a bundle meets: like its training images, and like a modality's.
 SMALL_SIDE, LARGE_SIDE = 256, 1024
 DEFAULT_SIZE = 160
+SHRINKS = ("triangle", "area")
 # What one recipe made of several backbones: docs/models.md tells how these came about.
 TRIED = Path(__file__).with_name("backbones.csv")
 
@@ -213,16 +215,16 @@ def write_frames(scratch: Path, channels: int) -> Iterator[tuple[str, Path]]:
 def report_split(bundle: Path, files: Sequence[tuple[str, Path]], seconds: float) -> list[str]:
     """Where the time of a prediction goes, for each file."""
     lines = [
-        "| file | decode, ms | prepare, ms | network, ms | map and rest, ms "
+        "| file | shrunk by | decode, ms | prepare, ms | network, ms | map and rest, ms "
         "| all but the network / network |",
-        "|" + " --- |" * 6,
+        "|" + " --- |" * 7,
     ]
-    for name, path in files:
-        cost = run_worker("split", bundle, path, seconds / 2)
+    for (name, path), shrink in itertools.product(files, SHRINKS):
+        cost = run_worker("split", bundle, path, seconds / 2, shrink)
         around = cost["decode"] + cost["prepare"] + cost["rest"]
         figures = [cost[key] for key in ("decode", "prepare", "network", "rest")]
         shown = " | ".join(f"{figure:.2f}" for figure in figures)
-        lines.append(f"| {name} | {shown} | {around / cost['network']:.2f} |")
+        lines.append(f"| {name} | {shrink} | {shown} | {around / cost['network']:.2f} |")
     return [*lines, ""]
 
 

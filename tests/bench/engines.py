@@ -3,6 +3,7 @@
 `python -m tests.bench.engines NAME BUNDLE_OR_FILE ...` is how bench_inference.py starts them.
 """
 
+import dataclasses
 import gc
 import json
 import os
@@ -91,9 +92,9 @@ def keras_predict(bundle: str, seconds: str) -> dict[str, Any]:
     """`model.predict`, as every tutorial does it."""
 
     def open_engine() -> Callable[[Any], Any]:
-        from ml.explanation.gradients import load_network
+        from ml.runtimes.keras_network import load_network
 
-        network = load_network(Path(bundle) / "model.keras")
+        network = load_network(Path(bundle))
         return lambda images: network.predict(images, verbose=0)
 
     return measure(open_engine, *read_spec(bundle), seconds)
@@ -105,9 +106,9 @@ def tensorflow_function(bundle: str, seconds: str) -> dict[str, Any]:
     def open_engine() -> Callable[[Any], Any]:
         import tensorflow as tf
 
-        from ml.explanation.gradients import load_network
+        from ml.runtimes.keras_network import load_network
 
-        network = load_network(Path(bundle) / "model.keras")
+        network = load_network(Path(bundle))
         traced = tf.function(lambda images: network(images, training=False))
         return lambda images: [output.numpy() for output in tf.nest.flatten(traced(images))]
 
@@ -143,9 +144,9 @@ def onnx_runtime(path: str, size: str, channels: str, seconds: str) -> dict[str,
 
 def export_onnx(bundle: str, path: str) -> dict[str, Any]:
     """Write the bundle's Keras model as ONNX."""
-    from ml.explanation.gradients import load_network
+    from ml.runtimes.keras_network import load_network
 
-    network = load_network(Path(bundle) / "model.keras")
+    network = load_network(Path(bundle))
     network(np.zeros((1, *network.inputs[0].shape[1:]), np.float32))
     network.export(path, format="onnx", verbose=False)
     return {"megabytes": Path(path).stat().st_size / MEGABYTE}
@@ -166,19 +167,24 @@ class TimedRuntime:
         return outputs
 
 
-def split_time(bundle: str, file: str, seconds: str) -> dict[str, Any]:
+def split_time(bundle: str, file: str, seconds: str, shrink: str) -> dict[str, Any]:
     """Milliseconds of a prediction from a file's bytes: decoding, preparing, network, and the rest.
 
     The network's are those within whole predictions, where it finds other caches than in a loop of
     its own. The rest is what `Predictor.predict` and `conclude` take beyond preparing and the
-    network: probabilities, activation maps, distance, and the checks of scope.
+    network: probabilities, activation maps, distance, and the checks of scope. `shrink` stands in
+    place of the manifest's.
     """
     from ml.images import read_frames
     from ml.predictor import open_predictor
     from ml.preprocessing import prepare_frame
 
     predictor = open_predictor(bundle, device="cpu", threads=THREADS)
-    content, spec = Path(file).read_bytes(), predictor.bundle.manifest.input
+    manifest = predictor.bundle.manifest
+    spec = dataclasses.replace(manifest.input, shrink=shrink)
+    chosen = dataclasses.replace(manifest, input=spec)
+    predictor.bundle = dataclasses.replace(predictor.bundle, manifest=chosen)
+    content = Path(file).read_bytes()
     (frame,) = read_frames(content)
     runtime = predictor.runtime = TimedRuntime(predictor.runtime)
 
@@ -234,9 +240,9 @@ def random_backbone(backbone: str, size: str, width: str, seconds: str) -> dict[
     from ml.training.backbones import BACKBONES
     from ml.training.network import build_network
 
-    entry = BACKBONES[backbone]
+    limits = BACKBONES[backbone].limits
     # The nearest that it takes.
-    side = max(entry.minimum, round(int(size) / entry.step) * entry.step)
+    side = max(limits.minimum, round(int(size) / limits.step) * limits.step)
     overrides = {
         "model.backbone": backbone,
         "model.weights": "none",

@@ -11,6 +11,10 @@ OUTCOMES: dict[str, dict[str, Any]] = {
         "label": "pneumonia",
         "probabilities": {"normal": 0.06, "pneumonia": 0.92, "tuberculosis": 0.02},
     },
+    "flagged": {
+        "suspected_label": "tuberculosis",
+        "probabilities": {"normal": 0.61, "pneumonia": 0.07, "tuberculosis": 0.32},
+    },
     "no_finding": {
         "label": "normal",
         "probabilities": {"normal": 0.97, "pneumonia": 0.02, "tuberculosis": 0.01},

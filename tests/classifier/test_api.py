@@ -178,6 +178,8 @@ def test_result_says_its_outcome_and_whose_it_is(as_reviewer, claim, answer, out
         assert found["outcome"] == outcome
         assert found["label"] == OUTCOMES[outcome].get("label")
         assert found["suspected_label"] == OUTCOMES[outcome].get("suspected_label")
+        scores = OUTCOMES[outcome]["probabilities"]
+        assert found["likeliest_label"] == (max(scores, key=scores.get) if scores else None)
         assert found["conclusion"] is None
         study = Study.objects.get(pk=found["study"])
         assert found["study_instance_uid"] == study.study_instance_uid
@@ -197,7 +199,9 @@ def test_conclusion_is_the_person_s_and_the_model_s_label_stays(as_reviewer, rev
     assert said["at"] == found["review"]["created_at"]
 
 
-@pytest.mark.parametrize("outcome", ["indeterminate", "below_operating_point", "abstained"])
+@pytest.mark.parametrize(
+    "outcome", ["flagged", "indeterminate", "below_operating_point", "abstained"]
+)
 def test_answer_without_a_label_can_t_be_confirmed(as_reviewer, claim, answer, outcome):
     assert runs.complete_classification(claim=claim, answer=answer_of(answer, outcome))
     path = f"{ROOT}{claim.classification_id}/reviews/"

@@ -106,13 +106,13 @@ def test_former_version_answers_after_a_release_took_its_bundle_away(department,
         former,
         former.digest,
     )
-    (waiting,) = model_state.waiting_versions()
+    (waiting,) = model_state.find_model_state().waiting
     assert (waiting.version.version, waiting.live) == ("9.9.9", former)
     assert waiting.sentence == f"chest-xray 9.9.9 waits: {former.version} answers."
-    assert model_state.missing_versions() == []
+    assert model_state.find_model_state().missing == []
     deploy_version(actor=None, version=waiting.version)
     assert tried(queued(department)).model_version == waiting.version
-    assert model_state.waiting_versions() == []
+    assert model_state.find_model_state().waiting == []
 
 
 def test_release_with_another_card_alone_takes_over(department, settings, release):
@@ -127,7 +127,7 @@ def test_release_with_another_card_alone_takes_over(department, settings, releas
     assert "same network" in event.details["reason"]
     assert "9.9.9 took over chest-xray" in event.sentence
     assert register(settings).carried == []
-    assert model_state.waiting_versions() == []
+    assert model_state.find_model_state().waiting == []
     assert tried(queued(department)).model_version == carried
 
 
@@ -143,7 +143,7 @@ def test_version_that_somebody_went_back_from_neither_takes_over_nor_waits(
         deploy_version(actor=None, version=former)
     assert register(settings).carried == []
     assert live() == former
-    assert model_state.waiting_versions() == []
+    assert model_state.find_model_state().waiting == []
     assert [one.version for one in found.versions] == [version]
 
 
@@ -164,7 +164,7 @@ def test_study_waits_while_the_model_in_use_is_missing_until_another_is_put_into
         tried(row)
     assert (row.state, row.attempt, row.waiting_code) == ("queued", 0, "model_missing")
     assert (row.failure_code, row.is_waiting) == ("", True)
-    assert model_state.missing_versions() == [former]
+    assert model_state.find_model_state().missing == [former]
     assert (work.models().state, work.models().code) == ("degraded", "model_missing")
     with pytest.raises(ModelMissing, match=r"chest-xray .* are missing"):
         deploy_version(actor=None, version=deployed_then_withdrawn(former))
@@ -175,7 +175,7 @@ def test_study_waits_while_the_model_in_use_is_missing_until_another_is_put_into
     assert rung == [row.priority]
     assert tried(row).state == "awaiting_review"
     assert (row.model_version.version, row.waiting_code) == ("9.9.9", "")
-    assert model_state.missing_versions() == []
+    assert model_state.find_model_state().missing == []
     assert work.models().code == "ok"
 
 
@@ -343,7 +343,7 @@ def test_sweep_bundles_keeps_what_is_needed_and_removes_the_rest(db, settings, r
     kept = {digests[number] for number in ("11.0.0", "12.0.0", "13.0.0", "14.0.0")}
     assert set(bundle_store.kept_digests()) == kept
     assert model_state.sweep_bundles() == 0
-    assert model_state.missing_versions() == []
+    assert model_state.find_model_state().missing == []
 
 
 def test_sweep_bundles_leaves_one_that_is_being_put_into_use(db, settings, release, monkeypatch):

@@ -2,6 +2,7 @@
 
 import pytest
 from django.conf import settings
+from django.template.loader import render_to_string
 from django.urls import reverse
 
 from accounts.roles import Role
@@ -30,6 +31,33 @@ def test_each_label_stands_in_one_row_with_its_interval_drawn(client, chest):
     before_card = page.partition("Model card")[0].lower()
     assert "argmax" not in before_card
     assert before_card.count('<svg class="interval"') == len(chest.labels)
+
+
+def test_page_says_own_source_only_until_other_places_were_scored(client, chest):
+    client.force_login(make_user(Role.DATA_SCIENTIST))
+    url = reverse("classifier:model-detail", args=[chest.pk])
+    assert "Own source only" in client.get(url).content.decode()
+    figure = {"value": 0.91, "low": 0.85, "high": 0.95, "images": 95, "asked": 70, "groups": 70}
+    worse = figure | {"value": 0.4125}
+    place = {
+        "images": 95,
+        "groups": 93,
+        "is_learned": False,
+        "metrics": {"sensitivity": figure, "called.tuberculosis": figure},
+        "own": {"sensitivity": figure},
+        "drops": {"sensitivity": worse},
+    }
+    chest.manifest = chest.manifest | {"external": {"porto": place}}
+    page = render_to_string(
+        "classifier/model_detail.html", {"model_version": chest, "figures": figures_of(chest)}
+    )
+    assert page.index("On images of other places") < page.index("Measured on kept-aside")
+    assert "0.413" in page
+    assert "95 images of 93 groups" in page
+    assert "Own source only" not in page
+    (found,) = figures_of(chest).places
+    assert (found.source, found.images) == ("porto", 95)
+    assert found.rows == [("Sensitivity, any disease", worse, figure, figure)]
 
 
 def test_confusion_matrix_is_the_signed_one_or_none(chest, settings, tmp_path):

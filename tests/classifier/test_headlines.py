@@ -14,6 +14,10 @@ from tests.classifier.outcomes import answer_of
 
 SENTENCES = {
     "finding": ("Pneumonia, above its operating point", "Model: pneumonia 0.92"),
+    "flagged": (
+        "Tuberculosis can't be ruled out (0.32, flagged from 0.30). Most probable: normal 0.61",
+        "Model: flagged tuberculosis 0.32, most probable normal 0.61",
+    ),
     "no_finding": ("No finding passed its operating point", "Model: no finding passed"),
     "below_operating_point": (
         "No finding passed. Most probable: pneumonia 0.39 (operating point 0.40)",
@@ -45,6 +49,25 @@ def test_headline_says_what_the_numbers_say(claim, answer, outcome):
     assert (headline_of(row), model_line_of(row)) == SENTENCES[outcome]
     assert conclusion_of(row) is None
     assert row.may_be_confirmed == (outcome in ("finding", "no_finding"))
+    assert row.is_alarming == (outcome in ("finding", "flagged"))
+
+
+@pytest.mark.parametrize("outcome", set(SENTENCES) - {"abstained"})
+def test_likeliest_label_is_the_one_that_ml_tells(claim, answer, outcome):
+    row = complete(claim, answer_of(answer, outcome))
+    scores = row.probabilities
+    assert row.likeliest_label == aggregation.find_likeliest(scores, row.named_label)
+    assert scores[row.likeliest_label] == max(scores.values())
+
+
+def test_headline_of_a_flag_names_what_else_passed(claim, answer):
+    both = {"normal": 0.24, "pneumonia": 0.41, "tuberculosis": 0.35}
+    flagged = replace(answer_of(answer, "flagged"), suspected_label="tuberculosis")
+    row = complete(claim, replace(flagged, probabilities=both))
+    assert headline_of(row) == (
+        "Tuberculosis can't be ruled out (0.35, flagged from 0.30). "
+        "Most probable: pneumonia 0.41. Also above its own: pneumonia 0.41"
+    )
 
 
 def test_headline_tells_a_probability_from_an_operating_point_that_it_rounds_to(claim, answer):
@@ -59,6 +82,16 @@ def test_headline_of_a_disease_in_question_that_leads_names_it_once(claim, answe
     open_one = answer_of(answer, "indeterminate")
     row = complete(claim, replace(open_one, probabilities=leading))
     assert headline_of(row) == "Indeterminate: tuberculosis 0.60 lies at its operating point 0.30"
+
+
+def test_headline_says_what_cannot_be_ruled_out_when_no_band_holds_it(claim, answer):
+    unsure = {"normal": 0.9, "pneumonia": 0.04, "tuberculosis": 0.06}
+    row = complete(claim, replace(answer_of(answer, "indeterminate"), probabilities=unsure))
+    row.model_version.manifest["conformal"] = {"coverage": 0.9, "lowest": {"tuberculosis": 0.05}}
+    expected = "Indeterminate: tuberculosis 0.06 can't be ruled out. Most probable: normal 0.90"
+    assert headline_of(row) == expected
+    row.model_version.manifest["operating"]["bands"] = {"tuberculosis": [0.05, 0.4]}
+    assert "lies at its operating point 0.30" in headline_of(row)
 
 
 def test_headline_of_a_finding_names_what_else_passed(claim, answer):

@@ -1,6 +1,7 @@
 """`Idempotency-Key`: what comes twice is done once, by every door that takes one."""
 
 import datetime as dt
+import threading
 import uuid
 
 import pytest
@@ -12,8 +13,8 @@ from rest_framework.test import APIClient
 from accounts.models import Action, ApiToken, AuditEvent, KeptAnswer
 from accounts.roles import Role
 from accounts.services import forget_answers
-from records.models import Submission, Upload
-from records.services import delete_study
+from records.models import Instance, Submission, Upload
+from records.services import delete_study, submit_study
 from tests.factories import make_department, make_user
 from tests.records.files import make_dicom
 from tests.security.together import at_once
@@ -166,3 +167,60 @@ def test_of_two_at_once_one_is_done(department):
     assert Submission.objects.count() == 1
     assert set(answers) <= {201, 409}
     assert 201 in answers
+
+
+@pytest.mark.django_db(transaction=True)
+def test_files_whose_server_died_over_them_are_taken_again(api):
+    """The files were stored, and nobody was told."""
+    content = make_dicom()
+    send(api, "k", content)
+    KeptAnswer.objects.update(status=None, headers={}, body="")
+
+    again = send(api, "k", content)
+
+    assert again.status_code == 201
+    assert again.json()["files"][0]["verdict"] == "duplicate"
+    assert Instance.objects.count() == 1
+    assert send(api, "k", content).content == again.content
+
+
+@pytest.mark.django_db(transaction=True)
+def test_files_that_another_server_still_takes_are_not_taken_beside_it(api, monkeypatch):
+    content, answers = make_dicom(), []
+    began, goes_on = threading.Event(), threading.Event()
+
+    def slowly(**kwargs):
+        began.set()
+        assert goes_on.wait(20)
+        return submit_study(**kwargs)
+
+    monkeypatch.setattr("records.api.views.submit_study", slowly)
+
+    def first() -> None:
+        answers.append(send(api, "k", content))
+        connection.close()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert began.wait(20)
+    meanwhile = send(api, "k", content)
+    goes_on.set()
+    thread.join()
+
+    assert (meanwhile.status_code, meanwhile.json()["code"]) == (409, "request_under_way")
+    assert int(meanwhile["Retry-After"]) > 0
+    assert [answer.status_code for answer in answers] == [201]
+    assert send(api, "k", content).json() == answers[0].json()
+    assert Submission.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_review_whose_server_died_over_it_is_not_signed_again(api, answered):
+    path = f"{ROOT}/classifications/{answered.pk}/reviews/"
+    asked = {"data": {"decision": "confirm"}, "format": "json", "HTTP_IDEMPOTENCY_KEY": "r"}
+    assert api.post(path, **asked).status_code == 201
+    KeptAnswer.objects.update(status=None)
+
+    again = api.post(path, **asked)
+
+    assert (again.status_code, again.json()["code"]) == (409, "request_under_way")

@@ -103,7 +103,7 @@ def test_dicom_photograph_goes_to_the_task_of_its_modality_and_region(
 
 def test_every_task_can_be_reached_from_the_upload_page():
     reached = {
-        route.task.value
+        str(route.task)
         for route in ROUTES
         for modality, _ in MODALITIES
         for body_part, _ in BODY_PARTS

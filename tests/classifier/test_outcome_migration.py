@@ -3,12 +3,10 @@
 import itertools
 
 import pytest
-from django.db import DatabaseError, IntegrityError, connections, transaction
-from django.db.migrations.executor import MigrationExecutor
+from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 
 from classifier.models import Classification, Review
-from medimaging.database_roles import grant_privileges
 from ml.aggregation import Outcome, decide
 from tests import factories
 
@@ -37,20 +35,15 @@ ANSWERS = {
 }
 
 
-def migrate(to):
-    executor = MigrationExecutor(connections["owner"])
-    executor.migrate(to)
-    # What the app may do with a table goes with the table.
-    grant_privileges(using="owner")
-    connections["owner"].close()
-    return executor.loader.project_state(to).apps.get_model("classifier", "Classification")
+@pytest.fixture
+def answers_of(migrate):
+    """The answers at some migrations."""
+    return lambda to: migrate(to).get_model("classifier", "Classification")
 
 
 @pytest.fixture
-def before(transactional_db):
-    leaves = MigrationExecutor(connections["owner"]).loader.graph.leaf_nodes("classifier")
-    yield migrate(BEFORE)
-    migrate(leaves)
+def before(answers_of):
+    return answers_of(BEFORE)
 
 
 def write_old(rows, version, label, is_indeterminate, scores):
@@ -69,8 +62,8 @@ def write_old(rows, version, label, is_indeterminate, scores):
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "owner"])
-def test_answers_of_before_get_their_outcome_and_give_it_back(before):
-    version = factories.make_model_version()
+def test_answers_of_before_get_their_outcome_and_give_it_back(answers_of, before):
+    version = factories.make_model_version(is_live=False)
     version.manifest |= BANDS
     version.save()
     old = {name: write_old(before, version, *given) for name, (given, _) in ANSWERS.items()}
@@ -82,7 +75,7 @@ def test_answers_of_before_get_their_outcome_and_give_it_back(before):
             study_id=study.pk, state=state, finished_at=ended, **fields
         )
 
-    after = migrate(AFTER)
+    after = answers_of(AFTER)
 
     wanted = {name: outcome for name, (_, outcome) in ANSWERS.items()}
     wanted |= {"abstained": ("abstained", "", ""), "queued": ("", "", "")}
@@ -92,11 +85,37 @@ def test_answers_of_before_get_their_outcome_and_give_it_back(before):
     with pytest.raises(DatabaseError, match="keeps its answer"), transaction.atomic():
         after.objects.filter(pk=old["passed"].pk).update(outcome="no_finding", label="normal")
 
-    again = migrate(BEFORE)
+    again = answers_of(BEFORE)
 
     for name, (given, _) in ANSWERS.items():
         kept = again.objects.get(pk=old[name].pk)
         assert (kept.label, kept.is_indeterminate) == given[:2], name
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "owner"])
+def test_a_flag_is_a_finding_before_there_were_flags_and_stays_one(answers_of):
+    version = factories.make_model_version()
+    study = factories.make_study(department=factories.make_department())
+    row = Classification.objects.create(
+        study=study,
+        task="chest-xray",
+        state="awaiting_review",
+        finished_at=timezone.now(),
+        model_version=version,
+        model_digest=version.digest,
+        outcome="flagged",
+        suspected_label="tuberculosis",
+        probabilities={"normal": 0.61, "pneumonia": 0.07, "tuberculosis": 0.32},
+    )
+    for to in ("0010_due_at", "0014_flags_and_sources"):
+        found = answers_of([("classifier", to)]).objects.get(pk=row.pk)
+        assert (found.outcome, found.label, found.suspected_label) == (
+            "finding",
+            "tuberculosis",
+            "",
+        )
+    with pytest.raises(DatabaseError, match="keeps its answer"), transaction.atomic():
+        Classification.objects.filter(pk=row.pk).update(outcome="no_finding", label="normal")
 
 
 def write_as_before(study, version, probabilities):

@@ -9,7 +9,8 @@ import pytest
 from django.urls import reverse
 from PIL import Image
 
-from classifier.models import Classification, Explanation
+from classifier.comparisons import compare_versions
+from classifier.models import Classification, Explanation, ModelVersion
 from classifier.services import runs
 from records.models import Instance
 from tests import factories
@@ -114,6 +115,7 @@ def test_overlay_is_not_there_for_normal_and_for_unknown_labels(page, claim, ans
     ("outcome", "choices"),
     [
         ("finding", ["Pneumonia", "Tuberculosis: not found"]),
+        ("flagged", ["Tuberculosis", "Pneumonia: not found"]),
         ("no_finding", ["Pneumonia: not found", "Tuberculosis: not found"]),
         ("below_operating_point", ["Pneumonia: not found", "Tuberculosis: not found"]),
         ("indeterminate", ["Tuberculosis: indeterminate", "Pneumonia: not found"]),
@@ -159,3 +161,61 @@ def test_study_page_names_the_deciding_image_and_keeps_delete_away_from_the_name
     head = drawn[drawn.index("study-head") : drawn.index("study-side")]
     assert "Delete" not in head
     assert "Delete this study" in drawn
+
+
+UNPROVEN = {"standing": "unproven", "reasons": ["67% of their peaks lie in one place."]}
+NOT_SHOWN = "This model&#x27;s maps were not shown to point at disease."
+NOT_MEASURED = "Whether this model&#x27;s maps point at disease was not measured."
+
+
+def measured(row, maps, signed_by="signer"):
+    ModelVersion.objects.filter(pk=row.model_version_id).update(
+        manifest=row.model_version.manifest | {"maps": maps}, signed_by=signed_by
+    )
+    return ModelVersion.objects.get(pk=row.model_version_id)
+
+
+@pytest.mark.parametrize(
+    ("maps", "signed_by", "standing"),
+    [
+        (UNPROVEN, "signer", "unproven"),
+        (UNPROVEN, "", "unproven"),
+        ({"standing": "supported", "reasons": []}, "signer", "supported"),
+        ({"standing": "supported", "reasons": []}, "", "not_measured"),
+        (None, "signer", "not_measured"),
+        ({"standing": "splendid"}, "signer", "not_measured"),
+    ],
+)
+def test_what_was_measured_of_maps_stands_beside_them(
+    page, claim, answer, maps, signed_by, standing
+):
+    row = conclude(claim, answer)
+    version = measured(row, maps, signed_by)
+
+    drawn = page.get(reverse("classifier:opinion", args=[row.pk])).content.decode()
+    detail = page.get(reverse("classifier:model-detail", args=[version.pk])).content.decode()
+    told = page.get(f"/api/v1/model-versions/{version.pk}/").json()
+    words = unquote(fetch(page, row)["Map-Words"])
+
+    assert version.map_standing == told["map_standing"] == standing
+    assert version.map_sentence == told["map_sentence"]
+    assert ("data-overlay-fold" in drawn) == (standing == "unproven")
+    assert (NOT_SHOWN in drawn) == (NOT_SHOWN in detail) == (standing == "unproven")
+    assert (NOT_MEASURED in drawn) == (NOT_MEASURED in detail) == (standing == "not_measured")
+    assert ("not shown to point at disease" in words) == (standing == "unproven")
+    if standing == "unproven":
+        assert "67% of their peaks lie in one place." in drawn
+        fold = drawn[drawn.index("<details", drawn.index("data-overlay-fold") - 40) :]
+        assert fold.index("<summary>") < fold.index("data-overlay-switch")
+        assert not fold[: fold.index(">")].endswith(" open")
+
+
+def test_a_version_whose_maps_are_worse_than_the_live_ones_falls_short(claim, answer):
+    live = measured(conclude(claim, answer), {"standing": "supported", "reasons": []})
+    other = ModelVersion.objects.get(pk=live.pk)
+    assert "heat maps" not in " ".join(compare_versions(other, live).losses)
+    other.manifest = live.manifest | {"maps": UNPROVEN}
+    assert (
+        "its heat maps were not shown to point at disease" in compare_versions(other, live).losses
+    )
+    assert "heat maps" not in " ".join(compare_versions(live, other).losses)

@@ -18,6 +18,7 @@ from tests import factories
 
 ANSWERS = {
     "finding": ("pneumonia", "", {"normal": 0.06, "pneumonia": 0.92, "tuberculosis": 0.02}),
+    "flagged": ("", "tuberculosis", {"normal": 0.61, "pneumonia": 0.07, "tuberculosis": 0.32}),
     "no_finding": ("normal", "", {"normal": 0.97, "pneumonia": 0.02, "tuberculosis": 0.01}),
     "below_operating_point": (
         "",
@@ -92,6 +93,7 @@ def test_every_page_says_what_the_numbers_mean(page, make_answered, outcome):
         body = page(address)
         assert headline_of(row) in body, name
         assert ("is-finding" in body) == (outcome == "finding"), name
+        assert ("is-flagged" in body) == (outcome == "flagged"), name
         if outcome != "finding":
             bold = " ".join("".join(found[1:]) for found in BOLD.findall(body))
             assert not re.search(r"0\.\d\d|umonia|ubercul", bold), name

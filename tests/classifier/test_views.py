@@ -165,9 +165,10 @@ def test_model_deploy_appends_and_task_withdraw_stops_it(client, version, tmp_pa
     (newer,) = register_bundles(actor=None, root=tmp_path, deploy=False).versions
     administrator = factories.make_user(Role.ADMINISTRATOR)
     client.force_login(administrator)
-    client.post(url("model-deploy", newer.pk))
+    watched = {"reason": "to be watched"}
+    client.post(url("model-deploy", newer.pk), watched)
     assert Deployment.objects.live_version("chest-xray") == newer
-    page = client.post(url("model-deploy", version.pk), follow=True).content.decode()
+    page = client.post(url("model-deploy", version.pk), watched, follow=True).content.decode()
     assert f"The files of {version} are missing on this installation." in page
     assert Deployment.objects.live_version("chest-xray") == newer
     client.post(url("task-withdraw", "chest-xray"))

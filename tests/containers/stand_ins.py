@@ -41,7 +41,12 @@ exec "$@" -k /var/run/postgresql -c "listen_addresses=*"
 """
 IMAGES = {
     "python:3.11-slim-bookworm": ["CMD python3"],
-    "caddy:2.10-alpine": ["CMD caddy run --config /etc/caddy/Caddyfile"],
+    "caddy:2.10-alpine": [
+        "CMD caddy run --config /etc/caddy/Caddyfile",
+        # Where Caddy's own image has them: everything else is read-only there.
+        "ENV XDG_CONFIG_HOME=/config",
+        "ENV XDG_DATA_HOME=/data",
+    ],
     "redis:7.4-alpine": ["CMD redis-server"],
     "pgvector/pgvector:0.8.1-pg18": [
         'ENTRYPOINT ["/usr/local/bin/start-postgres"]',

@@ -90,15 +90,22 @@ class Engine:
         while not ended.wait(HEALTH_SECONDS):
             for container in self.containers():
                 name = container["Names"][0]
-                found = self.run(*self.podman, "inspect", name, capture=True)
-                (told,) = json.loads(found)
-                check = told["Config"].get("Healthcheck")
+                check = self._find_check(name)
                 if not check or container["State"] != "running":
                     continue
                 is_new = time.time() - container["StartedAt"] < check.get("StartPeriod", 0) / 1e9
                 if is_new and not self._succeeds("exec", name, *_command_of(check["Test"])):
                     continue
                 self._succeeds("healthcheck", "run", name)
+
+    def _find_check(self, name: str) -> dict[str, Any]:
+        """A container's health check; none of one that has just been removed."""
+        with contextlib.suppress(subprocess.CalledProcessError):
+            found = self.run(*self.podman, "inspect", name, capture=True, stderr=subprocess.DEVNULL)
+            (told,) = json.loads(found)
+            check: dict[str, Any] = told["Config"].get("Healthcheck") or {}
+            return check
+        return {}
 
     def _succeeds(self, *command: str) -> bool:
         done = subprocess.run(

@@ -26,6 +26,8 @@ def test_doctor_finds_no_error_in_a_product_that_runs(product: Product) -> None:
         *("clock_right", "keys_trusted", "bundle_sound", "mail_off", "tls_off"),
         *("port_in_use", "disk_room", "code_readable", "umask"),
     }
-    # Six engines take their time where other tests run beside them.
-    assert found.count(("ok", "model_answers")) == 6 or ("warning", "not_finished") in found
+    # An engine for each bundle takes its time where other tests run beside them.
+    shipped = len(list((ROOT / "ml" / "bundles").glob("*/*/manifest.json")))
+    answered = found.count(("ok", "model_answers"))
+    assert answered == shipped or ("warning", "not_finished") in found
     assert found.count(("ok", "database_reached")) == 3

@@ -15,6 +15,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from ml.images import encode_png, read_frames, to_display
 from tests.e2e.browser import chromium, sign_in
 from tests.e2e.pictures import (
     FILES,
@@ -357,16 +358,28 @@ def test_phone_shows_the_image_first_and_docks_the_decision(
         expect(sign).to_be_in_viewport()
 
 
+@pytest.fixture(scope="module")
+def two_films(product: Product, token_for: Callable[[str], str]) -> str:
+    """A study of two answered chest films, of which the second decides."""
+    names = ("chest-normal-adult-1", "chest-tuberculosis-1")
+    films = [to_display(read_frames(Path("samples") / name / "01.dcm")[0]) for name in names]
+    files = {f"{number}.png": encode_png(film) for number, film in enumerate(films)}
+    fields = {"department": "radiology", "patient_id": "FILMS-2", "patient_name": "Petrova^Vera"}
+    technician = product.client(token_for("technician"))
+    answer = technician.submit(files, **fields, modality="CR", body_part="CHEST")
+    study = str(answer["files"][0]["study"])
+    technician.wait_for_state(study, "awaiting_review")
+    return study
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_study_prints_on_one_page_in_black_on_white(
-    product: Product, desk: BrowserContext, theme: str, tmp_path: Path
+    product: Product, desk: BrowserContext, two_films: str, theme: str, tmp_path: Path
 ) -> None:
     with another_screen(desk, **DESK, color_scheme=theme) as page:
-        page.goto(f"{product.url}/worklist/")
-        page.goto(
-            product.url + str(page.locator("a.row-link", has_text="Petrov").get_attribute("href"))
-        )
+        page.goto(f"{product.url}/studies/{two_films}/")
         expect(page.locator(".verdict")).to_be_visible()
+        expect(page.get_by_text("1 of 2 images speak of")).to_be_visible()
         # It opened where the model decided.
         deciding = page.locator("[data-deciding-instance]").get_attribute("data-deciding-instance")
         slices = json.loads(page.locator("#viewer-data").inner_text())["series"][0]["slices"]

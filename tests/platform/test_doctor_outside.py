@@ -97,7 +97,7 @@ def test_models_that_are_damaged_or_signed_by_nobody_are_named(settings, tmp_pat
     copy = tmp_path / "body-part" / shipped.name
     shutil.copytree(shipped, copy)
     settings.BUNDLE_DIR = tmp_path
-    unused = ["task_without_model"] * 6
+    unused = ["task_without_model"] * 7
     assert codes(models.examine) == unused
 
     (copy / "manifest.sig").unlink()

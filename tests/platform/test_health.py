@@ -8,15 +8,16 @@ from typing import Any
 import psycopg2
 import pytest
 from django.contrib.sessions.models import Session
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import processes
 from accounts.access import HasVerb, VerbRequiredMixin
 from accounts.roles import Role
 from classifier.models import Classification
-from medimaging.health import PROBES, Part, State, parts
+from medimaging.health import PROBES, Part, State, parts, work
 from medimaging.heartbeats import INDEX, beat, connect
 from medimaging.release import VERSION
 from records.models import Export
@@ -68,8 +69,6 @@ def test_ready_is_degraded_and_serves_when_the_broker_is_gone(client: Client, se
 def test_ready_says_503_and_database_when_postgres_is_gone(
     client: Client, embedded_services: None, monkeypatch: pytest.MonkeyPatch, django_db_blocker
 ) -> None:
-    from django.db import connection
-
     with django_db_blocker.unblock():
         connection.close()
         monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"host": "/nowhere"})
@@ -270,3 +269,13 @@ def test_a_copy_that_nobody_has_begun_is_late_too(client: Client, embedded_servi
     late = statusz(client)["exports"]
     assert (late["code"], late["facts"]["waiting"]) == ("exports_late", 1)
     assert late["facts"]["oldest_s"] >= 7200
+
+
+@pytest.mark.django_db
+def test_versions_are_asked_for_once_however_much_is_told_of_them() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        found = work.models()
+
+    assert found.state == "ok"
+    asked = [one for one in queries if 'FROM "classifier_modelversion"' in one["sql"]]
+    assert len(asked) == 1

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+import psutil
 import pytest
 import redis
 from celery import Celery, current_app
@@ -23,9 +24,9 @@ from tests.product import wait_for
 from tests.wires import Wire
 
 DEAF_AFTER_S = 3
-ENDED = 15
+ENDED = 60
 
-pytestmark = [pytest.mark.usefixtures("django_db_setup"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.usefixtures("django_db_setup"), pytest.mark.timeout(300)]
 
 
 class Broker:
@@ -78,7 +79,7 @@ class Running:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")
 
-    def wait_for_line(self, *words: str, count: int = 1, seconds: float = 30) -> None:
+    def wait_for_line(self, *words: str, count: int = 1, seconds: float = 90) -> None:
         def is_there() -> bool:
             lines = self.log.splitlines()
             return sum(all(word in line for word in words) for line in lines) >= count
@@ -204,16 +205,33 @@ def test_a_worker_ends_when_its_broker_became_a_replica_that_takes_nothing(
     assert worker.wait_for_end() != 0
 
 
+def test_a_worker_ends_that_is_asked_to_when_its_broker_is_gone_and_its_study_waits(
+    start: Start, broker: Broker
+) -> None:
+    worker = start("worker")
+    worker.wait_for_line("is ready (release")
+    with table_locked():
+        ring(broker)
+        wait_for(is_waiting, seconds=30, what="the study that waits for the table")
+        family = psutil.Process(worker.process.pid).children(recursive=True)
+        broker.kill()
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.wait_for_end() == EXIT_DEAF
+        _, left = psutil.wait_procs(family, timeout=10)
+        assert left == []
+    assert "broker_gone: worker@" in worker.log
+
+
 def test_beat_outlives_a_lost_broker_rings_no_more_than_two_rounds_and_ends_when_it_is_deaf(
     start: Start, wire: Wire, broker: Broker, settings
 ) -> None:
     beat = start("beat")
     bound = 2 * len(settings.CELERY_BEAT_SCHEDULE)
-    wait_for(lambda: bells(broker) > 3, seconds=30, what="the first bells")
+    wait_for(lambda: bells(broker) > 3, seconds=90, what="the first bells")
     broker.kill()
     time.sleep(DEAF_AFTER_S + 1)
     broker.start()
-    wait_for(lambda: bells(broker) == bound, seconds=30, what=f"{bound} bells")
+    wait_for(lambda: bells(broker) == bound, seconds=90, what=f"{bound} bells")
     time.sleep(1.5)
     assert bells(broker) == bound
     assert beat.process.poll() is None, beat.log
@@ -226,6 +244,12 @@ def test_beat_outlives_a_lost_broker_rings_no_more_than_two_rounds_and_ends_when
 def bells(broker: Broker) -> int:
     with redis.Redis.from_url(broker.redis.url) as client:
         return int(client.llen("housekeeping"))
+
+
+def is_waiting() -> bool:
+    with as_superuser() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
 
 
 @contextlib.contextmanager

@@ -1,42 +1,51 @@
 """`manage.py migrate` beside those who work with the tables."""
 
+import io
 import threading
 
 import pytest
 from django.core.management import call_command
-from django.db import connections
 
 from tests.conftest import as_superuser
 
-BEFORE, LAST = "0013", "0014"
+BEFORE = "0013"
 
 
-@pytest.fixture
-def last_again(transactional_db):
-    yield
-    call_command("migrate", "accounts", interactive=False, verbosity=0)
-    connections["owner"].close()
+class Heard(io.StringIO):
+    """What a command prints, with an event for the moment at which it tries again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tries_again = threading.Event()
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        if "The tables are in use; trying again." in self.getvalue():
+            self.tries_again.set()
+        return written
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "owner"])
-def test_migration_gives_way_to_a_transaction_and_is_tried_again(last_again, capsys):
-    held, may_end = threading.Event(), threading.Event()
+def test_migration_gives_way_to_a_transaction_and_is_tried_again(migrate):
+    held, heard = threading.Event(), Heard()
 
     def work() -> None:
         with as_superuser() as cursor:
             cursor.execute("SELECT count(*) FROM accounts_keptanswer")
             held.set()
-            may_end.wait(20)
+            heard.tries_again.wait()
 
     worker = threading.Thread(target=work)
     worker.start()
-    assert held.wait(20)
-    threading.Timer(1, may_end.set).start()
+    try:
+        assert held.wait(60)
+        call_command("migrate", "accounts", BEFORE, interactive=False, verbosity=0, stdout=heard)
+        has_tried_again = heard.tries_again.is_set()
+    finally:
+        heard.tries_again.set()
+        worker.join()
 
-    call_command("migrate", "accounts", BEFORE, interactive=False, verbosity=0)
-    worker.join()
-
-    assert "The tables are in use; trying again." in capsys.readouterr().out
+    assert has_tried_again
     with as_superuser() as cursor:
         cursor.execute("SELECT to_regclass('accounts_keptanswer')")
         assert cursor.fetchone()[0] is None

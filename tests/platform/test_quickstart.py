@@ -16,15 +16,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pydicom
 import pytest
 from django.core.management import CommandError, call_command
 from pydicom.data import get_testdata_file
 
 from accounts.models import Department, Membership, User
 from accounts.roles import Role
+from classifier.models import ModelVersion, SourceKind, SourceValidation
+from classifier.services.sources import withdraw_validation
 from medimaging.quickstart import demo, stack
 from medimaging.quickstart.errors import AddressUnusable, AlreadyRunning, PortTaken
 from records.models import Origin, Study, Submission
+from tests import factories
 from tests.product import SETTINGS_OF_THE_TESTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,6 +122,42 @@ def test_describe_accounts_leaves_out_who_was_deactivated(tmp_path: Path) -> Non
     assert "auditor" not in described
 
 
+def own_source_only() -> ModelVersion:
+    version = factories.make_model_version()
+    version.manifest["transfer"] = {"is_own_source_only": True}
+    version.save(update_fields=["manifest"])
+    return version
+
+
+@pytest.mark.django_db
+def test_state_sample_source_answers_for_the_samples_alone_and_only_once(tmp_path: Path) -> None:
+    demo.make_accounts(tmp_path)
+    administrator = User.objects.get(username=Role.ADMINISTRATOR)
+    version = own_source_only()
+    factories.make_model_version(task="brain-mri")
+
+    demo.state_sample_source()
+    demo.state_sample_source()
+
+    statement = SourceValidation.objects.get()
+    assert (statement.model_version, statement.kind) == (version, SourceKind.INSTITUTION)
+    headers = [pydicom.dcmread(path) for path in Path("samples").glob("*/*.dcm")]
+    assert {header.InstitutionName for header in headers} == {statement.value}
+
+    withdraw_validation(actor=administrator, statement=statement.pk, reason="no longer true")
+    demo.state_sample_source()
+    assert not SourceValidation.objects.standing().exists()
+
+
+@pytest.mark.django_db
+def test_state_sample_source_states_nothing_where_the_demo_has_no_administrator() -> None:
+    own_source_only()
+
+    demo.state_sample_source()
+
+    assert not SourceValidation.objects.exists()
+
+
 @pytest.mark.django_db
 def test_submit_samples_sends_each_folder_once_as_one_study(tmp_path: Path) -> None:
     accounts = demo.make_accounts(tmp_path)
@@ -187,9 +227,14 @@ def wait_for(condition, seconds: float = 110) -> None:
         time.sleep(0.1)
 
 
-def still_running(processes: list[psutil.Process]) -> list[psutil.Process]:
-    _, alive = psutil.wait_procs(processes, timeout=30)
-    return [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
+def still_running(processes: list[psutil.Process]) -> list[str]:
+    """The commands of those that don't end."""
+    _, alive = psutil.wait_procs(processes, timeout=60)
+    left = []
+    for one in alive:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            left.append(f"{one.status()}: {' '.join(one.cmdline())}")
+    return left
 
 
 @pytest.mark.slow

@@ -13,7 +13,9 @@ EX_UNAVAILABLE = 69
 SECRET = "Gehe1mesWort"
 PROCESSES = {
     "web": ("-m", "gunicorn", "--config", "python:medimaging.web_server", "medimaging.wsgi"),
-    "worker": ("-m", "celery", "--app", "medimaging", "worker"),
+    "worker": ("-m", "celery", "--app", "medimaging", "worker", "--queues", "urgent,routine"),
+    "background": ("-m", "celery", "--app", "medimaging", "worker", "--queues", "housekeeping"),
+    "both": ("-m", "celery", "--app", "medimaging", "worker", "--queues", "urgent,exports"),
     "beat": ("-m", "celery", "--app", "medimaging", "beat"),
     "dicom": ("manage.py", "dicom_scp"),
     "quickstart": ("manage.py", "quickstart"),
@@ -85,18 +87,20 @@ def test_no_process_starts_with_settings_that_cannot_be_read(tmp_path: Path) -> 
 
 
 def test_processes_that_sign_or_digest_end_without_a_key_of_their_own(tmp_path: Path) -> None:
-    started = Started(("web", "worker", "dicom"), tmp_path, LOG_FORMAT="json")
+    signing = ("web", "background", "both")
+    started = Started((*signing, "worker", "dicom"), tmp_path, LOG_FORMAT="json")
 
     ends = started.ends()
 
     for name, (status, out, err) in ends.items():
         assert status == EX_CONFIG, (name, out, err)
         assert "Traceback" not in out + err
-    for name in ("web", "worker"):
+    for name in (*signing, "worker"):
         (line,) = ends[name][2].splitlines()
         event = json.loads(line)
         assert event["code"] == "setting_missing"
-        assert event["message"].startswith("Set SECRET_KEY: ")
+        needed = "SECRET_KEY" if name in signing else "DIGEST_KEY"
+        assert event["message"].startswith(f"Set {needed}: ")
     assert "Set DIGEST_KEY: " in ends["dicom"][2]
 
 

@@ -6,10 +6,13 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import boto3
 
 REGION = "eu-central-1"
 KEYS = {"access_key": "test", "secret_key": "test"}
@@ -26,6 +29,32 @@ def store_options(address: str, bucket: str, **more: Any) -> dict[str, Any]:
         "file_overwrite": False,
     }
     return KEYS | options | more
+
+
+def bucket_settings(address: str, bucket: str) -> dict[str, str]:
+    """The same as variables of the environment."""
+    return {
+        "IMAGES_S3_BUCKET": bucket,
+        "IMAGES_S3_ENDPOINT": address,
+        "IMAGES_S3_REGION": REGION,
+        "IMAGES_S3_ADDRESSING": "path",
+        "IMAGES_S3_ACCESS_KEY": KEYS["access_key"],
+        "IMAGES_S3_SECRET_KEY": KEYS["secret_key"],
+    }
+
+
+def make_bucket(address: str) -> str:
+    """A bucket of the caller's own."""
+    service = boto3.resource(
+        "s3",
+        endpoint_url=address,
+        region_name=REGION,
+        aws_access_key_id=KEYS["access_key"],
+        aws_secret_access_key=KEYS["secret_key"],
+    )
+    name = f"images-{uuid.uuid4().hex}"
+    service.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return name
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
@@ -10,6 +11,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from accounts.postgresql.waiting import is_server_silent
+from records.intake.storage import spool_directory
 from records.models import Instance
 from tests.factories import make_node
 from tests.records.dimse import PEER, eventually, listening, port_of
@@ -40,7 +42,13 @@ def port(department) -> Iterator[int]:
         yield port_of(server)
 
 
-def test_each_request_is_refused_soon_and_taken_when_it_is_repeated(port: int) -> None:
+@pytest.mark.parametrize("is_new", [True, False], ids=["its first object", "a later one"])
+def test_each_request_is_refused_soon_and_taken_when_it_is_repeated(
+    port: int, settings, tmp_path: Path, is_new: bool
+) -> None:
+    settings.INTAKE_SPOOL_DIR = tmp_path / "incoming"
+    if not is_new:
+        spool_directory()
     image = dcmread(io.BytesIO(make_dicom()))
     wanted = Dataset()
     wanted.QueryRetrieveLevel = "STUDY"

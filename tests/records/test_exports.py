@@ -432,7 +432,15 @@ def test_exported_copy_of_a_sample_trains(study_of, reviewer, tmp_path):
     study, out = study_of({}), tmp_path / "set"
     call_command("deidentify", user=reviewer.username, project="p", out=out,
                  studies=[str(study.pk)])  # fmt: skip
-    (example,), _ = read_table(out / "labels.csv", lambda label: label)
+    unlabelled = read_table(out / "labels.csv", lambda label: label)
+    assert (unlabelled.examples, unlabelled.foreign[""]) == ([], 1)
+    with (out / "labels.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    with (out / "labelled.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(row | {"label": "normal"} for row in rows)
+    (example,) = read_table(out / "labelled.csv", lambda label: label).examples
     assert example.path.is_file()
     assert example.source == "p"
     assert example.group.startswith("P")

@@ -7,20 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from django.core.files.base import ContentFile
 from django.db import connection
 from django.urls import reverse
 from pydicom import Dataset, dcmread
-from pydicom.uid import RLELossless, generate_uid
+from pydicom.uid import generate_uid
 
-from accounts.models import Action, AuditEvent
-from records.models import Instance, QuarantinedFile, SubmissionFile, UnreferencedFile
+from records.models import Instance, SubmissionFile, UnreferencedFile
 from records.services import DeclaredFields, filing, scrub_storage, submit_study
 from records.stored import open_verified
 from records.stores import DAMAGED, image_store
-from tests.records.dicomweb.messages import FAILED, answer_of, body_of
+from tests.records.dicomweb.messages import body_of
 from tests.records.dicomweb.messages import store as stow
 from tests.records.files import make_dicom, make_jpeg, make_png, make_zip
+from tests.records.losing import healed, in_bytes, is_shown, lose
 from tests.records.tus import CONTENT
 
 pytestmark = pytest.mark.django_db
@@ -29,31 +28,6 @@ BOTH = pytest.mark.parametrize("store", ["local", "s3"], indirect=True)
 LOCAL = pytest.mark.parametrize("store", ["local"], indirect=True)
 HOW = pytest.mark.parametrize("how", ["missing", "altered", "cut short"])
 WHOSE = DeclaredFields(patient_id="P-9", patient_name="Muster^Max", modality="XC")
-
-
-def lose(instance: Instance, how: str = "missing", *, is_noted: bool = True) -> None:
-    """What a failing disk does, and what the scrubber says of it."""
-    storage, name = instance.file.storage, instance.file.name
-    with storage.open(name) as stream:
-        content = stream.read()
-    storage.delete(name)
-    if how == "altered":
-        storage.save(name, ContentFile(bytes([content[0] ^ 1]) + content[1:]))
-    elif how == "cut short":
-        storage.save(name, ContentFile(content[:-1]))
-    if is_noted:
-        assert scrub_storage(everything=True).damaged == 1
-
-
-def healed() -> list[AuditEvent]:
-    return list(AuditEvent.objects.filter(action=Action.STORAGE_HEALED))
-
-
-def is_shown(instance: Instance) -> bool:
-    instance = Instance.with_withheld.get(pk=instance.pk)
-    with open_verified(instance) as stream:
-        found = hashlib.sha256(stream.read()).hexdigest()
-    return (instance.damage, found) == ("", instance.sha256)
 
 
 @BOTH
@@ -153,41 +127,17 @@ def test_same_data_set_in_another_file_takes_the_lost_one_s_place(store, send_on
     lose(instance)
     dataset = dcmread(io.BytesIO(content))
     dataset.file_meta.ImplementationVersionName = "ANOTHER"
-    buffer = io.BytesIO()
-    dataset.save_as(buffer)
+    other = in_bytes(dataset)
 
-    again = send_one(buffer.getvalue())
+    again = send_one(other)
 
     assert (again.verdict, again.code) == ("stored", "healed")
     assert is_shown(instance)
     instance.refresh_from_db()
-    assert instance.sha256 == hashlib.sha256(buffer.getvalue()).hexdigest()
+    assert instance.sha256 == hashlib.sha256(other).hexdigest()
     assert [event.details["replaced_sha256"] for event in healed()] == [
         hashlib.sha256(content).hexdigest()
     ]
-
-
-@LOCAL
-@HOW
-def test_object_in_another_syntax_is_kept_apart_where_nothing_is_left_to_compare(
-    store, send_one, how
-):
-    content = make_dicom()
-    instance = send_one(content).instance
-    lose(instance, how)
-    dataset = dcmread(io.BytesIO(content))
-    dataset.compress(RLELossless, generate_instance_uid=False)
-    buffer = io.BytesIO()
-    dataset.save_as(buffer)
-
-    again = send_one(buffer.getvalue())
-
-    assert (again.verdict, again.code) == ("rejected", "held_file_lost")
-    apart = QuarantinedFile.objects.get()
-    assert apart.sha256 == hashlib.sha256(buffer.getvalue()).hexdigest()
-    instance.refresh_from_db()
-    assert instance.damage
-    assert healed() == []
 
 
 @LOCAL
@@ -212,23 +162,6 @@ def test_every_door_puts_a_lost_file_back(store, client, technician, department,
         assert is_shown(instance), door
         assert SubmissionFile.objects.filter(code="healed").count() == len(healed()), door
     assert len(healed()) == len(doors)
-
-
-@LOCAL
-def test_stow_tells_nothing_held_that_is_lost(store, client, technician, send_one):
-    content = make_dicom()
-    lose(send_one(content).instance)
-    client.force_login(technician)
-    dataset = dcmread(io.BytesIO(content))
-    dataset.compress(RLELossless, generate_instance_uid=False)
-    buffer = io.BytesIO()
-    dataset.save_as(buffer)
-
-    response = stow(client, body_of(buffer.getvalue()))
-
-    assert response.status_code == 409
-    (item,) = answer_of(response)[FAILED]["Value"]
-    assert item["00081197"]["Value"] == [0x0110]
 
 
 @LOCAL

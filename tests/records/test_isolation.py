@@ -27,7 +27,6 @@ from records.intake.isolation import calls
 from records.intake.isolation import pool as pool_module
 from records.intake.isolation.calls import DecodingStopped, convert, decode_frames, examine
 from records.intake.photograph import assign_uids
-from records.intake.sniff import Kind
 from tests.records.bombs import MIB, rle
 from tests.records.files import SAMPLES, make_dicom
 from tests.records.watching import ALLOWED_BYTES, Watched
@@ -54,7 +53,6 @@ def test_picture_that_decodes_to_too_much_is_refused_within_memory(pool):
     with pytest.raises(DecodingExhausted, match="of memory"):
         convert(
             io.BytesIO(b"\x89PNG\r\n\x1a\n" + body),
-            kind=Kind.PNG,
             declared=declared,
             uids=uids,
             number=1,

@@ -1,9 +1,8 @@
 """A store that is away: told from a file that is missing, and nothing lost or made meanwhile."""
 
 import io
-import threading
 import time
-import uuid
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,21 +19,19 @@ from records.deidentification import Options
 from records.errors import (
     StoredFileDamaged,
     StoredFileMissing,
-    StoreForeign,
     StoreUnavailable,
 )
 from records.models import (
     Export,
     Instance,
-    StoreIdentity,
     Study,
     SubmissionFile,
     UnreferencedFile,
     Upload,
 )
+from records.services import reception
 from records.stored import check_untouched, find_digest, open_stored, open_verified
-from records.stores import MARKER, check_store, ensure_store, forget_store, image_store
-from records.stores.bounded import MOST_HANGING, bounded
+from records.stores import check_store, image_store
 from records.stores.local import LocalStore
 from tests.factories import make_user
 from tests.records.dicomweb.messages import body_of
@@ -239,6 +236,40 @@ def test_request_is_refused_whole_when_the_store_goes_in_the_middle_of_it(
     assert not SubmissionFile.objects.exists()
 
 
+@pytest.mark.parametrize("door", ["rest", "stow"])
+@pytest.mark.parametrize("store", ["local"], indirect=True)
+def test_file_that_goes_with_the_store_while_it_is_examined_is_our_fault(
+    store, client, technician, department, settings, monkeypatch, door
+):
+    """As it ships, files on their way lie on the store's own volume."""
+    directory = Path(store.path(""))
+    settings.INTAKE_SPOOL_DIR = directory / "incoming"
+    client.force_login(technician)
+    examined = reception._Waiting.received
+    content = make_dicom()
+
+    def unmount(waiting):
+        waiting.examined.result()
+        away.enter_context(directory_away(directory, "moved"))
+        return examined(waiting)
+
+    def send():
+        if door == "stow":
+            return stow(client, body_of(content))
+        files = {"files": io.BytesIO(content), "department": department.slug}
+        return client.post(reverse("api-submission-list"), files)
+
+    with ExitStack() as away, monkeypatch.context() as patch:
+        patch.setattr(reception._Waiting, "received", unmount)
+        answer = send()
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
+    assert int(answer["Retry-After"]) > 0
+    assert not SubmissionFile.objects.exists()
+    assert send().status_code in (200, 201)
+    assert SubmissionFile.objects.get().verdict == "stored"
+
+
 @ONE_OF_EACH
 def test_images_answer_503_at_every_door_while_the_store_is_away(
     outage, instance, client, department
@@ -292,20 +323,6 @@ def test_export_waits_while_the_store_is_away_and_is_made_afterwards(outage, ins
     assert export.state in ("ready", "held")
 
 
-@BOTH
-def test_check_store_names_a_store_of_another_database(store):
-    image_store().write_marker(f"{uuid.uuid4()}\n")
-    forget_store()
-
-    with pytest.raises(StoreForeign):
-        ensure_store()
-    (part,) = parts(names=["store"])
-    assert (part.state, part.code) == ("degraded", "storage_foreign")
-
-    call_command("adopt_store", stdout=io.StringIO())
-    ensure_store()
-
-
 def test_health_names_a_store_that_is_away(local_store):
     with directory_away(Path(local_store.path("")), "stalled"):
         began = time.monotonic()
@@ -313,95 +330,3 @@ def test_health_names_a_store_that_is_away(local_store):
     assert time.monotonic() - began < 1
     assert (part.state, part.code) == ("degraded", "storage_unavailable")
     assert parts(names=["store"])[0].state == "ok"
-
-
-@pytest.fixture
-def bare_store(store):
-    """A store that no database has been at, and a database that never had one."""
-    store.delete(MARKER)
-    forget_identity()
-    return store
-
-
-def forget_identity() -> None:
-    """As a database is that was made, or restored from, before there was a marker."""
-    StoreIdentity.objects.update(store_id=uuid.uuid4(), adopted_at=None)
-    forget_store()
-
-
-@BOTH
-def test_first_start_marks_an_empty_store(bare_store):
-    check_store()
-
-    identity = StoreIdentity.objects.get()
-    assert identity.adopted_at
-    assert image_store().read_marker(seconds=1).strip() == str(identity.store_id)
-
-
-@BOTH
-def test_upgrade_marks_a_store_that_has_our_files(instance, bare_store):
-    check_store()
-
-    assert StoreIdentity.objects.get().adopted_at
-
-
-@BOTH
-def test_upgrade_marks_no_store_without_our_files(instance, bare_store):
-    Instance.objects.update(file="aa/bb/" + "aabb" * 16 + ".dcm")
-
-    with pytest.raises(StoreUnavailable):
-        check_store()
-
-    assert image_store().read_marker(seconds=1) is None
-    assert not StoreIdentity.objects.filter(adopted_at__isnull=False).exists()
-
-
-@BOTH
-def test_new_database_takes_no_store_that_holds_somebody_s_files(instance, bare_store):
-    Instance.objects.update(file="")
-
-    with pytest.raises(StoreForeign):
-        check_store()
-
-
-@BOTH
-def test_older_database_knows_its_store_again_by_the_files(store, instance):
-    marker = image_store().read_marker(seconds=1)
-    forget_identity()
-
-    check_store()
-
-    assert str(StoreIdentity.objects.get().store_id) == marker.strip()
-
-
-def test_bounded_leaves_behind_what_hangs_and_fails_at_once_beyond_some(local_store):
-    go_on = threading.Event()
-    try:
-        for _ in range(MOST_HANGING):
-            with pytest.raises(StoreUnavailable):
-                bounded(lambda _: go_on.wait(), seconds=0.01)
-        began = time.monotonic()
-        with pytest.raises(StoreUnavailable, match="storage_unavailable"):
-            bounded(lambda _: 1, seconds=5)
-        assert time.monotonic() - began < 1
-    finally:
-        go_on.set()
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        try:
-            assert bounded(lambda _: 1, seconds=5) == 1
-        except StoreUnavailable:
-            continue
-        break
-    else:
-        pytest.fail("what had hung was never let go")
-
-
-def test_bounded_waits_for_work_that_goes_on(local_store):
-    def slowly(alive):
-        for _ in range(5):
-            time.sleep(0.03)
-            alive()
-        return "done"
-
-    assert bounded(slowly, seconds=0.1) == "done"

@@ -61,7 +61,7 @@ def test_opening_a_page_is_one_look_and_other_people_s_are_theirs():
         ),
         (
             {"decision": "override", "label": "bkl", "model_label": ""},
-            "Ada decided where the model had given no answer: bkl",
+            "Ada decided where the model had given no label: bkl",
         ),
         ({"decision": "uninterpretable", "label": ""}, "Ada decided: can't be assessed"),
         ({}, "Ada recorded a review"),

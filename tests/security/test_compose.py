@@ -25,12 +25,13 @@ GIVEN_BACK = {
     "postgres": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"},
 }
 IMAGE_HOLDERS = {"web", "worker", "worker-gpu", "background", "dicom", "backup", "metrics"}
+KEY_HOLDERS = {"web", "background", "migrate"}
 # Who may know what. A service that isn't named for a secret doesn't get it.
 HOLDERS = {
-    "SECRET_KEY": {"web", "worker", "worker-gpu", "background", "migrate"},
-    "SECRET_KEY_FALLBACKS": {"web", "worker", "worker-gpu", "background", "migrate"},
-    "EMAIL_URL": {"web", "worker", "worker-gpu", "background", "migrate"},
-    "DEIDENTIFICATION_KEY": {"web", "worker", "worker-gpu", "background", "migrate"},
+    "SECRET_KEY": KEY_HOLDERS,
+    "SECRET_KEY_FALLBACKS": KEY_HOLDERS,
+    "EMAIL_URL": KEY_HOLDERS,
+    "DEIDENTIFICATION_KEY": KEY_HOLDERS,
     "DIGEST_KEY": {"web", "worker", "worker-gpu", "background", "dicom", "migrate"},
     "IMAGES_S3_ACCESS_KEY": IMAGE_HOLDERS,
     "IMAGES_S3_SECRET_KEY": IMAGE_HOLDERS,
@@ -110,11 +111,20 @@ def test_only_who_asks_the_database_knows_its_password(name: str) -> None:
         assert "POSTGRES" not in str(environment(name))
 
 
-def test_what_outsiders_reach_cannot_sign_sessions_or_send_mail() -> None:
-    given = environment("dicom")
+@pytest.mark.parametrize("name", ["dicom", "worker", "worker-gpu"])
+def test_what_takes_or_reads_images_cannot_sign_sessions_or_send_mail(name: str) -> None:
+    given = environment(name)
 
     for secret in ("SECRET_KEY", "SECRET_KEY_FALLBACKS", "EMAIL_URL", "DEIDENTIFICATION_KEY"):
         assert secret not in given
+
+
+@pytest.mark.parametrize("name", sorted(KEY_HOLDERS))
+def test_who_signs_mails_and_makes_pseudonyms_has_what_it_takes(name: str) -> None:
+    needed = {secret for secret, holders in HOLDERS.items() if holders == KEY_HOLDERS}
+
+    assert len(needed) == 4
+    assert needed <= environment(name).keys()
 
 
 def test_every_variable_of_the_table_reaches_somebody() -> None:

@@ -3,29 +3,14 @@
 import uuid
 
 import pytest
-from django.db import connections
-from django.db.migrations.executor import MigrationExecutor
-
-from medimaging.database_roles import grant_privileges
 
 BEFORE = [("records", "0012_quarantine_checked")]
 AFTER = [("records", "0013_departments_apart")]
 
 
-def migrate(to):
-    executor = MigrationExecutor(connections["owner"])
-    executor.migrate(to)
-    # What the app may do with a table goes with the table.
-    grant_privileges(using="owner")
-    connections["owner"].close()
-    return executor.loader.project_state(to).apps
-
-
 @pytest.fixture
-def before(transactional_db):
-    leaves = MigrationExecutor(connections["owner"]).loader.graph.leaf_nodes()
-    yield migrate(BEFORE)
-    migrate(leaves)
+def before(migrate):
+    return migrate(BEFORE)
 
 
 def make(apps, model, /, **fields):
@@ -48,7 +33,7 @@ def make_department(apps, slug):
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "owner"])
-def test_records_of_before_are_carried_over_and_back(before):
+def test_records_of_before_are_carried_over_and_back(migrate, before):
     a, b = (make_department(before, slug) for slug in ("a", "b"))
     own, shared = (make(before, "Patient", mrn=mrn, name="A^B") for mrn in ("1", "2"))
     study, series, instance = make_study(before, own, a, "1.1")

@@ -17,6 +17,8 @@ from classifier.inference import bundles as opened
 from classifier.models import Deployment, ModelVersion
 from classifier.services.requests import request_classifications
 from classifier.services.versions import deploy_version, register_bundles
+from ml.bundles import find_bundles
+from ml.manifest import read_manifest
 from records.models import Instance
 from tests import factories
 from tests.classifier.bundles import TEST_KEY, Key, copy_chest, make_router, reseal
@@ -168,7 +170,7 @@ def test_signature_of_another_version_is_tampering(db, root, shipped, site_key):
     for bundle in (shipped, other):
         reseal(bundle, key=site_key, version=bundle.name)
     shutil.copyfile(shipped / "manifest.sig", other / "manifest.sig")
-    versions, refusals, _ = register(root)
+    versions, refusals, *_ = register(root)
     assert [version.version for version in versions] == [shipped.name]
     assert len(refusals) == 1
     assert TAMPERED in refusals[0].message
@@ -356,18 +358,19 @@ def test_trusted_key_that_cannot_be_read_stops_the_command(db, root, shipped, se
 
 def test_shipped_bundles_are_signed_and_stay_in_use(db, settings):
     settings.BUNDLE_TRUSTED_KEYS = []
-    versions, refusals, _ = register(Path("ml/bundles"))
+    versions, refusals, *_ = register(Path("ml/bundles"))
     assert not refusals
-    assert len(versions) == 6
+    assert len(versions) == 7
+    stated = [read_manifest(path)[0] for path in find_bundles(Path("ml/bundles"))]
     stages = {version.task: version.stage for version in versions}
-    assert stages["brain-mri"] == "released"
+    assert stages == {manifest.task: manifest.stage for manifest in stated}
     assert all(version.signed_by for version in versions)
-    assert Deployment.objects.count() == 6
+    assert Deployment.objects.count() == 7
 
 
 def refused(root, reason):
     """Nothing of the only bundle there is becomes known or live, and the command says why."""
-    versions, refusals, _ = register(root)
+    versions, refusals, *_ = register(root)
     assert not versions
     assert len(refusals) == 1
     assert reason in refusals[0].message

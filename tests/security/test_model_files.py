@@ -16,8 +16,8 @@ from ml.commands.options import BUNDLES_DIR
 from ml.errors import RuntimeUnavailable
 from ml.predictor import Predictor
 from ml.runtimes.openvino import open_openvino
-from ml.signing import SIGNATURE, product_keys
-from tests.classifier.bundles import reseal
+from ml.signing import SIGNATURE, load_trusted_keys, product_keys
+from tests.classifier.bundles import TEST_KEY, reseal
 
 MARK = "opened-by-the-model"
 
@@ -32,6 +32,21 @@ def shipped(tmp_path):
 def marker(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path / MARK
+
+
+def seal_unsigned(bundle):
+    """Let the hashes agree with what was changed, as one could who has no key."""
+    reseal(bundle)
+    (bundle / SIGNATURE).unlink()
+
+
+def expect_no_network(bundle):
+    """Hold that what was changed is a known error to whoever opens it with TensorFlow."""
+    from ml.runtimes.tensorflow import open_tensorflow
+
+    seal_unsigned(bundle)
+    with pytest.raises(RuntimeUnavailable):
+        open_tensorflow(load_bundle(bundle), needs_gpu=False)
 
 
 def rewrite_config(path, change):
@@ -81,29 +96,65 @@ def no_name(config):
     del config["config"]["layers"][1]["name"]
 
 
+def describe_only(folder):
+    """Bring a bundle to where its weights lie once; returns what its `network.json` holds."""
+    from ml.exporting.weight_places import write_keras_network
+    from ml.runtimes.keras_network import load_network
+
+    assert write_keras_network(load_network(folder), folder)
+    (folder / "model.keras").unlink()
+    return json.loads((folder / "network.json").read_text())
+
+
+@pytest.mark.parametrize("is_whole", [True, False], ids=["model.keras", "network.json"])
 @pytest.mark.parametrize(
     "change", [lambda_layer, function_of_another_module, unsafe_switch, no_name]
 )
-def test_keras_file_runs_no_code_of_its_own(shipped, marker, change):
-    from ml.runtimes.tensorflow import open_tensorflow
-
-    rewrite_config(shipped / "model.keras", change)
-    reseal(shipped)
-    (shipped / SIGNATURE).unlink()
-    with pytest.raises(RuntimeUnavailable):
-        open_tensorflow(load_bundle(shipped), needs_gpu=False)
+def test_keras_file_runs_no_code_of_its_own(shipped, marker, change, is_whole):
+    if is_whole:
+        rewrite_config(shipped / "model.keras", change)
+    else:
+        table = describe_only(shipped)
+        change(table["config"])
+        (shipped / "network.json").write_text(json.dumps(table))
+    expect_no_network(shipped)
     assert not marker.exists()
 
 
 @pytest.mark.parametrize("content", [b"fake", b"", b"\x80\x04cos\nsystem\n.", b"PK\x03\x04rest"])
 def test_keras_file_of_nonsense_is_a_known_error(shipped, content):
-    from ml.runtimes.tensorflow import open_tensorflow
-
     (shipped / "model.keras").write_bytes(content)
-    reseal(shipped)
-    (shipped / SIGNATURE).unlink()
-    with pytest.raises(RuntimeUnavailable):
-        open_tensorflow(load_bundle(shipped), needs_gpu=False)
+    expect_no_network(shipped)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"offset": -2},
+        {"offset": 1 << 40},
+        {"shape": [1 << 40, 1 << 40]},
+        {"shape": [-1, -864]},
+        {"axes": [0, 0, 0, 0]},
+        {"axes": []},
+        {"fill": "much"},
+        {"shape": "much"},
+        None,
+    ],
+)
+def test_weights_that_are_not_where_the_description_says_are_a_known_error(shipped, change):
+    table = describe_only(shipped)
+    if change is None:
+        del table["weights"]["stem/kernel"]
+    else:
+        table["weights"]["stem/kernel"] |= change
+    (shipped / "network.json").write_text(json.dumps(table))
+    expect_no_network(shipped)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "nonsense", "[" * 5000])
+def test_description_of_nonsense_is_a_known_error(shipped, content):
+    (shipped / "network.json").write_text(content)
+    expect_no_network(shipped)
 
 
 @pytest.mark.parametrize(
@@ -117,8 +168,7 @@ def test_keras_file_of_nonsense_is_a_known_error(shipped, content):
 )
 def test_openvino_network_of_nonsense_is_a_known_error(shipped, content):
     (shipped / "network.xml").write_bytes(content)
-    reseal(shipped)
-    (shipped / SIGNATURE).unlink()
+    seal_unsigned(shipped)
     with pytest.raises(RuntimeUnavailable) as refusal:
         open_openvino(load_bundle(shipped), threads=1)
     assert "root:" not in str(refusal.value)
@@ -126,8 +176,7 @@ def test_openvino_network_of_nonsense_is_a_known_error(shipped, content):
 
 def test_openvino_network_that_points_beyond_its_weights_is_a_known_error(shipped):
     (shipped / "network.bin").write_bytes(b"\0" * 16)
-    reseal(shipped)
-    (shipped / SIGNATURE).unlink()
+    seal_unsigned(shipped)
     with pytest.raises(RuntimeUnavailable):
         open_openvino(load_bundle(shipped), threads=1)
 
@@ -144,8 +193,7 @@ def test_array_file_with_a_pickle_is_not_unpickled(shipped, marker, name):
     with np.load(shipped / name, allow_pickle=False) as content:
         arrays = dict.fromkeys(content.files, np.array(Payload(), dtype=object))
     np.savez(shipped / name, **arrays)
-    reseal(shipped)
-    (shipped / SIGNATURE).unlink()
+    seal_unsigned(shipped)
     from ml.predictor import check_canary
 
     bundle = load_bundle(shipped)
@@ -171,11 +219,13 @@ def test_keygen_sign_verify_is_a_round_trip(shipped, tmp_path, capsys):
 
 
 def test_sign_keeps_the_signature_of_others(shipped, tmp_path):
+    signer = load_bundle(shipped).signed_by
+    assert signer in {key.id for key in product_keys()}
     assert main(["keygen", str(tmp_path / "site.pem")]) == 0
     for _ in range(2):
         assert main(["sign", "--key", str(tmp_path / "site.pem"), str(shipped)]) == 0
     assert len((shipped / SIGNATURE).read_text().splitlines()) == 2
-    assert load_bundle(shipped).signed_by == product_keys()[0].id
+    assert load_bundle(shipped).signed_by == signer
 
 
 def test_sign_refuses_a_bundle_with_another_file(shipped, tmp_path, capsys):
@@ -207,9 +257,13 @@ def test_no_secret_key_is_in_the_repository():
             assert "PRIVATE" not in path.read_text(), path
 
 
-def test_predict_calls_an_unsigned_bundle_research(tmp_path, capsys):
-    brain = find_task_bundle(BUNDLES_DIR, "brain-mri")
-    copy = shutil.copytree(brain, tmp_path / "brain-mri" / brain.name)
+def test_predict_calls_an_unsigned_bundle_research(tmp_path, capsys, monkeypatch):
+    router = find_task_bundle(BUNDLES_DIR, "body-part")
+    copy = shutil.copytree(router, tmp_path / "body-part" / router.name)
+    reseal(copy, key=TEST_KEY, stage="released")
+    (tmp_path / "test.pem").write_bytes(TEST_KEY.public_pem)
+    trusted = load_trusted_keys([tmp_path / "test.pem"])
+    monkeypatch.setattr("ml.bundles.product_keys", lambda: trusted)
     image = str(next(Path("samples").glob("brain-*/01.dcm")))
     stages = []
     for _ in range(2):
