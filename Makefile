@@ -7,11 +7,15 @@ STAMPS := $(VENV)/.installed
 PORT ?= 8000
 HOST ?= 127.0.0.1
 MINUTES ?= 10
+STUDIES ?= 200
+SEED ?= 1
 SALT ?= 0
 ADVISORIES ?=
 MIRROR ?=
 AUDIT := var/audit/venv
 CLIENTS := var/clients
+# Networks that others were trained on from, out of the repository's history.
+PREDECESSORS := skin-lesion/1.1.0 retina/1.1.0 brain-mri/1.2.1 body-part/1.0.2
 
 # pip's own configuration says where packages come from.
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
@@ -23,7 +27,8 @@ SOURCES := accounts classifier medimaging ml records
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-test backbones run test clients lint types fmt openapi lock audit bench \
-	bench-inference bench-intake bench-metadata bench-queue containers fuzz pin-images clean
+	bench-inference bench-intake bench-metadata bench-precision bench-queue chaos containers fuzz \
+	pin-images clean
 
 help:
 	@echo "make run        start everything on http://$(HOST):$(PORT) (PORT=, HOST=)"
@@ -40,7 +45,9 @@ help:
 	@echo "make bench-inference  measure the engines side by side, for every model"
 	@echo "make bench-intake     measure intake by every door, beside Orthanc"
 	@echo "make bench-metadata   measure the metadata of a study, beside Orthanc"
+	@echo "make bench-precision  measure what bfloat16 would change, for every model"
 	@echo "make bench-queue      measure the queue: a backlog, a lost Redis, an export beside urgent studies"
+	@echo "make chaos      kill what runs while STUDIES=200 are sent for MINUTES=10, and count what is wrong (SEED=)"
 	@echo "make fuzz       feed damaged files to the readers for MINUTES=10 each, with another SALT= others"
 	@echo "make containers  bring docker-compose.yml up by podman and work with it (root; MIRROR=)"
 	@echo "make pin-images  write the digests of compose's images into .env (needs Docker)"
@@ -63,6 +70,12 @@ $(STAMPS)/test: $(STAMPS)/base requirements/train.txt requirements/test.txt
 
 backbones: install-test
 	@$(PIP) install --require-hashes --no-deps --upgrade --target var/backbones -r requirements/backbones.txt
+	@mkdir -p var/backbones/predecessors
+	@for one in $(PREDECESSORS); do \
+		file=ml/bundles/$$one/model.keras; \
+		git show "$$(git rev-list -n 1 HEAD -- $$file)^:$$file" \
+			> var/backbones/predecessors/$$(echo $$one | tr / -).keras || exit 1; \
+	done
 
 run: install
 	@$(BIN)/python manage.py quickstart --host $(HOST) --port $(PORT)
@@ -137,8 +150,15 @@ bench-intake: install-test
 bench-metadata: install-test
 	$(BIN)/python -m tests.bench.bench_metadata
 
+bench-precision: install-test
+	$(BIN)/python -m tests.bench.bench_precision
+
 bench-queue: install-test
 	$(BIN)/python -m tests.bench.bench_queue
+
+# The whole product as real processes, each kind of which is killed and stopped again and again.
+chaos: install-test
+	$(BIN)/python -m tests.chaos.run_chaos --studies $(STUDIES) --minutes $(MINUTES) --seed $(SEED)
 
 # Cases that end in neither frames nor a verdict are kept in var/fuzz.
 fuzz: install-test
