@@ -1,1 +1,0 @@
-ed25519 8b9ed3ba1572a36e 4bhIvrVxpQZIlgbcAMRV86hZNCsP5gNm/jGB4lFQwXjvj7e+rxlZ/EShbeeqkA+mSNndMKBGN1a9b9sF+FzUCQ==

@@ -1,0 +1,1 @@
+ed25519 ae0b07164de17fe1 3pYmRLsph0DSFuCFcRL6xN1nSfiFam0kZBb8SZDyPuwmQaPyD56KIsbMzR4ap+pZTuo5jM5xgveKeOuKIIj9Dw==
