@@ -15,7 +15,8 @@ MIRROR ?=
 AUDIT := var/audit/venv
 CLIENTS := var/clients
 # Networks that others were trained on from, out of the repository's history.
-PREDECESSORS := skin-lesion/1.1.0 retina/1.1.0 brain-mri/1.2.1 body-part/1.0.2
+PREDECESSORS := skin-lesion/1.1.0 retina/1.1.0 brain-mri/1.2.0 body-part/1.0.2 chest-xray/1.1.1
+FIRST_WEIGHTS ?= var/backbones/predecessors
 
 # pip's own configuration says where packages come from.
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
@@ -26,9 +27,9 @@ LOCK := $(BIN)/uv pip compile --python-version 3.11 --python-platform x86_64-man
 SOURCES := accounts classifier medimaging ml records
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test backbones run test clients lint types fmt openapi lock audit bench \
-	bench-inference bench-intake bench-metadata bench-precision bench-queue chaos containers fuzz \
-	pin-images clean
+.PHONY: help install install-test backbones predecessors run test clients lint types fmt openapi lock \
+	audit bench bench-inference bench-intake bench-metadata bench-precision bench-queue chaos \
+	containers fuzz pin-images clean
 
 help:
 	@echo "make run        start everything on http://$(HOST):$(PORT) (PORT=, HOST=)"
@@ -68,14 +69,26 @@ $(STAMPS)/test: $(STAMPS)/base requirements/train.txt requirements/test.txt
 	@$(INSTALL) -r requirements/train.txt -r requirements/test.txt
 	@touch $@
 
-backbones: install-test
+backbones: install-test predecessors
 	@$(PIP) install --require-hashes --no-deps --upgrade --target var/backbones -r requirements/backbones.txt
-	@mkdir -p var/backbones/predecessors
+
+# A bundle holds a whole model.keras, or network.json and the weights in network.bin.
+# brain-mri 1.2.1 was the network of 1.2.0, exported once more and never shipped.
+predecessors:
+	@mkdir -p $(FIRST_WEIGHTS)
 	@for one in $(PREDECESSORS); do \
-		file=ml/bundles/$$one/model.keras; \
-		git show "$$(git rev-list -n 1 HEAD -- $$file)^:$$file" \
-			> var/backbones/predecessors/$$(echo $$one | tr / -).keras || exit 1; \
+		folder=ml/bundles/$$one; to=$(FIRST_WEIGHTS)/$$(echo $$one | tr / -); \
+		commit=$$(git rev-list -n 1 HEAD -- $$folder/network.bin); \
+		git cat-file -e $$commit:$$folder/network.bin 2> /dev/null || commit=$$commit^; \
+		if git cat-file -e $$commit:$$folder/model.keras 2> /dev/null; then \
+			git show $$commit:$$folder/model.keras > $$to.keras || exit 1; \
+		else \
+			mkdir -p $$to; \
+			git show $$commit:$$folder/network.json > $$to/network.json || exit 1; \
+			git show $$commit:$$folder/network.bin > $$to/network.bin || exit 1; \
+		fi; \
 	done
+	@cp $(FIRST_WEIGHTS)/brain-mri-1.2.0.keras $(FIRST_WEIGHTS)/brain-mri-1.2.1.keras
 
 run: install
 	@$(BIN)/python manage.py quickstart --host $(HOST) --port $(PORT)

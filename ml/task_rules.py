@@ -143,7 +143,7 @@ def find_problems(config: "TaskConfig", known: Sequence[Problem]) -> list[Proble
 def find_missing_files(config: "TaskConfig") -> list[Problem]:
     """The files that a training needs and that aren't there."""
     weights = config.model.weights
-    if weights in (NONE, IMAGENET) or Path(weights).is_file():
+    if weights in (NONE, IMAGENET) or Path(weights).exists():
         return []
     hint = "; `make backbones` fetches it" if weights.startswith("var/backbones/") else ""
     return [Problem("model.weights", f"no weights file {weights}{hint}")]
@@ -266,7 +266,9 @@ def _backbone_rules(config: "TaskConfig") -> Iterator[Rule]:
     places = ("model.weights", "model.backbone")
     suffixes = ", ".join(WEIGHT_SUFFIXES)
     is_named = weights in (NONE, IMAGENET) or weights.endswith(WEIGHT_SUFFIXES)
-    text = f"{weights!r} must be none, imagenet or a file that ends in {suffixes}"
+    is_named = is_named or Path(weights).is_dir()
+    allowed = f"none, imagenet, a bundle's folder or a file that ends in {suffixes}"
+    text = f"{weights!r} must be {allowed}"
     yield Rule(places, text, is_named)
     text = f"there are no ImageNet weights for {name} in Keras; give a file"
     yield Rule(places, text, weights != IMAGENET or limits.is_published)

@@ -1,4 +1,4 @@
-"""First weights of a backbone: from a file of Keras or PyTorch, from ImageNet, or from a run."""
+"""First weights of a backbone: from a file of Keras or PyTorch, ImageNet, a run or a bundle."""
 
 import pickle
 from collections.abc import Callable, Sequence
@@ -8,7 +8,8 @@ from typing import Any
 import keras
 
 from ml.backbones import IMAGENET, NONE, TORCH_SUFFIX
-from ml.errors import TaskConfigInvalid
+from ml.errors import RuntimeUnavailable, TaskConfigInvalid
+from ml.runtimes.keras_network import load_network
 from ml.task_config import TaskConfig
 from ml.training.backbones import Backbone
 from ml.training.backbones.efficientnet_lite import read_weights
@@ -23,21 +24,21 @@ def load_weights(backbone: Any, entry: Backbone, config: TaskConfig) -> None:
     """Fill a freshly built backbone as `model.weights` says.
 
     That is `none`, `imagenet` (Keras fetches them), a `.h5` of the backbone without its top, a
-    `.pth` of EfficientNet-Lite, or the `.keras` of a run of the same backbone, of any task: then
-    its head stays behind. Raises TaskConfigInvalid when the file is missing or holds another
-    network.
+    `.pth` of EfficientNet-Lite, or the `.keras` of a run or the folder of a bundle of the same
+    backbone, of any task: then its head stays behind. Raises TaskConfigInvalid when the file is
+    missing or holds another network.
     """
     weights = config.model.weights
     if weights == NONE:
         return
     if weights == IMAGENET and entry.publish:
         source = _fetch_imagenet(entry.publish, config)
-    elif not Path(weights).is_file():
+    elif not Path(weights).exists():
         raise TaskConfigInvalid(path=config.task, detail=f"no weights file {weights}")
     else:
         try:
             source = _read_file(Path(weights), entry, config)
-        except READING_ERRORS as error:
+        except (*READING_ERRORS, RuntimeUnavailable) as error:
             detail = f"{weights} doesn't hold the weights of {config.model.backbone} ({error})"
             raise TaskConfigInvalid(path=config.task, detail=detail) from error
     try:
@@ -82,8 +83,8 @@ def _fetch_imagenet(publish: Callable[[int, float], Any], config: TaskConfig) ->
 
 def _read_file(path: Path, entry: Backbone, config: TaskConfig) -> Sequence[Any]:
     """Layers of a network that holds the file's weights."""
-    if path.suffix == ".keras":
-        layers = keras.saving.load_model(path, compile=False, safe_mode=True).layers
+    if path.suffix == ".keras" or path.is_dir():
+        layers = load_network(path).layers
         names = [layer.name for layer in layers]
         if FEATURES not in names:
             raise ValueError("it isn't the network of a run")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ml.commands.options import BUNDLES_DIR
 from ml.commands.train import EPILOG
 from ml.errors import TaskConfigInvalid
 from ml.task_config import TaskConfig, find_task, load_task
@@ -215,6 +216,21 @@ def test_build_network_starts_from_the_run_of_another_task(tmp_path: Path) -> No
     levels = draw_images(retina)
     np.testing.assert_array_equal(read_features(network, levels), read_features(pretrained, levels))
     assert network.output.shape == (None, 4)
+
+
+@pytest.mark.parametrize("task", ["retina", "chest-xray"])
+def test_build_network_starts_from_a_bundle_however_it_holds_its_weights(task: str) -> None:
+    from ml.runtimes.keras_network import load_network
+    from ml.training.network import build_network
+
+    (bundle,) = (path.parent for path in (BUNDLES_DIR / task).glob("*/manifest.json"))
+    config = load_task(find_task(task), overrides={"model.weights": str(bundle)})
+
+    begun, shipped = build_network(config), load_network(bundle)
+
+    levels = draw_images(config)
+    expected = read_features(shipped, levels)
+    np.testing.assert_allclose(read_features(begun, levels), expected, atol=1e-4)
 
 
 def write_other_backbone(folder: Path) -> Path:

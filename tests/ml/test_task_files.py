@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ml.backbones import BACKBONE_LIMITS
 from ml.errors import TaskConfigInvalid
 from ml.task_config import load_task
+from ml.task_tables import TASKS_DIR
 from tests.ml.conftest import ROOT
 
 SHORT = """
@@ -103,7 +105,7 @@ def test_load_task_tells_everything_that_is_wrong_at_once(tmp_path: Path, told: 
         (SHORT.replace('["normal", "gout"]', '["normal", 3]'), "labels[2]: 3 is not text"),
         (SHORT.replace(', "gout"', ""), "must name two labels at least"),
         (f"{SHORT}size = 200", "input.size: of efficientnetlite0 is a multiple of 32"),
-        (f'{SHORT}[model]\nweights = "x.bin"', "must be none, imagenet or a file that ends in"),
+        (f'{SHORT}[model]\nweights = "x.bin"', "a bundle's folder or a file that ends in"),
         (
             f'{SHORT}[model]\nbackbone = "vgg16"\nweights = "a.pth"',
             "only EfficientNet-Lite is read from PyTorch files",
@@ -155,3 +157,27 @@ def test_commands_refuse_before_an_engine_is_loaded(tmp_path: Path, command: str
     assert "no weights file nowhere.h5" in done.stderr
     assert "no figure acuracy; did you mean accuracy?" in done.stderr
     assert "no figure guangzhu.auc" in done.stderr
+
+
+def test_first_weights_of_every_task_that_ships_come_from_the_history(tmp_path: Path) -> None:
+    """Whoever follows a shipped recipe needs the network that it begins with."""
+    shallow = subprocess.run(
+        ["git", "rev-parse", "--is-shallow-repository"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if shallow.stdout.strip() != "false":
+        pytest.skip("the repository's history isn't here: a copy without .git, or a shallow one")
+
+    subprocess.run(
+        ["make", "--silent", "predecessors", f"FIRST_WEIGHTS={tmp_path}"], cwd=ROOT, check=True
+    )
+
+    named = {load_task(path).model.weights for path in sorted(TASKS_DIR.glob("*.toml"))}
+    begun = [Path(name) for name in named if name.startswith("var/backbones/predecessors/")]
+    assert begun
+    for path in begun:
+        found = tmp_path / path.name
+        assert zipfile.is_zipfile(found) or (found / "network.bin").stat().st_size
