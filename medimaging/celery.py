@@ -105,10 +105,10 @@ def begin_counting(**_: Any) -> None:
 def load_decoders(**_: Any) -> None:
     """Have the decoders load beside the inference engine: a worker's first study needs both."""
     from accounts.processes import process_role
-    from records.intake.isolation.calls import pool
+    from records.sandboxed import sandbox
 
     if process_role() == "worker":
-        pool.start()
+        sandbox.pool.start()
 
 
 @worker_ready.connect

@@ -429,7 +429,7 @@ INTAKE_UPLOAD_AHEAD_BYTES = 64 * 1024 * 1024
 INTAKE_OPEN_UPLOADS = env.whole("INTAKE_OPEN_UPLOADS")
 INTAKE_OPEN_SUBMISSIONS = env.whole("INTAKE_OPEN_SUBMISSIONS")
 # Decoding in children: how many read at once in each server process, and what one file may take.
-# Beyond it comes what a large file honestly needs (records/intake/isolation/calls.py).
+# Beyond it comes what a large file honestly needs (records/dicom/sandbox/calls.py).
 DECODING_CHILDREN = env.whole("DECODING_CHILDREN", os.cpu_count() or 2)
 DECODING_MEMORY_BYTES = env.whole("DECODING_MEMORY_MIB") * 1024 * 1024
 DECODING_SECONDS = env.whole("DECODING_SECONDS")

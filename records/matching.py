@@ -13,8 +13,8 @@ from fnmatch import fnmatchcase
 from django.db.models import CharField, JSONField, Q, Transform
 from django.db.models.lookups import PostgresOperatorLookup
 
+from records.dicom.names import MARKS, STROKES, fold_words, plain
 from records.errors import ParameterInvalid
-from records.names import MARKS, STROKES, fold_words, plain
 
 LONGEST_KEY = 4096
 SEPARATOR = "\\"
@@ -60,7 +60,7 @@ class AnyItem(PostgresOperatorLookup):
 
 @CharField.register_lookup
 class Plain(Transform):
-    """A text without case and accents, as `records.names.plain` writes it."""
+    """A text without case and accents, as `records.dicom.names.plain` writes it."""
 
     lookup_name = "plain"
     template = (

@@ -13,8 +13,8 @@ from ml.errors import FrameOutOfRange, MLError
 from ml.images import Frame, Voi, encode_png, to_display
 from ml.images.display import WINDOW_FUNCTIONS
 from records.errors import NoSuchFrame, NothingToShow
-from records.intake.isolation.calls import decode_frames
 from records.models import Instance
+from records.sandboxed import sandbox
 from records.stored import open_verified
 
 CACHE_BYTES = 48 * 1024 * 1024
@@ -68,7 +68,7 @@ def read_frame(instance: Instance, frame: int = 1) -> Frame:
     found = _cache.get(key)
     if found is None:
         with open_verified(instance) as stream:
-            found = decode_frames(stream, frames=[frame - 1])[0]
+            found = sandbox.decode_frames(stream, frames=[frame - 1])[0]
         _cache.put(key, found)
     return found
 
@@ -80,7 +80,7 @@ def iter_frames(instance: Instance) -> Iterator[Frame]:
     """
     with open_verified(instance) as stream:
         for frames in in_batches(instance, range(instance.number_of_frames)):
-            yield from decode_frames(stream, frames=frames)
+            yield from sandbox.decode_frames(stream, frames=frames)
 
 
 def in_batches(instance: Instance, frames: Sequence[int]) -> Iterator[list[int]]:

@@ -11,9 +11,9 @@ from pydicom.uid import AllTransferSyntaxes
 
 from ml.errors import MLError
 from records.errors import FileRejected, NoSuchBulkData, NotAcceptable, NothingToShow
-from records.intake.isolation.calls import cut_frames, describe, extract, rewrite
 from records.models import Instance
 from records.pixels import in_batches
+from records.sandboxed import sandbox
 from records.stored import open_stored, open_verified
 
 CHUNK_BYTES = 256 * 1024
@@ -43,13 +43,13 @@ def file_pieces(instance: Instance, syntax: str) -> Iterator[bytes]:
 
 
 def describe_instance(instance: Instance) -> bytes:
-    """Return the DICOM JSON of a stored object as `records.outgoing.descriptions` packs it.
+    """Return the DICOM JSON of a stored object as `records.dicom.writing.descriptions` packs it.
 
     Raises NothingToShow, StoredFileMissing and StoredFileDamaged.
     """
     with open_verified(instance) as stream:
         try:
-            return describe(stream, syntax=instance.transfer_syntax_uid)
+            return sandbox.describe(stream, syntax=instance.transfer_syntax_uid)
         except MLError as error:
             raise NothingToShow(detail="its header can't be read.") from error
 
@@ -60,7 +60,7 @@ def read_bulk_data(instance: Instance, path: str) -> Iterator[bytes]:
         raise NoSuchBulkData
     with open_verified(instance) as stream:
         try:
-            found = extract(stream, path=path)
+            found = sandbox.extract(stream, path=path)
         except MLError as error:
             raise NoSuchBulkData from error
     if found.place is not None:
@@ -80,7 +80,7 @@ def frame_pieces(
     with open_verified(instance) as stream:
         for batch in in_batches(instance, frames):
             try:
-                found = cut_frames(stream, frames=batch, is_as_stored=is_as_stored)
+                found = sandbox.cut_frames(stream, frames=batch, is_as_stored=is_as_stored)
             except MLError as error:
                 raise NothingToShow(detail="its pixels can't be decoded.") from error
             for frame in found:
@@ -90,10 +90,10 @@ def frame_pieces(
 def rewritten_pieces(stream: IO[bytes], instance: Instance, syntax: str) -> Iterator[bytes]:
     """Yield a file in another syntax, read and decoded in a child.
 
-    Raises the errors of `records.intake.isolation.calls`, and EOFError for other pixels than the
+    Raises the errors of `records.dicom.sandbox.calls`, and EOFError for other pixels than the
     header announces.
     """
-    rewritten = rewrite(stream, syntax=syntax)
+    rewritten = sandbox.rewrite(stream, syntax=syntax)
     yield rewritten.before.tobytes()
     if rewritten.copied is not None:
         yield from _padded(_range(stream, *rewritten.copied), rewritten.copied[1])
@@ -106,7 +106,7 @@ def rewritten_pieces(stream: IO[bytes], instance: Instance, syntax: str) -> Iter
 
 def _decoded(stream: IO[bytes], instance: Instance, count: int) -> Iterator[bytes]:
     for batch in in_batches(instance, range(count)):
-        for frame in cut_frames(stream, frames=batch, is_as_stored=False):
+        for frame in sandbox.cut_frames(stream, frames=batch, is_as_stored=False):
             yield frame.tobytes()
 
 

@@ -19,11 +19,11 @@ from records.attributes import (
     Level,
     Returned,
 )
+from records.dicom.writing.dicom_json import JsonObject, element
 from records.dicomweb.targets import instance_url, series_url, study_url
 from records.errors import ParameterInvalid
 from records.matching import Matching
 from records.models import Series, Study
-from records.outgoing.dicom_json import JsonObject, element
 from records.searching import narrow, owner_of, read_keys
 
 MAX_RESULTS = 1000

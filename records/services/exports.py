@@ -13,7 +13,7 @@ from accounts.audit import record_event
 from accounts.errors import KnownError
 from accounts.models import Action, Outcome, User
 from accounts.roles import Verb
-from records.deidentification import Options, Rectangle
+from records.dicom.deidentification import Options, Rectangle
 from records.doorbell import ring
 from records.errors import (
     ExportAcrossDepartments,

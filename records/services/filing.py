@@ -10,6 +10,10 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
+from records.dicom.names import PersonName
+from records.dicom.reading.declared import DeclaredFields
+from records.dicom.reading.header import DicomHeader, RequestFields
+from records.dicom.reading.sniff import PICTURES
 from records.errors import (
     FileRejected,
     SeriesStudyMismatch,
@@ -17,9 +21,6 @@ from records.errors import (
     SubmissionEnded,
     UidConflict,
 )
-from records.intake.declared import DeclaredFields
-from records.intake.header import DicomHeader, RequestFields
-from records.intake.sniff import PICTURES
 from records.intake.storage import publish
 from records.models import (
     Instance,
@@ -31,7 +32,6 @@ from records.models import (
     SubmissionFile,
     SubmissionState,
 )
-from records.names import PersonName
 from records.services.conflicts import question_study
 from records.services.departments import tell_other_departments
 from records.services.descriptions import make_description

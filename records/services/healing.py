@@ -10,8 +10,8 @@ from pydicom.uid import UID
 
 from accounts.audit import record_event
 from accounts.models import Action, User
+from records.dicom.reading.declared import DeclaredFields
 from records.errors import HeldFileLost
-from records.intake.declared import DeclaredFields
 from records.models import (
     Damage,
     Instance,

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from accounts.audit import record_event
 from accounts.models import Action, User
-from records.intake.declared import DeclaredFields
-from records.intake.isolation.calls import examine
+from records.dicom.reading.declared import DeclaredFields
 from records.intake.storage import publish, spooled
 from records.models import (
     ConflictDecision,
@@ -16,6 +15,7 @@ from records.models import (
     Study,
     StudyState,
 )
+from records.sandboxed import sandbox
 from records.services.changes import Changes
 from records.services.filing import count_instances, find_or_create_series, make_instance
 from records.services.quarantine import record_quarantined
@@ -108,7 +108,7 @@ def _read(file: QuarantinedFile) -> ReceivedObject:
         spooled(stream, limit=file.size_bytes) as copy,
         copy.path.open("rb") as content,
     ):
-        examined = examine(content)
+        examined = sandbox.examine(content)
     sent = Sent(name=file.verdict.name, size=file.size_bytes, sha256=file.source_sha256)
     return ReceivedObject(sent, file.source_format, copy, examined.header, examined.exclusion)
 

@@ -13,13 +13,13 @@ from django.utils import timezone
 from accounts.audit import record_event
 from accounts.models import Action, Department, User
 from accounts.outages import is_database_outage
+from records.dicom.reading.declared import DeclaredFields, check_declared
 from records.errors import (
     HARMLESS_CODES,
     DepartmentRequired,
     IntakeFailed,
     TooManyInOneRequest,
 )
-from records.intake.declared import DeclaredFields, check_declared
 from records.intake.storage import check_room, remove_leftovers
 from records.models import (
     NOT_HELD,

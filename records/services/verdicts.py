@@ -8,9 +8,9 @@ from django.db import transaction
 
 from accounts.audit import prepare_event, record_event, record_events
 from accounts.models import Action, AuditEvent, Outcome, User
+from records.dicom.reading.header import DicomHeader
+from records.dicom.reading.proof import Exclusion
 from records.errors import FileRejected
-from records.intake.header import DicomHeader
-from records.intake.proof import Exclusion
 from records.metrics import count_verdict
 from records.models import (
     IdentityConflict,

@@ -21,6 +21,7 @@ from accounts.models import Action, User
 from accounts.parameters import fields_of, takes
 from accounts.reads import told_by
 from accounts.roles import Verb
+from records.dicom.names import display_name
 from records.errors import ConflictResolved
 from records.forms import RESOLUTION_FORMS, ConflictFilterForm, make_resolution_forms
 from records.models import (
@@ -31,7 +32,6 @@ from records.models import (
     Resolution,
     Study,
 )
-from records.names import display_name
 from records.pixels import render_png
 from records.services import resolve_conflict, reverse_resolution
 from records.views.images import PRIVATE, record_picture

@@ -12,8 +12,6 @@ from django.core.files.storage import Storage, storages
 
 from accounts.models import Department, User
 from accounts.roles import Role
-from records.intake.isolation import calls
-from records.intake.isolation.calls import examine
 from records.models import (
     Instance,
     Origin,
@@ -22,6 +20,7 @@ from records.models import (
     SubmissionFile,
     Upload,
 )
+from records.sandboxed import sandbox
 from records.services import DeclaredFields, open_submission, open_upload, submit_study
 from records.stores import adopt_store
 from tests.factories import make_department, make_user
@@ -196,6 +195,6 @@ def shared_pool() -> Iterator[Watched]:
 def pool(shared_pool, monkeypatch) -> Watched:
     """One child, started and waiting."""
     shared_pool.grown = []
-    monkeypatch.setattr(calls, "pool", shared_pool)
-    examine(io.BytesIO(make_dicom()))
+    monkeypatch.setattr(sandbox, "pool", shared_pool)
+    sandbox.examine(io.BytesIO(make_dicom()))
     return shared_pool

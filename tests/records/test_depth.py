@@ -12,7 +12,7 @@ from pydicom.uid import ImplicitVRLittleEndian, SecondaryCaptureImageStorage
 from accounts.roles import Role
 from ml.images import read_frames, to_display
 from records import tasks
-from records.deidentification import Options
+from records.dicom.deidentification import Options
 from records.dimse.retrieve import open_as_taken
 from records.models import ExportState
 from records.pixels import iter_frames

@@ -100,10 +100,10 @@ def test_picture_is_replaced_when_another_release_makes_another_file_of_it(
     described = instance.description if hasattr(instance, "description") else None
     before = instance.sha256
     lose(instance)
-    monkeypatch.setattr("records.intake.photograph.MANUFACTURER", "A later release")
-    from records.intake.isolation import calls
+    monkeypatch.setattr("records.dicom.writing.photograph.MANUFACTURER", "A later release")
+    from records.sandboxed import sandbox
 
-    calls.pool.stop()  # the children were born before
+    sandbox.pool.stop()  # the children were born before
 
     again = send_one(make_png(), declared=WHOSE)
 

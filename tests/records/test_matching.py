@@ -5,10 +5,10 @@ import datetime as dt
 import pytest
 
 from records.attributes import MODELS, Level
+from records.dicom.names import PersonName
 from records.errors import ParameterInvalid
 from records.matching import matching_items
 from records.models import Study
-from records.names import PersonName
 from records.searching import narrow, read_keys
 from tests.factories import make_patient, make_study
 

@@ -15,7 +15,7 @@ from accounts.models import AuditEvent
 from accounts.roles import Role
 from medimaging.health import parts
 from records import services, tasks
-from records.deidentification import Options
+from records.dicom.deidentification import Options
 from records.errors import (
     StoredFileDamaged,
     StoredFileMissing,
