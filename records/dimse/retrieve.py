@@ -28,7 +28,6 @@ from accounts.deliveries import Delivery, begin_delivery
 from accounts.errors import DatabaseUnavailable
 from accounts.models import Action
 from accounts.outages import is_database_outage
-from records.attributes import Level
 from records.dicom.reading.preamble import find_data_set, is_explicit
 from records.dimse import statuses
 from records.dimse.encryption import tls_as_caller
@@ -40,6 +39,7 @@ from records.errors import NotAcceptable, ParameterInvalid, StoreUnavailable
 from records.failure_reasons import DATA_SET_MISMATCH, MATCHES_NOT_COUNTED
 from records.intake.storage import spool_directory
 from records.models import DicomNode, Instance
+from records.query.attributes import Level
 from records.sending import rewritten_pieces
 from records.stored import open_verified
 

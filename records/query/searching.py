@@ -6,9 +6,9 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from records.attributes import MATCHED, MODELS, PARENT_PATHS, Attribute, Level
-from records.matching import Matching, condition, item_condition
 from records.models import Series
+from records.query.attributes import MATCHED, MODELS, PARENT_PATHS, Attribute, Level
+from records.query.matching import Matching, condition, item_condition
 
 Conditions = Mapping[Level, Q]
 """What is asked of the rows of each level."""

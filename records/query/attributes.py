@@ -7,8 +7,8 @@ from typing import Any
 
 from pydicom.datadict import tag_for_keyword
 
-from records.matching import Matching
 from records.models import Instance, Series, Study
+from records.query.matching import Matching
 
 
 class Level(IntEnum):
