@@ -105,7 +105,7 @@ def begin_counting(**_: Any) -> None:
 def load_decoders(**_: Any) -> None:
     """Have the decoders load beside the inference engine: a worker's first study needs both."""
     from accounts.processes import process_role
-    from records.sandboxed import sandbox
+    from records.files.sandboxed import sandbox
 
     if process_role() == "worker":
         sandbox.pool.start()
@@ -114,6 +114,6 @@ def load_decoders(**_: Any) -> None:
 @worker_ready.connect
 def announce_store(**_: Any) -> None:
     """Say at once what is wrong with the store: who starts a worker looks at its log."""
-    from records import stores
+    from records.files import stores
 
     stores.announce_store()

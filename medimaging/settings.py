@@ -169,7 +169,7 @@ WHITENOISE_AUTOREFRESH = DEBUG
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 # Images stream to disk; a form's own fields stay far below this.
-FILE_UPLOAD_HANDLERS = ["records.intake.upload_handler.SpoolUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["records.files.upload_handler.SpoolUploadHandler"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FILES = 5000
 

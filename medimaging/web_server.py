@@ -43,8 +43,8 @@ def post_worker_init(worker: Any) -> None:
     """
     from medimaging.heartbeats import start_beating
     from medimaging.web_worker.refusals import Refusals
-    from records.sandboxed import sandbox
-    from records.stores import announce_store
+    from records.files.sandboxed import sandbox
+    from records.files.stores import announce_store
 
     sandbox.pool.start()
     announce_store()

@@ -20,11 +20,11 @@ from records.dicom.writing.encoding import encapsulated, pixel_head
 from records.dicom.writing.metadata import PIXEL_DATA, Named
 from records.dicomweb.negotiation import COMPRESSED_TYPES, JPEG, OCTET_STREAM, OLD_NAMES
 from records.errors import BulkDataMissing, DicomUnreadable, FileRejected, MultipartBroken
-from records.intake.storage import Readable
-from records.sandboxed import sandbox
-from records.sending import CHUNK_BYTES
+from records.files.sandboxed import sandbox
+from records.files.sending import CHUNK_BYTES
+from records.files.spool import Readable
+from records.files.stores import Spooled
 from records.services.storing import IncomingObject
-from records.stores import Spooled
 
 LARGEST_METADATA = 32 * 1024 * 1024
 """Of one request: those of some thousand slices."""

@@ -15,7 +15,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from records.dicom.reading.preamble import LONG_VRS, META_GROUP, PREAMBLE, states_vr
 from records.dicom.reading.stored import UNDEFINED
-from records.intake.storage import Readable
+from records.files.spool import Readable
 from records.models import RoutingFacts
 
 FIRST_BYTES = 64 * 1024

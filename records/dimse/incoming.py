@@ -24,8 +24,8 @@ from pynetdicom.pdu_primitives import P_DATA
 from records.dicom.reading.preamble import PREAMBLE
 from records.dimse.outgoing import PacedMessages
 from records.errors import DiskFull, StoreUnavailable
-from records.intake.storage import spool_directory
-from records.stores import check_store
+from records.files.spool import spool_directory
+from records.files.stores import check_store
 
 logger = logging.getLogger(__name__)
 

@@ -37,11 +37,11 @@ from records.dimse.query import check_given, find_rows, read_identifier
 from records.dimse.session import Session
 from records.errors import NotAcceptable, ParameterInvalid, StoreUnavailable
 from records.failure_reasons import DATA_SET_MISMATCH, MATCHES_NOT_COUNTED
-from records.intake.storage import spool_directory
+from records.files.open import open_verified
+from records.files.sending import rewritten_pieces
+from records.files.spool import spool_directory
 from records.models import DicomNode, Instance
 from records.query.attributes import Level
-from records.sending import rewritten_pieces
-from records.stored import open_verified
 
 logger = logging.getLogger(__name__)
 

@@ -29,6 +29,7 @@ from records.errors import (
     ExportTooLarge,
     RegionOutside,
 )
+from records.files.stores import ensure_store
 from records.models import (
     Export,
     ExportHold,
@@ -40,7 +41,6 @@ from records.models import (
 )
 from records.querysets import ExportQuerySet
 from records.services.export_files import remove_export_file
-from records.stores import ensure_store
 
 TASK = "records.tasks.prepare_next_export"
 QUEUE = "exports"

@@ -21,7 +21,8 @@ from records.errors import (
     SubmissionEnded,
     UidConflict,
 )
-from records.intake.storage import publish
+from records.files.spool import publish
+from records.files.stores import Spooled
 from records.models import (
     Instance,
     InstanceDescription,
@@ -58,7 +59,6 @@ from records.services.verdicts import (
     judge_stored,
     record_verdicts,
 )
-from records.stores import Spooled
 
 ATTEMPTS = 4
 

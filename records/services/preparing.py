@@ -30,9 +30,9 @@ from records.dicom.deidentification import (
 )
 from records.dicom.deidentification.packing import DataSet, packed_data_set
 from records.errors import ExportEmpty, ExportRefused, ExportUnreadable, NotAcceptable
-from records.intake.storage import spool_directory
+from records.files.sending import file_pieces
+from records.files.spool import spool_directory
 from records.models import Export, ExportHold, ExportState, Instance
-from records.sending import file_pieces
 from records.services.export_files import remove_export_file
 from records.services.exports import record_exported
 from records.services.project_keys import project_key

@@ -23,17 +23,17 @@ from records.errors import (
     UnknownFormat,
     ZipBomb,
 )
-from records.intake.allowance import Allowance
-from records.intake.archive import expand
-from records.intake.leftovers import is_leftover
-from records.intake.storage import Readable, spooled
-from records.intake.upload_handler import SpooledUpload
+from records.files.allowance import Allowance
+from records.files.archive import expand
+from records.files.leftovers import is_leftover
+from records.files.sandboxed import sandbox
+from records.files.spool import Readable, spooled
+from records.files.stores import Spooled
+from records.files.upload_handler import SpooledUpload
 from records.models import Submission, SubmissionFile, SubmissionState
-from records.sandboxed import sandbox
 from records.services.healing import FirstFiling, find_first_filing
 from records.services.reception import Judged, Reception, failures_named, refusal_timed
 from records.services.verdicts import Sent
-from records.stores import Spooled
 
 Source = Readable | SpooledUpload | FileRejected
 """Where to read a file from, the file itself where it lies beside the store already, or why there

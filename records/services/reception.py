@@ -35,15 +35,15 @@ from records.errors import (
     TooManyInOneRequest,
     UnknownFormat,
 )
-from records.intake.allowance import Allowance
-from records.intake.leftovers import is_directory
-from records.intake.storage import keep_file
+from records.files.allowance import Allowance
+from records.files.leftovers import is_directory
+from records.files.sandboxed import sandbox
+from records.files.spool import keep_file
+from records.files.stores import Spooled, is_outage
 from records.models import NOT_HELD, Submission, SubmissionFile
-from records.sandboxed import sandbox
 from records.services.filing import file_objects
 from records.services.refusals import Refusals
 from records.services.verdicts import ReceivedObject, Sent
-from records.stores import Spooled, is_outage
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from accounts.audit import record_event
 from accounts.models import Action, User
 from records.dicom.reading.declared import DeclaredFields
-from records.intake.storage import publish, spooled
+from records.files.open import open_file
+from records.files.sandboxed import sandbox
+from records.files.spool import publish, spooled
 from records.models import (
     ConflictDecision,
     IdentityConflict,
@@ -15,13 +17,11 @@ from records.models import (
     Study,
     StudyState,
 )
-from records.sandboxed import sandbox
 from records.services.changes import Changes
 from records.services.filing import count_instances, find_or_create_series, make_instance
 from records.services.quarantine import record_quarantined
 from records.services.studies import complete_study, reopen_study
 from records.services.verdicts import ReceivedObject, Sent
-from records.stored import open_file
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from uuid import UUID
 from records.dicom.reading.preamble import have_same_data_set
 from records.dicom.sandbox.sameness import have_same_content
 from records.errors import StoredFileDamaged, StoredFileMissing
-from records.intake.storage import open_spooled
+from records.files.open import open_verified
+from records.files.pixels import in_batches
+from records.files.sandboxed import sandbox
+from records.files.spool import open_spooled
 from records.models import Instance
-from records.pixels import in_batches
-from records.sandboxed import sandbox
 from records.services.healing import held_file_lost
 from records.services.verdicts import ReceivedObject
-from records.stored import open_verified
 
 
 class NotCompared(Exception):

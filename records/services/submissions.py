@@ -20,7 +20,8 @@ from records.errors import (
     IntakeFailed,
     TooManyInOneRequest,
 )
-from records.intake.storage import check_room, remove_leftovers
+from records.files.spool import check_room, remove_leftovers
+from records.files.stores import ensure_store
 from records.models import (
     NOT_HELD,
     Origin,
@@ -36,7 +37,6 @@ from records.services.refusals import MORE_REFUSED, record_counted
 from records.services.reservations import check_submissions
 from records.services.studies import complete_study
 from records.services.uploads import settle_uploads
-from records.stores import ensure_store
 
 logger = logging.getLogger(__name__)
 

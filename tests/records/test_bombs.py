@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from records.errors import FileRejected
-from records.sandboxed import sandbox
+from records.files.sandboxed import sandbox
 from tests.records.bombs import (
     MIB,
     deflated,

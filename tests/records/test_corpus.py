@@ -13,7 +13,8 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from accounts.models import Action, AuditEvent
-from records.intake.storage import spool_directory
+from records.files.sandboxed import sandbox
+from records.files.spool import spool_directory
 from records.models import (
     Instance,
     Patient,
@@ -23,7 +24,6 @@ from records.models import (
     SubmissionState,
     Verdict,
 )
-from records.sandboxed import sandbox
 from records.services import submit_study
 from records.services.reception import EXAMINED_AT_ONCE
 from tests.prerequisites import SHARED, require_shared, skip_or_fail

@@ -27,7 +27,7 @@ from records.dicom.sandbox import pool as pool_module
 from records.dicom.sandbox.calls import DecodingStopped
 from records.dicom.writing.photograph import assign_uids
 from records.errors import DecodingCrashed, DecodingExhausted, ImageTooLarge, ReaderKilled
-from records.sandboxed import sandbox
+from records.files.sandboxed import sandbox
 from tests.records.bombs import MIB, rle
 from tests.records.files import SAMPLES, make_dicom
 from tests.records.watching import ALLOWED_BYTES, Watched

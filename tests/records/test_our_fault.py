@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from records.dicom.sandbox import pool as pool_module
 from records.failure_reasons import OUT_OF_RESOURCES
+from records.files.sandboxed import sandbox
 from records.models import (
     Instance,
     Study,
@@ -23,7 +24,6 @@ from records.models import (
     Upload,
     Verdict,
 )
-from records.sandboxed import sandbox
 from records.services import sweep_uploads
 from records.services.submissions import sweep_submissions
 from tests.conftest import as_superuser

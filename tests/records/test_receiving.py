@@ -9,6 +9,7 @@ from pydicom.uid import generate_uid
 
 from accounts.models import Action, AuditEvent
 from records.errors import FileNotTaken
+from records.files.sandboxed import sandbox
 from records.models import (
     Instance,
     Patient,
@@ -19,7 +20,6 @@ from records.models import (
     SubmissionFile,
     SubmissionState,
 )
-from records.sandboxed import sandbox
 from records.services import DeclaredFields
 from tests.records.files import make_dicom, make_report
 

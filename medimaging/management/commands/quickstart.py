@@ -19,7 +19,7 @@ from medimaging.metrics import processes
 from medimaging.quickstart import demo, stack
 from medimaging.quickstart.errors import QuickstartError
 from medimaging.quickstart.supervisor import OURS, StopRequested, Supervisor
-from records.sandboxed import sandbox
+from records.files.sandboxed import sandbox
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

@@ -11,8 +11,8 @@ from django.core.files.uploadhandler import FileUploadHandler
 
 from accounts.errors import KnownError
 from records.errors import FileRejected, IntakeFailed
-from records.intake.storage import Spool
-from records.stores import Spooled
+from records.files.spool import Spool
+from records.files.stores import Spooled
 
 
 class SpooledUpload(UploadedFile):

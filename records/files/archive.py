@@ -4,7 +4,7 @@ This stays in the server process, because what it costs is known beforehand: the
 entries is read up to a length, and deflate, the one method taken, gives back no more at once
 than is asked for. The other methods don't: 4 KiB of bzip2 can become gigabytes in one call.
 
-What is sent as one file has one allowance, in `records.intake.allowance`, for all that is in it.
+What is sent as one file has one allowance, in `records.files.allowance`, for all that is in it.
 """
 
 import io
@@ -30,10 +30,10 @@ from records.errors import (
     ZipMethod,
     ZipUnsafePath,
 )
-from records.intake.allowance import Allowance
-from records.intake.leftovers import is_directory
-from records.intake.storage import spooled
-from records.stores import Spooled
+from records.files.allowance import Allowance
+from records.files.leftovers import is_directory
+from records.files.spool import spooled
+from records.files.stores import Spooled
 
 ENCRYPTED = 0x1
 METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})

@@ -5,7 +5,7 @@ from django.template.defaultfilters import filesizeformat
 
 from records.dicom.reading.limits import ContentLimits
 from records.dicom.sandbox.calls import Sandbox, SandboxLimits
-from records.intake.storage import spool_directory
+from records.files.spool import spool_directory
 
 
 def read_limits() -> SandboxLimits:

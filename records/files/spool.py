@@ -19,9 +19,9 @@ from django.core.files import File
 from django.template.defaultfilters import filesizeformat
 
 from records.errors import DiskFull, FileTooLarge, StorageLow, StoreUnavailable
-from records.stores import Spooled, check_store, ensure_store, image_store
-from records.stores.local import make_private
-from records.stores.locks import hold_contents
+from records.files.stores import Spooled, check_store, ensure_store, image_store
+from records.files.stores.local import make_private
+from records.files.stores.locks import hold_contents
 
 CHUNK_BYTES = 1024 * 1024
 KEPT = ".kept"

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from records.errors import StoreForeign, StoreUnavailable
-from records.stores.files import MARKER, WriteOnceStore, image_store
+from records.files.stores.files import MARKER, WriteOnceStore, image_store
 
 logger = logging.getLogger(__name__)
 

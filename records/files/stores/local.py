@@ -11,8 +11,8 @@ from typing import Any
 from django.core.files.storage import FileSystemStorage
 
 from records.errors import StoreUnavailable
-from records.stores.bounded import bounded
-from records.stores.files import (
+from records.files.stores.bounded import bounded
+from records.files.stores.files import (
     DAMAGED,
     MARKER,
     Alive,

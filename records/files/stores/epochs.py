@@ -18,8 +18,8 @@ from django.core.files.storage import Storage
 from django.db import DatabaseError, connections, transaction
 
 from records.errors import StoreUnavailable
-from records.stores.files import Alive, image_store
-from records.stores.presence import ASK_SECONDS, check_store
+from records.files.stores.files import Alive, image_store
+from records.files.stores.presence import ASK_SECONDS, check_store
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from ml.errors import FrameOutOfRange, MLError
 from ml.images import Frame, Voi, encode_png, to_display
 from ml.images.display import WINDOW_FUNCTIONS
 from records.errors import NoSuchFrame, NothingToShow
+from records.files.open import open_verified
+from records.files.sandboxed import sandbox
 from records.models import Instance
-from records.sandboxed import sandbox
-from records.stored import open_verified
 
 CACHE_BYTES = 48 * 1024 * 1024
 """Decoded frames that one process keeps: somebody who windows an image asks for it again."""

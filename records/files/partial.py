@@ -16,14 +16,14 @@ from pathlib import Path
 from uuid import UUID
 
 from records.errors import UploadBusy
-from records.intake.storage import (
+from records.files.spool import (
     CHUNK_BYTES,
     Readable,
     disk_errors,
     made_beside_store,
     spool_directory,
 )
-from records.stores import Spooled, ensure_store
+from records.files.stores import Spooled, ensure_store
 
 PARTIAL = "partial"
 WHOLE = ".whole"

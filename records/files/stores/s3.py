@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from storages.backends.s3 import S3Storage
 
 from records.errors import ContentMismatch, StoreUnavailable
-from records.stores.files import (
+from records.files.stores.files import (
     DAMAGED,
     MARKER,
     Alive,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from records.errors import StoreUnavailable
-from records.stores.files import Alive
+from records.files.stores.files import Alive
 
 Found = TypeVar("Found")
 

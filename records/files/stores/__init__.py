@@ -1,7 +1,14 @@
 """Where the bytes of images lie: a directory or a bucket, named by content and written once."""
 
-from records.stores.epochs import Age, Ages, announce_store, begin_epoch, compare_ages, renew_epoch
-from records.stores.files import (
+from records.files.stores.epochs import (
+    Age,
+    Ages,
+    announce_store,
+    begin_epoch,
+    compare_ages,
+    renew_epoch,
+)
+from records.files.stores.files import (
     DAMAGED,
     MARKER,
     PREFIXES,
@@ -13,7 +20,7 @@ from records.stores.files import (
     content_of,
     image_store,
 )
-from records.stores.presence import (
+from records.files.stores.presence import (
     adopt_store,
     check_store,
     ensure_store,

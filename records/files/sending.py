@@ -11,10 +11,10 @@ from pydicom.uid import AllTransferSyntaxes
 
 from ml.errors import MLError
 from records.errors import FileRejected, NoSuchBulkData, NotAcceptable, NothingToShow
+from records.files.open import open_stored, open_verified
+from records.files.pixels import in_batches
+from records.files.sandboxed import sandbox
 from records.models import Instance
-from records.pixels import in_batches
-from records.sandboxed import sandbox
-from records.stored import open_stored, open_verified
 
 CHUNK_BYTES = 256 * 1024
 UNCOMPRESSED = tuple(str(uid) for uid in AllTransferSyntaxes if not uid.is_encapsulated)
