@@ -105,15 +105,15 @@ def begin_counting(**_: Any) -> None:
 def load_decoders(**_: Any) -> None:
     """Have the decoders load beside the inference engine: a worker's first study needs both."""
     from accounts.processes import process_role
-    from records.intake.isolation.calls import pool
+    from records.files.sandboxed import sandbox
 
     if process_role() == "worker":
-        pool.start()
+        sandbox.pool.start()
 
 
 @worker_ready.connect
 def announce_store(**_: Any) -> None:
     """Say at once what is wrong with the store: who starts a worker looks at its log."""
-    from records import stores
+    from records.files import stores
 
     stores.announce_store()

@@ -15,7 +15,7 @@ def store_settings(env: Configuration, *, directory: Path) -> dict[str, Any]:
     bucket = env.text("IMAGES_S3_BUCKET")
     if not bucket:
         return {
-            "BACKEND": "records.stores.local.LocalStore",
+            "BACKEND": "records.files.stores.local.LocalStore",
             "OPTIONS": {
                 "location": directory,
                 "file_permissions_mode": 0o600,
@@ -40,7 +40,7 @@ def store_settings(env: Configuration, *, directory: Path) -> dict[str, Any]:
     authority = env.text("IMAGES_S3_CA_FILE")
     if authority:
         options["verify"] = authority
-    return {"BACKEND": "records.stores.s3.S3Store", "OPTIONS": options}
+    return {"BACKEND": "records.files.stores.s3.S3Store", "OPTIONS": options}
 
 
 def _encryption(env: Configuration) -> dict[str, str]:

@@ -169,7 +169,7 @@ WHITENOISE_AUTOREFRESH = DEBUG
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 # Images stream to disk; a form's own fields stay far below this.
-FILE_UPLOAD_HANDLERS = ["records.intake.upload_handler.SpoolUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["records.files.upload_handler.SpoolUploadHandler"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FILES = 5000
 
@@ -429,7 +429,7 @@ INTAKE_UPLOAD_AHEAD_BYTES = 64 * 1024 * 1024
 INTAKE_OPEN_UPLOADS = env.whole("INTAKE_OPEN_UPLOADS")
 INTAKE_OPEN_SUBMISSIONS = env.whole("INTAKE_OPEN_SUBMISSIONS")
 # Decoding in children: how many read at once in each server process, and what one file may take.
-# Beyond it comes what a large file honestly needs (records/intake/isolation/calls.py).
+# Beyond it comes what a large file honestly needs (records/dicom/sandbox/calls.py).
 DECODING_CHILDREN = env.whole("DECODING_CHILDREN", os.cpu_count() or 2)
 DECODING_MEMORY_BYTES = env.whole("DECODING_MEMORY_MIB") * 1024 * 1024
 DECODING_SECONDS = env.whole("DECODING_SECONDS")

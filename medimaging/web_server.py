@@ -43,10 +43,10 @@ def post_worker_init(worker: Any) -> None:
     """
     from medimaging.heartbeats import start_beating
     from medimaging.web_worker.refusals import Refusals
-    from records.intake.isolation.calls import pool
-    from records.stores import announce_store
+    from records.files.sandboxed import sandbox
+    from records.files.stores import announce_store
 
-    pool.start()
+    sandbox.pool.start()
     announce_store()
     worker.refusals = Refusals()
     start_beating("web")

@@ -10,9 +10,10 @@ from django.conf import settings
 
 from accounts.errors import KnownError, new_reference
 from accounts.outages import is_database_outage
-from records import services, stores
+from records import services
 from records.errors import ExportBroken, ExportTooSlow, StoreUnavailable
-from records.stores import is_outage
+from records.files import stores
+from records.files.stores import is_outage
 from records.turns import Turn
 
 logger = logging.getLogger(__name__)

@@ -30,8 +30,8 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
 from medimaging.quickstart.demo import SAMPLES_INSTITUTION
-from records.intake.declared import DeclaredFields
-from records.intake.photograph import as_dicom, assign_uids
+from records.dicom.reading.declared import DeclaredFields
+from records.dicom.writing.photograph import as_dicom, assign_uids
 from samples.drawn import draw_fundus, draw_skin
 
 STUDY_DATE = dt.date(2026, 1, 12)

@@ -81,7 +81,7 @@ def django_db_setup(
     from django.db import connections
 
     from medimaging.quickstart.services import EmbeddedPostgres
-    from records.stores import check_store
+    from records.files.stores import check_store
 
     EmbeddedPostgres(DATA_DIR).prepare_database(TEST_DATABASE)
     with as_superuser(TEST_DATABASE) as cursor:
@@ -106,7 +106,7 @@ def migrate(transactional_db: None) -> Iterator[Callable[[list[tuple[str, str]]]
     from django.db.migrations.executor import MigrationExecutor
 
     from medimaging.database_roles import grant_privileges
-    from records.stores import adopt_store
+    from records.files.stores import adopt_store
 
     def _migrate(to: list[tuple[str, str]]) -> Any:
         executor = MigrationExecutor(connections["owner"])

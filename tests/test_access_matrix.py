@@ -23,7 +23,7 @@ from accounts.roles import DEPARTMENT_ROLES, ROLE_VERBS, Role, Verb
 from accounts.services import issue_token
 from accounts.services.sessions import open_session
 from classifier.models import Classification, Explanation, Review, SourceValidation
-from records.deidentification import Options
+from records.dicom.deidentification import Options
 from records.models import (
     DepartmentRule,
     DicomNode,

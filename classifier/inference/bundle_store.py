@@ -20,7 +20,7 @@ from ml.bundles import copy_bundle, digest_of, find_bundles, load_bundle
 from ml.errors import BundleTampered, MLError
 from ml.manifest import read_manifest
 from ml.signing import SIGNATURE
-from records.stores.local import DIRECTORY_MODE, flush, make_private
+from records.files.stores.local import DIRECTORY_MODE, flush, make_private
 
 DIGEST = re.compile("[0-9a-f]{64}")
 UNFINISHED = ".incoming-"

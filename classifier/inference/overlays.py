@@ -13,7 +13,7 @@ from classifier.models import (
 from ml.explanation import describe_evidence, judge_finding, measure_evidence
 from ml.images import encode_png
 from ml.overlay import render_activation
-from records.pixels import draw_frame
+from records.files.pixels import draw_frame
 
 MAX_SIDE = 1024
 """Longest side of a picture: the cells of a map are far coarser, and the page stretches it."""

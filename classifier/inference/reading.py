@@ -16,8 +16,8 @@ from ml.images import Frame
 from ml.predictor import FramePrediction, Predictor
 from ml.router import Routing, make_routing
 from ml.subjects import Subject
+from records.files.pixels import iter_frames
 from records.models import Instance, Series, Study
-from records.pixels import iter_frames
 
 KeepAlive = Callable[[], object]
 

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from classifier.models import Classification, ClassificationState
 from classifier.services.requests import request_again
 from records.errors import StoredFileDamaged, StoredFileMissing, StoreForeign, StoreUnavailable
-from records.stores import check_store
+from records.files.stores import check_store
 
 AT_ONCE = 200
 LOST_CODES = (StoredFileMissing.code, StoredFileDamaged.code)

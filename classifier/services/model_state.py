@@ -15,7 +15,7 @@ from classifier.inference import (
     shipped_digests,
 )
 from classifier.models import TASK_TITLES, Deployment, ModelVersion
-from records.stores.locks import own_content
+from records.files.stores.locks import own_content
 
 FORMER_KEPT = 2
 """How many versions that answered a task before the one in use are kept for the way back."""

@@ -31,8 +31,8 @@ from classifier.inference import (
 from classifier.models import Deployment, ModelVersion
 from classifier.models.waits import MODEL_WAITS
 from classifier.services.runs import ring_waiting
+from records.files.stores.locks import hold_contents
 from records.services.reasons import clean_reason
-from records.stores.locks import hold_contents
 
 
 class LeftOut(NamedTuple):

@@ -20,10 +20,10 @@ from psycopg2 import extensions, sql
 
 from medimaging.backup.errors import StoreAway
 from records.errors import ContentMismatch, StoreUnavailable
-from records.intake.storage import CHUNK_BYTES, Readable
-from records.stores import Spooled, check_store, content_of, image_store
-from records.stores.local import make_private
-from records.stores.presence import ASK_SECONDS
+from records.files.spool import CHUNK_BYTES, Readable
+from records.files.stores import Spooled, check_store, content_of, image_store
+from records.files.stores.local import make_private
+from records.files.stores.presence import ASK_SECONDS
 
 IMAGES = "images"
 FILES = "files"

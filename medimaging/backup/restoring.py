@@ -45,8 +45,8 @@ from medimaging.backup.snapshots import (
 )
 from medimaging.release import VERSION
 from records.errors import StoreUnavailable
-from records.stores import Spooled, begin_epoch, forget_store
-from records.stores.local import make_private
+from records.files.stores import Spooled, begin_epoch, forget_store
+from records.files.stores.local import make_private
 
 MARK = "restore-unfinished.json"
 """In the data directory from the first change to the last check."""

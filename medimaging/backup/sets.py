@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from medimaging.backup.errors import BackupDamaged, BackupRunning, NoGeneration, NotABackupSet
-from records.intake.storage import CHUNK_BYTES, Readable
-from records.stores.local import flush, make_private
+from records.files.spool import CHUNK_BYTES, Readable
+from records.files.stores.local import flush, make_private
 
 FORMAT = 1
 LABEL = "medimaging-backup.json"

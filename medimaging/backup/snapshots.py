@@ -11,7 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from psycopg2 import extensions, sql
 
 from medimaging.backup.errors import BackupRunning, DatabaseAway
-from records.stores.locks import REMOVAL_LOCK
+from records.files.stores.locks import REMOVAL_LOCK
 
 BACKUP_LOCK = 0x4241434B
 """Held by a backup or a restore, so that there is one at a time."""

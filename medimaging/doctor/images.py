@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 
 from medimaging.doctor.findings import Finding, error, first_line, ok, warning
 from records.errors import StoreUnavailable
-from records.intake.storage import measure_room
+from records.files.spool import measure_room
 
 CONTENT = b"written by manage.py doctor, and removed by it"
 CONNECT_S = 4

@@ -7,8 +7,8 @@ from django.db.migrations.executor import MigrationExecutor
 from accounts.broker import connect
 from medimaging.health.parts import REDIS_S, Part, State, probe
 from records.errors import StoreForeign, StoreUnavailable
-from records.intake.storage import measure_room
-from records.stores import Age, check_store, compare_ages
+from records.files.spool import measure_room
+from records.files.stores import Age, check_store, compare_ages
 
 
 @probe("database")

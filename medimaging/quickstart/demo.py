@@ -17,7 +17,7 @@ from accounts.services.passwords import set_password
 from accounts.services.people import invite_user
 from classifier.models import ModelVersion, SourceKind, SourceValidation
 from classifier.services.sources import state_validation
-from records.intake.declared import DeclaredFields
+from records.dicom.reading.declared import DeclaredFields
 from records.models import Origin, Priority
 from records.services.submissions import submit_study
 

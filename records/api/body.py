@@ -3,7 +3,7 @@
 from django.http import HttpRequest
 
 from records.errors import BodyBroken, LengthRequired
-from records.intake.storage import Readable
+from records.files.spool import Readable
 
 
 def is_chunked(request: HttpRequest) -> bool:

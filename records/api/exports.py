@@ -24,7 +24,7 @@ from accounts.roles import Verb
 from records.api.filters import HoldFrameForm, read_parameters
 from records.api.negotiation import AnyAccept
 from records.api.told_lists import ToldListViewSet
-from records.deidentification import Options, Rectangle
+from records.dicom.deidentification import Options, Rectangle
 from records.errors import ExportNotAllowed
 from records.models import Export, ExportHold, Study
 from records.services import clear_export, request_export

@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from accounts.api.strict import StrictSerializer
 from accounts.models import Department
+from records.dicom.names import PersonName
 from records.forms import holds_text
 from records.models import (
     ConflictDecision,
@@ -15,7 +16,6 @@ from records.models import (
     Resolution,
     Sex,
 )
-from records.names import PersonName
 from records.services import Standing, Whose
 
 IDENTITY_FIELDS = ("patient_id", "issuer", "name", "birth_date", "sex")

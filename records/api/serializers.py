@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from accounts.api.strict import StrictSerializer
 from accounts.models import Department, User
-from records.intake.declared import DeclaredFields
+from records.dicom.reading.declared import DeclaredFields
 from records.models import (
     Instance,
     LegalHold,

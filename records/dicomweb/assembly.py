@@ -13,18 +13,18 @@ from typing import IO
 from django.conf import settings
 from pydicom.uid import ExplicitVRLittleEndian
 
+from records.dicom.reading.sniff import jpeg_syntax
+from records.dicom.reading.stored import UNDEFINED
+from records.dicom.sandbox.jobs import AssembledFile
+from records.dicom.writing.encoding import encapsulated, pixel_head
+from records.dicom.writing.metadata import PIXEL_DATA, Named
 from records.dicomweb.negotiation import COMPRESSED_TYPES, JPEG, OCTET_STREAM, OLD_NAMES
 from records.errors import BulkDataMissing, DicomUnreadable, FileRejected, MultipartBroken
-from records.intake.isolation.calls import assemble, list_documents
-from records.intake.isolation.jobs import AssembledFile
-from records.intake.metadata import PIXEL_DATA, Named
-from records.intake.sniff import jpeg_syntax
-from records.intake.storage import Readable
-from records.outgoing.encoding import encapsulated, pixel_head
-from records.outgoing.stored import UNDEFINED
-from records.sending import CHUNK_BYTES
+from records.files.sandboxed import sandbox
+from records.files.sending import CHUNK_BYTES
+from records.files.spool import Readable
+from records.files.stores import Spooled
 from records.services.storing import IncomingObject
-from records.stores import Spooled
 
 LARGEST_METADATA = 32 * 1024 * 1024
 """Of one request: those of some thousand slices."""
@@ -106,7 +106,7 @@ class Assembly:
         while first < len(plans):
             asked = plans[first : first + most]
             try:
-                files = assemble(
+                files = sandbox.assemble(
                     metadata.file,
                     first=first,
                     syntaxes=[plan.syntax for plan in asked],
@@ -214,7 +214,7 @@ def _documents_of(metadata: _Metadata) -> list[Named]:
     found: list[Named] = []
     try:
         while True:
-            listed = list_documents(metadata.file, first=len(found), most=ASKED_AT_ONCE)
+            listed = sandbox.list_documents(metadata.file, first=len(found), most=ASKED_AT_ONCE)
             found += listed.documents
             if len(found) >= listed.total or not listed.documents:
                 return found

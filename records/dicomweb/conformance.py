@@ -4,7 +4,7 @@ from typing import Any
 
 from pydicom.uid import AllTransferSyntaxes, UID_dictionary
 
-from records.attributes import ATTRIBUTES, Level
+from records.dicom.storage_classes import is_stored_class
 from records.dicomweb.negotiation import (
     DICOM,
     DICOM_JSON,
@@ -19,8 +19,8 @@ from records.dicomweb.pictures import PICTURE_TYPES, WINDOW_FUNCTIONS
 from records.dicomweb.querying import MAX_RESULTS
 from records.dicomweb.store_response import WARNING_REASONS
 from records.failure_reasons import FAILURE_REASONS, PROCESSING_FAILURE
-from records.matching import Matching
-from records.storage_classes import is_stored_class
+from records.query.attributes import ATTRIBUTES, Level
+from records.query.matching import Matching
 
 STUDY = "/studies/{study}"
 SERIES = f"{STUDY}/series/{{series}}"

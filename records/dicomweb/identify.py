@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from records.intake.preamble import LONG_VRS, META_GROUP, PREAMBLE, states_vr
-from records.intake.storage import Readable
+from records.dicom.reading.preamble import LONG_VRS, META_GROUP, PREAMBLE, states_vr
+from records.dicom.reading.stored import UNDEFINED
+from records.files.spool import Readable
 from records.models import RoutingFacts
-from records.outgoing.stored import UNDEFINED
 
 FIRST_BYTES = 64 * 1024
 MOST_ELEMENTS = 5000

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from django.utils.http import parse_header_parameters
 
 from records.errors import MultipartBroken
-from records.intake.storage import Readable
+from records.files.spool import Readable
 
 READ_BYTES = 256 * 1024
 LONGEST_HEADERS = 16 * 1024

@@ -12,7 +12,7 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from records.errors import NotAcceptable
-from records.sending import UNCOMPRESSED, UNDECODABLE
+from records.files.sending import UNCOMPRESSED, UNDECODABLE
 
 MULTIPART = "multipart/related"
 DICOM = "application/dicom"

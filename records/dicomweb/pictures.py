@@ -10,8 +10,8 @@ from PIL import Image
 
 from records.dicomweb.negotiation import JPEG
 from records.errors import ParameterInvalid
+from records.files.pixels import draw_frame
 from records.models import Instance
-from records.pixels import draw_frame
 
 PNG = "image/png"
 PICTURE_TYPES = (JPEG, PNG)

@@ -10,7 +10,11 @@ from django.http import QueryDict
 from pydicom.datadict import dictionary_keyword, keyword_dict
 
 from accounts.models import User
-from records.attributes import (
+from records.dicom.writing.dicom_json import JsonObject, element
+from records.dicomweb.targets import instance_url, series_url, study_url
+from records.errors import ParameterInvalid
+from records.models import Series, Study
+from records.query.attributes import (
     ATTRIBUTES,
     MATCHED,
     MODELS,
@@ -19,12 +23,8 @@ from records.attributes import (
     Level,
     Returned,
 )
-from records.dicomweb.targets import instance_url, series_url, study_url
-from records.errors import ParameterInvalid
-from records.matching import Matching
-from records.models import Series, Study
-from records.outgoing.dicom_json import JsonObject, element
-from records.searching import narrow, owner_of, read_keys
+from records.query.matching import Matching
+from records.query.searching import narrow, owner_of, read_keys
 
 MAX_RESULTS = 1000
 ALL = "all"

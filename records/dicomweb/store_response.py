@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 
+from records.dicom.writing.dicom_json import JsonObject, element
 from records.dicomweb.targets import instance_url, study_url
 from records.errors import FileTooLarge
 from records.failure_reasons import FAILURE_REASONS, PROCESSING_FAILURE
 from records.models import NOT_HELD, Instance
-from records.outgoing.dicom_json import JsonObject, element
 from records.services.storing import StoreOutcome
 
 FAILED = "00081198"
@@ -30,7 +30,7 @@ def store_status(outcomes: Sequence[StoreOutcome]) -> HTTPStatus:
     """200 where all are held, 202 where some are or are in doubt, 409 where none is.
 
     Where all are too large, that has a status of its own: 413. What is our own fault never gets
-    here: it is the answer to the whole request (`records.errors.intake`).
+    here: it is the answer to the whole request (`IntakeFailed`).
     """
     failed = [each for each in outcomes if each.file.verdict in NOT_HELD]
     if len(failed) < len(outcomes):

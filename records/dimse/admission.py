@@ -15,11 +15,11 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made when it
     Verification,
 )
 
+from records.dicom.storage_classes import is_stored_class
 from records.dimse.session import Session
 from records.metrics import count_refused_association
 from records.models import DicomNode
 from records.services import note_refused_association
-from records.storage_classes import is_stored_class
 
 logger = logging.getLogger(__name__)
 

@@ -21,11 +21,11 @@ from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
 from pynetdicom.pdu_primitives import P_DATA
 
+from records.dicom.reading.preamble import PREAMBLE
 from records.dimse.outgoing import PacedMessages
 from records.errors import DiskFull, StoreUnavailable
-from records.intake.preamble import PREAMBLE
-from records.intake.storage import spool_directory
-from records.stores import check_store
+from records.files.spool import spool_directory
+from records.files.stores import check_store
 
 logger = logging.getLogger(__name__)
 

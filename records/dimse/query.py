@@ -17,15 +17,15 @@ from accounts.errors import DatabaseUnavailable
 from accounts.models import Action
 from accounts.outages import is_database_outage
 from accounts.texts import search_terms
-from records.attributes import ATTRIBUTES, MODELS, Attribute, Level
+from records.dicom.reading.values import PARSE_ERRORS, clean_text
 from records.dimse import statuses
 from records.dimse.session import Session
 from records.errors import ParameterInvalid
 from records.failure_reasons import CANNOT_UNDERSTAND, DATA_SET_MISMATCH, OUT_OF_RESOURCES
-from records.intake.values import PARSE_ERRORS, clean_text
-from records.matching import SEPARATOR, matching_items
 from records.models import DicomNode
-from records.searching import item_keys, narrow, owner_of, read_keys
+from records.query.attributes import ATTRIBUTES, MODELS, Attribute, Level
+from records.query.matching import SEPARATOR, matching_items
+from records.query.searching import item_keys, narrow, owner_of, read_keys
 
 logger = logging.getLogger(__name__)
 

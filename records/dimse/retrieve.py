@@ -28,7 +28,7 @@ from accounts.deliveries import Delivery, begin_delivery
 from accounts.errors import DatabaseUnavailable
 from accounts.models import Action
 from accounts.outages import is_database_outage
-from records.attributes import Level
+from records.dicom.reading.preamble import find_data_set, is_explicit
 from records.dimse import statuses
 from records.dimse.encryption import tls_as_caller
 from records.dimse.incoming import excuse_silence
@@ -37,11 +37,11 @@ from records.dimse.query import check_given, find_rows, read_identifier
 from records.dimse.session import Session
 from records.errors import NotAcceptable, ParameterInvalid, StoreUnavailable
 from records.failure_reasons import DATA_SET_MISMATCH, MATCHES_NOT_COUNTED
-from records.intake.preamble import find_data_set, is_explicit
-from records.intake.storage import spool_directory
+from records.files.open import open_verified
+from records.files.sending import rewritten_pieces
+from records.files.spool import spool_directory
 from records.models import DicomNode, Instance
-from records.sending import rewritten_pieces
-from records.stored import open_verified
+from records.query.attributes import Level
 
 logger = logging.getLogger(__name__)
 

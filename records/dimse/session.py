@@ -12,7 +12,7 @@ from django.db import close_old_connections
 
 from accounts.audit import bind_request_context
 from records.errors import IntakeFailed, SubmissionEnded
-from records.intake.storage import Readable
+from records.files.spool import Readable
 from records.models import DicomNode, Origin, Submission, SubmissionFile
 from records.services import close_submission, open_submission, receive_file, touch_submission
 

@@ -3,29 +3,6 @@
 from accounts.errors import KnownError
 
 
-class ExportRefused(KnownError):
-    """The base of every reason for which one object can't leave; the others of its study may."""
-
-    code = "export_refused"
-    status = 422
-
-
-class ExportNotAnImage(ExportRefused):
-    """Reports, documents, drawings and results: text that no machine can clean."""
-
-    code = "export_not_an_image"
-    message = "Only images can be de-identified; this object is a report, a drawing or a result."
-    action = "Nothing to do: it is left out of the export."
-
-
-class ExportUnreadable(ExportRefused):
-    """What can't be read whole can't be shown to be clean."""
-
-    code = "export_unreadable"
-    message = "The image can't be read whole, so nobody can say what is in it."
-    action = "Export it again from the modality or archive, and send the new copy."
-
-
 class ExportNotAllowed(KnownError):
     """A study that the actor may not export; whether it exists isn't said."""
 
@@ -161,12 +138,3 @@ class RegionUnreadable(KnownError):
     pointer = "/decisions"
     message = "The regions to blacken can't be read."
     action = "Write x, y, width and height as whole numbers, one region a line."
-
-
-class RegionOutside(KnownError):
-    """A rectangle to blacken that isn't part of the image."""
-
-    code = "region_outside"
-    pointer = "/decisions"
-    message = "A region to blacken lies outside the image of {columns} × {rows} pixels."
-    action = "Correct the region: x, y, width and height in pixels from the upper left corner."

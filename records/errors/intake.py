@@ -1,19 +1,6 @@
 """Why a file wasn't taken that may be sound: our own fault, and never a verdict on the file."""
 
-from accounts.errors import KnownError
-
-
-class IntakeFailed(KnownError):
-    """The base of what is our own fault while files come in.
-
-    No verdict is written, and whoever sent them is told 503: nothing of the file in hand is stored,
-    what was stored before it stays, and all of it can be sent again. `is_of_one_file` marks what
-    needn't concern the files after it: they are filed before the sender is told.
-    """
-
-    status = 503
-    retry_after = 60
-    is_of_one_file = False
+from records.dicom.errors import IntakeFailed
 
 
 class FileNotTaken(IntakeFailed):
@@ -54,18 +41,4 @@ class ContentMismatch(IntakeFailed):
     code = "storage_mismatch"
     message = "The store holds a damaged copy of this very file ({sha256})."
     action = "Give your administrator this message: the copy has to be restored or removed first."
-    is_of_one_file = True
-
-
-class ReadersUnavailable(IntakeFailed):
-    """The processes that read content can't be started, or were killed by somebody else."""
-
-    code = "readers_unavailable"
-    message = "Files can't be read at present."
-    action = "Send the file again in a minute. If it stays so, tell your administrator."
-
-
-class ReaderKilled(ReadersUnavailable):
-    """The process that was reading this file was ended by somebody else."""
-
     is_of_one_file = True

@@ -1,6 +1,6 @@
 """Why nothing can be read from the store or put into it, whatever is asked for."""
 
-from records.errors.intake import IntakeFailed
+from records.dicom.errors import IntakeFailed
 
 
 class StoreUnavailable(IntakeFailed):

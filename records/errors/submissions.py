@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from accounts.errors import KnownError
 
-if TYPE_CHECKING:  # who reads files in a child knows these errors, and no models
+if TYPE_CHECKING:  # errors are known before any model is
     from accounts.models import Department
 
 
@@ -55,14 +55,6 @@ class TooManyInOneRequest(KnownError):
     )
     action = "Send the rest in another request."
     status = 413
-
-
-class InvalidField(KnownError):
-    """A declared value that DICOM has no room for."""
-
-    code = "invalid_field"
-    message = "{label}: {problem}"
-    action = "Correct the field and send again."
 
 
 class RequestTooLarge(KnownError):

@@ -2,7 +2,7 @@
 
 from django import forms
 
-from records.deidentification import Options, Rectangle
+from records.dicom.deidentification import Options, Rectangle
 from records.forms.lists import FilterForm
 from records.models import ExportState
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from django import forms
 
+from records.dicom.names import PersonName
 from records.forms.keeping import ReasonForm
 from records.forms.submissions import holds_text
 from records.models import IdentityConflict, Resolution, Sex
-from records.names import PersonName
 from records.services import Standing, Whose
 
 

@@ -7,7 +7,7 @@ from django.core.validators import RegexValidator
 from django.db.models import QuerySet
 
 from accounts.models import Department
-from records.intake.declared import NOT_TEXT, DeclaredFields
+from records.dicom.reading.declared import NOT_TEXT, DeclaredFields
 from records.models import Priority, Sex
 
 MODALITIES = (

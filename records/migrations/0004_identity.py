@@ -19,7 +19,7 @@ STROKED = str.maketrans(
 
 
 def fold_words(text):
-    """As records.names.fold_words was when this was written."""
+    """As records.dicom.names.fold_words was when this was written."""
     lowered = unicodedata.normalize("NFKD", text).casefold().translate(STROKED)
     bare = "".join(
         char

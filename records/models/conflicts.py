@@ -10,10 +10,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Department, User
+from records.dicom.names import PersonName
 from records.models.imaging import Instance, StoredFile, Study, image_storage
 from records.models.patients import Patient, Sex
 from records.models.submissions import Submission, SubmissionFile
-from records.names import PersonName
 from records.querysets import IdentityConflictQuerySet, QuarantinedFileQuerySet
 
 

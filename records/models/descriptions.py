@@ -6,7 +6,7 @@ from records.models.imaging import Instance
 
 
 class InstanceDescription(models.Model):
-    """The DICOM JSON of an instance, as `records.outgoing.descriptions` packs it.
+    """The DICOM JSON of an instance, as `records.dicom.writing.descriptions` packs it.
 
     It is there for speed alone and says nothing of its own: it counts only for the very bytes
     whose `sha256` it bears and for the `version` of the code that wrote it, is made anew

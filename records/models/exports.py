@@ -8,8 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Department, User
-from records.deidentification import Options
-from records.deidentification.burned_in import Cause
+from records.dicom.deidentification import Options
+from records.dicom.deidentification.burned_in import Cause
 from records.models.imaging import Instance, Study
 from records.querysets import ExportQuerySet
 

@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from accounts.models import Department, User
 from ml.ages import Age, find_age
+from records.dicom.names import GROUP_LENGTH, PersonName
 from records.models.patients import FoldedNameField, Patient
-from records.names import GROUP_LENGTH, PersonName
 from records.querysets import (
     InstanceManager,
     InstanceQuerySet,

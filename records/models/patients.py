@@ -6,7 +6,7 @@ from typing import Any
 from django.db import models
 
 from accounts.models import Department
-from records.names import PersonName, display_name, fold_words
+from records.dicom.names import PersonName, display_name, fold_words
 from records.querysets import PatientQuerySet
 
 

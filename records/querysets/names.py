@@ -4,7 +4,7 @@ import datetime as dt
 
 from django.db.models import Q
 
-from records.names import fold_words
+from records.dicom.names import fold_words
 
 DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%d %b %Y", "%d %B %Y")
 """As ISO 8601, DICOM, the pages, and most of Europe write a day."""

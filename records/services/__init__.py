@@ -1,6 +1,6 @@
 """Everything that writes records: the one way in for files, and what ends a submission."""
 
-from records.intake.declared import DeclaredFields
+from records.dicom.reading.declared import DeclaredFields
 from records.services.export_files import sweep_export_files
 from records.services.exports import (
     claim_export,

@@ -5,10 +5,10 @@ What is kept follows from the stored bytes alone and is no record: no event tell
 
 from django.core.exceptions import ObjectDoesNotExist
 
+from records.dicom.writing.descriptions import LONGEST_KEPT, VERSION, compose
+from records.files.open import check_untouched
+from records.files.sending import describe_instance
 from records.models import Instance, InstanceDescription
-from records.outgoing.descriptions import LONGEST_KEPT, VERSION, compose
-from records.sending import describe_instance
-from records.stored import check_untouched
 
 
 def describe_at(instance: Instance, *, url: str) -> str:

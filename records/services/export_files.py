@@ -7,9 +7,9 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from records.files.stores.locks import may_remove
 from records.models import Export
 from records.models.exports import export_storage
-from records.stores.locks import may_remove
 
 TOP = "exports"
 

@@ -13,7 +13,7 @@ from accounts.audit import record_event
 from accounts.errors import KnownError
 from accounts.models import Action, Outcome, User
 from accounts.roles import Verb
-from records.deidentification import Options, Rectangle
+from records.dicom.deidentification import Options, Rectangle
 from records.doorbell import ring
 from records.errors import (
     ExportAcrossDepartments,
@@ -29,6 +29,7 @@ from records.errors import (
     ExportTooLarge,
     RegionOutside,
 )
+from records.files.stores import ensure_store
 from records.models import (
     Export,
     ExportHold,
@@ -40,7 +41,6 @@ from records.models import (
 )
 from records.querysets import ExportQuerySet
 from records.services.export_files import remove_export_file
-from records.stores import ensure_store
 
 TASK = "records.tasks.prepare_next_export"
 QUEUE = "exports"

@@ -10,6 +10,10 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
+from records.dicom.names import PersonName
+from records.dicom.reading.declared import DeclaredFields
+from records.dicom.reading.header import DicomHeader, RequestFields
+from records.dicom.reading.sniff import PICTURES
 from records.errors import (
     FileRejected,
     SeriesStudyMismatch,
@@ -17,10 +21,8 @@ from records.errors import (
     SubmissionEnded,
     UidConflict,
 )
-from records.intake.declared import DeclaredFields
-from records.intake.header import DicomHeader, RequestFields
-from records.intake.sniff import PICTURES
-from records.intake.storage import publish
+from records.files.spool import publish
+from records.files.stores import Spooled
 from records.models import (
     Instance,
     InstanceDescription,
@@ -31,7 +33,6 @@ from records.models import (
     SubmissionFile,
     SubmissionState,
 )
-from records.names import PersonName
 from records.services.conflicts import question_study
 from records.services.departments import tell_other_departments
 from records.services.descriptions import make_description
@@ -58,7 +59,6 @@ from records.services.verdicts import (
     judge_stored,
     record_verdicts,
 )
-from records.stores import Spooled
 
 ATTEMPTS = 4
 

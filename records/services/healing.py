@@ -10,8 +10,9 @@ from pydicom.uid import UID
 
 from accounts.audit import record_event
 from accounts.models import Action, User
+from records.dicom.reading.declared import DeclaredFields
 from records.errors import HeldFileLost
-from records.intake.declared import DeclaredFields
+from records.files.open import is_whole
 from records.models import (
     Damage,
     Instance,
@@ -22,7 +23,6 @@ from records.models import (
     Verdict,
 )
 from records.services.verdicts import HEALED, ReceivedObject
-from records.stored import is_whole
 
 Kept = Instance | QuarantinedFile
 """What has a file in the store."""

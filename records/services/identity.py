@@ -10,11 +10,11 @@ from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from accounts.models import Action, Department, User
+from records.dicom.names import PersonName, fold_words
+from records.dicom.reading.declared import DeclaredFields
+from records.dicom.reading.header import DicomHeader
 from records.errors import StudyPatientMismatch
-from records.intake.declared import DeclaredFields
-from records.intake.header import DicomHeader
 from records.models import IdentityConflict, Patient, Resolution, Study
-from records.names import PersonName, fold_words
 from records.services.trail import IdentityTrail, record_identity_changes
 
 TEMPORARY_ISSUER = "medimaging"

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from accounts.models import User
 from accounts.roles import Verb
-from records.intake.declared import DeclaredFields, check_declared
+from records.dicom.names import PersonName
+from records.dicom.reading.declared import DeclaredFields, check_declared
 from records.models import Patient
-from records.names import PersonName
 from records.services.identity import Whose, differing_fields
 
 

@@ -19,7 +19,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from accounts.audit import record_event
 from accounts.errors import KnownError
 from accounts.models import Action, Outcome
-from records.deidentification import (
+from records.dicom.deidentification import (
     Pseudonyms,
     Rectangle,
     Suspicion,
@@ -27,15 +27,15 @@ from records.deidentification import (
     deidentify,
     find_suspicion,
     open_image,
-    project_key,
 )
-from records.deidentification.packing import DataSet, packed_data_set
+from records.dicom.deidentification.packing import DataSet, packed_data_set
 from records.errors import ExportEmpty, ExportRefused, ExportUnreadable, NotAcceptable
-from records.intake.storage import spool_directory
+from records.files.sending import file_pieces
+from records.files.spool import spool_directory
 from records.models import Export, ExportHold, ExportState, Instance
-from records.sending import file_pieces
 from records.services.export_files import remove_export_file
 from records.services.exports import record_exported
+from records.services.project_keys import project_key
 
 CHUNK_BYTES = 1024 * 1024
 

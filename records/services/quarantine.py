@@ -14,7 +14,7 @@ from records.errors import (
     StudyPatientMismatch,
     UidConflict,
 )
-from records.intake.storage import publish
+from records.files.spool import publish
 from records.models import (
     QuarantinedFile,
     QuarantineReason,

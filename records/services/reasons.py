@@ -1,7 +1,7 @@
 """Reasons that people give for what takes a study away, or keeps it."""
 
+from records.dicom.reading.values import clean_text
 from records.errors import ReasonMissing, ReasonTooLong
-from records.intake.values import clean_text
 from records.models.imaging import REASON_LENGTH
 
 

@@ -9,6 +9,9 @@ from django.conf import settings
 
 from accounts.models import User
 from accounts.roles import Verb
+from records.dicom.reading.sniff import PICTURES, Kind, sniff
+from records.dicom.reading.values import clean_text
+from records.dicom.writing.photograph import PhotographUids, assign_uids
 from records.errors import (
     DepartmentUnknown,
     DiscFile,
@@ -20,20 +23,17 @@ from records.errors import (
     UnknownFormat,
     ZipBomb,
 )
-from records.intake.allowance import Allowance
-from records.intake.archive import expand
-from records.intake.isolation.calls import convert, find_wrapping
-from records.intake.leftovers import is_leftover
-from records.intake.photograph import PhotographUids, assign_uids
-from records.intake.sniff import PICTURES, Kind, sniff
-from records.intake.storage import Readable, spooled
-from records.intake.upload_handler import SpooledUpload
-from records.intake.values import clean_text
+from records.files.allowance import Allowance
+from records.files.archive import expand
+from records.files.leftovers import is_leftover
+from records.files.sandboxed import sandbox
+from records.files.spool import Readable, spooled
+from records.files.stores import Spooled
+from records.files.upload_handler import SpooledUpload
 from records.models import Submission, SubmissionFile, SubmissionState
 from records.services.healing import FirstFiling, find_first_filing
 from records.services.reception import Judged, Reception, failures_named, refusal_timed
 from records.services.verdicts import Sent
-from records.stores import Spooled
 
 Source = Readable | SpooledUpload | FileRejected
 """Where to read a file from, the file itself where it lies beside the store already, or why there
@@ -219,7 +219,7 @@ def _take_archive(
 def _take_bare_dicom(reception: Reception, sent: Sent, file: Spooled, allowance: Allowance) -> None:
     with file.path.open("rb") as stream:
         with refusal_timed(allowance):
-            wrapping = find_wrapping(stream)
+            wrapping = sandbox.find_wrapping(stream)
         stream.seek(0)
         with spooled(_Joined(wrapping, stream), limit=len(wrapping) + file.size) as wrapped:
             reception.add(sent, Kind.DICOM, wrapped, allowance)
@@ -251,7 +251,7 @@ def _take_photograph(
     if lost is not None:
         declared, number, uids = lost.declared, lost.number, _uids_of(lost, file)
     with file.path.open("rb") as stream, refusal_timed(allowance):
-        converted = convert(stream, declared=declared, uids=uids, number=number)
+        converted = sandbox.convert(stream, declared=declared, uids=uids, number=number)
     content = converted.content.data
     with spooled(io.BytesIO(content), limit=content.nbytes) as dicom_file:
         reception.add(sent, kind, dicom_file, allowance, converted.examined)

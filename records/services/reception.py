@@ -15,6 +15,10 @@ from django.db.models import Count, Q
 from accounts.errors import new_reference
 from accounts.models import User
 from accounts.outages import is_database_outage
+from records.dicom.reading.declared import DeclaredFields
+from records.dicom.reading.preamble import hash_data_set
+from records.dicom.reading.sniff import Kind
+from records.dicom.sandbox.jobs import Examined
 from records.errors import (
     Dicomdir,
     DicomTruncated,
@@ -31,19 +35,15 @@ from records.errors import (
     TooManyInOneRequest,
     UnknownFormat,
 )
-from records.intake.allowance import Allowance
-from records.intake.declared import DeclaredFields
-from records.intake.isolation.calls import examine
-from records.intake.isolation.jobs import Examined
-from records.intake.leftovers import is_directory
-from records.intake.preamble import hash_data_set
-from records.intake.sniff import Kind
-from records.intake.storage import keep_file
+from records.files.allowance import Allowance
+from records.files.leftovers import is_directory
+from records.files.sandboxed import sandbox
+from records.files.spool import keep_file
+from records.files.stores import Spooled, is_outage
 from records.models import NOT_HELD, Submission, SubmissionFile
 from records.services.filing import file_objects
 from records.services.refusals import Refusals
 from records.services.verdicts import ReceivedObject, Sent
-from records.stores import Spooled, is_outage
 
 logger = logging.getLogger(__name__)
 
@@ -293,7 +293,7 @@ def _as_told(sent: Sent, refusal: FileRejected) -> FileRejected:
 def _examine(submission: Submission, path: Path, allowance: Allowance) -> Examined:
     try:
         with failures_named(submission), path.open("rb") as stream, refusal_timed(allowance):
-            return examine(stream)
+            return sandbox.examine(stream)
     except FileRejected:
         allowance.note_refusal()
         raise

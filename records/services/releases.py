@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from accounts.audit import record_event
 from accounts.models import Action, User
-from records.intake.declared import DeclaredFields
-from records.intake.isolation.calls import examine
-from records.intake.storage import publish, spooled
+from records.dicom.reading.declared import DeclaredFields
+from records.files.open import open_file
+from records.files.sandboxed import sandbox
+from records.files.spool import publish, spooled
 from records.models import (
     ConflictDecision,
     IdentityConflict,
@@ -21,7 +22,6 @@ from records.services.filing import count_instances, find_or_create_series, make
 from records.services.quarantine import record_quarantined
 from records.services.studies import complete_study, reopen_study
 from records.services.verdicts import ReceivedObject, Sent
-from records.stored import open_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def _read(file: QuarantinedFile) -> ReceivedObject:
         spooled(stream, limit=file.size_bytes) as copy,
         copy.path.open("rb") as content,
     ):
-        examined = examine(content)
+        examined = sandbox.examine(content)
     sent = Sent(name=file.verdict.name, size=file.size_bytes, sha256=file.source_sha256)
     return ReceivedObject(sent, file.source_format, copy, examined.header, examined.exclusion)
 

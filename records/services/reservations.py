@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from records.errors import StorageLow, TooManyUnfinished, UploadShareUsed
-from records.intake.storage import measure_room
+from records.files.spool import measure_room
 from records.models import Submission, SubmissionState, Upload
 
 

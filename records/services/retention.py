@@ -16,6 +16,7 @@ from accounts.models import Action, User
 from accounts.outages import is_database_outage
 from accounts.roles import Verb
 from records.errors import StudyHeld, StudyNotDeleted
+from records.files.stores import ensure_store
 from records.models import (
     Instance,
     InstanceDescription,
@@ -29,7 +30,6 @@ from records.models import (
 from records.services.exports import withdraw_exports
 from records.services.reasons import clean_reason
 from records.services.storage import remove_unreferenced
-from records.stores import ensure_store
 
 logger = logging.getLogger(__name__)
 

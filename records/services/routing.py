@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from accounts.audit import record_event
 from accounts.models import Action, Department, User
 from accounts.roles import Verb
+from records.dicom.reading.declared import DeclaredFields
 from records.errors import (
     DepartmentRequired,
     DepartmentUnclear,
@@ -18,7 +19,6 @@ from records.errors import (
     RuleSaysNothing,
     RuleTaken,
 )
-from records.intake.declared import DeclaredFields
 from records.models import DepartmentRule, RoutingFacts, Submission
 from records.querysets import DepartmentRuleQuerySet
 from records.services.verdicts import ReceivedObject

@@ -2,15 +2,16 @@
 
 from uuid import UUID
 
+from records.dicom.reading.preamble import have_same_data_set
+from records.dicom.sandbox.sameness import have_same_content
 from records.errors import StoredFileDamaged, StoredFileMissing
-from records.intake.preamble import have_same_data_set
-from records.intake.sameness import have_same_content
-from records.intake.storage import open_spooled
+from records.files.open import open_verified
+from records.files.pixels import in_batches
+from records.files.sandboxed import sandbox
+from records.files.spool import open_spooled
 from records.models import Instance
-from records.pixels import in_batches
 from records.services.healing import held_file_lost
 from records.services.verdicts import ReceivedObject
-from records.stored import open_verified
 
 
 class NotCompared(Exception):
@@ -74,4 +75,4 @@ def _are_same(held: Instance, received: ReceivedObject) -> bool:
         if received.header.geometry.frames != held.number_of_frames:
             return False
         batches = in_batches(held, range(held.number_of_frames))
-        return have_same_content(stored, stream, batches=batches)
+        return have_same_content(sandbox, stored, stream, batches=batches)

@@ -19,13 +19,9 @@ from django.utils import timezone
 from accounts.audit import record_event
 from accounts.models import Action, Outcome, User
 from records.errors import StoredFileDamaged, StoredFileMissing
-from records.intake.storage import measure_room
-from records.models import Damage, Instance, QuarantinedFile, Study, UnreferencedFile
-from records.models.imaging import image_storage
-from records.querysets import InstanceQuerySet, QuarantinedFileQuerySet
-from records.services.healing import Kept, note_healed
-from records.stored import find_digest
-from records.stores import (
+from records.files.open import find_digest
+from records.files.spool import measure_room
+from records.files.stores import (
     PREFIXES,
     Age,
     Listed,
@@ -34,7 +30,11 @@ from records.stores import (
     content_of,
     image_store,
 )
-from records.stores.locks import own_content
+from records.files.stores.locks import own_content
+from records.models import Damage, Instance, QuarantinedFile, Study, UnreferencedFile
+from records.models.imaging import image_storage
+from records.querysets import InstanceQuerySet, QuarantinedFileQuerySet
+from records.services.healing import Kept, note_healed
 
 logger = logging.getLogger(__name__)
 

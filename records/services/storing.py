@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from accounts.models import Department, User
 from records.errors import FileRejected, IntakeFailed
-from records.intake.storage import Readable
+from records.files.spool import Readable
 from records.models import NOT_HELD, Origin, Study, Submission, SubmissionFile
 from records.services.receiving import NamedFile, receive_each
 from records.services.reception import Judged, ObjectUids

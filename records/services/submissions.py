@@ -13,14 +13,15 @@ from django.utils import timezone
 from accounts.audit import record_event
 from accounts.models import Action, Department, User
 from accounts.outages import is_database_outage
+from records.dicom.reading.declared import DeclaredFields, check_declared
 from records.errors import (
     HARMLESS_CODES,
     DepartmentRequired,
     IntakeFailed,
     TooManyInOneRequest,
 )
-from records.intake.declared import DeclaredFields, check_declared
-from records.intake.storage import check_room, remove_leftovers
+from records.files.spool import check_room, remove_leftovers
+from records.files.stores import ensure_store
 from records.models import (
     NOT_HELD,
     Origin,
@@ -36,7 +37,6 @@ from records.services.refusals import MORE_REFUSED, record_counted
 from records.services.reservations import check_submissions
 from records.services.studies import complete_study
 from records.services.uploads import settle_uploads
-from records.stores import ensure_store
 
 logger = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.outages import is_database_outage
+from records.dicom.reading.values import clean_text
 from records.errors import (
     ChecksumMismatch,
     FileRejected,
@@ -30,16 +31,15 @@ from records.errors import (
     UploadOverrun,
     UploadUnfinished,
 )
-from records.intake import partial
-from records.intake.storage import CHUNK_BYTES, Readable, check_room
-from records.intake.values import clean_text
+from records.files import partial
+from records.files.spool import CHUNK_BYTES, Readable, check_room
+from records.files.stores import ensure_store
 from records.models import Submission, SubmissionState, Upload, UploadState
 from records.querysets import UploadQuerySet
 from records.services.filing import lock_receiving
 from records.services.receiving import check_may_submit, receive_spooled
 from records.services.reservations import check_upload, lock_sender
 from records.services.verdicts import NAME_LENGTH, Sent, record_refusal
-from records.stores import ensure_store
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,10 @@ from django.db import transaction
 
 from accounts.audit import prepare_event, record_event, record_events
 from accounts.models import Action, AuditEvent, Outcome, User
+from records.dicom.reading.header import DicomHeader
+from records.dicom.reading.proof import Exclusion
 from records.errors import FileRejected
-from records.intake.header import DicomHeader
-from records.intake.proof import Exclusion
+from records.files.stores import Spooled
 from records.metrics import count_verdict
 from records.models import (
     IdentityConflict,
@@ -22,7 +23,6 @@ from records.models import (
     Verdict,
 )
 from records.services.identity import Whose
-from records.stores import Spooled
 
 MESSAGE_LENGTH = 1000
 ACTION_LENGTH = 400

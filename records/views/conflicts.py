@@ -21,7 +21,9 @@ from accounts.models import Action, User
 from accounts.parameters import fields_of, takes
 from accounts.reads import told_by
 from accounts.roles import Verb
+from records.dicom.names import display_name
 from records.errors import ConflictResolved
+from records.files.pixels import render_png
 from records.forms import RESOLUTION_FORMS, ConflictFilterForm, make_resolution_forms
 from records.models import (
     ConflictKind,
@@ -31,8 +33,6 @@ from records.models import (
     Resolution,
     Study,
 )
-from records.names import display_name
-from records.pixels import render_png
 from records.services import resolve_conflict, reverse_resolution
 from records.views.images import PRIVATE, record_picture
 from records.views.lists import RecordedListView

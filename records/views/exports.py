@@ -20,7 +20,7 @@ from accounts.models import Action, User
 from accounts.parameters import takes
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
-from records.deidentification import Rectangle
+from records.dicom.deidentification import Rectangle
 from records.errors import ExportHoldUnknown, NoSuchFrame, RegionUnreadable
 from records.forms import ClearanceForm, ExportFilterForm, ExportForm
 from records.models import Export, ExportHold, ExportState, Study

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 
 from django.core.files.uploadedfile import UploadedFile
 
+from records.dicom.reading.declared import DeclaredFields
+from records.dicom.reading.sniff import Kind, sniff
 from records.dicomweb.identify import Peeked
 from records.errors import FileRejected, IntakeFailed
-from records.intake.declared import DeclaredFields
-from records.intake.sniff import Kind, sniff
-from records.intake.upload_handler import SpooledUpload
+from records.files.upload_handler import SpooledUpload
 from records.models import RoutingFacts
 from records.services import declared_facts
 

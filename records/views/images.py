@@ -18,9 +18,9 @@ from accounts.parameters import takes
 from accounts.reads import told_by
 from accounts.roles import Verb
 from records.errors import WindowInvalid
+from records.files.open import open_stored
+from records.files.pixels import read_values, render_png
 from records.models import Instance, Study
-from records.pixels import read_values, render_png
-from records.stored import open_stored
 
 PRIVATE = "private, max-age=300"
 

@@ -19,10 +19,10 @@ from accounts.parameters import takes
 from accounts.reads import told_by
 from accounts.roles import Verb
 from records.errors import QuarantineEnded
+from records.files.open import open_file
 from records.forms import QuarantineFilterForm, ReasonForm
 from records.models import QuarantinedFile, QuarantineState
 from records.services import discard_quarantined
-from records.stored import open_file
 from records.views.lists import RecordedListView
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.core.files.storage import storages
 
+from records.files.stores import adopt_store
 from records.models import Instance, QuarantinedFile
-from records.stores import adopt_store
 from tests.backup.installations import (
     Installation,
     empty_installation,
@@ -38,7 +38,7 @@ def local_store(
     settings.DATA_DIR.mkdir()
     settings.BUNDLE_STORE_DIR = settings.DATA_DIR / "bundles"
     images = settings.DATA_DIR / "images"
-    use_store(settings, monkeypatch, "records.stores.local.LocalStore", {"location": images})
+    use_store(settings, monkeypatch, "records.files.stores.local.LocalStore", {"location": images})
     return images
 
 
@@ -59,7 +59,7 @@ def s3_store(
     """The store in a bucket; returns the settings of another, empty one."""
     options = store_options(s3_address, make_bucket(s3_address))
     settings.DATA_DIR = tmp_path / "old"
-    use_store(settings, monkeypatch, "records.stores.s3.S3Store", options)
+    use_store(settings, monkeypatch, "records.files.stores.s3.S3Store", options)
     return bucket_settings(s3_address, make_bucket(s3_address))
 
 

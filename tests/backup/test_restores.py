@@ -15,8 +15,8 @@ from medimaging.backup.errors import StoreAway
 from medimaging.backup.making import make_backup
 from medimaging.backup.places import set_up_store
 from records.errors import StoreForeign
+from records.files.stores import check_store
 from records.models import Instance
-from records.stores import check_store
 from tests.backup.installations import Installation, empty_installation, fill, hashes_below
 from tests.conftest import DATA_DIR, TEST_DATABASE, as_superuser
 

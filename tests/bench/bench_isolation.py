@@ -9,9 +9,10 @@ import psutil
 import pytest
 
 from accounts.roles import Role
-from records.intake.isolation import calls, jobs
+from records.dicom.sandbox import jobs
+from records.files.sandboxed import read_limits, sandbox
 from records.models import Origin
-from records.services import open_submission, receive_file, receiving
+from records.services import open_submission, receive_file
 from tests.factories import make_department, make_user
 from tests.records.files import make_dicom
 
@@ -22,7 +23,7 @@ FILES = 40
 
 
 def examine_here(source):
-    return jobs.examine(jobs.Examination(calls._limits()), source.read())
+    return jobs.examine(jobs.Examination(read_limits().content), source.read())
 
 
 def slices() -> list[bytes]:
@@ -48,17 +49,17 @@ def test_files_per_second(monkeypatch, capsys, tmp_path):
     department = make_department()
     technician = make_user(Role.TECHNICIAN, department=department)
     submission = open_submission(actor=technician, department=department, origin=Origin.API)
-    calls.examine(io.BytesIO(make_dicom()))
+    sandbox.examine(io.BytesIO(make_dicom()))
     rates: dict[str, list[float]] = {"in children": [], "in process": []}
     for _ in range(ROUNDS):
-        for name, examine in (("in children", calls.examine), ("in process", examine_here)):
-            monkeypatch.setattr(receiving, "examine", examine)
+        for name, examine in (("in children", sandbox.examine), ("in process", examine_here)):
+            monkeypatch.setattr(sandbox, "examine", examine)
             rates[name].append(receive_all(technician, submission))
     path = tmp_path / "slice"
     path.write_bytes(slices()[0])
     with path.open("rb") as source:
         costs = {name: best_seconds(ask, source) for name, ask in questions().items()}
-    nursery = psutil.Process(calls.pool.start().process.pid)
+    nursery = psutil.Process(sandbox.pool.start().process.pid)
     lines = [
         f"{name}: {', '.join(f'{rate:.0f}' for rate in found)} files/s"
         for name, found in rates.items()
@@ -74,9 +75,9 @@ def test_files_per_second(monkeypatch, capsys, tmp_path):
 def questions():
     decoding = jobs.Decoding([0])
     return {
-        "examine in a child": calls.examine,
+        "examine in a child": sandbox.examine,
         "examine here": examine_here,
-        "decode in a child": lambda source: calls.decode_frames(source, frames=[0]),
+        "decode in a child": lambda source: sandbox.decode_frames(source, frames=[0]),
         "decode here": lambda source: jobs.decode_frames(decoding, source.read()),
     }
 

@@ -138,7 +138,7 @@ BLOWS = (
     Blow("gunicorn master killed", _parents("gunicorn", "medimaging.wsgi")),
     Blow("beat killed", _parents("celery", " beat")),
     Blow("DICOM killed", _parents("dicom_scp")),
-    Blow("decoding killed", _parents("records.intake.isolation.nursery")),
+    Blow("decoding killed", _parents("records.dicom.sandbox.nursery")),
     Blow("Redis killed", _servers("redis-server")),
     Blow("Redis stopped", _servers("redis-server"), is_kill=False),
     Blow("PostgreSQL killed", _servers("postgres"), hits_all=True),

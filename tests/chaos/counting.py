@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from records.stores import PREFIXES
+from records.files.stores import PREFIXES
 from tests.chaos.senders import Sent
 from tests.chaos.stand import Stand
 from tests.product import wait_for

@@ -13,9 +13,9 @@ from classifier.models import Classification
 from classifier.services import runs
 from classifier.services.requests import request_classifications
 from classifier.services.versions import register_bundles
+from records.files.stores import check_store, image_store
 from records.models import Instance
 from records.services import scrub_storage
-from records.stores import check_store, image_store
 from tests import factories
 from tests.classifier.bundles import copy_chest
 from tests.classifier.waiting import let_time_pass

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from medimaging.bounds import bound_of_place
-from records.stores import PREFIXES
+from records.files.stores import PREFIXES
 from tests.product import Client, Product, multipart, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]

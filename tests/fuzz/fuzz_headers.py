@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 from ml.errors import MLError
+from records.dicom.reading.limits import ContentLimits
+from records.dicom.reading.values import PARSE_ERRORS
+from records.dicom.sandbox import jobs
 from records.errors import FileRejected
-from records.intake.isolation import jobs
-from records.intake.limits import ContentLimits
-from records.intake.values import PARSE_ERRORS
 from tests.fuzz.fuzz_images import fuzz_from_command_line
 
 SEEDS = Path(__file__).parent / "header_seeds"

@@ -16,7 +16,7 @@ from ml.images.numbers import as_numbers, first_number, first_whole, parse_numbe
 from tests.ml.pictures import make_dicom, save
 
 ROOT = Path(__file__).parents[2]
-READERS = ("ml/images", "records/intake", "records/outgoing", "records/deidentification")
+READERS = ("ml/images", "records/dicom", "records/files")
 TEXT_NUMBERS = {entry[4] for entry in DicomDictionary.values() if entry[0] in ("DS", "IS")}
 
 STORED = np.linspace(0, 4095, 48, dtype=np.uint16).reshape(6, 8)

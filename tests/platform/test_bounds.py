@@ -35,10 +35,10 @@ from accounts.services.tallies import STAMP
 from classifier.models import Classification, ReviewDraft
 from medimaging.bounds import TABLES, Grows, Swept
 from ml.bundles import COPY, private_copy
-from records.intake import partial
-from records.intake.storage import spool_directory
+from records.files import partial
+from records.files.spool import spool_directory
+from records.files.stores import check_store, content_name, image_store
 from records.models import Export, Submission, UnreferencedFile, Upload
-from records.stores import check_store, content_name, image_store
 from tests.factories import make_department, make_study, make_user
 
 pytestmark = pytest.mark.django_db

@@ -25,7 +25,7 @@ from medimaging.doctor import (
     models,
 )
 from medimaging.doctor.findings import Level
-from records.stores import MARKER
+from records.files.stores import MARKER
 from tests.platform.examining import codes, somebody_else
 from tests.product import ROOT, free_port
 from tests.records.buckets import REGION, s3_service, store_options
@@ -64,7 +64,7 @@ def test_directory_of_images_of_another_account_is_named(settings, open_folder: 
 
 
 def local_store(place: Path) -> dict[str, Any]:
-    store = {"BACKEND": "records.stores.local.LocalStore", "OPTIONS": {"location": place}}
+    store = {"BACKEND": "records.files.stores.local.LocalStore", "OPTIONS": {"location": place}}
     return {**django_settings.STORAGES, "images": store}
 
 
@@ -72,7 +72,7 @@ def test_bucket_is_written_once_or_named_as_missing(settings, tmp_path: Path) ->
     settings.INTAKE_SPOOL_DIR = tmp_path / "none"
     with s3_service(tmp_path) as address:
         options = store_options(address, "images")
-        store = {"BACKEND": "records.stores.s3.S3Store", "OPTIONS": options}
+        store = {"BACKEND": "records.files.stores.s3.S3Store", "OPTIONS": options}
         settings.STORAGES = {**settings.STORAGES, "images": store}
         assert codes(images.examine) == ["bucket_missing"]
 

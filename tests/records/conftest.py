@@ -12,8 +12,8 @@ from django.core.files.storage import Storage, storages
 
 from accounts.models import Department, User
 from accounts.roles import Role
-from records.intake.isolation import calls
-from records.intake.isolation.calls import examine
+from records.files.sandboxed import sandbox
+from records.files.stores import adopt_store
 from records.models import (
     Instance,
     Origin,
@@ -23,7 +23,6 @@ from records.models import (
     Upload,
 )
 from records.services import DeclaredFields, open_submission, open_upload, submit_study
-from records.stores import adopt_store
 from tests.factories import make_department, make_user
 from tests.records.buckets import KEYS, REGION, s3_service, store_options
 from tests.records.files import make_dicom
@@ -116,7 +115,7 @@ def store(request: pytest.FixtureRequest) -> Storage:
 def local_store(
     tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, db: None
 ) -> Storage:
-    backend = "records.stores.local.LocalStore"
+    backend = "records.files.stores.local.LocalStore"
     return _use_store(settings, monkeypatch, tmp_path, backend, {"location": tmp_path / "images"})
 
 
@@ -135,7 +134,7 @@ def s3_store(
         location="hospital",
         object_parameters={"ServerSideEncryption": "AES256"},
     )
-    return _use_store(settings, monkeypatch, tmp_path, "records.stores.s3.S3Store", options)
+    return _use_store(settings, monkeypatch, tmp_path, "records.files.stores.s3.S3Store", options)
 
 
 def _use_store(
@@ -196,6 +195,6 @@ def shared_pool() -> Iterator[Watched]:
 def pool(shared_pool, monkeypatch) -> Watched:
     """One child, started and waiting."""
     shared_pool.grown = []
-    monkeypatch.setattr(calls, "pool", shared_pool)
-    examine(io.BytesIO(make_dicom()))
+    monkeypatch.setattr(sandbox, "pool", shared_pool)
+    sandbox.examine(io.BytesIO(make_dicom()))
     return shared_pool

@@ -20,8 +20,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from records.files.sending import rewritten_pieces
 from records.models import Instance
-from records.sending import rewritten_pieces
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 

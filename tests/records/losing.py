@@ -8,9 +8,9 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import RLELossless
 
 from accounts.models import Action, AuditEvent
+from records.files.open import open_verified
 from records.models import Instance
 from records.services import scrub_storage
-from records.stored import open_verified
 
 
 def lose(instance: Instance, how: str = "missing", *, is_noted: bool = True) -> None:

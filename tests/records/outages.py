@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from records.stores import MARKER, forget_store
+from records.files.stores import MARKER, forget_store
 
 PIECE = 64 * 1024
 

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from records.intake import allowance, archive
+from records.files import allowance, archive
 from records.models import Instance, SubmissionState
 from tests.records.files import make_dicom, make_zip
 

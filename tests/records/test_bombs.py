@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from records.errors import FileRejected
-from records.intake.isolation.calls import examine
+from records.files.sandboxed import sandbox
 from tests.records.bombs import (
     MIB,
     deflated,
@@ -41,14 +41,14 @@ def test_bomb_gets_its_verdict_within_time_and_memory(pool, make, code):
     before = pool.seconds_spent
 
     try:
-        found = examine(io.BytesIO(content)).exclusion.code
+        found = sandbox.examine(io.BytesIO(content)).exclusion.code
     except FileRejected as refusal:
         found = refusal.code
 
     assert found == code
     assert pool.seconds_spent - before < ALLOWED_SECONDS
     assert max(pool.grown) < ALLOWED_BYTES
-    assert examine(io.BytesIO(make_dicom())).exclusion.code == ""
+    assert sandbox.examine(io.BytesIO(make_dicom())).exclusion.code == ""
 
 
 LARGE_BOMBS = {

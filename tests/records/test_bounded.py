@@ -6,7 +6,7 @@ import time
 import pytest
 
 from records.errors import StoreUnavailable
-from records.stores.bounded import MOST_HANGING, bounded
+from records.files.stores.bounded import MOST_HANGING, bounded
 
 pytestmark = pytest.mark.django_db
 

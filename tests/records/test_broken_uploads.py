@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Action, AuditEvent
 from records import tasks
 from records.errors import UploadBusy
-from records.intake import partial
+from records.files import partial
 from records.models import (
     Instance,
     Study,

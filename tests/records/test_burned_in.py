@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from pydicom.uid import SecondaryCaptureImageStorage, UltrasoundImageStorage
 
-from records.deidentification import find_suspicion, open_image
-from records.deidentification.burned_in import Cause
-from records.deidentification.text_lines import find_text_lines
+from records.dicom.deidentification import find_suspicion, open_image
+from records.dicom.deidentification.burned_in import Cause
+from records.dicom.deidentification.text_lines import find_text_lines
 from tests.records.files import make_dicom
 from tests.records.writing import SIZES, clean_pictures, write_on
 

@@ -13,8 +13,8 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from accounts.models import Action, AuditEvent
-from records.intake.isolation.calls import pool
-from records.intake.storage import spool_directory
+from records.files.sandboxed import sandbox
+from records.files.spool import spool_directory
 from records.models import (
     Instance,
     Patient,
@@ -112,7 +112,7 @@ def open_beside_children(*processes: psutil.Process) -> list[int]:
 @pytest.mark.parametrize("send_all", [through_service, through_pages, through_api, through_archive])
 def test_hostile_files_leave_nothing_behind_but_their_verdicts(technician, department, send_all):
     files = sorted(require_shared("dicom/malformed").iterdir())
-    server, nursery = psutil.Process(), psutil.Process(pool.start().process.pid)
+    server, nursery = psutil.Process(), psutil.Process(sandbox.pool.start().process.pid)
     submit_study(actor=technician, department=department, files=[files[0]])
     before = open_beside_children(server, nursery)
 

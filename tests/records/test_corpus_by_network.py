@@ -11,10 +11,10 @@ from django.test import Client
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian, generate_uid
 
+from records.dicom.reading.preamble import find_data_set
 from records.dimse.incoming import IncomingObject
 from records.dimse.session import Session
-from records.intake.preamble import find_data_set
-from records.intake.storage import spool_directory
+from records.files.spool import spool_directory
 from records.models import Instance, Origin, SubmissionFile, Verdict
 from tests.factories import make_node
 from tests.prerequisites import require_shared

@@ -12,18 +12,18 @@ from pydicom.data import get_testdata_file
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import EncapsulatedPDFStorage, SegmentationStorage
 
-from records.deidentification import (
+from records.dicom.deidentification import (
     Options,
     Pseudonyms,
     Rectangle,
     blacken,
     deidentify,
     open_image,
-    project_key,
 )
-from records.deidentification.dates import shift_date, shift_date_time
-from records.deidentification.profile import rows
+from records.dicom.deidentification.dates import shift_date, shift_date_time
+from records.dicom.deidentification.profile import rows
 from records.errors import ExportNotAnImage, ExportUnreadable, RegionOutside
+from records.services.project_keys import project_key
 from tests.prerequisites import require_program
 from tests.records.files import SAMPLES, make_dicom, make_report, unpacked
 from tests.records.planting import NAMES, PACKAGED

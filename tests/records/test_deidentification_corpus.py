@@ -9,9 +9,9 @@ from pydicom import DataElement, Dataset, dcmread
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from records.deidentification import Options, Pseudonyms, deidentify, open_image
-from records.deidentification.profile import is_device_attribute
-from records.deidentification.vocabulary import DEVICE_TEXTS
+from records.dicom.deidentification import Options, Pseudonyms, deidentify, open_image
+from records.dicom.deidentification.profile import is_device_attribute
+from records.dicom.deidentification.vocabulary import DEVICE_TEXTS
 from tests.records.files import unpacked
 from tests.records.planting import Planted, make_corpus
 

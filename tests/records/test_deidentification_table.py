@@ -13,9 +13,9 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import CTImageStorage
 
-from records.deidentification import Options, Pseudonyms, deidentify, open_image
-from records.deidentification.dates import shift_date, shift_date_time
-from records.deidentification.profile import DATE_VRS, Row, rows
+from records.dicom.deidentification import Options, Pseudonyms, deidentify, open_image
+from records.dicom.deidentification.dates import shift_date, shift_date_time
+from records.dicom.deidentification.profile import DATE_VRS, Row, rows
 from tests.records.files import make_dicom
 
 PATIENT = Pseudonyms(key=b"a key", subject="a patient")

@@ -11,7 +11,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from accounts.postgresql.waiting import is_server_silent
-from records.intake.storage import spool_directory
+from records.files.spool import spool_directory
 from records.models import Instance
 from tests.factories import make_node
 from tests.records.dimse import PEER, eventually, listening, port_of

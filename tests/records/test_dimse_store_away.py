@@ -11,8 +11,8 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet
 
 from records.dimse import incoming
 from records.failure_reasons import OUT_OF_RESOURCES
+from records.files.open import open_verified
 from records.models import Instance, SubmissionFile
-from records.stored import open_verified
 from tests.factories import make_node
 from tests.records.dimse import PEER, listening, port_of
 from tests.records.files import make_dicom

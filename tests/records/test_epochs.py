@@ -8,10 +8,17 @@ from django.utils import timezone
 
 from medimaging.health import State, probes
 from records import tasks
+from records.files.stores import (
+    Age,
+    adopt_store,
+    announce_store,
+    begin_epoch,
+    compare_ages,
+    renew_epoch,
+)
+from records.files.stores.epochs import _Told, _told
 from records.models import Instance, StoreIdentity, UnreferencedFile
 from records.services.storage import remove_unreferenced
-from records.stores import Age, adopt_store, announce_store, begin_epoch, compare_ages, renew_epoch
-from records.stores.epochs import _Told, _told
 from tests.records.files import make_dicom
 
 BOTH = pytest.mark.parametrize("store", ["local", "s3"], indirect=True)

@@ -22,7 +22,7 @@ from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 from accounts.models import Action, AuditEvent, Department, User
 from accounts.roles import Role
 from records import tasks
-from records.deidentification import Options, Pseudonyms, Rectangle, project_key
+from records.dicom.deidentification import Options, Pseudonyms, Rectangle
 from records.errors import (
     ExportExpired,
     ExportHoldUnknown,
@@ -43,6 +43,7 @@ from records.services import (
     request_export,
     sweep_exports,
 )
+from records.services.project_keys import project_key
 from tests.factories import make_department, make_study, make_user
 from tests.records.files import make_dicom, make_report
 

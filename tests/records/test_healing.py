@@ -12,10 +12,10 @@ from django.urls import reverse
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
+from records.files.open import open_verified
+from records.files.stores import DAMAGED, image_store
 from records.models import Instance, SubmissionFile, UnreferencedFile
 from records.services import DeclaredFields, filing, scrub_storage, submit_study
-from records.stored import open_verified
-from records.stores import DAMAGED, image_store
 from tests.records.dicomweb.messages import body_of
 from tests.records.dicomweb.messages import store as stow
 from tests.records.files import make_dicom, make_jpeg, make_png, make_zip
@@ -100,10 +100,10 @@ def test_picture_is_replaced_when_another_release_makes_another_file_of_it(
     described = instance.description if hasattr(instance, "description") else None
     before = instance.sha256
     lose(instance)
-    monkeypatch.setattr("records.intake.photograph.MANUFACTURER", "A later release")
-    from records.intake.isolation import calls
+    monkeypatch.setattr("records.dicom.writing.photograph.MANUFACTURER", "A later release")
+    from records.files.sandboxed import sandbox
 
-    calls.pool.stop()  # the children were born before
+    sandbox.pool.stop()  # the children were born before
 
     again = send_one(make_png(), declared=WHOSE)
 

@@ -21,12 +21,13 @@ from pydicom.data import get_testdata_file
 
 from ml.errors import FrameOutOfRange
 from ml.images import read_frames
+from records.dicom.reading.declared import DeclaredFields
+from records.dicom.sandbox import calls
+from records.dicom.sandbox import pool as pool_module
+from records.dicom.sandbox.calls import DecodingStopped
+from records.dicom.writing.photograph import assign_uids
 from records.errors import DecodingCrashed, DecodingExhausted, ImageTooLarge, ReaderKilled
-from records.intake.declared import DeclaredFields
-from records.intake.isolation import calls
-from records.intake.isolation import pool as pool_module
-from records.intake.isolation.calls import DecodingStopped, convert, decode_frames, examine
-from records.intake.photograph import assign_uids
+from records.files.sandboxed import sandbox
 from tests.records.bombs import MIB, rle
 from tests.records.files import SAMPLES, make_dicom
 from tests.records.watching import ALLOWED_BYTES, Watched
@@ -36,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_examine_copies_content_beside_the_store_when_it_is_in_no_file(pool, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    assert examine(io.BytesIO(make_dicom())).header.modality == "CT"
+    assert sandbox.examine(io.BytesIO(make_dicom())).header.modality == "CT"
 
 
 def test_picture_that_decodes_to_too_much_is_refused_within_memory(pool):
@@ -51,7 +52,7 @@ def test_picture_that_decodes_to_too_much_is_refused_within_memory(pool):
     uids = assign_uids(declared=declared, department_id=1, batch_id=1, sha256="")
 
     with pytest.raises(DecodingExhausted, match="of memory"):
-        convert(
+        sandbox.convert(
             io.BytesIO(b"\x89PNG\r\n\x1a\n" + body),
             declared=declared,
             uids=uids,
@@ -71,12 +72,12 @@ def test_memory_limit_is_what_the_child_really_holds(pool, settings, mebibytes):
     child.wait(5)
 
     with pytest.raises((DecodingExhausted, ImageTooLarge)):
-        examine(io.BytesIO(content))
+        sandbox.examine(io.BytesIO(content))
 
     allowed = settings.DECODING_MEMORY_BYTES
     assert pool.grown[-1] < allowed
     settings.DECODING_MEMORY_BYTES = 1000 * MIB
-    assert examine(io.BytesIO(content)).exclusion.code == "constant_image"
+    assert sandbox.examine(io.BytesIO(content)).exclusion.code == "constant_image"
     assert pool.grown[-1] > allowed
 
 
@@ -87,11 +88,11 @@ def test_child_that_takes_too_long_is_killed_and_replaced(pool, settings):
     started = time.monotonic()
 
     with pytest.raises(DecodingExhausted, match="time"):
-        examine(io.BytesIO(make_dicom()))
+        sandbox.examine(io.BytesIO(make_dicom()))
 
     assert time.monotonic() - started < 3 + calls.SECONDS_BESIDE
     settings.DECODING_SECONDS = 3
-    assert examine(io.BytesIO(make_dicom())).header.modality == "CT"
+    assert sandbox.examine(io.BytesIO(make_dicom())).header.modality == "CT"
     assert [child.pid for child in pool.children] != [stopped.pid]
     assert not stopped.is_running()
 
@@ -104,11 +105,11 @@ def test_child_that_dies_midway_costs_its_file_alone(pool, sent, told):
     striking = pool.die_of_it(sent)
 
     with pytest.raises(told):
-        examine(io.BytesIO(make_dicom()))
+        sandbox.examine(io.BytesIO(make_dicom()))
 
     striking.join()
     assert not child.is_running()
-    assert examine(io.BytesIO(make_dicom())).header.modality == "CT"
+    assert sandbox.examine(io.BytesIO(make_dicom())).header.modality == "CT"
 
 
 def test_child_that_fails_over_an_upload_refuses_it_and_is_logged(monkeypatch, caplog):
@@ -116,10 +117,10 @@ def test_child_that_fails_over_an_upload_refuses_it_and_is_logged(monkeypatch, c
         def ask(self, *_args, **_kwargs):
             return {"failed": "KeyError at header.py:1 read_header"}
 
-    monkeypatch.setattr(calls, "pool", Failing())
+    monkeypatch.setattr(sandbox, "pool", Failing())
 
     with pytest.raises(DecodingCrashed):
-        examine(io.BytesIO(make_dicom()))
+        sandbox.examine(io.BytesIO(make_dicom()))
 
     assert "KeyError at header.py:1" in caplog.text
 
@@ -129,13 +130,13 @@ def test_child_that_died_idle_costs_no_file(pool):
     child.kill()
     time.sleep(0.2)
 
-    assert examine(io.BytesIO(make_dicom())).header.modality == "CT"
+    assert sandbox.examine(io.BytesIO(make_dicom())).header.modality == "CT"
 
 
 def test_processor_time_is_limited_by_the_kernel_too(pool, settings):
     settings.DECODING_SECONDS = 2
     (child,) = pool.children
-    examine(io.BytesIO(make_dicom()))
+    sandbox.examine(io.BytesIO(make_dicom()))
 
     soft, _ = resource.prlimit(child.pid, resource.RLIMIT_CPU)
 
@@ -150,7 +151,7 @@ def test_nursery_that_was_killed_is_started_again(pool):
     pool.start().process.kill()
     psutil.wait_procs(children, timeout=5)
 
-    assert examine(io.BytesIO(make_dicom())).header.modality == "CT"
+    assert sandbox.examine(io.BytesIO(make_dicom())).header.modality == "CT"
     assert not any(child.is_running() for child in children)
 
 
@@ -158,10 +159,10 @@ def test_child_is_replaced_after_its_share_of_files(pool, monkeypatch):
     monkeypatch.setattr(pool_module, "FILES_PER_CHILD", 1)
     before = pool.children
 
-    examine(io.BytesIO(make_dicom()))
+    sandbox.examine(io.BytesIO(make_dicom()))
 
     assert pool.children == []
-    examine(io.BytesIO(make_dicom()))
+    sandbox.examine(io.BytesIO(make_dicom()))
     assert not any(child.is_running() for child in before)
 
 
@@ -170,11 +171,11 @@ def test_no_descriptor_and_no_process_is_left_behind(pool, settings):
     mine, nursery = psutil.Process(), psutil.Process(pool.start().process.pid)
     before = mine.num_fds(), nursery.num_fds()
     for _ in range(3):
-        examine(io.BytesIO(make_dicom()))
+        sandbox.examine(io.BytesIO(make_dicom()))
         pool.die_of_it(signal.SIGKILL)
         with pytest.raises(ReaderKilled):
-            examine(io.BytesIO(make_dicom()))
-    examine(io.BytesIO(make_dicom()))
+            sandbox.examine(io.BytesIO(make_dicom()))
+    sandbox.examine(io.BytesIO(make_dicom()))
 
     assert (mine.num_fds(), nursery.num_fds()) == before
     assert len(pool.children) == 1
@@ -185,12 +186,14 @@ def test_no_descriptor_and_no_process_is_left_behind(pool, settings):
 def test_threads_share_no_more_children_than_there_may_be(pool, monkeypatch):
     pool_of_two = Watched(2)
     pool_of_two.grown = []
-    monkeypatch.setattr(calls, "pool", pool_of_two)
+    monkeypatch.setattr(sandbox, "pool", pool_of_two)
     contents = [make_dicom(InstanceNumber=number) for number in range(24)]
 
     try:
         with ThreadPoolExecutor(8) as threads:
-            found = list(threads.map(lambda content: examine(io.BytesIO(content)), contents))
+            found = list(
+                threads.map(lambda content: sandbox.examine(io.BytesIO(content)), contents)
+            )
         assert len(pool_of_two.children) <= 2
     finally:
         pool_of_two.stop()
@@ -204,7 +207,7 @@ def test_daemonic_process_forked_from_a_server_has_children_of_its_own(pool):
     reading, writing = context.Pipe(duplex=False)
 
     def work() -> None:
-        found = examine(io.BytesIO(make_dicom(Modality="MR")))
+        found = sandbox.examine(io.BytesIO(make_dicom(Modality="MR")))
         writing.send((found.header.modality, pool.start().process.pid))
 
     process = context.Process(target=work, daemon=True)
@@ -215,13 +218,13 @@ def test_daemonic_process_forked_from_a_server_has_children_of_its_own(pool):
 
     assert modality == "MR"
     assert its_nursery != pool.start().process.pid
-    assert examine(io.BytesIO(make_dicom())).header.modality == "CT"
+    assert sandbox.examine(io.BytesIO(make_dicom())).header.modality == "CT"
 
 
 def test_nothing_outlives_a_server_process_that_is_killed():
     script = (
         "import sys, time\n"
-        "from records.intake.isolation.pool import Pool\n"
+        "from records.dicom.sandbox.pool import Pool\n"
         "nursery = Pool(1).start()\n"
         "print(nursery.process.pid, nursery.fork().pid, flush=True)\n"
         "time.sleep(600)\n"
@@ -243,7 +246,7 @@ def test_nursery_knows_neither_secrets_nor_django(pool):
 
     assert os.environ["SECRET_KEY"]
     assert not {"SECRET_KEY", "DATABASE_URL", "REDIS_URL"} & set(nursery.environ())
-    loaded = "import sys, records.intake.isolation.nursery; print('django' in sys.modules)"
+    loaded = "import sys, records.dicom.sandbox.nursery; print('django' in sys.modules)"
     answer = subprocess.run(
         [sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -253,7 +256,7 @@ def test_nursery_knows_neither_secrets_nor_django(pool):
 def test_decode_frames_gives_the_very_frames_that_decoding_here_would():
     for path in (Path(get_testdata_file("examples_palette.dcm")), *sorted(SAMPLES.rglob("*.dcm"))):
         with path.open("rb") as stream:
-            (found,) = decode_frames(stream, frames=[0])
+            (found,) = sandbox.decode_frames(stream, frames=[0])
         expected = read_frames(path, frames=[0])[0]
         assert found.pixels.dtype == expected.pixels.dtype
         assert np.array_equal(found.pixels, expected.pixels)
@@ -266,20 +269,20 @@ def test_decode_frames_gives_the_very_frames_that_decoding_here_would():
 
 def test_decode_frames_raises_the_errors_of_the_library(pool):
     with pytest.raises(FrameOutOfRange) as caught:
-        decode_frames(io.BytesIO(make_dicom()), frames=[7])
+        sandbox.decode_frames(io.BytesIO(make_dicom()), frames=[7])
     assert caught.value.context == {"frame": 7, "count": 1}
 
     pool.die_of_it(signal.SIGKILL)
     with pytest.raises(DecodingStopped):
-        decode_frames(io.BytesIO(make_dicom()), frames=[0])
+        sandbox.decode_frames(io.BytesIO(make_dicom()), frames=[0])
 
 
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda source: calls.describe(source, syntax="1.2.840.10008.1.2.1"),
-        lambda source: calls.extract(source, path="7FE00010"),
-        lambda source: calls.rewrite(source, syntax="1.2.840.10008.1.2.1"),
+        lambda source: sandbox.describe(source, syntax="1.2.840.10008.1.2.1"),
+        lambda source: sandbox.extract(source, path="7FE00010"),
+        lambda source: sandbox.rewrite(source, syntax="1.2.840.10008.1.2.1"),
     ],
     ids=["describe", "extract", "rewrite"],
 )

@@ -299,7 +299,7 @@ def test_scrub_command_fails_and_names_the_file_when_one_is_damaged(local_store,
 
 def test_classification_of_damaged_bytes_is_refused_with_its_reason(local_store, send_one):
     from records.errors import StoredFileDamaged
-    from records.pixels import iter_frames
+    from records.files.pixels import iter_frames
 
     instance = send_one(make_dicom()).instance
     scrub_storage()

@@ -14,7 +14,7 @@ def test_lock_down_leaves_no_way_out(tmp_path):
     script = f"""
 import json, os, resource, socket
 from pathlib import Path
-from records.intake.isolation.lockdown import lock_down
+from records.dicom.sandbox.lockdown import lock_down
 missing = lock_down(Path({str(ROOT)!r}))
 attempts = dict(
     read=lambda: open({str(secret)!r}).read(),
@@ -52,7 +52,7 @@ def test_lock_down_names_the_filters_that_a_machine_lacks():
     script = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from records.intake.isolation import lockdown\n"
+        "from records.dicom.sandbox import lockdown\n"
         "lockdown.CREATE_RULESET = 10_000\n"
         "lockdown.ARCHITECTURES.clear()\n"
         "print(*lockdown.lock_down(Path(sys.argv[1])))\n"

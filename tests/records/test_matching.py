@@ -4,12 +4,12 @@ import datetime as dt
 
 import pytest
 
-from records.attributes import MODELS, Level
+from records.dicom.names import PersonName
 from records.errors import ParameterInvalid
-from records.matching import matching_items
 from records.models import Study
-from records.names import PersonName
-from records.searching import narrow, read_keys
+from records.query.attributes import MODELS, Level
+from records.query.matching import matching_items
+from records.query.searching import narrow, read_keys
 from tests.factories import make_patient, make_study
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ from accounts.models import Action, AuditEvent, Department, User
 from accounts.roles import Role
 from classifier.models import Classification
 from records import errors
-from records.deidentification import Options
+from records.dicom.deidentification import Options
 from records.models import (
     Export,
     IdentityConflict,

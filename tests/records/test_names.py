@@ -10,9 +10,9 @@ from django.urls import reverse
 from accounts.models import User
 from accounts.roles import Role
 from classifier.models import Classification
-from records.intake.texts import Texts
+from records.dicom.names import PersonName, fold
+from records.dicom.reading.texts import Texts
 from records.models import Instance, Patient, Study
-from records.names import PersonName, fold
 from records.services import submit_study
 from tests.factories import make_patient, make_study, make_user
 from tests.prerequisites import require_shared

@@ -12,9 +12,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from records.dicom.sandbox import pool as pool_module
 from records.failure_reasons import OUT_OF_RESOURCES
-from records.intake.isolation import calls
-from records.intake.isolation import pool as pool_module
+from records.files.sandboxed import sandbox
 from records.models import (
     Instance,
     Study,
@@ -78,10 +78,10 @@ def disk_that_takes(size: int) -> Iterator[None]:
 def no_readers() -> Iterator[None]:
     """The program that children are forked from can't be started."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool_module, "NURSERY", "records.intake.isolation.nowhere")
-        calls.pool.stop()
+        patch.setattr(pool_module, "NURSERY", "records.dicom.sandbox.nowhere")
+        sandbox.pool.stop()
         yield
-    calls.pool.stop()
+    sandbox.pool.stop()
 
 
 CAUSES = {
@@ -220,7 +220,7 @@ def test_upload_that_never_can_be_filed_ends_with_its_time(tus, settings):
 
 
 def test_child_that_somebody_else_ends_costs_no_verdict(browser, pool):
-    calls.examine(io.BytesIO(make_dicom()))
+    sandbox.examine(io.BytesIO(make_dicom()))
     striking = pool.die_of_it(signal.SIGKILL)
     answer = submit(browser, make_dicom())
     striking.join()

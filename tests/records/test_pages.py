@@ -13,7 +13,7 @@ from pydicom.uid import generate_uid
 
 from accounts.models import Action, AuditEvent
 from accounts.roles import Role
-from records.intake import partial
+from records.files import partial
 from records.models import Instance, Patient, Study, Submission, SubmissionState
 from tests.factories import make_patient, make_study, make_user
 from tests.records.files import make_dicom, make_png

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from records import pixels
 from records.errors import NoSuchFrame, NothingToShow
+from records.files import pixels
 from records.models import Instance
 from tests.records.files import make_dicom, make_report
 

@@ -8,7 +8,7 @@ import pytest
 from pydicom.encaps import encapsulate
 from pydicom.uid import RLELossless
 
-from records.intake import proof
+from records.dicom.reading import proof
 from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db

@@ -9,6 +9,7 @@ from pydicom.uid import generate_uid
 
 from accounts.models import Action, AuditEvent
 from records.errors import FileNotTaken
+from records.files.sandboxed import sandbox
 from records.models import (
     Instance,
     Patient,
@@ -237,10 +238,9 @@ def test_events_hold_no_name_of_patient_or_file(send):
 def test_unknown_failure_is_raised_with_a_reference_once_the_others_are_filed(
     send, monkeypatch, caplog
 ):
-    from records.services import reception
 
     broken, good = make_dicom(InstanceNumber=13), make_dicom()
-    examine = reception.examine
+    examine = sandbox.examine
 
     def fail_once(stream):
         examined = examine(stream)
@@ -248,7 +248,7 @@ def test_unknown_failure_is_raised_with_a_reference_once_the_others_are_filed(
             raise ZeroDivisionError
         return examined
 
-    monkeypatch.setattr(reception, "examine", fail_once)
+    monkeypatch.setattr(sandbox, "examine", fail_once)
 
     with pytest.raises(FileNotTaken) as caught:
         send(("Muster.dcm", broken), ("b", good))

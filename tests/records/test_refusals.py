@@ -16,7 +16,7 @@ from accounts.models import Action, AuditEvent, User
 from accounts.roles import Role
 from records import errors
 from records.errors import LEFT_OUT_CODES, DiskFull
-from records.intake import storage
+from records.files import spool
 from records.models import (
     Instance,
     Origin,
@@ -129,7 +129,7 @@ def test_file_too_large_is_refused_while_it_arrives(send, settings):
     big = _receive(submission, stream)
 
     assert big.code == "file_too_large"
-    assert stream.given <= 2 * storage.CHUNK_BYTES
+    assert stream.given <= 2 * spool.CHUNK_BYTES
 
 
 def test_deflated_bomb_is_refused_before_it_is_unpacked(send_one, settings):

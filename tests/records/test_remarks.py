@@ -13,8 +13,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from records.files.pixels import draw_frame
 from records.models import Instance
-from records.pixels import draw_frame
 from records.services import DeclaredFields
 from tests.ml.pictures import make_encapsulated
 from tests.ml.profiles import swapping_profile

@@ -10,8 +10,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from ml.errors import ImageHasNoPixels, UnsupportedTransferSyntax
 from ml.images import read_frames, to_display
+from records.files.pixels import iter_frames
 from records.models import Instance, SubmissionFile
-from records.pixels import iter_frames
 from records.services import DeclaredFields
 from tests.prerequisites import require_shared
 from tests.records.dicomweb.messages import body_of, store

@@ -16,13 +16,13 @@ from accounts.models import Action, AuditEvent, Outcome
 from accounts.roles import Role
 from records import tasks
 from records.errors import StoredFileDamaged, StoredFileMissing
-from records.intake.storage import publish, spooled
+from records.files.open import open_stored, open_verified
+from records.files.pixels import read_frame, render_png
+from records.files.spool import publish, spooled
+from records.files.stores import PREFIXES, image_store
 from records.models import Instance, QuarantinedFile, UnreferencedFile
-from records.pixels import read_frame, render_png
 from records.services import scrub_storage, sweep_storage
 from records.services.storage import describe_storage, remove_unreferenced
-from records.stored import open_stored, open_verified
-from records.stores import PREFIXES, image_store
 from tests.factories import make_user
 from tests.records.files import make_dicom
 

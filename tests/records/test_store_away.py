@@ -15,12 +15,15 @@ from accounts.models import AuditEvent
 from accounts.roles import Role
 from medimaging.health import parts
 from records import services, tasks
-from records.deidentification import Options
+from records.dicom.deidentification import Options
 from records.errors import (
     StoredFileDamaged,
     StoredFileMissing,
     StoreUnavailable,
 )
+from records.files.open import check_untouched, find_digest, open_stored, open_verified
+from records.files.stores import check_store, image_store
+from records.files.stores.local import LocalStore
 from records.models import (
     Export,
     Instance,
@@ -30,9 +33,6 @@ from records.models import (
     Upload,
 )
 from records.services import reception
-from records.stored import check_untouched, find_digest, open_stored, open_verified
-from records.stores import check_store, image_store
-from records.stores.local import LocalStore
 from tests.factories import make_user
 from tests.records.dicomweb.messages import body_of
 from tests.records.dicomweb.messages import store as stow

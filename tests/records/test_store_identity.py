@@ -9,8 +9,8 @@ from django.core.management import call_command
 import medimaging.health.probes  # noqa: F401  (registers what can be asked)
 from medimaging.health import parts
 from records.errors import StoreForeign, StoreUnavailable
+from records.files.stores import MARKER, check_store, ensure_store, forget_store, image_store
 from records.models import Instance, StoreIdentity
-from records.stores import MARKER, check_store, ensure_store, forget_store, image_store
 from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db

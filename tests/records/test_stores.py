@@ -14,9 +14,9 @@ import pytest
 from django.db.transaction import TransactionManagementError
 
 from records.errors import StorageLow, StoreUnavailable
-from records.intake.storage import check_room, publish, spooled
+from records.files.spool import check_room, publish, spooled
+from records.files.stores import DAMAGED, MARKER, Spooled, content_name, content_of, image_store
 from records.models import Instance
-from records.stores import DAMAGED, MARKER, Spooled, content_name, content_of, image_store
 from tests.records.files import make_dicom
 
 CONTENT = b"some bytes of an image"
@@ -231,7 +231,7 @@ def settings_with(**environment: str) -> dict[str, Any]:
 
 
 def test_settings_choose_the_bucket_when_one_is_named():
-    assert settings_with()["BACKEND"] == "records.stores.local.LocalStore"
+    assert settings_with()["BACKEND"] == "records.files.stores.local.LocalStore"
 
     found = settings_with(
         IMAGES_S3_BUCKET="images",
@@ -242,7 +242,7 @@ def test_settings_choose_the_bucket_when_one_is_named():
         IMAGES_S3_KMS_KEY="alias/images",
     )
 
-    assert found["BACKEND"] == "records.stores.s3.S3Store"
+    assert found["BACKEND"] == "records.files.stores.s3.S3Store"
     options = found["OPTIONS"]
     assert options["endpoint_url"] == "https://s3.hospital.example"
     assert (options["access_key"], options["secret_key"]) == ("key", "secret")

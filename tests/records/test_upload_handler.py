@@ -10,8 +10,8 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from rest_framework.test import APIClient
 
 from records.errors import DiskFull, FileTooLarge
-from records.intake.storage import spool_directory
-from records.intake.upload_handler import SpoolUploadHandler
+from records.files.spool import spool_directory
+from records.files.upload_handler import SpoolUploadHandler
 from records.models import Instance
 from tests.records.files import make_dicom
 
@@ -78,7 +78,7 @@ def test_disk_without_room_is_said_when_the_file_is_read(monkeypatch):
     def refuse(*_):
         raise DiskFull
 
-    monkeypatch.setattr("records.intake.storage._check_room", refuse)
+    monkeypatch.setattr("records.files.spool._check_room", refuse)
     (upload,) = parsed(body_of(make_dicom()))
 
     with pytest.raises(DiskFull), upload.lent():

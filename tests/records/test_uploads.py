@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.roles import Role
-from records.intake import partial
+from records.files import partial
 from records.models import (
     Instance,
     Upload,

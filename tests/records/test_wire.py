@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from records.intake.isolation.wire import ArrayReader, ArrayWriter, WireError, decode, encode
+from records.dicom.sandbox.wire import ArrayReader, ArrayWriter, WireError, decode, encode
 
 
 @dataclass(frozen=True)

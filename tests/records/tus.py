@@ -8,7 +8,7 @@ from django.core.files.storage import storages
 from django.test import Client
 from django.urls import reverse
 
-from records.intake import partial
+from records.files import partial
 from records.models import Submission
 from tests.records.files import make_dicom
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from records.intake.isolation.pool import Pool
+from records.dicom.sandbox.pool import Pool
 
 ALLOWED_SECONDS = 5
 ALLOWED_BYTES = 512 * 1000 * 1000

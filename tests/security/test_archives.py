@@ -98,7 +98,7 @@ def test_thousands_of_tiny_bad_images_end_early(sender, settings, entry):
 
 
 def test_ratio_is_asked_of_the_whole_and_not_of_each_entry(sender, monkeypatch):
-    from records.intake import allowance
+    from records.files import allowance
 
     monkeypatch.setattr(allowance, "RATIO_FROM_BYTES", 5_000_000)
     content = make_zip({f"{number}": bytes(900_000) for number in range(20)})

@@ -21,7 +21,7 @@ from classifier.services.runs import (
     complete_classification,
     renew_lease,
 )
-from records.deidentification import Options
+from records.dicom.deidentification import Options
 from records.errors import ExportHoldUnseen, ExportNotAllowed, StudyGone
 from records.models import (
     ConflictState,

@@ -23,7 +23,7 @@ BYTES = "application/offset+octet-stream"
 def sixty_gib_free(monkeypatch):
     """The disk as the product sees it; nothing is written that would fill it."""
     usage = Usage(100 * GIB, 38 * GIB, 62 * GIB)
-    monkeypatch.setattr("records.intake.storage.shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("records.files.spool.shutil.disk_usage", lambda path: usage)
 
 
 def person_of(department, role=Role.TECHNICIAN) -> Client:
@@ -149,7 +149,7 @@ def test_honest_people_send_large_files_side_by_side():
 @pytest.mark.usefixtures("db")
 def test_honest_large_file_fits_where_little_is_left(monkeypatch):
     usage = Usage(100 * GIB, 97 * GIB, 3 * GIB + 50 * 2**20)
-    monkeypatch.setattr("records.intake.storage.shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("records.files.spool.shutil.disk_usage", lambda path: usage)
     client = person_of(make_department())
     submission = open_batch(client).json()["id"]
 

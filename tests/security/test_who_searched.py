@@ -8,8 +8,8 @@ from django.urls import reverse
 
 from accounts.models import Action, AuditEvent
 from accounts.roles import Role
-from records.attributes import Level
 from records.dimse.query import _answers
+from records.query.attributes import Level
 from tests.factories import make_department, make_node, make_patient, make_study, make_user
 
 MRN, NAME = "SAMPLE-02", "Berger^Jonas"

@@ -19,7 +19,7 @@ from medimaging.metrics import processes
 from medimaging.quickstart import demo, stack
 from medimaging.quickstart.errors import QuickstartError
 from medimaging.quickstart.supervisor import OURS, StopRequested, Supervisor
-from records.intake.isolation.calls import pool
+from records.files.sandboxed import sandbox
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -73,7 +73,7 @@ class Command(BaseCommand):
         if settings.METRICS_PORT:
             supervisor.start(stack.metrics_program(environment))
         demo.submit_samples(settings.SAMPLES_DIR, accounts=accounts, report=self.stdout.write)
-        pool.stop()  # the samples were all that this process reads itself
+        sandbox.pool.stop()  # the samples were all that this process reads itself
         # The welcome may stand for weeks; no connection need stay open under it.
         connections.close_all()
         stack.wait_until_ready(supervisor, host, port)

@@ -14,6 +14,7 @@ from accounts.deliveries import DeliveredBody, Delivery
 from accounts.parameters import Parameters, takes
 from accounts.roles import Verb
 from records.api.views import AnyAccept
+from records.dicom.writing.dicom_json import JsonObject, to_text, to_xml
 from records.dicomweb.multipart import new_boundary, write_parts
 from records.dicomweb.negotiation import (
     DICOM_XML,
@@ -21,7 +22,6 @@ from records.dicomweb.negotiation import (
     accepted_ranges,
     choose_document,
 )
-from records.outgoing.dicom_json import JsonObject, to_text, to_xml
 
 ACCEPTED = takes(repeatable=("accept",))
 Headers = dict[str, str]

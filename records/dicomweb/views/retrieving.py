@@ -40,14 +40,14 @@ from records.errors import (
     NothingToShow,
     ParameterInvalid,
 )
-from records.models import Instance
-from records.sending import (
+from records.files.sending import (
     PIXELS_UNREADABLE,
     UNDECODABLE,
     file_pieces,
     frame_pieces,
     read_bulk_data,
 )
+from records.models import Instance
 from records.services.descriptions import describe_at
 
 

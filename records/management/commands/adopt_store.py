@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from records.errors import StoreUnavailable
-from records.stores import adopt_store, begin_epoch
+from records.files.stores import adopt_store, begin_epoch
 
 
 class Command(BaseCommand):

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from records.dimse.encryption import tls_as_listener
 from records.dimse.server import make_server
-from records.stores import announce_store
+from records.files.stores import announce_store
 
 DEFAULT_PORT = 11112
 EX_CONFIG = 78

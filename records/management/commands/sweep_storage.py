@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from records.errors import StoreUnavailable
+from records.files.stores import PREFIXES
 from records.services import sweep_storage
-from records.stores import PREFIXES
 
 
 class Command(BaseCommand):

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 import pytest
 from django.utils import timezone
 
+from records.dicom.writing.descriptions import LONGEST_KEPT
 from records.models import Instance, InstanceDescription, Study
-from records.outgoing.descriptions import LONGEST_KEPT
 from records.services import apply_retention, delete_study
 from tests.factories import make_user
 from tests.records.dicomweb.answers import content_of, get, url_of
