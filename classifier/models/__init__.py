@@ -1,19 +1,23 @@
 """The rows of the classifier app."""
 
-from classifier.models.classifications import (
+from classifier.choices import (
     ALARMING_OUTCOMES,
-    CLASSIFICATION_TASKS,
-    UNROUTED,
     Abstention,
-    Classification,
     ClassificationOutcome,
     ClassificationState,
     Confidence,
+    Decision,
+    MapStanding,
+    OverrideReason,
+    SourceKind,
+    Stage,
+    Task,
 )
+from classifier.models.classifications import CLASSIFICATION_TASKS, UNROUTED, Classification
 from classifier.models.drafts import ReviewDraft
-from classifier.models.reviews import Decision, OverrideReason, Review
+from classifier.models.reviews import Review
 from classifier.models.scores import Explanation, InstanceScore
-from classifier.models.sources import SourceKind, SourceValidation
+from classifier.models.sources import SourceValidation
 from classifier.models.versions import (
     RESEARCH_SENTENCE,
     SITE_TASKS,
@@ -21,10 +25,7 @@ from classifier.models.versions import (
     TASK_CHOICES,
     TASK_TITLES,
     Deployment,
-    MapStanding,
     ModelVersion,
-    Stage,
-    Task,
 )
 
 __all__ = [

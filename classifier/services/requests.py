@@ -10,6 +10,7 @@ from accounts.audit import record_event
 from accounts.errors import NotYourDepartment
 from accounts.models import Action, User
 from accounts.roles import Verb
+from classifier.choices import REVIEWED_STATES
 from classifier.doorbell import ring
 from classifier.errors import NotRerunnable, NotStatable
 from classifier.metrics import count_end
@@ -22,7 +23,7 @@ from classifier.models import (
     Deployment,
     Task,
 )
-from classifier.models.classifications import ABSTENTION_SENTENCES, REVIEWED_STATES
+from classifier.models.classifications import ABSTENTION_SENTENCES
 from classifier.routing import ROUTE_OF_TASK, open_series, tasks_for_study, tasks_to_state
 from classifier.services.drafts import hand_drafts_on
 from records.errors import StudyGone

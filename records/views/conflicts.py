@@ -21,6 +21,7 @@ from accounts.models import Action, User
 from accounts.parameters import fields_of, takes
 from accounts.reads import told_by
 from accounts.roles import Verb
+from records.choices import ConflictState
 from records.errors import ConflictResolved
 from records.forms import RESOLUTION_FORMS, ConflictFilterForm, make_resolution_forms
 from records.models import (
@@ -76,7 +77,7 @@ class ConflictListView(RecordedListView):
         """Narrow what the person may see; without a filter, what is open."""
         visible = IdentityConflict.objects.visible_to(signed_in_user(self.request))
         rows = visible.with_listing()
-        state = filters.get("state") or "open"
+        state = filters.get("state") or ConflictState.OPEN
         return rows if state == "all" else rows.filter(state=state)
 
 
