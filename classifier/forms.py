@@ -5,21 +5,21 @@ from typing import Any
 from django import forms
 
 from accounts.models import Department
-from classifier.choices import ENDED_STATES, OPEN_STATES, REVIEWED_STATES
-from classifier.models import (
-    CLASSIFICATION_TASKS,
-    TASK_TITLES,
-    Classification,
+from classifier.choices import (
+    ENDED_STATES,
+    OPEN_STATES,
+    REVIEWED_STATES,
     ClassificationState,
     Decision,
     OverrideReason,
     SourceKind,
 )
+from classifier.models import CLASSIFICATION_TASKS, TASK_TITLES, Classification
 from classifier.models.reviews import COMMENT_MAXIMUM, REASONS_TO_CHOOSE
 from classifier.models.sources import FIGURES_LENGTH, SOURCE_LENGTH
 from classifier.services.reviews import labels_for_review
+from records.choices import Priority
 from records.forms import PATIENT_OR_STUDY, FilterForm, ReasonForm, SinceField
-from records.models import Priority
 
 LATEST_DECISION = "The latest decision first"
 LONGEST_WAITING = "Urgent first, then the longest waiting"

@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from django.core.files import File
 
+from records.choices import Damage
 from records.errors import StoredFileDamaged, StoredFileMissing, StoreUnavailable
-from records.models import Damage, Instance, QuarantinedFile
+from records.models import Instance, QuarantinedFile
 from records.stores import Alive, check_store, ensure_store, image_store
 from records.stores.files import digest_of
 

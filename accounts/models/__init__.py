@@ -1,6 +1,5 @@
 """The rows of the accounts app."""
 
-from accounts.choices import Action, MailKind, NoticeKind, Outcome, ProposalState, SessionEnd
 from accounts.models.answers import KeptAnswer
 from accounts.models.audit import AuditEvent
 from accounts.models.limits import Attempts, RefusalTally
@@ -16,23 +15,17 @@ from accounts.models.tokens import ApiToken
 __all__ = [
     "AccountMail",
     "AccountNotice",
-    "Action",
     "ApiToken",
     "Attempts",
     "AuditEvent",
     "Department",
     "KeptAnswer",
-    "MailKind",
     "Membership",
-    "NoticeKind",
-    "Outcome",
     "PasswordLink",
-    "ProposalState",
     "ReadTally",
     "RecentSearch",
     "RefusalTally",
     "RoleProposal",
-    "SessionEnd",
     "User",
     "UserSession",
 ]

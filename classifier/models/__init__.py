@@ -1,18 +1,5 @@
 """The rows of the classifier app."""
 
-from classifier.choices import (
-    ALARMING_OUTCOMES,
-    Abstention,
-    ClassificationOutcome,
-    ClassificationState,
-    Confidence,
-    Decision,
-    MapStanding,
-    OverrideReason,
-    SourceKind,
-    Stage,
-    Task,
-)
 from classifier.models.classifications import CLASSIFICATION_TASKS, UNROUTED, Classification
 from classifier.models.drafts import ReviewDraft
 from classifier.models.reviews import Review
@@ -29,7 +16,6 @@ from classifier.models.versions import (
 )
 
 __all__ = [
-    "ALARMING_OUTCOMES",
     "CLASSIFICATION_TASKS",
     "RESEARCH_SENTENCE",
     "SITE_TASKS",
@@ -37,22 +23,12 @@ __all__ = [
     "TASK_CHOICES",
     "TASK_TITLES",
     "UNROUTED",
-    "Abstention",
     "Classification",
-    "ClassificationOutcome",
-    "ClassificationState",
-    "Confidence",
-    "Decision",
     "Deployment",
     "Explanation",
     "InstanceScore",
-    "MapStanding",
     "ModelVersion",
-    "OverrideReason",
     "Review",
     "ReviewDraft",
-    "SourceKind",
     "SourceValidation",
-    "Stage",
-    "Task",
 ]

@@ -26,7 +26,8 @@ from classifier.choices import (
 from classifier.models.versions import STUDY_TASKS, ModelVersion
 from classifier.models.waits import WAITING_SENTENCE, WAITING_SENTENCES
 from classifier.querysets import ClassificationQuerySet
-from records.models import Priority, Study
+from records.choices import Priority
+from records.models import Study
 
 if TYPE_CHECKING:
     from classifier.models.scores import InstanceScore

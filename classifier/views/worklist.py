@@ -10,7 +10,8 @@ from django.shortcuts import redirect, render
 from django.views.generic import TemplateView, View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
-from accounts.models import Action, User
+from accounts.choices import Action
+from accounts.models import User
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
 from classifier.choices import OPEN_STATES, ClassificationState

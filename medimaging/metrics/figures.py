@@ -23,15 +23,13 @@ from medimaging import health
 from medimaging.health import probes  # noqa: F401 - what it registers is asked
 from medimaging.heartbeats import Heartbeat, connect, heartbeats
 from medimaging.release import VERSION
+from records.choices import ExportState, Priority, SubmissionState
 from records.models import (
     Export,
-    ExportState,
     IdentityConflict,
     Instance,
-    Priority,
     QuarantinedFile,
     Submission,
-    SubmissionState,
     UnreferencedFile,
     Upload,
 )

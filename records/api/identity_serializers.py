@@ -7,14 +7,9 @@ from rest_framework import serializers
 
 from accounts.api.strict import StrictSerializer
 from accounts.models import Department
+from records.choices import Resolution, Sex
 from records.forms import holds_text
-from records.models import (
-    ConflictDecision,
-    IdentityConflict,
-    QuarantinedFile,
-    Resolution,
-    Sex,
-)
+from records.models import ConflictDecision, IdentityConflict, QuarantinedFile
 from records.names import PersonName
 from records.services import Standing, Whose
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 
+from records.choices import NOT_HELD
 from records.dicomweb.targets import instance_url, study_url
 from records.errors import FileTooLarge
 from records.failure_reasons import FAILURE_REASONS, PROCESSING_FAILURE
-from records.models import NOT_HELD, Instance
+from records.models import Instance
 from records.outgoing.dicom_json import JsonObject, element
 from records.services.storing import StoreOutcome
 

@@ -4,9 +4,10 @@ from typing import Any
 
 from django import forms
 
+from records.choices import Resolution, Sex
 from records.forms.keeping import ReasonForm
 from records.forms.submissions import holds_text
-from records.models import IdentityConflict, Resolution, Sex
+from records.models import IdentityConflict
 from records.names import PersonName
 from records.services import Standing, Whose
 

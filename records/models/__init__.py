@@ -1,23 +1,5 @@
 """The rows of the records app."""
 
-from records.choices import (
-    NOT_HELD,
-    ConflictKind,
-    ConflictState,
-    Damage,
-    ExportState,
-    HoldCause,
-    Origin,
-    Priority,
-    QuarantineReason,
-    QuarantineState,
-    Resolution,
-    Sex,
-    StudyState,
-    SubmissionState,
-    UploadState,
-    Verdict,
-)
 from records.models.conflicts import ConflictDecision, IdentityConflict, QuarantinedFile
 from records.models.descriptions import InstanceDescription
 from records.models.exports import Export, ExportHold, ExportHoldSight
@@ -35,41 +17,25 @@ from records.models.submissions import Submission, SubmissionFile
 from records.models.uploads import Upload
 
 __all__ = [
-    "NOT_HELD",
     "ConflictDecision",
-    "ConflictKind",
-    "ConflictState",
-    "Damage",
     "DepartmentRule",
     "DicomNode",
     "Export",
     "ExportHold",
     "ExportHoldSight",
-    "ExportState",
-    "HoldCause",
     "IdentityConflict",
     "Instance",
     "InstanceDescription",
     "LegalHold",
-    "Origin",
     "Patient",
-    "Priority",
-    "QuarantineReason",
-    "QuarantineState",
     "QuarantinedFile",
-    "Resolution",
     "RoutingFacts",
     "Series",
-    "Sex",
     "StoreIdentity",
     "Study",
-    "StudyState",
     "StudyTombstone",
     "Submission",
     "SubmissionFile",
-    "SubmissionState",
     "UnreferencedFile",
     "Upload",
-    "UploadState",
-    "Verdict",
 ]

@@ -10,6 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
+from records.choices import Priority, SubmissionState
 from records.errors import (
     FileRejected,
     SeriesStudyMismatch,
@@ -21,16 +22,7 @@ from records.intake.declared import DeclaredFields
 from records.intake.header import DicomHeader, RequestFields
 from records.intake.sniff import PICTURES
 from records.intake.storage import publish
-from records.models import (
-    Instance,
-    InstanceDescription,
-    Priority,
-    Series,
-    Study,
-    Submission,
-    SubmissionFile,
-    SubmissionState,
-)
+from records.models import Instance, InstanceDescription, Series, Study, Submission, SubmissionFile
 from records.names import PersonName
 from records.services.conflicts import question_study
 from records.services.departments import tell_other_departments

@@ -9,11 +9,13 @@ from uuid import UUID
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
-from accounts.models import Action, Department, User
+from accounts.choices import Action
+from accounts.models import Department, User
+from records.choices import Resolution
 from records.errors import StudyPatientMismatch
 from records.intake.declared import DeclaredFields
 from records.intake.header import DicomHeader
-from records.models import IdentityConflict, Patient, Resolution, Study
+from records.models import IdentityConflict, Patient, Study
 from records.names import PersonName, fold_words
 from records.services.trail import IdentityTrail, record_identity_changes
 

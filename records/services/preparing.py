@@ -17,8 +17,9 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from accounts.audit import record_event
+from accounts.choices import Action, Outcome
 from accounts.errors import KnownError
-from accounts.models import Action, Outcome
+from records.choices import ExportState
 from records.deidentification import (
     Pseudonyms,
     Rectangle,
@@ -32,7 +33,7 @@ from records.deidentification import (
 from records.deidentification.packing import DataSet, packed_data_set
 from records.errors import ExportEmpty, ExportRefused, ExportUnreadable, NotAcceptable
 from records.intake.storage import spool_directory
-from records.models import Export, ExportHold, ExportState, Instance
+from records.models import Export, ExportHold, Instance
 from records.sending import file_pieces
 from records.services.export_files import remove_export_file
 from records.services.exports import record_exported

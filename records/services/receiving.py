@@ -9,6 +9,7 @@ from django.conf import settings
 
 from accounts.models import User
 from accounts.roles import Verb
+from records.choices import SubmissionState
 from records.errors import (
     DepartmentUnknown,
     DiscFile,
@@ -29,7 +30,7 @@ from records.intake.sniff import PICTURES, Kind, sniff
 from records.intake.storage import Readable, spooled
 from records.intake.upload_handler import SpooledUpload
 from records.intake.values import clean_text
-from records.models import Submission, SubmissionFile, SubmissionState
+from records.models import Submission, SubmissionFile
 from records.services.healing import FirstFiling, find_first_filing
 from records.services.reception import Judged, Reception, failures_named, refusal_timed
 from records.services.verdicts import Sent

@@ -15,6 +15,7 @@ from django.db.models import Count, Q
 from accounts.errors import new_reference
 from accounts.models import User
 from accounts.outages import is_database_outage
+from records.choices import NOT_HELD
 from records.errors import (
     Dicomdir,
     DicomTruncated,
@@ -39,7 +40,7 @@ from records.intake.leftovers import is_directory
 from records.intake.preamble import hash_data_set
 from records.intake.sniff import Kind
 from records.intake.storage import keep_file
-from records.models import NOT_HELD, Submission, SubmissionFile
+from records.models import Submission, SubmissionFile
 from records.services.filing import file_objects
 from records.services.refusals import Refusals
 from records.services.verdicts import ReceivedObject, Sent

@@ -16,22 +16,16 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
+from accounts.choices import Action
 from accounts.errors import KnownError
-from accounts.models import Action, User
+from accounts.models import User
 from accounts.parameters import fields_of, takes
 from accounts.reads import told_by
 from accounts.roles import Verb
-from records.choices import ConflictState
+from records.choices import ConflictKind, ConflictState, Resolution
 from records.errors import ConflictResolved
 from records.forms import RESOLUTION_FORMS, ConflictFilterForm, make_resolution_forms
-from records.models import (
-    ConflictKind,
-    IdentityConflict,
-    Instance,
-    Patient,
-    Resolution,
-    Study,
-)
+from records.models import IdentityConflict, Instance, Patient, Study
 from records.names import display_name
 from records.pixels import render_png
 from records.services import resolve_conflict, reverse_resolution

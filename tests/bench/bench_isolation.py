@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from accounts.roles import Role
+from records.choices import Origin
 from records.intake.isolation import calls, jobs
-from records.models import Origin
 from records.services import open_submission, receive_file, receiving
 from tests.factories import make_department, make_user
 from tests.records.files import make_dicom

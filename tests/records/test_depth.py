@@ -12,9 +12,9 @@ from pydicom.uid import ImplicitVRLittleEndian, SecondaryCaptureImageStorage
 from accounts.roles import Role
 from ml.images import read_frames, to_display
 from records import tasks
+from records.choices import ExportState
 from records.deidentification import Options
 from records.dimse.retrieve import open_as_taken
-from records.models import ExportState
 from records.pixels import iter_frames
 from records.services import request_export
 from tests.factories import make_user

@@ -9,7 +9,8 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from accounts.roles import Role
 from accounts.services import issue_token
 from classifier.models import Classification
@@ -21,18 +22,10 @@ from classifier.services.runs import (
     complete_classification,
     renew_lease,
 )
+from records.choices import ConflictState, ExportState, Origin, Resolution
 from records.deidentification import Options
 from records.errors import ExportHoldUnseen, ExportNotAllowed, StudyGone
-from records.models import (
-    ConflictState,
-    Export,
-    ExportHold,
-    ExportState,
-    IdentityConflict,
-    Origin,
-    Resolution,
-    Study,
-)
+from records.models import Export, ExportHold, IdentityConflict, Study
 from records.services import (
     clear_export,
     delete_study,

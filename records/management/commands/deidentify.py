@@ -11,9 +11,10 @@ from django.db.models import Q
 
 from accounts.errors import KnownError
 from accounts.models import User
+from records.choices import ExportState
 from records.deidentification import Options, Pseudonyms, project_key
 from records.deidentification.packing import unpack_data_set
-from records.models import Export, ExportState, Study
+from records.models import Export, Study
 from records.services import hand_out_export, prepare_export, request_export
 
 OPTIONS = ("retain_dates", "retain_device", "retain_patient")
