@@ -9,7 +9,8 @@ from django.http.response import HttpResponseBase
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts.models import Action, User
+from accounts.choices import Action
+from accounts.models import User
 from accounts.roles import Verb
 from accounts.services import note_refusal
 

@@ -11,9 +11,9 @@ from uuid import UUID
 from django.db import models
 from django.utils.crypto import salted_hmac
 
+from accounts.choices import Action, ActorKind, Outcome
 from accounts.hashing import keyed_digest
-from accounts.models import Action, AuditEvent, Outcome, User
-from accounts.models.audit import ActorKind
+from accounts.models import AuditEvent, User
 
 ACCESS_WINDOW = dt.timedelta(minutes=5)
 SYSTEM_NAME = "system"

@@ -10,9 +10,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.audit import hashes_of
+from accounts.choices import PERIODS, READS, REFUSALS, Action, EventKind, Outcome, Period
 from accounts.filters import FilterForm
-from accounts.models import Action, Outcome, User
-from accounts.models.audit import PERIODS, READS, REFUSALS, EventKind, Period
+from accounts.models import User
 from accounts.subjects import Subject, find_subjects
 from accounts.texts import search_terms, sought_terms
 

@@ -19,7 +19,8 @@ from django.utils import timezone
 from django.utils.http import content_disposition_header
 
 from accounts.audit import note, prepare_event, record_access, record_event, record_events
-from accounts.models import Action, AuditEvent, ReadTally, User
+from accounts.choices import Action
+from accounts.models import AuditEvent, ReadTally, User
 from accounts.services.tallies import STAMP, tell_tallies
 
 Frame = TypeVar("Frame")

@@ -13,8 +13,9 @@ from django.db.models import OuterRef, Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from accounts.choices import ProposalState
 from accounts.counting import count_of
-from accounts.roles import Verb
+from accounts.roles import Role, Verb
 
 if TYPE_CHECKING:
     from accounts.models import (  # noqa: F401 - in strings
@@ -48,9 +49,10 @@ class DepartmentQuerySet(models.QuerySet["Department"]):
 
     def with_counts(self) -> "DepartmentQuerySet":
         """Add `member_count`, the number of active people who hold a role there."""
-        from accounts.models import Membership  # the models import this module
-
-        active = Membership.objects.filter(department=OuterRef("pk"), user__is_active=True)
+        memberships: models.QuerySet[Any] = models.QuerySet(
+            self.model.memberships.rel.related_model
+        )
+        active = memberships.filter(department=OuterRef("pk"), user__is_active=True)
         return self.annotate(member_count=count_of(active, "department", of="user"))
 
     def of_member(self, user: "User") -> "DepartmentQuerySet":
@@ -93,11 +95,11 @@ class UserQuerySet(models.QuerySet["User"]):
 
     def administrators(self) -> "UserQuerySet":
         """Who can manage accounts now."""
-        return self.filter(is_active=True).holding("administrator")
+        return self.filter(is_active=True).holding(Role.ADMINISTRATOR)
 
     def administrators_since(self, moment: dt.datetime) -> "UserQuerySet":
         """Those, and whoever was put aside as an administrator after `moment`."""
-        now = Q(is_active=True, memberships__role="administrator")
+        now = Q(is_active=True, memberships__role=Role.ADMINISTRATOR)
         return self.filter(now | Q(administrator_until__gt=moment)).distinct()
 
     def with_memberships(self) -> "UserQuerySet":
@@ -146,7 +148,7 @@ class RoleProposalQuerySet(models.QuerySet["RoleProposal"]):
 
     def waiting(self) -> "RoleProposalQuerySet":
         """Those that somebody can still decide."""
-        return self.filter(state="waiting", expires_at__gt=timezone.now())
+        return self.filter(state=ProposalState.WAITING, expires_at__gt=timezone.now())
 
     def with_names(self) -> "RoleProposalQuerySet":
         """Fetch the people and the department with each."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.urls import URLPattern, URLResolver
 
-from accounts.models import Action
+from accounts.choices import Action
 
 Declared = frozenset[Action]
 Reads = Declared | Mapping[str, Declared]

@@ -6,7 +6,8 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from django.http import HttpRequest
 
 from accounts.audit import record_event, standing_behind
-from accounts.models import Action, User
+from accounts.choices import Action
+from accounts.models import User
 from accounts.services.sessions import SESSION_ROW, close_session, open_session
 from accounts.services.sign_in import note_failed_sign_in
 from accounts.standing import mark_session

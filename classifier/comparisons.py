@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from classifier.choices import MapStanding
 from classifier.figures import OF_A_LABEL, WHOLE
-from classifier.models import MapStanding, ModelVersion
+from classifier.models import ModelVersion
 
 NOISE = 0.01
 """Less than this is no difference between two test splits, or between two trainings."""

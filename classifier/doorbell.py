@@ -1,7 +1,7 @@
 """Telling the workers that a study waits: each priority has a queue of its own."""
 
 from records import doorbell
-from records.models import Priority
+from records.choices import Priority
 
 TASK = "classifier.tasks.classify_next"
 QUEUES = frozenset(Priority.values)

@@ -5,29 +5,26 @@ from typing import Any
 from django import forms
 
 from accounts.models import Department
-from classifier.models import (
-    CLASSIFICATION_TASKS,
-    TASK_TITLES,
-    Classification,
+from classifier.choices import (
+    ENDED_STATES,
+    OPEN_STATES,
+    REVIEWED_STATES,
     ClassificationState,
     Decision,
     OverrideReason,
     SourceKind,
 )
+from classifier.models import CLASSIFICATION_TASKS, TASK_TITLES, Classification
 from classifier.models.reviews import COMMENT_MAXIMUM, REASONS_TO_CHOOSE
 from classifier.models.sources import FIGURES_LENGTH, SOURCE_LENGTH
 from classifier.services.reviews import labels_for_review
+from records.choices import Priority
 from records.forms import PATIENT_OR_STUDY, FilterForm, ReasonForm, SinceField
-from records.models import Priority
 
-WAITING = ("queued", "running", "awaiting_review", "abstained", "failed")
-REVIEWED = ("confirmed", "overridden", "uninterpretable")
 LATEST_DECISION = "The latest decision first"
 LONGEST_WAITING = "Urgent first, then the longest waiting"
 CURRENT_STATES = [
-    (value, label)
-    for value, label in ClassificationState.choices
-    if value not in {ClassificationState.SUPERSEDED, ClassificationState.CANCELLED}
+    (value, label) for value, label in ClassificationState.choices if value not in ENDED_STATES
 ]
 
 
@@ -73,7 +70,7 @@ class WorklistForm(FilterForm):
     def clean_state(self) -> tuple[str, ...]:
         """Turn the choice into the states that it stands for; empty means any."""
         chosen = self.cleaned_data["state"]
-        groups = {"": WAITING, "reviewed": REVIEWED, "all": ()}
+        groups = {"": OPEN_STATES, "reviewed": REVIEWED_STATES, "all": ()}
         return groups.get(chosen, (chosen,))
 
     @property
@@ -84,12 +81,16 @@ class WorklistForm(FilterForm):
     @property
     def is_of_reviewed(self) -> bool:
         """Tell whether only what a person has decided is listed."""
-        return self.chosen_state in {"reviewed", *REVIEWED}
+        return self.chosen_state in {"reviewed", *REVIEWED_STATES}
 
     @property
     def expected_state(self) -> str:
         """What most rows of the tab are: only another state has to be pointed out in a row."""
-        expected = {"": "awaiting_review", "reviewed": "confirmed", "all": ""}
+        expected = {
+            "": ClassificationState.AWAITING_REVIEW,
+            "reviewed": ClassificationState.CONFIRMED,
+            "all": "",
+        }
         return expected.get(self.chosen_state, self.chosen_state)
 
     @property

@@ -3,7 +3,8 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from classifier.models import Classification, ClassificationOutcome, Decision
+from classifier.choices import ClassificationOutcome, Decision
+from classifier.models import Classification
 
 DECIMALS = 2
 MOST_DECIMALS = 6

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from classifier.models import Abstention, ModelVersion
+from classifier.choices import Abstention
+from classifier.models import ModelVersion
 
 MEASURES = {
     "coarseness": (Abstention.TOO_FEW_LEVELS, "Its grey levels are too few."),

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from classifier.models import Confidence, ModelVersion
+from classifier.choices import Confidence
+from classifier.models import ModelVersion
 
 RIGHT = "shown.right"
 """What the figure of a word on the test images begins with, in the manifest."""

@@ -6,13 +6,9 @@ No label holds an id or a name: their values are few, and all of them ours.
 from django.db import transaction
 from prometheus_client import Counter, Histogram
 
+from classifier.choices import Abstention, ClassificationState
 from classifier.errors import UnexpectedFailure
-from classifier.models import (
-    CLASSIFICATION_TASKS,
-    Abstention,
-    Classification,
-    ClassificationState,
-)
+from classifier.models import CLASSIFICATION_TASKS, Classification
 
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 

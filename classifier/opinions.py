@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from classifier.choices import Stage
 from classifier.headlines import headline_of
 from classifier.inference import judge_label
 from classifier.meanings import meaning_in_words
-from classifier.models import Classification, InstanceScore, ModelVersion, Stage
+from classifier.models import Classification, InstanceScore, ModelVersion
 from classifier.models.classifications import CHOSEN_SENTENCE
 
 SCHEMES = {"SCT": "SNOMED CT"}

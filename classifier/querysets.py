@@ -10,6 +10,8 @@ from django.db.models.functions import Greatest, Now
 
 from accounts.roles import Verb
 from accounts.settled import settled_before
+from classifier.choices import ACTIVE_STATES, ENDED_STATES, ClassificationState
+from records.models import Instance
 from records.querysets import patient_matching
 
 if TYPE_CHECKING:
@@ -33,16 +35,14 @@ class ModelVersionQuerySet(models.QuerySet[Any]):
 
     def with_validations(self) -> "ModelVersionQuerySet":
         """Fetch the statements about sources that go with each."""
-        from classifier.models import SourceValidation  # the models import this module
-
-        statements = SourceValidation.objects.with_listing()
+        rows = SourceValidationQuerySet(self.model.source_validations.rel.related_model)
+        statements = rows.with_listing()
         return self.prefetch_related(Prefetch("source_validations", statements))
 
     def with_live(self) -> "ModelVersionQuerySet":
         """Add `live_id`, the version that answers the same task now."""
-        from classifier.models import Deployment  # the models import this module
-
-        newest = Deployment.objects.filter(task=OuterRef("task")).order_by("-id")
+        deployments = DeploymentQuerySet(self.model.deployments.rel.related_model)
+        newest = deployments.filter(task=OuterRef("task")).order_by("-id")
         found: ModelVersionQuerySet = self.annotate(
             live_id=Subquery(newest.values("model_version_id")[:1])
         )
@@ -85,18 +85,18 @@ class ClassificationQuerySet(models.QuerySet[Any]):
 
     def withdrawn(self) -> "ClassificationQuerySet":
         """Those that a worker still has to do something for, of studies that were deleted."""
-        return self.filter(state__in=("queued", "running"), study__deleted_at__isnull=False)
+        return self.filter(state__in=ACTIVE_STATES, study__deleted_at__isnull=False)
 
     def restored(self) -> "ClassificationQuerySet":
         """Cancelled ones of studies that were restored, unless another stands in their place."""
         instead = self.model.objects.current().filter(
             study=OuterRef("study"), task=OuterRef("task")
         )
-        return self.of_kept_studies().filter(~Exists(instead), state="cancelled")
+        return self.of_kept_studies().filter(~Exists(instead), state=ClassificationState.CANCELLED)
 
     def current(self) -> "ClassificationQuerySet":
         """Without those that were superseded or cancelled."""
-        return self.exclude(state__in=("superseded", "cancelled"))
+        return self.exclude(state__in=ENDED_STATES)
 
     def with_changes(self) -> "ClassificationQuerySet":
         """Add `last_change_at`, of answer, study or patient; leave out what isn't settled yet."""
@@ -149,7 +149,7 @@ class ClassificationQuerySet(models.QuerySet[Any]):
 
     def waiting(self) -> "ClassificationQuerySet":
         """Those of kept studies that were tried, and wait for what is no fault of the study's."""
-        active = self.of_kept_studies().filter(state__in=("queued", "running"))
+        active = self.of_kept_studies().filter(state__in=ACTIVE_STATES)
         return active.exclude(waiting_code="")
 
     def failed(
@@ -158,7 +158,7 @@ class ClassificationQuerySet(models.QuerySet[Any]):
         """Those that failed, of kept studies: for a reason, of a task, since a moment."""
         given = {"failure_code": code, "task": task, "finished_at__gte": since}
         chosen = {name: value for name, value in given.items() if value}
-        return self.of_kept_studies().filter(state="failed", **chosen)
+        return self.of_kept_studies().filter(state=ClassificationState.FAILED, **chosen)
 
     def counts_by_state(self, states: Sequence[str]) -> dict[str, int]:
         """How many there are in each of `states`."""
@@ -172,32 +172,30 @@ class ClassificationQuerySet(models.QuerySet[Any]):
 
     def queue_lengths(self) -> list[dict[str, Any]]:
         """What is queued: how many rows of each task, priority and waiting code, and since when."""
-        rows = self.filter(state="queued").order_by()
+        rows = self.filter(state=ClassificationState.QUEUED).order_by()
         grouped = rows.values("task", "priority", "waiting_code")
         return list(grouped.annotate(length=Count("pk"), oldest_at=Min("queued_at")))
 
     def expired(self) -> "ClassificationQuerySet":
         """Running ones whose worker let the lease run out."""
-        return self.filter(state="running", lease_expires_at__lt=Now())
+        return self.filter(state=ClassificationState.RUNNING, lease_expires_at__lt=Now())
 
     def due(self, *, priority: str, only: bool = False) -> "ClassificationQuerySet":
         """Queued ones that a worker may take now, in the order in which they are taken.
 
         Those of at least `priority`, or of this one `only`; none of a deleted study.
         """
-        waiting = self.of_kept_studies().filter(state="queued", due_at__lte=Now())
+        waiting = self.of_kept_studies().filter(state=ClassificationState.QUEUED, due_at__lte=Now())
         wanted = {"priority": priority} if only else {"priority__gte": priority}
         return waiting.filter(**wanted).order_by(*WORKLIST_ORDER)
 
     def healed(self, *, codes: Iterable[str]) -> "ClassificationQuerySet":
         """Current ones that failed with one of `codes`, and whose files are all whole since."""
-        from records.models import Instance  # the models import this module
-
         files = Instance.objects.filter(series__study=OuterRef("study"))
         return self.of_kept_studies().filter(
             Exists(files.filter(healed_at__gt=OuterRef("finished_at"))),
             ~Exists(files.damaged()),
-            state="failed",
+            state=ClassificationState.FAILED,
             failure_code__in=codes,
         )
 

@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass, field
 
-from classifier.models import SITE_TASKS, Task
+from classifier.choices import Task
+from classifier.models import SITE_TASKS
 from records.models import Series, Study
 
 

@@ -1,6 +1,6 @@
 """The tasks that a site's bundles bring: read from their manifests when a process starts.
 
-The tasks in `classifier.models.Task` ship with the product. Any other becomes known by a bundle
+The tasks in `classifier.choices.Task` ship with the product. Any other becomes known by a bundle
 of it under `BUNDLE_DIR`, or by one that was registered and is kept. What its manifest says of its
 scope decides which studies it is for.
 """

@@ -15,9 +15,9 @@ from classifier.models import UNROUTED
 from classifier.services import model_state, runs
 from classifier.services.claims import Answer, Claim
 from classifier.services.healed import LOST_CODES
+from records.choices import Priority
 from records.errors import StoreUnavailable
 from records.files.stores import is_outage
-from records.models import Priority
 from records.services import scrub_study
 
 logger = logging.getLogger(__name__)

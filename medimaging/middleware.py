@@ -17,8 +17,9 @@ from rest_framework.response import Response
 from accounts.access import known_method, view_name
 from accounts.api.entity_tags import is_known, tag_of
 from accounts.audit import bind_request_context, bind_session, current_context
+from accounts.choices import Action
 from accounts.client_addresses import find_client
-from accounts.models import Action, UserSession
+from accounts.models import UserSession
 from accounts.services import (
     find_open_session,
     note_closed_session,

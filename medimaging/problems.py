@@ -20,8 +20,9 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from accounts.access import known_method, view_name
+from accounts.choices import Action
 from accounts.errors import DatabaseUnavailable, KnownError
-from accounts.models import Action, User
+from accounts.models import User
 from accounts.outages import is_database_outage
 from accounts.parameters import Fault
 from accounts.services import note_refusal

@@ -7,7 +7,8 @@ from django.db import transaction
 from prometheus_client import Counter
 from pynetdicom import evt
 
-from records.models.submissions import Origin, SubmissionFile, Verdict
+from records.choices import Origin, Verdict
+from records.models.submissions import SubmissionFile
 
 INTAKE_FILES = Counter(
     "medimaging_intake_files",

@@ -14,6 +14,7 @@ from accounts.models import AuditEvent, Department, Membership, RoleProposal, Us
 from accounts.roles import DEPARTMENT_ROLES, Role
 from classifier.models import Deployment, ModelVersion, SourceValidation
 from ml.signing import product_keys
+from records.choices import StudyState
 from records.models import (
     DepartmentRule,
     DicomNode,
@@ -23,7 +24,6 @@ from records.models import (
     QuarantinedFile,
     Series,
     Study,
-    StudyState,
     Submission,
 )
 

@@ -23,6 +23,7 @@ from accounts.roles import DEPARTMENT_ROLES, ROLE_VERBS, Role, Verb
 from accounts.services import issue_token
 from accounts.services.sessions import open_session
 from classifier.models import Classification, Explanation, Review, SourceValidation
+from records.choices import Origin
 from records.dicom.deidentification import Options
 from records.models import (
     DepartmentRule,
@@ -33,7 +34,6 @@ from records.models import (
     IdentityConflict,
     Instance,
     LegalHold,
-    Origin,
     QuarantinedFile,
     Study,
     Upload,

@@ -10,8 +10,9 @@ from rest_framework.request import Request
 
 from accounts.access import mark_noted, view_name
 from accounts.audit import bind_token
+from accounts.choices import Action
 from accounts.errors import CsrfTokenMissing
-from accounts.models import Action, ApiToken, User
+from accounts.models import ApiToken, User
 from accounts.roles import Verb
 from accounts.services import (
     authenticate_token,

@@ -6,7 +6,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api.strict import StrictSerializer
-from accounts.models import Action, ApiToken, AuditEvent, Department, User
+from accounts.choices import Action
+from accounts.models import ApiToken, AuditEvent, Department, User
 from accounts.roles import Verb
 from accounts.services.tokens import MAX_DAYS
 

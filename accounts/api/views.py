@@ -22,8 +22,9 @@ from accounts.api.serializers import (
 from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_trail_viewed
 from accounts.audit_forms import AuditFilterForm
+from accounts.choices import Action
 from accounts.errors import SecretShownOnce
-from accounts.models import Action, ApiToken, AuditEvent, Department
+from accounts.models import ApiToken, AuditEvent, Department
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
 from accounts.services import issue_token, revoke_token

@@ -1,37 +1,31 @@
 """The rows of the accounts app."""
 
 from accounts.models.answers import KeptAnswer
-from accounts.models.audit import Action, AuditEvent, Outcome
+from accounts.models.audit import AuditEvent
 from accounts.models.limits import Attempts, RefusalTally
-from accounts.models.links import AccountNotice, NoticeKind, PasswordLink
-from accounts.models.mails import AccountMail, MailKind
+from accounts.models.links import AccountNotice, PasswordLink
+from accounts.models.mails import AccountMail
 from accounts.models.people import Department, Membership, User
-from accounts.models.proposals import ProposalState, RoleProposal
+from accounts.models.proposals import RoleProposal
 from accounts.models.searches import RecentSearch
-from accounts.models.sessions import SessionEnd, UserSession
+from accounts.models.sessions import UserSession
 from accounts.models.tallies import ReadTally
 from accounts.models.tokens import ApiToken
 
 __all__ = [
     "AccountMail",
     "AccountNotice",
-    "Action",
     "ApiToken",
     "Attempts",
     "AuditEvent",
     "Department",
     "KeptAnswer",
-    "MailKind",
     "Membership",
-    "NoticeKind",
-    "Outcome",
     "PasswordLink",
-    "ProposalState",
     "ReadTally",
     "RecentSearch",
     "RefusalTally",
     "RoleProposal",
-    "SessionEnd",
     "User",
     "UserSession",
 ]

@@ -5,6 +5,7 @@ import uuid
 from django.db import models
 from django.utils import timezone
 
+from accounts.choices import NoticeKind
 from accounts.models.people import User
 from accounts.querysets import AccountNoticeQuerySet, PasswordLinkQuerySet
 
@@ -35,24 +36,6 @@ class PasswordLink(models.Model):
     def __str__(self) -> str:
         """Return the id; the secret is nowhere."""
         return f"Set-password link {self.id}"
-
-
-class NoticeKind(models.TextChoices):
-    """What was done to an account by somebody else; the label is the sentence for its owner."""
-
-    LINK_MADE = "link_made", "{by} made a link to set your password. Until it is used, yours holds."
-    PASSWORD_SET = "password_set", "Your password was set through a link that {by} made."
-    PASSWORD_CHANGED = (
-        "password_changed",
-        "Your password was changed in a session that was opened through a link that {by} made.",
-    )
-    EMAIL_CHANGED = (
-        "email_changed",
-        "{by} changed your e-mail address. Set-password links go to the new one.",
-    )
-    ROLES_CHANGED = "roles_changed", "{by} changed your roles."
-    DEACTIVATED = "deactivated", "{by} deactivated your account."
-    REACTIVATED = "reactivated", "{by} reactivated your account."
 
 
 class AccountNotice(models.Model):

@@ -5,14 +5,8 @@ import uuid
 from django.db import models
 from django.utils import timezone
 
+from accounts.choices import MailKind
 from accounts.models.people import User
-
-
-class MailKind(models.TextChoices):
-    """What the mail is about."""
-
-    RESET = "reset", "Set-password link asked for"
-    PASSWORD_CHANGED = "password_changed", "Password changed"  # noqa: S105 - a kind of mail
 
 
 class AccountMail(models.Model):

@@ -6,6 +6,7 @@ import uuid
 from django.db import models
 from django.utils import timezone
 
+from accounts.choices import ProposalState
 from accounts.models.people import Department, User
 from accounts.querysets import RoleProposalQuerySet
 from accounts.roles import Role
@@ -16,14 +17,6 @@ PROPOSAL_LIFE = dt.timedelta(days=14)
 def proposal_end() -> dt.datetime:
     """When a proposal that is made now lapses."""
     return timezone.now() + PROPOSAL_LIFE
-
-
-class ProposalState(models.TextChoices):
-    """What became of a proposal; one whose time has passed just isn't decided any more."""
-
-    WAITING = "waiting", "Waiting"
-    GRANTED = "granted", "Granted"
-    DECLINED = "declined", "Declined"
 
 
 class RoleProposal(models.Model):
@@ -64,7 +57,7 @@ class RoleProposal(models.Model):
         indexes = (models.Index(fields=("state", "expires_at"), name="role_proposal_waiting"),)
         constraints = (
             models.CheckConstraint(
-                condition=~models.Q(state="granted")
+                condition=~models.Q(state=ProposalState.GRANTED)
                 | models.Q(decided_by__isnull=True)
                 | ~(
                     models.Q(decided_by=models.F("proposed_by"))

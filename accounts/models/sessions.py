@@ -4,19 +4,9 @@ import uuid
 
 from django.db import models
 
+from accounts.choices import SessionEnd
 from accounts.models.people import User
 from accounts.querysets import UserSessionQuerySet
-
-
-class SessionEnd(models.TextChoices):
-    """Why a session is over."""
-
-    SIGNED_OUT = "signed_out", "Signed out"
-    IDLE = "idle", "Nobody worked"
-    TOO_OLD = "too_old", "Open too long"
-    ENDED = "ended", "Ended by a person"
-    PASSWORD = "password", "Password changed"  # noqa: S105 - a reason, not a secret
-    DEACTIVATED = "deactivated", "Person deactivated"
 
 
 class UserSession(models.Model):

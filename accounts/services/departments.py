@@ -4,8 +4,9 @@ from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
 from accounts.audit import record_event
+from accounts.choices import Action
 from accounts.errors import DepartmentNameTaken
-from accounts.models import Action, Department, User
+from accounts.models import Department, User
 
 SLUG_LENGTH = 50
 FALLBACK_SLUG = "department"

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from django.utils import timezone
 
 from accounts.audit import current_context, people_behind
+from accounts.choices import ProposalState
 from accounts.errors import OwnClinicalRole, RoleNeedsDepartment
-from accounts.models import Department, Membership, ProposalState, RoleProposal, User
+from accounts.models import Department, Membership, RoleProposal, User
 from accounts.roles import DEPARTMENT_ROLES, ROLES_FOR_TWO, Role
 
 Grant = tuple[str, Department | None]

@@ -11,9 +11,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import bind_request_context, record_event
+from accounts.choices import Action, MailKind
 from accounts.hashing import keyed_digest
 from accounts.mail import mail_password_changed, mail_reset_link
-from accounts.models import AccountMail, Action, MailKind, User
+from accounts.models import AccountMail, User
 from accounts.services.attempts import count_attempt
 from accounts.services.passwords import password_link_path
 from accounts.services.refusals import note_refusal

@@ -6,8 +6,9 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.audit import current_context
+from accounts.choices import MailKind
 from accounts.doorbell import ring
-from accounts.models import AccountMail, MailKind, User
+from accounts.models import AccountMail, User
 
 TASK = "accounts.tasks.send_account_mails"
 QUEUE = "housekeeping"

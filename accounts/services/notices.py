@@ -7,8 +7,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import current_context, record_event
+from accounts.choices import Action, NoticeKind
 from accounts.mail import mail_notice
-from accounts.models import AccountNotice, Action, NoticeKind, User
+from accounts.models import AccountNotice, User
 
 KEPT_SEEN = dt.timedelta(days=365)
 

@@ -11,16 +11,9 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
 from accounts.audit import current_context, record_event, standing_behind
+from accounts.choices import Action, MailKind, NoticeKind, SessionEnd
 from accounts.errors import AccountChanged, PasswordLinkEnded, PersonInactive, TooManyRequests
-from accounts.models import (
-    Action,
-    MailKind,
-    NoticeKind,
-    PasswordLink,
-    SessionEnd,
-    User,
-    UserSession,
-)
+from accounts.models import PasswordLink, User, UserSession
 from accounts.services.attempts import count_attempt, network_in_hand
 from accounts.services.mails import enqueue_mail
 from accounts.services.notices import tell_person

@@ -7,8 +7,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.audit import people_behind, record_event
+from accounts.choices import Action, NoticeKind, SessionEnd
 from accounts.errors import LastAdministrator, UsernameTaken
-from accounts.models import Action, Membership, NoticeKind, SessionEnd, User, UserSession
+from accounts.models import Membership, User, UserSession
 from accounts.roles import DEPARTMENT_ROLES, ROLES_FOR_TWO, Role
 from accounts.services.grants import Grant, Granting, grant_roles, refuse_own_role
 from accounts.services.notices import tell_person

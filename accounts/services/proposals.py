@@ -4,8 +4,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import people_behind, record_event
+from accounts.choices import Action, NoticeKind, ProposalState
 from accounts.errors import PersonInactive, ProposalEnded, SecondPersonNeeded
-from accounts.models import Action, NoticeKind, ProposalState, RoleProposal, User
+from accounts.models import RoleProposal, User
 from accounts.services.grants import give_role, refuse_own_role
 from accounts.services.notices import tell_person
 

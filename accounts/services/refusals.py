@@ -7,7 +7,8 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from accounts.audit import bind_request_context, current_context, record_event
-from accounts.models import Action, Outcome, RefusalTally, User
+from accounts.choices import Action, Outcome
+from accounts.models import RefusalTally, User
 from accounts.services.attempts import network_in_hand
 
 SPAN = dt.timedelta(minutes=1)

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from accounts.audit import bind_request_context, bind_session, current_context, record_event
 from accounts.audit import session_id_of as hash_of
-from accounts.models import Action, SessionEnd, User, UserSession
+from accounts.choices import Action, SessionEnd
+from accounts.models import User, UserSession
 from accounts.services.refusals import note_refusal
 
 SESSION_ROW = "accounts.session"

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from django.contrib.auth import authenticate
 
+from accounts.choices import Action, Outcome
 from accounts.errors import SignInBusy, TooManyAttempts
 from accounts.hashing import keyed_digest
-from accounts.models import Action, Outcome, User
+from accounts.models import User
 from accounts.services.attempts import (
     claim_turn,
     count_attempt,

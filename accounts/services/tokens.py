@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import current_context, record_event
+from accounts.choices import Action
 from accounts.errors import (
     AccountChanged,
     PersonInactive,
@@ -17,7 +18,7 @@ from accounts.errors import (
     TokenLifetimeInvalid,
     VerbNotHeld,
 )
-from accounts.models import Action, ApiToken, Department, User
+from accounts.models import ApiToken, Department, User
 from accounts.roles import Verb
 
 VALUE_PREFIX = "mi_"

@@ -15,10 +15,10 @@ from django.views import View
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import TRAIL, record_trail_viewed
 from accounts.audit_forms import AuditQuestionForm
+from accounts.choices import Action, EventKind, Period
 from accounts.deliveries import DeliveredBody, begin_delivery
 from accounts.exports import csv_lines
-from accounts.models import Action, AuditEvent
-from accounts.models.audit import EventKind, Period
+from accounts.models import AuditEvent
 from accounts.reads import told_by
 from accounts.roles import Verb
 from accounts.views.lists import FilteredListView

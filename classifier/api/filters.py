@@ -6,7 +6,8 @@ from django import forms
 
 from accounts.api.changes import ChangeFilters, order_field
 from accounts.filters import FlagField
-from classifier.models import CLASSIFICATION_TASKS, ClassificationState
+from classifier.choices import ClassificationState
+from classifier.models import CLASSIFICATION_TASKS
 
 
 class ClassificationFilters(ChangeFilters):

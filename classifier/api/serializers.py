@@ -6,17 +6,9 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from accounts.api.strict import StrictSerializer
+from classifier.choices import ClassificationOutcome, ClassificationState, Decision, Stage
 from classifier.headlines import conclusion_of, headline_of
-from classifier.models import (
-    STUDY_TASKS,
-    Classification,
-    ClassificationOutcome,
-    ClassificationState,
-    Decision,
-    InstanceScore,
-    Review,
-    Stage,
-)
+from classifier.models import STUDY_TASKS, Classification, InstanceScore, Review
 from classifier.models.reviews import REASONS_TO_CHOOSE
 
 DECISION_SUPPORT = "Decision support. A person decides."

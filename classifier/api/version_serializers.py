@@ -5,9 +5,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from classifier.choices import MapStanding
 from classifier.image_limits import image_limits_of
 from classifier.meanings import meanings_of
-from classifier.models import MapStanding, ModelVersion, SourceValidation
+from classifier.models import ModelVersion, SourceValidation
 
 
 @extend_schema_field(

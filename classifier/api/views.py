@@ -14,7 +14,7 @@ from accounts.api.entity_tags import Editable
 from accounts.api.idempotency import idempotent
 from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
-from accounts.models import Action
+from accounts.choices import Action
 from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
 from classifier.api.filters import ClassificationFilters

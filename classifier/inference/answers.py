@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from classifier.choices import Abstention
 from classifier.headlines import in_sentence
 from classifier.inference.bundles import Router, live_router, predictor_for
 from classifier.inference.looks import (
@@ -18,7 +19,7 @@ from classifier.inference.looks import (
 )
 from classifier.inference.reading import KeepAlive, Place, Reading, read_study
 from classifier.inference.sources import is_source_validated
-from classifier.models import TASK_TITLES, Abstention, Deployment, ModelVersion
+from classifier.models import TASK_TITLES, Deployment, ModelVersion
 from classifier.models.classifications import ABSTENTION_SENTENCES, CHOSEN_SENTENCE
 from classifier.routing import open_series, possible_tasks, tasks_for_series
 from classifier.services.claims import Answer, Claim, FrameResult, Routed

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 
+from classifier.choices import Task
 from classifier.errors import (
     BundleNotKept,
     BundleRefused,
@@ -20,7 +21,7 @@ from classifier.errors import (
     TrustedKeysInvalid,
 )
 from classifier.inference.bundle_store import copies_of, is_whole, keep_bundle
-from classifier.models import Deployment, ModelVersion, Task
+from classifier.models import Deployment, ModelVersion
 from classifier.site_tasks import why_unroutable
 from ml.bundles import (
     MODEL_CARD,

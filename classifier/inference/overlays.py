@@ -4,12 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classifier.models import (
-    Classification,
-    ClassificationOutcome,
-    Explanation,
-    InstanceScore,
-)
+from classifier.choices import ClassificationOutcome
+from classifier.models import Classification, Explanation, InstanceScore
 from ml.explanation import describe_evidence, judge_finding, measure_evidence
 from ml.images import encode_png
 from ml.overlay import render_activation

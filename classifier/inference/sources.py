@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
+from classifier.choices import SourceKind
 from classifier.inference.reading import Place
-from classifier.models import ModelVersion, SourceKind, SourceValidation
-from records.models import Study, SubmissionFile, Verdict
+from classifier.models import ModelVersion, SourceValidation
+from records.choices import Verdict
+from records.models import Study, SubmissionFile
 
 
 @dataclass(frozen=True)

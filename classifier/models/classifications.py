@@ -9,10 +9,25 @@ from django.db.models import F, Q, Value
 from django.db.models.functions import Now
 
 from accounts.models import User
+from classifier.choices import (
+    ACTIVE_STATES,
+    ALARMING_OUTCOMES,
+    CONFIRMABLE_OUTCOMES,
+    ENDED_STATES,
+    REVIEWABLE_STATES,
+    REVIEWED_STATES,
+    SUSPECTING_OUTCOMES,
+    Abstention,
+    ClassificationOutcome,
+    ClassificationState,
+    Confidence,
+    Task,
+)
 from classifier.models.versions import STUDY_TASKS, ModelVersion
 from classifier.models.waits import WAITING_SENTENCE, WAITING_SENTENCES
 from classifier.querysets import ClassificationQuerySet
-from records.models import Priority, Study
+from records.choices import Priority
+from records.models import Study
 
 if TYPE_CHECKING:
     from classifier.models.scores import InstanceScore
@@ -29,95 +44,6 @@ def list_classification_tasks() -> tuple[tuple[str, str], ...]:
 
 
 """What a classification may be about."""
-
-
-class ClassificationState(models.TextChoices):
-    """Where a classification stands."""
-
-    QUEUED = "queued", "Queued"
-    RUNNING = "running", "Running"
-    AWAITING_REVIEW = "awaiting_review", "Awaiting review"
-    ABSTAINED = "abstained", "Abstained"
-    FAILED = "failed", "Failed"
-    CONFIRMED = "confirmed", "Confirmed"
-    OVERRIDDEN = "overridden", "Overridden"
-    UNINTERPRETABLE = "uninterpretable", "Could not be assessed"
-    SUPERSEDED = "superseded", "Superseded"
-    CANCELLED = "cancelled", "Cancelled"
-
-
-ACTIVE_STATES = (ClassificationState.QUEUED, ClassificationState.RUNNING)
-REVIEWABLE_STATES = (ClassificationState.AWAITING_REVIEW, ClassificationState.ABSTAINED)
-REVIEWED_STATES = (
-    ClassificationState.CONFIRMED,
-    ClassificationState.OVERRIDDEN,
-    ClassificationState.UNINTERPRETABLE,
-)
-ENDED_STATES = (ClassificationState.SUPERSEDED, ClassificationState.CANCELLED)
-
-
-class ClassificationOutcome(models.TextChoices):
-    """What an answer amounts to; decided once, in `ml.aggregation`, whose codes these are."""
-
-    FINDING = "finding", "Finding"
-    FLAGGED = "flagged", "Flagged"
-    NO_FINDING = "no_finding", "No finding"
-    BELOW_OPERATING_POINT = "below_operating_point", "Below the operating point"
-    INDETERMINATE = "indeterminate", "Indeterminate"
-    ABSTAINED = "abstained", "Abstained"
-
-
-CONFIRMABLE_OUTCOMES = (ClassificationOutcome.FINDING, ClassificationOutcome.NO_FINDING)
-"""Those that give a label; of any other a person states one."""
-
-SUSPECTING_OUTCOMES = (
-    ClassificationOutcome.FLAGGED,
-    ClassificationOutcome.BELOW_OPERATING_POINT,
-    ClassificationOutcome.INDETERMINATE,
-)
-"""Those that name a disease without giving it."""
-
-ALARMING_OUTCOMES = (ClassificationOutcome.FINDING, ClassificationOutcome.FLAGGED)
-"""Those in which a disease passed its operating point: whatever raises an alarm does for both."""
-
-
-class Confidence(models.TextChoices):
-    """How sure the answer is, in one word; the rule stands in `ml.aggregation`."""
-
-    HIGH = "high", "High"
-    MEDIUM = "medium", "Medium"
-    LOW = "low", "Low"
-
-
-class Abstention(models.TextChoices):
-    """Why no answer was given. From ROUTED_ELSEWHERE on, the codes are those of `ml`."""
-
-    NO_TASK = "no_task", "No model for this kind of study"
-    NO_DEPLOYED_MODEL = "no_deployed_model", "No model in use"
-    NO_IMAGE = "no_image", "No usable image"
-    ROUTE_UNSURE = "route_unsure", "Body part not known"
-    ROUTED_ELSEWHERE = "routed_elsewhere", "Image and header disagree"
-    WRONG_MODALITY = "wrong_modality", "Another modality"
-    WRONG_BODY_PART = "wrong_body_part", "Another body part"
-    WRONG_VIEW = "wrong_view", "Another view"
-    AGE_OUT_OF_RANGE = "age_out_of_range", "Another age group"
-    WRONG_SEX = "wrong_sex", "Another sex"
-    CONSTANT_IMAGE = "constant_image", "Blank image"
-    IMAGE_TOO_SMALL = "image_too_small", "Image too small"
-    IMAGE_TOO_NARROW = "image_too_narrow", "Image too narrow"
-    COLOUR_IMAGE = "colour_image", "Colour image"
-    GREY_IMAGE = "grey_image", "Grey image"
-    UNLIKE_TRAINING = "unlike_training", "Unlike known images"
-    NO_HOUNSFIELD_UNITS = "no_hounsfield_units", "CT without Hounsfield units"
-    SERIES_NOT_VALIDATED = "series_not_validated", "Not tested on whole series"
-    TOO_FEW_LEVELS = "too_few_levels", "Too few grey levels"
-    TOO_COMPRESSED = "too_compressed", "Too compressed"
-    TOO_BLURRED = "too_blurred", "Too blurred"
-    TOO_NOISY = "too_noisy", "Too noisy"
-    BADLY_EXPOSED = "badly_exposed", "Badly exposed"
-    CROPPED = "cropped", "Cut off"
-    TOO_MUCH_BORDER = "too_much_border", "Too much border"
-    SOURCE_NOT_VALIDATED = "source_not_validated", "Not validated for this source"
 
 
 ABSTENTION_SENTENCES = {
@@ -236,15 +162,15 @@ class Classification(models.Model):
         constraints = (
             models.UniqueConstraint(
                 fields=("study", "task"),
-                condition=~Q(state__in=("superseded", "cancelled")),
+                condition=~Q(state__in=ENDED_STATES),
                 name="classification_one_current",
             ),
             models.CheckConstraint(
-                condition=~Q(state="running") | Q(lease_expires_at__isnull=False),
+                condition=~Q(state=ClassificationState.RUNNING) | Q(lease_expires_at__isnull=False),
                 name="classification_running_has_lease",
             ),
             models.CheckConstraint(
-                condition=~Q(state="awaiting_review")
+                condition=~Q(state=ClassificationState.AWAITING_REVIEW)
                 | (
                     Q(outcome__in=(*CONFIRMABLE_OUTCOMES, *SUSPECTING_OUTCOMES))
                     & ~Q(model_digest="")
@@ -254,22 +180,26 @@ class Classification(models.Model):
             models.CheckConstraint(
                 condition=Q(outcome__in=CONFIRMABLE_OUTCOMES, suspected_label="") & ~Q(label="")
                 | Q(outcome__in=SUSPECTING_OUTCOMES, label="") & ~Q(suspected_label="")
-                | Q(outcome__in=("", "abstained"), label="", suspected_label=""),
+                | Q(
+                    outcome__in=("", ClassificationOutcome.ABSTAINED), label="", suspected_label=""
+                ),
                 name="classification_outcome_names_its_label",
             ),
             models.CheckConstraint(
-                condition=~Q(state="awaiting_review") | ~Q(task__in=("", UNROUTED)),
+                condition=~Q(state=ClassificationState.AWAITING_REVIEW)
+                | ~Q(task__in=("", UNROUTED)),
                 name="classification_answer_has_task",
             ),
             models.CheckConstraint(
-                condition=~Q(task="body-part"), name="classification_task_is_no_router"
+                condition=~Q(task=Task.BODY_PART), name="classification_task_is_no_router"
             ),
             models.CheckConstraint(
-                condition=~Q(state="abstained") | (~Q(abstention="") & Q(outcome="abstained")),
+                condition=~Q(state=ClassificationState.ABSTAINED)
+                | (~Q(abstention="") & Q(outcome=ClassificationOutcome.ABSTAINED)),
                 name="classification_abstained_says_why",
             ),
             models.CheckConstraint(
-                condition=~Q(state="failed") | ~Q(failure_code=""),
+                condition=~Q(state=ClassificationState.FAILED) | ~Q(failure_code=""),
                 name="classification_failed_says_why",
             ),
         )
@@ -283,7 +213,7 @@ class Classification(models.Model):
             ),
             models.Index(
                 fields=("lease_expires_at",),
-                condition=Q(state="running"),
+                condition=Q(state=ClassificationState.RUNNING),
                 name="classification_lease",
             ),
         )

@@ -6,8 +6,9 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import User
+from classifier.choices import Decision, OverrideReason
 from classifier.models.classifications import Classification
-from classifier.models.reviews import COMMENT_MAXIMUM, Decision, OverrideReason
+from classifier.models.reviews import COMMENT_MAXIMUM
 from classifier.querysets import ReviewDraftQuerySet
 
 

@@ -6,30 +6,8 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import User
+from classifier.choices import Decision, OverrideReason
 from classifier.models.classifications import Classification
-
-
-class Decision(models.TextChoices):
-    """What the person decided."""
-
-    CONFIRM = "confirm", "Confirm"
-    OVERRIDE = "override", "Override"
-    UNINTERPRETABLE = "uninterpretable", "Cannot assess"
-
-
-class OverrideReason(models.TextChoices):
-    """Why the answer was not accepted."""
-
-    FALSE_POSITIVE = "false_positive", "The model saw a finding that isn't there"
-    FALSE_NEGATIVE = "false_negative", "The model missed a finding"
-    WRONG_FINDING = "wrong_finding", "A finding is there, but a different one"
-    OTHER_FINDING = "other_finding", "A finding outside the model's labels"
-    IMAGE_QUALITY = "image_quality", "Poor image quality"
-    WRONG_STUDY = "wrong_study", "Wrong body part, view or patient"
-    CLINICAL_CONTEXT = "clinical_context", "Clinical information decides otherwise"
-    OTHER = "other", "Another reason (in the comment)"
-    NO_MODEL_LABEL = "no_model_label", "The model gave no label"
-
 
 REASONS_TO_CHOOSE = tuple(
     choice for choice in OverrideReason.choices if choice[0] != OverrideReason.NO_MODEL_LABEL
@@ -70,11 +48,11 @@ class Review(models.Model):
         indexes = (models.Index(fields=("-created_at", "-classification"), name="review_newest"),)
         constraints = (
             models.CheckConstraint(
-                condition=~models.Q(decision="confirm") | ~models.Q(label=""),
+                condition=~models.Q(decision=Decision.CONFIRM) | ~models.Q(label=""),
                 name="review_confirm_says_what",
             ),
             models.CheckConstraint(
-                condition=~models.Q(decision="override")
+                condition=~models.Q(decision=Decision.OVERRIDE)
                 | (~models.Q(label="") & ~models.Q(reason="")),
                 name="review_override_says_what_and_why",
             ),

@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.models import Department, User
+from classifier.choices import SourceKind
 from classifier.models.versions import ModelVersion
 from classifier.querysets import SourceValidationQuerySet
 from records.models.imaging import REASON_LENGTH
@@ -14,15 +15,6 @@ from records.models.imaging import REASON_LENGTH
 SOURCE_LENGTH = 64
 """Of Institution Name (0008,0080), the longest that a source is called by."""
 FIGURES_LENGTH = 1000
-
-
-class SourceKind(models.TextChoices):
-    """What a source of images is known by."""
-
-    DEPARTMENT = "department", "Department"
-    INSTITUTION = "institution", "Institution name (0008,0080)"
-    STATION = "station", "Station name (0008,1010)"
-    CALLING_AE = "calling_ae", "Calling AE title"
 
 
 class SourceValidation(models.Model):
@@ -60,8 +52,8 @@ class SourceValidation(models.Model):
         ordering = ("-stated_at", "-id")
         constraints = (
             models.CheckConstraint(
-                condition=Q(kind="department", department__isnull=False, value="")
-                | (~Q(kind="department") & Q(department__isnull=True) & ~Q(value="")),
+                condition=Q(kind=SourceKind.DEPARTMENT, department__isnull=False, value="")
+                | (~Q(kind=SourceKind.DEPARTMENT) & Q(department__isnull=True) & ~Q(value="")),
                 name="source_validation_names_its_source",
             ),
             models.CheckConstraint(
@@ -73,12 +65,12 @@ class SourceValidation(models.Model):
             ),
             models.UniqueConstraint(
                 fields=("model_version", "department"),
-                condition=Q(withdrawn_at__isnull=True, kind="department"),
+                condition=Q(withdrawn_at__isnull=True, kind=SourceKind.DEPARTMENT),
                 name="source_validation_of_department_once",
             ),
             models.UniqueConstraint(
                 fields=("model_version", "kind", "value"),
-                condition=Q(withdrawn_at__isnull=True) & ~Q(kind="department"),
+                condition=Q(withdrawn_at__isnull=True) & ~Q(kind=SourceKind.DEPARTMENT),
                 name="source_validation_of_value_once",
             ),
         )

@@ -7,21 +7,10 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import User
+from classifier.choices import MapStanding, Stage, Task
 from classifier.querysets import DeploymentQuerySet, ModelVersionQuerySet
 from classifier.site_tasks import read_site_tasks
 from records.models.imaging import REASON_LENGTH
-
-
-class Task(models.TextChoices):
-    """A question that a network answers about a study, of those that ship."""
-
-    CHEST_XRAY = "chest-xray", "Chest X-ray"
-    BRAIN_MRI = "brain-mri", "Brain MRI"
-    LUNG_CT = "lung-ct", "Lung CT"
-    SKIN_LESION = "skin-lesion", "Skin lesion"
-    RETINA = "retina", "Retina"
-    BODY_PART = "body-part", "Body part"
-
 
 SITE_TASKS = read_site_tasks(Task.values)
 """The tasks that bundles here bring beyond them. A process knows those that were there when it
@@ -41,13 +30,6 @@ STUDY_TASKS = tuple(choice for choice in TASK_CHOICES if choice[0] != Task.BODY_
 of them an image is for, and never has a classification of its own."""
 
 
-class Stage(models.TextChoices):
-    """Whether a bundle passed its release gate, by the word of a signer that is trusted."""
-
-    RELEASED = "released", "Released"
-    RESEARCH = "research", "Research"
-
-
 RESEARCH_SENTENCE = "Research model: below its release gate. Not for use in a decision."
 """Stands beside every result of a research bundle, wherever it is shown."""
 
@@ -55,14 +37,6 @@ UNTRUSTED_SENTENCE = (
     "Research model: not signed by a key that this site trusts. Not for use in a decision."
 )
 """Instead of it, where nobody answers for what the bundle says of itself."""
-
-
-class MapStanding(models.TextChoices):
-    """Whether a version's heat maps were shown to point at disease, by its bundle's own rule."""
-
-    SUPPORTED = "supported", "Supported by measurement"
-    UNPROVEN = "unproven", "Not shown to point at disease"
-    NOT_MEASURED = "not_measured", "Not measured"
 
 
 UNPROVEN_MAPS = "This model's maps were not shown to point at disease."

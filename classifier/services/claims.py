@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from classifier.models import Abstention, ModelVersion
+from classifier.choices import Abstention
+from classifier.models import ModelVersion
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import record_event
+from accounts.choices import Action
 from accounts.errors import NotYourDepartment
-from accounts.models import Action, User
+from accounts.models import User
 from accounts.roles import Verb
 from classifier import errors
 from classifier.models import Classification, ReviewDraft

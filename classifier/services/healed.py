@@ -6,7 +6,8 @@ the sweeper draws the conclusion within seconds.
 
 from django.db.models.functions import Now
 
-from classifier.models import Classification, ClassificationState
+from classifier.choices import ClassificationState
+from classifier.models import Classification
 from classifier.services.requests import request_again
 from records.errors import StoredFileDamaged, StoredFileMissing, StoreForeign, StoreUnavailable
 from records.files.stores import check_store

@@ -7,22 +7,22 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.audit import record_event
+from accounts.choices import Action
 from accounts.errors import NotYourDepartment
-from accounts.models import Action, User
+from accounts.models import User
 from accounts.roles import Verb
+from classifier.choices import (
+    REVIEWED_STATES,
+    Abstention,
+    ClassificationOutcome,
+    ClassificationState,
+    Task,
+)
 from classifier.doorbell import ring
 from classifier.errors import NotRerunnable, NotStatable
 from classifier.metrics import count_end
-from classifier.models import (
-    UNROUTED,
-    Abstention,
-    Classification,
-    ClassificationOutcome,
-    ClassificationState,
-    Deployment,
-    Task,
-)
-from classifier.models.classifications import ABSTENTION_SENTENCES, REVIEWED_STATES
+from classifier.models import UNROUTED, Classification, Deployment
+from classifier.models.classifications import ABSTENTION_SENTENCES
 from classifier.routing import ROUTE_OF_TASK, open_series, tasks_for_study, tasks_to_state
 from classifier.services.drafts import hand_drafts_on
 from records.errors import StudyGone

@@ -6,9 +6,11 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.audit import record_event
-from accounts.models import Action, Department, User
+from accounts.choices import Action
+from accounts.models import Department, User
+from classifier.choices import SourceKind
 from classifier.errors import FiguresMissing, SourceRequired, SourceStated, ValidationWithdrawn
-from classifier.models import ModelVersion, SourceKind, SourceValidation
+from classifier.models import ModelVersion, SourceValidation
 from classifier.models.sources import FIGURES_LENGTH, SOURCE_LENGTH
 from records.services.reasons import clean_reason
 

@@ -8,8 +8,9 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.audit import record_event
-from accounts.models import Action
-from classifier.models import Classification, ClassificationState
+from accounts.choices import Action
+from classifier.choices import ClassificationState
+from classifier.models import Classification
 from classifier.querysets import ClassificationQuerySet
 
 AT_ONCE = 200

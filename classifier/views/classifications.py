@@ -11,14 +11,15 @@ from django.views.generic import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
+from accounts.choices import Action
 from accounts.errors import KnownError
-from accounts.models import Action
 from accounts.parameters import takes
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
+from classifier.choices import Abstention
 from classifier.forms import ReviewForm, TaskForm
 from classifier.inference import draw_overlay
-from classifier.models import Abstention, Classification, Explanation, ReviewDraft
+from classifier.models import Classification, Explanation, ReviewDraft
 from classifier.models.classifications import CHOSEN_SENTENCE
 from classifier.opinions import first_mapped, opinion_on
 from classifier.routing import tasks_to_state

@@ -8,7 +8,7 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
-from accounts.models import Action
+from accounts.choices import Action
 from accounts.reads import told_by
 from accounts.roles import Verb
 from classifier.models import Classification

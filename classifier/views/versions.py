@@ -17,6 +17,7 @@ from accounts.forms import as_validation_error
 from accounts.parameters import takes
 from accounts.reads import NOTHING
 from accounts.roles import Verb
+from classifier.choices import Task
 from classifier.comparisons import compare_versions
 from classifier.figures import OF_A_LABEL, figures_of
 from classifier.forms import SourceValidationForm
@@ -28,7 +29,6 @@ from classifier.models import (
     Deployment,
     ModelVersion,
     SourceValidation,
-    Task,
 )
 from classifier.services.model_state import find_model_state
 from classifier.services.sources import state_validation, withdraw_validation

@@ -10,16 +10,24 @@ from django.shortcuts import redirect, render
 from django.views.generic import TemplateView, View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
-from accounts.models import Action, User
+from accounts.choices import Action
+from accounts.models import User
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
-from classifier.forms import WAITING, WorklistForm
+from classifier.choices import OPEN_STATES, ClassificationState
+from classifier.forms import WorklistForm
 from classifier.models import Classification
 from classifier.querysets import REVIEWED_ORDER, WORKLIST_ORDER
 from records.models import Patient, Study, Submission
 from records.views.lists import RecordedListView, record_list_read
 
-QUEUE_STATES = ("queued", "running", "awaiting_review", "failed", "abstained")
+QUEUE_STATES = (
+    ClassificationState.QUEUED,
+    ClassificationState.RUNNING,
+    ClassificationState.AWAITING_REVIEW,
+    ClassificationState.FAILED,
+    ClassificationState.ABSTAINED,
+)
 
 
 def queue_counts(user: User) -> dict[str, int]:
@@ -57,7 +65,7 @@ class HomeView(TemplateView):
         shown = list(recent.order_by("-queued_at", "-id")[:8])
         own = Submission.objects.visible_to(user).filter(created_by=user).with_counts()
         submissions = own.select_related("department")[:5]
-        sent = submissions.studies_seen_by(user)
+        sent = Study.objects.visible_to(user).by_submission(submissions)
         rows = [*shown, *(study for studies in sent.values() for study in studies)]
         record_list_read(actor=user, action=Action.STUDIES_SEARCHED, place="home", rows=rows)
         return super().get_context_data(
@@ -110,7 +118,7 @@ class WorklistView(RecordedListView):
     def find_rows(self, filters: dict[str, Any]) -> QuerySet[Classification]:
         """Narrow what the person may see; without a word on it, to what waits for somebody."""
         rows = Classification.objects.visible_to(signed_in_user(self.request)).current()
-        return rows.filtered({"state": WAITING, **filters}).with_listing()
+        return rows.filtered({"state": OPEN_STATES, **filters}).with_listing()
 
     def more_context(self, form: forms.Form, rows: QuerySet[Any]) -> dict[str, Any]:
         """The state of the queue stands above the list."""

@@ -12,7 +12,7 @@ from django.utils import timezone
 from psycopg2 import extensions
 
 from accounts.audit import record_event
-from accounts.models import Action, Outcome
+from accounts.choices import Action, Outcome
 from medimaging.backup.errors import SetUnwritable
 from medimaging.backup.places import (
     AT_ONCE,

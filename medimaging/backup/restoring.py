@@ -17,7 +17,7 @@ from django.db.migrations.loader import MigrationLoader
 from psycopg2 import extensions, sql
 
 from accounts.audit import record_event
-from accounts.models import Action
+from accounts.choices import Action
 from medimaging.backup.errors import (
     BackupDamaged,
     CountsDiffer,

@@ -8,10 +8,12 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.models import AccountMail
-from classifier.models import Classification, ClassificationState
+from classifier.choices import ClassificationState
+from classifier.models import Classification
 from classifier.services.model_state import find_model_state
 from medimaging.health.parts import Part, State, probe
-from records.models import Export, ExportState, Priority
+from records.choices import ExportState, Priority
+from records.models import Export
 
 LATE_S = {Priority.URGENT: 120, Priority.ROUTINE: 1800}
 """From such an age on, what waits for a worker waits too long."""

@@ -17,20 +17,19 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from accounts.errors import KnownError
 from accounts.models import AccountMail, AuditEvent
+from classifier.choices import OPEN_STATES
 from classifier.models import CLASSIFICATION_TASKS, TASK_TITLES, Classification, Deployment
 from medimaging import health
 from medimaging.health import probes  # noqa: F401 - what it registers is asked
 from medimaging.heartbeats import Heartbeat, connect, heartbeats
 from medimaging.release import VERSION
+from records.choices import ExportState, Priority, SubmissionState
 from records.models import (
     Export,
-    ExportState,
     IdentityConflict,
     Instance,
-    Priority,
     QuarantinedFile,
     Submission,
-    SubmissionState,
     UnreferencedFile,
     Upload,
 )
@@ -41,8 +40,6 @@ QUERY_MS = 3000
 
 MOST_COUNTED = 10_000
 ROLES = ("background", "beat", "dicom", "web", "worker")
-COUNTED_STATES = ("queued", "running", "awaiting_review", "abstained", "failed")
-"""Not those that only grow: what was decided, and what something else replaced."""
 
 
 def gauge(name: str, words: str, value: float | None) -> Metric:
@@ -188,8 +185,9 @@ def passing_codes() -> set[str]:
 
 
 def _work() -> Iterator[Metric]:
+    # Not those that only grow: what was decided, and what something else replaced.
     words = f"Classifications in states that are passed through, counted up to {MOST_COUNTED}."
-    states = Classification.objects.counts_up_to(MOST_COUNTED, COUNTED_STATES)
+    states = Classification.objects.counts_up_to(MOST_COUNTED, OPEN_STATES)
     counted = {(state,): float(count) for state, count in states.items()}
     yield gauges("classifications_now", words, ("state",), counted)
     live = Deployment.objects.order_by("task", "-id").distinct("task")

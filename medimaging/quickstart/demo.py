@@ -15,10 +15,11 @@ from accounts.roles import DEPARTMENT_ROLES, Role
 from accounts.services.departments import create_department
 from accounts.services.passwords import set_password
 from accounts.services.people import invite_user
-from classifier.models import ModelVersion, SourceKind, SourceValidation
+from classifier.choices import SourceKind
+from classifier.models import ModelVersion, SourceValidation
 from classifier.services.sources import state_validation
+from records.choices import Origin, Priority
 from records.dicom.reading.declared import DeclaredFields
-from records.models import Origin, Priority
 from records.services.submissions import submit_study
 
 DEPARTMENTS = ("Radiology", "Dermatology", "Ophthalmology")

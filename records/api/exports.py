@@ -17,7 +17,7 @@ from accounts.api.entity_tags import Editable, check_unchanged
 from accounts.api.filtering import parameters_of
 from accounts.api.idempotency import idempotent
 from accounts.api.strict import StrictSerializer, read_body
-from accounts.models import Action
+from accounts.choices import Action
 from accounts.parameters import Takes, takes
 from accounts.reads import Declared, told_by
 from accounts.roles import Verb

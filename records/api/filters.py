@@ -11,15 +11,15 @@ from accounts.api.filtering import NOT_FOUND, refusal_of
 from accounts.filters import DayField, FilterForm, UpperField
 from accounts.models import Department, User
 from accounts.roles import Verb
-from records.models import (
+from records.choices import (
     ConflictState,
     Priority,
     QuarantineReason,
     QuarantineState,
-    Study,
     StudyState,
     SubmissionState,
 )
+from records.models import Study
 
 
 class StudyFilters(ChangeFilters):

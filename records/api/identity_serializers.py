@@ -7,15 +7,10 @@ from rest_framework import serializers
 
 from accounts.api.strict import StrictSerializer
 from accounts.models import Department
+from records.choices import Resolution, Sex
 from records.dicom.names import PersonName
 from records.forms import holds_text
-from records.models import (
-    ConflictDecision,
-    IdentityConflict,
-    QuarantinedFile,
-    Resolution,
-    Sex,
-)
+from records.models import ConflictDecision, IdentityConflict, QuarantinedFile
 from records.services import Standing, Whose
 
 IDENTITY_FIELDS = ("patient_id", "issuer", "name", "birth_date", "sex")

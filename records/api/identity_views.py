@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from accounts.access import signed_in_user
 from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
-from accounts.models import Action
+from accounts.choices import Action
 from accounts.reads import Declared, told_by
 from accounts.roles import Verb
 from records.api.filters import ConflictFilters, QuarantineFilters

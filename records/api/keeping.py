@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from accounts.access import signed_in_user
 from accounts.api.contract import ContractSchema
 from accounts.api.strict import read_body, refuse_body
-from accounts.models import Action
+from accounts.choices import Action
 from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
 from records.api.keeping_serializers import (

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from accounts.access import signed_in_user
 from accounts.api.strict import StrictSerializer, read_body
-from accounts.models import Action
+from accounts.choices import Action
 from accounts.paging import paginate
 from records.views.lists import record_list_read
 

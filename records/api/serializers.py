@@ -8,20 +8,17 @@ from rest_framework import serializers
 
 from accounts.api.strict import StrictSerializer
 from accounts.models import Department, User
+from records.choices import Priority, Sex, SubmissionState, UploadState
 from records.dicom.reading.declared import DeclaredFields
 from records.models import (
     Instance,
     LegalHold,
     Patient,
-    Priority,
     Series,
-    Sex,
     Study,
     Submission,
     SubmissionFile,
-    SubmissionState,
     Upload,
-    UploadState,
 )
 
 STATED_SEXES = [(value, label) for value, label in Sex.choices if value]

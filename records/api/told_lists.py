@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
-from accounts.models import Action
+from accounts.choices import Action
 from accounts.parameters import CURSOR, PAGE_SIZE
 from records.models import Study
 from records.views.lists import record_list_read

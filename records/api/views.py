@@ -21,7 +21,7 @@ from accounts.api.filtering import parameters_of
 from accounts.api.idempotency import idempotent
 from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
-from accounts.models import Action
+from accounts.choices import Action
 from accounts.parameters import Takes, takes
 from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
@@ -47,8 +47,9 @@ from records.api.serializers import (
     SubmissionSerializer,
 )
 from records.api.told_lists import ToldListViewSet
+from records.choices import Origin, Priority
 from records.errors import InvalidField
-from records.models import Instance, Origin, Patient, Priority, Study, Submission
+from records.models import Instance, Patient, Study, Submission
 from records.services import (
     choose_department,
     close_submission,

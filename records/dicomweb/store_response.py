@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 
+from records.choices import NOT_HELD
 from records.dicom.writing.dicom_json import JsonObject, element
 from records.dicomweb.targets import instance_url, study_url
 from records.errors import FileTooLarge
 from records.failure_reasons import FAILURE_REASONS, PROCESSING_FAILURE
-from records.models import NOT_HELD, Instance
+from records.models import Instance
 from records.services.storing import StoreOutcome
 
 FAILED = "00081198"

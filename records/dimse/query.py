@@ -13,8 +13,8 @@ from pydicom.sequence import Sequence
 from pynetdicom.events import Event
 
 from accounts.audit import record_event
+from accounts.choices import Action
 from accounts.errors import DatabaseUnavailable
-from accounts.models import Action
 from accounts.outages import is_database_outage
 from accounts.texts import search_terms
 from records.dicom.reading.values import PARSE_ERRORS, clean_text

@@ -24,9 +24,9 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext
 
+from accounts.choices import Action
 from accounts.deliveries import Delivery, begin_delivery
 from accounts.errors import DatabaseUnavailable
-from accounts.models import Action
 from accounts.outages import is_database_outage
 from records.dicom.reading.preamble import find_data_set, is_explicit
 from records.dimse import statuses

@@ -11,9 +11,10 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from accounts.audit import bind_request_context
+from records.choices import Origin
 from records.errors import IntakeFailed, SubmissionEnded
 from records.files.spool import Readable
-from records.models import DicomNode, Origin, Submission, SubmissionFile
+from records.models import DicomNode, Submission, SubmissionFile
 from records.services import close_submission, open_submission, receive_file, touch_submission
 
 logger = logging.getLogger(__name__)

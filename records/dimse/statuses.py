@@ -2,8 +2,9 @@
 
 from pydicom import Dataset
 
+from records.choices import NOT_HELD
 from records.failure_reasons import FAILURE_REASONS, PROCESSING_FAILURE
-from records.models import NOT_HELD, SubmissionFile
+from records.models import SubmissionFile
 
 SUCCESS = 0x0000
 UNABLE_TO_SEND = 0xA702

@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from django.core.files import File
 
+from records.choices import Damage
 from records.errors import StoredFileDamaged, StoredFileMissing, StoreUnavailable
 from records.files.stores import Alive, check_store, ensure_store, image_store
 from records.files.stores.files import digest_of
-from records.models import Damage, Instance, QuarantinedFile
+from records.models import Instance, QuarantinedFile
 
 Found = TypeVar("Found")
 

@@ -2,9 +2,9 @@
 
 from django import forms
 
+from records.choices import ExportState
 from records.dicom.deidentification import Options, Rectangle
 from records.forms.lists import FilterForm
-from records.models import ExportState
 
 
 class ExportFilterForm(FilterForm):

@@ -4,10 +4,11 @@ from typing import Any
 
 from django import forms
 
+from records.choices import Resolution, Sex
 from records.dicom.names import PersonName
 from records.forms.keeping import ReasonForm
 from records.forms.submissions import holds_text
-from records.models import IdentityConflict, Resolution, Sex
+from records.models import IdentityConflict
 from records.services import Standing, Whose
 
 

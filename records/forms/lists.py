@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from accounts.filters import FilterForm
 from accounts.models import Department
+from records.choices import ConflictState, Priority, QuarantineState, StudyState
 from records.forms.submissions import BODY_PARTS, MODALITIES
-from records.models import ConflictState, Priority, QuarantineState, StudyState
 
 PATIENT_OR_STUDY = "Name, patient ID, birth date or accession"
 SINCE_DAYS = (("1", "Last 24 hours"), ("7", "Last 7 days"), ("30", "Last 30 days"))

@@ -7,8 +7,8 @@ from django.core.validators import RegexValidator
 from django.db.models import QuerySet
 
 from accounts.models import Department
+from records.choices import Priority, Sex
 from records.dicom.reading.declared import NOT_TEXT, DeclaredFields
-from records.models import Priority, Sex
 
 MODALITIES = (
     ("CR", "X-ray, computed (CR)"),

@@ -10,34 +10,19 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Department, User
+from records.choices import (
+    ConflictKind,
+    ConflictState,
+    QuarantineReason,
+    QuarantineState,
+    Resolution,
+    Sex,
+)
 from records.dicom.names import PersonName
 from records.models.imaging import Instance, StoredFile, Study, image_storage
-from records.models.patients import Patient, Sex
+from records.models.patients import Patient
 from records.models.submissions import Submission, SubmissionFile
 from records.querysets import IdentityConflictQuerySet, QuarantinedFileQuerySet
-
-
-class ConflictKind(models.TextChoices):
-    """What contradicts what."""
-
-    PATIENT = "patient", "Patient ID held for another person"
-    STUDY = "study", "Study held for another patient"
-    ELSEWHERE = "elsewhere", "Patient ID used by another department"
-
-
-class ConflictState(models.TextChoices):
-    """Whether somebody has decided."""
-
-    OPEN = "open", "Open"
-    RESOLVED = "resolved", "Resolved"
-
-
-class Resolution(models.TextChoices):
-    """What a person decided."""
-
-    MERGE = "merge", "Same person"
-    KEEP_APART = "keep_apart", "Another person"
-    CORRECT = "correct", "Corrected"
 
 
 class IdentityConflict(models.Model):
@@ -89,12 +74,12 @@ class IdentityConflict(models.Model):
             ),
             models.UniqueConstraint(
                 fields=("study", "sent"),
-                condition=models.Q(kind="study"),
+                condition=models.Q(kind=ConflictKind.STUDY),
                 name="conflict_of_study_unique",
             ),
             models.UniqueConstraint(
                 fields=("held_patient", "department", "sent"),
-                condition=models.Q(kind="elsewhere"),
+                condition=models.Q(kind=ConflictKind.ELSEWHERE),
                 name="conflict_elsewhere_unique",
             ),
         )
@@ -184,21 +169,6 @@ class ConflictDecision(models.Model):
         return f"{self.resolution} of {self.conflict_id}"
 
 
-class QuarantineReason(models.TextChoices):
-    """Why a file is kept apart."""
-
-    UID = "uid_conflict", "Other content under a held UID"
-    IDENTITY = "identity", "Study held for another patient"
-
-
-class QuarantineState(models.TextChoices):
-    """What became of it."""
-
-    HELD = "held", "In quarantine"
-    FILED = "filed", "Filed into its study"
-    DISCARDED = "discarded", "Discarded"
-
-
 class QuarantinedFile(StoredFile):
     """A file that contradicts what is held: stored, seen by nobody but those who manage it.
 
@@ -255,7 +225,7 @@ class QuarantinedFile(StoredFile):
         constraints = (
             models.UniqueConstraint(
                 fields=("sop_instance_uid", "sha256", "department"),
-                condition=models.Q(state="held"),
+                condition=models.Q(state=QuarantineState.HELD),
                 name="quarantined_once",
             ),
         )

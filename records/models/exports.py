@@ -8,8 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Department, User
+from records.choices import ExportState, HoldCause
 from records.dicom.deidentification import Options
-from records.dicom.deidentification.burned_in import Cause
 from records.models.imaging import Instance, Study
 from records.querysets import ExportQuerySet
 
@@ -17,24 +17,6 @@ from records.querysets import ExportQuerySet
 def export_storage() -> Storage:
     """The private storage for what the product makes; a callable, so that settings decide late."""
     return storages["default"]
-
-
-class ExportState(models.TextChoices):
-    """How far a copy has come."""
-
-    PREPARING = "preparing", "Being prepared"
-    HELD = "held", "Held back: somebody must look"
-    READY = "ready", "Ready"
-    FAILED = "failed", "Failed"
-    EXPIRED = "expired", "File removed"
-
-
-class HoldCause(models.TextChoices):
-    """Why an image is held back until a person has looked at it."""
-
-    DECLARED = Cause.DECLARED, "The sender states that text is burned in"
-    TEXT = Cause.TEXT, "Something like writing was found"
-    KIND = Cause.KIND, "Images of this kind often carry writing"
 
 
 class Export(models.Model):
@@ -89,7 +71,9 @@ class Export(models.Model):
         indexes = (
             models.Index(fields=("department", "-requested_at", "-id"), name="export_department"),
             models.Index(
-                fields=("touched_at",), condition=models.Q(state="preparing"), name="export_waiting"
+                fields=("touched_at",),
+                condition=models.Q(state=ExportState.PREPARING),
+                name="export_waiting",
             ),
         )
 

@@ -14,14 +14,10 @@ from django.utils import timezone
 
 from accounts.models import Department, User
 from ml.ages import Age, find_age
+from records.choices import Damage, Priority, StudyState
 from records.dicom.names import GROUP_LENGTH, PersonName
 from records.models.patients import FoldedNameField, Patient
-from records.querysets import (
-    InstanceManager,
-    InstanceQuerySet,
-    SeriesQuerySet,
-    StudyQuerySet,
-)
+from records.querysets import InstanceManager, InstanceQuerySet, SeriesQuerySet, StudyQuerySet
 
 
 def image_storage() -> Storage:
@@ -34,20 +30,6 @@ REASON_LENGTH = 400
 
 OPEN_MODALITIES = frozenset({"", "OT", "SC"})
 """Modalities (0008,0060) that say nothing of the image: missing, "other", secondary capture."""
-
-
-class StudyState(models.TextChoices):
-    """Whether more images are still expected."""
-
-    OPEN = "open", "Receiving"
-    COMPLETE = "complete", "Complete"
-
-
-class Priority(models.TextChoices):
-    """How soon somebody needs to look."""
-
-    ROUTINE = "routine", "Routine"
-    URGENT = "urgent", "Urgent"
 
 
 class Study(models.Model):
@@ -131,7 +113,7 @@ class Study(models.Model):
             models.Index(fields=("accession_number",), name="study_accession"),
             models.Index(
                 fields=("last_received_at",),
-                condition=models.Q(state="open"),
+                condition=models.Q(state=StudyState.OPEN),
                 name="study_open",
             ),
             models.Index(
@@ -208,14 +190,6 @@ class Study(models.Model):
         """What the examination is, in a few words: "CR · Chest · Chest PA"."""
         parts = ["/".join(self.modalities), self.body_part.capitalize(), self.description]
         return " · ".join(part for part in parts if part) or "Study"
-
-
-class Damage(models.TextChoices):
-    """What was found when a stored file was last read."""
-
-    NONE = "", "Whole"
-    ALTERED = "altered", "Altered"
-    MISSING = "missing", "Missing"
 
 
 class StoredFile(models.Model):

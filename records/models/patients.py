@@ -6,17 +6,9 @@ from typing import Any
 from django.db import models
 
 from accounts.models import Department
+from records.choices import Sex
 from records.dicom.names import PersonName, display_name, fold_words
 from records.querysets import PatientQuerySet
-
-
-class Sex(models.TextChoices):
-    """Patient's Sex (0010,0040)."""
-
-    FEMALE = "F", "Female"
-    MALE = "M", "Male"
-    OTHER = "O", "Other"
-    UNKNOWN = "", "Not stated"
 
 
 class FoldedNameField(models.TextField):

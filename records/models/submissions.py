@@ -10,42 +10,11 @@ from django.utils import timezone
 
 from accounts.models import Department, User
 from accounts.roles import Verb
+from records.choices import Origin, Priority, SubmissionState, Verdict
 from records.errors import NotFiledHere
-from records.models.imaging import Instance, Priority, Study
+from records.models.imaging import Instance, Study
 from records.models.nodes import AE_TITLE_LENGTH
 from records.querysets import SubmissionFileQuerySet, SubmissionQuerySet
-
-
-class SubmissionState(models.TextChoices):
-    """How far a batch has come."""
-
-    RECEIVING = "receiving", "Receiving"
-    STORED = "stored", "Stored"
-    PARTLY_STORED = "partly_stored", "Partly stored"
-    REJECTED = "rejected", "Rejected"
-
-
-class Origin(models.TextChoices):
-    """The door it came in by."""
-
-    WEB = "web", "Upload page"
-    API = "api", "API"
-    STOW = "stow", "DICOMweb"
-    DIMSE = "dimse", "DICOM association"
-    SAMPLE = "samples", "Sample data"
-
-
-class Verdict(models.TextChoices):
-    """What became of one file."""
-
-    STORED = "stored", "Stored"
-    DUPLICATE = "duplicate", "Already held"
-    REJECTED = "rejected", "Rejected"
-    LEFT_OUT = "left_out", "Left out"
-
-
-NOT_HELD = (Verdict.REJECTED, Verdict.LEFT_OUT)
-"""Verdicts on files that aren't held: those that a batch lacks, and those it is whole without."""
 
 
 class Submission(models.Model):

@@ -7,16 +7,9 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models import User
+from records.choices import UploadState
 from records.models.submissions import Submission, SubmissionFile
 from records.querysets import UploadQuerySet
-
-
-class UploadState(models.TextChoices):
-    """How far one file has come."""
-
-    RECEIVING = "receiving", "Receiving"
-    FILED = "filed", "Filed"
-    DROPPED = "dropped", "Dropped"
 
 
 class Upload(models.Model):
@@ -60,7 +53,7 @@ class Upload(models.Model):
             ),
             models.UniqueConstraint(
                 fields=("submission", "created_by", "fingerprint"),
-                condition=Q(state="receiving") & ~Q(fingerprint=""),
+                condition=Q(state=UploadState.RECEIVING) & ~Q(fingerprint=""),
                 name="upload_once_per_file",
             ),
         )

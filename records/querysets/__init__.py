@@ -1,4 +1,8 @@
-"""Every read of the records app, by subject: what one may see, and how it is searched."""
+"""Every read of the records app, by subject: what one may see, and how it is searched.
+
+The models stand above: rows of another table are asked for by the relation that leads there
+(`self.model.studies`), and models are imported for types alone.
+"""
 
 from records.querysets.exports import ExportQuerySet
 from records.querysets.identity import IdentityConflictQuerySet, QuarantinedFileQuerySet

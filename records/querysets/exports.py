@@ -8,6 +8,8 @@ from django.db.models import Exists, OuterRef, Q
 
 from accounts.counting import count_of
 from accounts.roles import Verb
+from records.choices import UNFINISHED_EXPORTS, ExportState
+from records.querysets.studies import StudyQuerySet
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -25,13 +27,12 @@ class ExportQuerySet(models.QuerySet["Export"]):
 
     def of_kept_studies(self) -> "ExportQuerySet":
         """Those none of whose studies was deleted."""
-        from records.models import Study  # the models import this module
-
-        return self.filter(~Exists(Study.objects.deleted().filter(exports=OuterRef("pk"))))
+        studies = StudyQuerySet(self.model.studies.rel.model)
+        return self.filter(~Exists(studies.deleted().filter(exports=OuterRef("pk"))))
 
     def unfinished_of(self, study: "Study") -> "ExportQuerySet":
         """Those that hold a copy of one study, or still mean to."""
-        return self.of_study(study).filter(state__in=("preparing", "held", "ready"))
+        return self.of_study(study).filter(state__in=UNFINISHED_EXPORTS)
 
     def of_study(self, study: "Study") -> "ExportQuerySet":
         """Those that hold a copy of one study."""
@@ -45,9 +46,9 @@ class ExportQuerySet(models.QuerySet["Export"]):
 
     def outdated(self, *, before: dt.datetime) -> "ExportQuerySet":
         """Copies that were ready before then and still have their file."""
-        return self.filter(state="ready", ready_at__lt=before)
+        return self.filter(state=ExportState.READY, ready_at__lt=before)
 
     def waiting(self, *, before: dt.datetime) -> "ExportQuerySet":
         """Those to be prepared that nobody has begun, or worked on since `before`."""
         untouched = Q(touched_at__isnull=True) | Q(touched_at__lt=before)
-        return self.filter(untouched, state="preparing")
+        return self.filter(untouched, state=ExportState.PREPARING)

@@ -6,7 +6,9 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 
 from accounts.roles import Verb
+from records.choices import ConflictKind, ConflictState, QuarantineState
 from records.querysets.stored import StoredFileQuerySet
+from records.querysets.studies import StudyQuerySet
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -36,30 +38,29 @@ class IdentityConflictQuerySet(models.QuerySet["IdentityConflict"]):
 
         A conflict about a person's record stays while another study of that record is kept.
         """
-        from records.models import Study  # the models import this module
-
-        others = Study.objects.kept().filter(
+        studies = StudyQuerySet(self.model.study.field.related_model)
+        others = studies.kept().filter(
             patient=OuterRef("sent_patient"), department=OuterRef("department")
         )
         return self.filter(Q(study__deleted_at__isnull=True) | Exists(others))
 
     def open(self) -> "IdentityConflictQuerySet":
         """Those that nobody has decided."""
-        return self.filter(state="open")
+        return self.filter(state=ConflictState.OPEN)
 
     def about_patient(self, patient: "Patient") -> "IdentityConflictQuerySet":
         """Those that put in question whose a patient's studies are."""
-        questioned = self.exclude(kind="elsewhere")
+        questioned = self.exclude(kind=ConflictKind.ELSEWHERE)
         return questioned.filter(Q(held_patient=patient) | Q(sent_patient=patient))
 
     def about_study(self, study: "Study") -> "IdentityConflictQuerySet":
         """Those that put in question whose a study is."""
-        questioned = self.exclude(kind="elsewhere")
+        questioned = self.exclude(kind=ConflictKind.ELSEWHERE)
         return questioned.filter(Q(study=study) | Q(sent_patient=study.patient_id))
 
     def of_identity(self, study: "Study", sent: dict[str, Any]) -> "IdentityConflictQuerySet":
         """Those raised when files of a study came for the person that `sent` describes."""
-        return self.filter(kind="study", study=study, sent=sent)
+        return self.filter(kind=ConflictKind.STUDY, study=study, sent=sent)
 
     def with_listing(self) -> "IdentityConflictQuerySet":
         """Fetch what a list row shows."""
@@ -81,12 +82,12 @@ class QuarantinedFileQuerySet(StoredFileQuerySet["QuarantinedFile"]):
         Of a study that was destroyed the UIDs are free again, and what came for it by them only
         can be discarded like anything else.
         """
-        from records.models import Study  # the models import this module
-
+        conflicts = IdentityConflictQuerySet(self.model.conflict.field.related_model)
+        studies = StudyQuerySet(conflicts.model.study.field.related_model)
         named = Q(
             study_instance_uid=OuterRef("study_instance_uid"), department=OuterRef("department")
         )
-        deleted = Study.objects.restorable().filter(Q(pk=OuterRef("conflict__study")) | named)
+        deleted = studies.restorable().filter(Q(pk=OuterRef("conflict__study")) | named)
         return self.filter(~Exists(deleted))
 
     def readable_by(self, user: "User") -> "QuarantinedFileQuerySet":
@@ -96,7 +97,7 @@ class QuarantinedFileQuerySet(StoredFileQuerySet["QuarantinedFile"]):
 
     def held(self) -> "QuarantinedFileQuerySet":
         """Those whose bytes are still kept apart."""
-        return self.filter(state="held")
+        return self.filter(state=QuarantineState.HELD)
 
     def with_listing(self) -> "QuarantinedFileQuerySet":
         """Fetch what a list row shows."""

@@ -32,31 +32,31 @@ class SeriesQuerySet(models.QuerySet["Series"]):
 
     def with_instances(self) -> "SeriesQuerySet":
         """Those that hold more than what a reversed decision took out of them."""
-        from records.models import Instance  # the models import this module
-
-        return self.filter(Exists(Instance.objects.filter(series=OuterRef("pk"))))
+        return self.filter(Exists(self._instances.filter(series=OuterRef("pk"))))
 
     def with_answer(self) -> "SeriesQuerySet":
         """Fetch what a DICOM query answers about a series."""
-        from records.models import Instance  # the models import this module
-
-        instances = Instance.objects.filter(series=OuterRef("pk"))
+        instances = self._instances.filter(series=OuterRef("pk"))
         return self.select_related("study__patient").annotate(
             instance_count=count_of(instances, "series")
         )
 
     def with_counts(self) -> "SeriesQuerySet":
         """Add `image_count`, the number of instances that can be looked at."""
-        from records.models import Instance  # the models import this module
-
-        images = Instance.objects.filter(
-            series=OuterRef("pk"), number_of_frames__gt=0, is_withheld=False
-        )
+        images = self._instances.filter(series=OuterRef("pk"), number_of_frames__gt=0)
         return self.annotate(image_count=count_of(images, "series"))
+
+    @property
+    def _instances(self) -> "InstanceQuerySet":
+        return InstanceQuerySet(self.model.instances.rel.related_model).belonging()
 
 
 class InstanceQuerySet(StoredFileQuerySet["Instance"]):
     """Reads of instances."""
+
+    def belonging(self) -> "InstanceQuerySet":
+        """Those that belong to their studies: not what a reversed decision took out of them."""
+        return self.filter(is_withheld=False)
 
     def visible_to(self, user: "User") -> "InstanceQuerySet":
         """Instances of visible studies."""
@@ -100,4 +100,4 @@ class InstanceManager(_AnyInstance):  # type: ignore[type-arg]  # made at run ti
 
     def get_queryset(self) -> InstanceQuerySet:
         """Leave out what a reversed decision took out of its study."""
-        return InstanceQuerySet(self.model, using=self._db).filter(is_withheld=False)
+        return InstanceQuerySet(self.model, using=self._db).belonging()

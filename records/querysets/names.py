@@ -1,10 +1,13 @@
 """How patients are found by what people know of them: name, patient ID, birth date."""
 
 import datetime as dt
+from typing import Any, TypeVar
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from records.dicom.names import fold_words
+
+Patients = TypeVar("Patients", bound=QuerySet[Any])
 
 DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%d %b %Y", "%d %B %Y")
 """As ISO 8601, DICOM, the pages, and most of Europe write a day."""
@@ -27,6 +30,16 @@ def patient_matching(text: str, *, prefix: str = "") -> Q:
     found = patient_named(text, prefix=prefix) | Q(**{f"{prefix}mrn__istartswith": text})
     day = read_day(text)
     return found | Q(**{f"{prefix}birth_date": day}) if day else found
+
+
+def patients_bearing(numbers: dict[str, str], *, among: Patients) -> Patients:
+    """Patients `among` these of this `patient_id` (and `issuer`), or with an alias that has it."""
+    wanted = {"mrn": numbers["patient_id"]}
+    if "issuer" in numbers:
+        wanted["issuer"] = numbers["issuer"]
+    patients: QuerySet[Any] = QuerySet(among.model)
+    aliases = patients.filter(merged_into=OuterRef("pk"), **wanted)
+    return among.filter(Q(**wanted) | Exists(aliases))
 
 
 def read_day(text: str) -> dt.date | None:

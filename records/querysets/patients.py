@@ -8,7 +8,9 @@ from django.db.models import Exists, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from accounts.roles import Verb
-from records.querysets.names import patient_matching
+from records.choices import ConflictKind
+from records.querysets.names import patient_matching, patients_bearing
+from records.querysets.studies import StudyQuerySet
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -20,9 +22,7 @@ class PatientQuerySet(models.QuerySet["Patient"]):
 
     def visible_to(self, user: "User") -> "PatientQuerySet":
         """Patients with a study in a department in which `user` may look at patients."""
-        from records.models import Study  # the models import this module
-
-        studies = Study.objects.kept().filter(
+        studies = self._studies.kept().filter(
             patient=OuterRef("pk"), department__in=user.department_ids_for(Verb.PATIENT_VIEW)
         )
         return self.filter(Exists(studies))
@@ -36,17 +36,11 @@ class PatientQuerySet(models.QuerySet["Patient"]):
 
     def bearing(self, numbers: dict[str, str]) -> "PatientQuerySet":
         """Patients of this very `patient_id` (and `issuer`), or of a record merged into theirs."""
-        wanted = {"mrn": numbers["patient_id"]}
-        if "issuer" in numbers:
-            wanted["issuer"] = numbers["issuer"]
-        aliases = self.model.objects.filter(merged_into=OuterRef("pk"), **wanted)
-        return self.filter(Q(**wanted) | Exists(aliases))
+        return patients_bearing(numbers, among=self)
 
     def of_department(self, department_id: UUID) -> "PatientQuerySet":
         """A department's own records, and those that it shares with others."""
-        from records.models import Study  # the models import this module
-
-        studies = Study.objects.filter(patient=OuterRef("pk"), department=department_id)
+        studies = self._studies.filter(patient=OuterRef("pk"), department=department_id)
         return self.filter(Q(department=department_id) | Exists(studies))
 
     def holding(self, *, mrn: str, issuer: str, department_id: UUID) -> "PatientQuerySet":
@@ -65,9 +59,7 @@ class PatientQuerySet(models.QuerySet["Patient"]):
 
     def elsewhere(self, *, mrn: str, issuer: str, department_id: UUID) -> "PatientQuerySet":
         """Records of an ID from an issuer under which another department has studies."""
-        from records.models import Study  # the models import this module
-
-        studies = Study.objects.kept().filter(patient=OuterRef("pk"))
+        studies = self._studies.kept().filter(patient=OuterRef("pk"))
         rows = self.filter(mrn=mrn, issuer=issuer, is_identified=True)
         return rows.filter(Exists(studies.exclude(department=department_id))).order_by("pk")
 
@@ -77,10 +69,8 @@ class PatientQuerySet(models.QuerySet["Patient"]):
         The study that raised the conflict doesn't count, so that nobody comes to see a record by
         sending something under its ID.
         """
-        from records.models import Study  # the models import this module
-
-        studies = Study.objects.filter(patient=OuterRef("pk"), department=conflict.department_id)
-        if conflict.kind == "patient":
+        studies = self._studies.filter(patient=OuterRef("pk"), department=conflict.department_id)
+        if conflict.kind == ConflictKind.PATIENT:
             studies = studies.exclude(pk=conflict.study_id)
         return self.filter(Q(department=conflict.department_id) | Exists(studies))
 
@@ -89,10 +79,8 @@ class PatientQuerySet(models.QuerySet["Patient"]):
 
         Subqueries: they are run for the rows of one page, not for every patient.
         """
-        from records.models import Study  # the models import this module
-
         seen = (
-            Study.objects.kept()
+            self._studies.kept()
             .filter(
                 patient=OuterRef("pk"), department__in=user.department_ids_for(Verb.PATIENT_VIEW)
             )
@@ -103,3 +91,7 @@ class PatientQuerySet(models.QuerySet["Patient"]):
         return self.annotate(
             study_count=Coalesce(Subquery(counted), 0), last_study_at=Subquery(latest)
         )
+
+    @property
+    def _studies(self) -> StudyQuerySet:
+        return StudyQuerySet(self.model.studies.rel.related_model)

@@ -1,7 +1,9 @@
 """Which studies one may see, and how they are searched."""
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
@@ -12,11 +14,15 @@ from django.utils import timezone
 from accounts.counting import count_of
 from accounts.roles import Verb
 from accounts.settled import settled_before
-from records.querysets.names import patient_matching
+from records.choices import StudyState, SubmissionState
+from records.querysets.imaging import SeriesQuerySet
+from records.querysets.keeping import LegalHoldQuerySet
+from records.querysets.names import patient_matching, patients_bearing
+from records.querysets.submissions import SubmissionFileQuerySet
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from records.models import DicomNode, Patient, Study  # noqa: F401 - in strings
+    from records.models import DicomNode, Patient, Study, Submission  # noqa: F401 - in strings
 
 
 class StudyQuerySet(models.QuerySet["Study"]):
@@ -50,15 +56,11 @@ class StudyQuerySet(models.QuerySet["Study"]):
 
     def with_holds(self) -> "StudyQuerySet":
         """Add `is_held`: whether a legal hold stands."""
-        from records.models import LegalHold  # the models import this module
-
-        return self.annotate(is_held=Exists(LegalHold.objects.standing(study=OuterRef("pk"))))
+        return self.annotate(is_held=self._is_held)
 
     def without_holds(self) -> "StudyQuerySet":
         """Studies that no legal hold keeps."""
-        from records.models import LegalHold  # the models import this module
-
-        return self.filter(~Exists(LegalHold.objects.standing(study=OuterRef("pk"))))
+        return self.filter(~self._is_held)
 
     def expired(self, *, before: dt.datetime) -> "StudyQuerySet":
         """Studies deleted before a moment, with no hold on them: their files may go."""
@@ -105,12 +107,11 @@ class StudyQuerySet(models.QuerySet["Study"]):
 
     def bearing(self, numbers: dict[str, str]) -> "StudyQuerySet":
         """Studies of these very numbers: accession number, Study Instance UID, patient's ID."""
-        from records.models import Patient  # the models import this module
-
         own = {"accession_number", "study_instance_uid"} & numbers.keys()
         found = self.filter(**{name: numbers[name] for name in own})
         if "patient_id" in numbers:
-            found = found.filter(patient__in=Patient.objects.bearing(numbers))
+            patients: models.QuerySet[Any] = models.QuerySet(self.model.patient.field.related_model)
+            found = found.filter(patient__in=patients_bearing(numbers, among=patients))
         return found
 
     def with_changes(self) -> "StudyQuerySet":
@@ -137,10 +138,11 @@ class StudyQuerySet(models.QuerySet["Study"]):
 
         A batch that is still receiving counts for the studies that it has brought files of.
         """
-        from records.models import SubmissionFile  # the models import this module
-
-        sending = SubmissionFile.objects.filter(study=OuterRef("pk"), submission__state="receiving")
-        return self.kept().filter(~Exists(sending), state="open", last_received_at__lte=since)
+        files = SubmissionFileQuerySet(self.model.submission_files.rel.related_model)
+        sending = files.filter(study=OuterRef("pk"), submission__state=SubmissionState.RECEIVING)
+        return self.kept().filter(
+            ~Exists(sending), state=StudyState.OPEN, last_received_at__lte=since
+        )
 
     def of_person(self, patient: "Patient") -> "StudyQuerySet":
         """Studies of a record, and of those of other departments that say the very same person.
@@ -159,10 +161,20 @@ class StudyQuerySet(models.QuerySet["Study"]):
 
     def with_answer(self) -> "StudyQuerySet":
         """Fetch what a DICOM query answers about a study."""
-        from records.models import Series  # the models import this module
-
-        series = Series.objects.with_instances().filter(study=OuterRef("pk"))
+        every = SeriesQuerySet(self.model.series.rel.related_model)
+        series = every.with_instances().filter(study=OuterRef("pk"))
         return self.select_related("patient").annotate(series_count=count_of(series, "study"))
+
+    def by_submission(self, submissions: Iterable["Submission"]) -> "dict[UUID, list[Study]]":
+        """Which of the rows at hand each of `submissions` brought, with the patients."""
+        found: dict[UUID, list[Study]] = {batch.pk: [] for batch in submissions}
+        brought = self.filter(submission_files__submission__in=list(found))
+        pairs = brought.annotate(batch=F("submission_files__submission")).distinct()
+        for study in pairs.select_related("patient").order_by("received_at", "pk"):
+            batch = study.batch  # type: ignore[attr-defined]  # annotated above
+            if batch in found:
+                found[batch].append(study)
+        return found
 
     def newest_examined(self) -> "StudyQuerySet":
         """By the day of the examination, newest first; by that of arrival where it isn't known."""
@@ -174,6 +186,11 @@ class StudyQuerySet(models.QuerySet["Study"]):
     def with_listing(self) -> "StudyQuerySet":
         """Fetch what a list row shows."""
         return self.select_related("patient", "department")
+
+    @property
+    def _is_held(self) -> Exists:
+        holds = LegalHoldQuerySet(self.model.holds.rel.related_model)
+        return Exists(holds.standing(study=OuterRef("pk")))
 
 
 def _years_before(day: dt.date, years: int) -> dt.date:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from django.conf import settings
 from django.db import models
@@ -12,12 +11,12 @@ from django.db.models.functions import Least
 from accounts.counting import sum_of
 from accounts.roles import Verb
 from accounts.settled import settled_before
+from records.choices import Origin, SubmissionState, UploadState, Verdict
 from records.errors import HARMLESS_CODES
 
 if TYPE_CHECKING:
     from accounts.models import User
     from records.models import (  # noqa: F401 - in strings
-        Study,
         Submission,
         SubmissionFile,
         Upload,
@@ -47,32 +46,17 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
         A DICOM association is kept alive by the process that serves it, so that its batch is
         known to be abandoned sooner: since `associations_before`.
         """
-        dead = Q(origin="dimse", touched_at__lt=associations_before)
-        return self.filter(dead | Q(touched_at__lt=before), state="receiving")
-
-    def studies_seen_by(self, user: "User") -> "dict[UUID, list[Study]]":
-        """What the rows at hand brought and `user` sees, by submission, with the patients."""
-        from records.models import Study  # the models import this module
-
-        batches = [row.pk for row in self]
-        seen = Study.objects.visible_to(user).filter(submission_files__submission__in=batches)
-        pairs = seen.annotate(batch=F("submission_files__submission")).distinct()
-        found: dict[UUID, list[Study]] = {batch: [] for batch in batches}
-        for study in pairs.select_related("patient").order_by("received_at", "pk"):
-            batch = study.batch  # type: ignore[attr-defined]  # annotated above
-            if batch in found:
-                found[batch].append(study)
-        return found
+        dead = Q(origin=Origin.DIMSE, touched_at__lt=associations_before)
+        return self.filter(dead | Q(touched_at__lt=before), state=SubmissionState.RECEIVING)
 
     def with_counts(self) -> "SubmissionQuerySet":
         """Add the number of files by verdict."""
-        from records.models import SubmissionFile  # the models import this module
-
-        files = SubmissionFile.objects.filter(submission=OuterRef("pk"))
+        rows = SubmissionFileQuerySet(self.model.files.rel.related_model)
+        files = rows.filter(submission=OuterRef("pk"))
         return self.annotate(
             **{
                 f"{verdict}_count": sum_of(files.filter(verdict=verdict), "submission", of="count")
-                for verdict in ("stored", "duplicate", "rejected", "left_out")
+                for verdict in Verdict
             }
         )
 
@@ -86,7 +70,7 @@ class SubmissionFileQuerySet(models.QuerySet["SubmissionFile"]):
 
     def rejected_count(self) -> int:
         """How many files of the rows at hand the batch lacks, those that were only counted too."""
-        return self.filter(verdict="rejected").exclude(code__in=HARMLESS_CODES).total_count()
+        return self.filter(verdict=Verdict.REJECTED).exclude(code__in=HARMLESS_CODES).total_count()
 
     def with_targets(self) -> "SubmissionFileQuerySet":
         """Fetch the study of each verdict."""
@@ -104,7 +88,7 @@ class UploadQuerySet(models.QuerySet["Upload"]):
 
     def receiving(self) -> "UploadQuerySet":
         """Those that are neither filed nor dropped."""
-        return self.filter(state="receiving")
+        return self.filter(state=UploadState.RECEIVING)
 
     def going_on(self, *, now: dt.datetime) -> "UploadQuerySet":
         """Those to which bytes may still come."""
@@ -126,4 +110,4 @@ class UploadQuerySet(models.QuerySet["Upload"]):
 
     def ended(self, *, before: dt.datetime) -> "UploadQuerySet":
         """Those that ended, and that nobody has asked for since `before`."""
-        return self.exclude(state="receiving").filter(expires_at__lt=before)
+        return self.exclude(state=UploadState.RECEIVING).filter(expires_at__lt=before)

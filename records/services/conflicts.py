@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from accounts.audit import record_event
-from accounts.models import Action, User
-from records.models import ConflictKind, IdentityConflict, Patient, Study
+from accounts.choices import Action
+from accounts.models import User
+from records.choices import ConflictKind
+from records.models import IdentityConflict, Patient, Study
 from records.services.identity import Placement, Whose
 
 

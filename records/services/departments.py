@@ -6,9 +6,11 @@ import uuid
 from django.db.models import Min, QuerySet
 
 from accounts.audit import record_event
-from accounts.models import Action, User
+from accounts.choices import Action
+from accounts.models import User
+from records.choices import ConflictKind
 from records.errors import HeldSideOutOfSight
-from records.models import ConflictKind, IdentityConflict, Patient, Study
+from records.models import IdentityConflict, Patient, Study
 from records.services.changes import Changes
 from records.services.identity import differing_fields, speaks_for, whose_of
 from records.services.trail import Identity, IdentityChange

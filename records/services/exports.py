@@ -10,9 +10,11 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.audit import record_event
+from accounts.choices import Action, Outcome
 from accounts.errors import KnownError
-from accounts.models import Action, Outcome, User
+from accounts.models import User
 from accounts.roles import Verb
+from records.choices import ExportState, StudyState
 from records.dicom.deidentification import Options, Rectangle
 from records.doorbell import ring
 from records.errors import (
@@ -30,15 +32,7 @@ from records.errors import (
     RegionOutside,
 )
 from records.files.stores import ensure_store
-from records.models import (
-    Export,
-    ExportHold,
-    ExportHoldSight,
-    ExportState,
-    Instance,
-    Study,
-    StudyState,
-)
+from records.models import Export, ExportHold, ExportHoldSight, Instance, Study
 from records.querysets import ExportQuerySet
 from records.services.export_files import remove_export_file
 

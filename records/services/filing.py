@@ -10,6 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
+from records.choices import Priority, SubmissionState
 from records.dicom.names import PersonName
 from records.dicom.reading.declared import DeclaredFields
 from records.dicom.reading.header import DicomHeader, RequestFields
@@ -23,16 +24,7 @@ from records.errors import (
 )
 from records.files.spool import publish
 from records.files.stores import Spooled
-from records.models import (
-    Instance,
-    InstanceDescription,
-    Priority,
-    Series,
-    Study,
-    Submission,
-    SubmissionFile,
-    SubmissionState,
-)
+from records.models import Instance, InstanceDescription, Series, Study, Submission, SubmissionFile
 from records.services.conflicts import question_study
 from records.services.departments import tell_other_departments
 from records.services.descriptions import make_description

@@ -9,18 +9,18 @@ from django.utils import timezone
 from pydicom.uid import UID
 
 from accounts.audit import record_event
-from accounts.models import Action, User
+from accounts.choices import Action
+from accounts.models import User
+from records.choices import Damage, Verdict
 from records.dicom.reading.declared import DeclaredFields
 from records.errors import HeldFileLost
 from records.files.open import is_whole
 from records.models import (
-    Damage,
     Instance,
     InstanceDescription,
     QuarantinedFile,
     Submission,
     SubmissionFile,
-    Verdict,
 )
 from records.services.verdicts import HEALED, ReceivedObject
 

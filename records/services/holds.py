@@ -4,7 +4,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import record_event
-from accounts.models import Action, User
+from accounts.choices import Action
+from accounts.models import User
 from records.errors import HoldLifted, NoSuchStudy
 from records.models import LegalHold, Study
 from records.services.reasons import clean_reason

@@ -9,12 +9,14 @@ from uuid import UUID
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
-from accounts.models import Action, Department, User
+from accounts.choices import Action
+from accounts.models import Department, User
+from records.choices import Resolution
 from records.dicom.names import PersonName, fold_words
 from records.dicom.reading.declared import DeclaredFields
 from records.dicom.reading.header import DicomHeader
 from records.errors import StudyPatientMismatch
-from records.models import IdentityConflict, Patient, Resolution, Study
+from records.models import IdentityConflict, Patient, Study
 from records.services.trail import IdentityTrail, record_identity_changes
 
 TEMPORARY_ISSUER = "medimaging"

@@ -4,8 +4,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from accounts.audit import record_event
-from accounts.models import Action, Department, User
+from accounts.choices import Action
+from accounts.models import Department, User
 from accounts.roles import Verb
+from records.choices import ConflictKind, StudyState
 from records.errors import (
     ExportStudyMoved,
     NoSuchStudy,
@@ -17,15 +19,7 @@ from records.errors import (
     StudyStillOpen,
     StudyThereAlready,
 )
-from records.models import (
-    ConflictKind,
-    IdentityConflict,
-    Instance,
-    Patient,
-    Series,
-    Study,
-    StudyState,
-)
+from records.models import IdentityConflict, Instance, Patient, Series, Study
 from records.services.conflicts import question_study
 from records.services.departments import tell_other_departments
 from records.services.exports import withdraw_exports

@@ -17,8 +17,9 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from accounts.audit import record_event
+from accounts.choices import Action, Outcome
 from accounts.errors import KnownError
-from accounts.models import Action, Outcome
+from records.choices import ExportState
 from records.dicom.deidentification import (
     Pseudonyms,
     Rectangle,
@@ -32,7 +33,7 @@ from records.dicom.deidentification.packing import DataSet, packed_data_set
 from records.errors import ExportEmpty, ExportRefused, ExportUnreadable, NotAcceptable
 from records.files.sending import file_pieces
 from records.files.spool import spool_directory
-from records.models import Export, ExportHold, ExportState, Instance
+from records.models import Export, ExportHold, Instance
 from records.services.export_files import remove_export_file
 from records.services.exports import record_exported
 from records.services.project_keys import project_key

@@ -6,7 +6,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import record_event
-from accounts.models import Action, Outcome, User
+from accounts.choices import Action, Outcome
+from accounts.models import User
+from records.choices import QuarantineReason, QuarantineState
 from records.errors import (
     AwaitsDecision,
     QuarantineEnded,
@@ -15,14 +17,7 @@ from records.errors import (
     UidConflict,
 )
 from records.files.spool import publish
-from records.models import (
-    QuarantinedFile,
-    QuarantineReason,
-    QuarantineState,
-    Study,
-    Submission,
-    SubmissionFile,
-)
+from records.models import QuarantinedFile, Study, Submission, SubmissionFile
 from records.services.conflicts import raise_study_conflict
 from records.services.identity import Whose
 from records.services.reasons import clean_reason

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from accounts.models import User
 from accounts.roles import Verb
+from records.choices import SubmissionState
 from records.dicom.reading.sniff import PICTURES, Kind, sniff
 from records.dicom.reading.values import clean_text
 from records.dicom.writing.photograph import PhotographUids, assign_uids
@@ -30,7 +31,7 @@ from records.files.sandboxed import sandbox
 from records.files.spool import Readable, spooled
 from records.files.stores import Spooled
 from records.files.upload_handler import SpooledUpload
-from records.models import Submission, SubmissionFile, SubmissionState
+from records.models import Submission, SubmissionFile
 from records.services.healing import FirstFiling, find_first_filing
 from records.services.reception import Judged, Reception, failures_named, refusal_timed
 from records.services.verdicts import Sent

@@ -15,6 +15,7 @@ from django.db.models import Count, Q
 from accounts.errors import new_reference
 from accounts.models import User
 from accounts.outages import is_database_outage
+from records.choices import NOT_HELD
 from records.dicom.reading.declared import DeclaredFields
 from records.dicom.reading.preamble import hash_data_set
 from records.dicom.reading.sniff import Kind
@@ -40,7 +41,7 @@ from records.files.leftovers import is_directory
 from records.files.sandboxed import sandbox
 from records.files.spool import keep_file
 from records.files.stores import Spooled, is_outage
-from records.models import NOT_HELD, Submission, SubmissionFile
+from records.models import Submission, SubmissionFile
 from records.services.filing import file_objects
 from records.services.refusals import Refusals
 from records.services.verdicts import ReceivedObject, Sent

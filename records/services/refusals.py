@@ -10,10 +10,12 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.audit import record_event
-from accounts.models import Action, Outcome, User
+from accounts.choices import Action, Outcome
+from accounts.models import User
+from records.choices import Verdict
 from records.errors import HARMLESS_CODES, LEFT_OUT_CODES, FileRejected
 from records.metrics import count_verdict
-from records.models import Submission, SubmissionFile, Verdict
+from records.models import Submission, SubmissionFile
 from records.services.verdicts import MESSAGE_LENGTH, Sent, make_refusal, record_refusal
 
 MORE_REFUSED, MORE_LEFT_OUT = "more_refused", "more_left_out"

@@ -3,20 +3,14 @@
 from dataclasses import dataclass
 
 from accounts.audit import record_event
-from accounts.models import Action, User
+from accounts.choices import Action
+from accounts.models import User
+from records.choices import QuarantineState, StudyState
 from records.dicom.reading.declared import DeclaredFields
 from records.files.open import open_file
 from records.files.sandboxed import sandbox
 from records.files.spool import publish, spooled
-from records.models import (
-    ConflictDecision,
-    IdentityConflict,
-    Instance,
-    QuarantinedFile,
-    QuarantineState,
-    Study,
-    StudyState,
-)
+from records.models import ConflictDecision, IdentityConflict, Instance, QuarantinedFile, Study
 from records.services.changes import Changes
 from records.services.filing import count_instances, find_or_create_series, make_instance
 from records.services.quarantine import record_quarantined

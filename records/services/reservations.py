@@ -4,9 +4,10 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
+from records.choices import SubmissionState
 from records.errors import StorageLow, TooManyUnfinished, UploadShareUsed
 from records.files.spool import measure_room
-from records.models import Submission, SubmissionState, Upload
+from records.models import Submission, Upload
 
 
 def lock_sender(actor: User) -> None:

@@ -8,7 +8,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.audit import record_event
-from accounts.models import Action, User
+from accounts.choices import Action
+from accounts.models import User
+from records.choices import ConflictKind, ConflictState, Resolution
 from records.errors import (
     ConflictOpen,
     ConflictResolved,
@@ -17,15 +19,7 @@ from records.errors import (
     HeldSideOutOfSight,
     StudyGone,
 )
-from records.models import (
-    ConflictDecision,
-    ConflictKind,
-    ConflictState,
-    IdentityConflict,
-    Patient,
-    Resolution,
-    Study,
-)
+from records.models import ConflictDecision, IdentityConflict, Patient, Study
 from records.services.changes import Changes, restore
 from records.services.conflicts import refresh_questions
 from records.services.departments import own_record, propose_changes

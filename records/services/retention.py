@@ -11,8 +11,9 @@ from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 
 from accounts.audit import record_event
+from accounts.choices import Action
 from accounts.errors import NotYourDepartment
-from accounts.models import Action, User
+from accounts.models import User
 from accounts.outages import is_database_outage
 from accounts.roles import Verb
 from records.errors import StudyHeld, StudyNotDeleted

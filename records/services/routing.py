@@ -9,7 +9,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
 from accounts.audit import record_event
-from accounts.models import Action, Department, User
+from accounts.choices import Action
+from accounts.models import Department, User
 from accounts.roles import Verb
 from records.dicom.reading.declared import DeclaredFields
 from records.errors import (

@@ -17,7 +17,9 @@ from django.db.models import FileField
 from django.utils import timezone
 
 from accounts.audit import record_event
-from accounts.models import Action, Outcome, User
+from accounts.choices import Action, Outcome
+from accounts.models import User
+from records.choices import Damage
 from records.errors import StoredFileDamaged, StoredFileMissing
 from records.files.open import find_digest
 from records.files.spool import measure_room
@@ -31,7 +33,7 @@ from records.files.stores import (
     image_store,
 )
 from records.files.stores.locks import own_content
-from records.models import Damage, Instance, QuarantinedFile, Study, UnreferencedFile
+from records.models import Instance, QuarantinedFile, Study, UnreferencedFile
 from records.models.imaging import image_storage
 from records.querysets import InstanceQuerySet, QuarantinedFileQuerySet
 from records.services.healing import Kept, note_healed

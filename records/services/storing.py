@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from accounts.models import Department, User
+from records.choices import NOT_HELD, Origin
 from records.errors import FileRejected, IntakeFailed
 from records.files.spool import Readable
-from records.models import NOT_HELD, Origin, Study, Submission, SubmissionFile
+from records.models import Study, Submission, SubmissionFile
 from records.services.receiving import NamedFile, receive_each
 from records.services.reception import Judged, ObjectUids
 from records.services.submissions import close_submission, open_submission

@@ -11,27 +11,15 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.audit import record_event
-from accounts.models import Action, Department, User
+from accounts.choices import Action
+from accounts.models import Department, User
 from accounts.outages import is_database_outage
+from records.choices import NOT_HELD, Origin, Priority, StudyState, SubmissionState, Verdict
 from records.dicom.reading.declared import DeclaredFields, check_declared
-from records.errors import (
-    HARMLESS_CODES,
-    DepartmentRequired,
-    IntakeFailed,
-    TooManyInOneRequest,
-)
+from records.errors import HARMLESS_CODES, DepartmentRequired, IntakeFailed, TooManyInOneRequest
 from records.files.spool import check_room, remove_leftovers
 from records.files.stores import ensure_store
-from records.models import (
-    NOT_HELD,
-    Origin,
-    Priority,
-    Study,
-    StudyState,
-    Submission,
-    SubmissionState,
-    Verdict,
-)
+from records.models import Study, Submission
 from records.services.receiving import NamedFile, check_may_submit, receive_files
 from records.services.refusals import MORE_REFUSED, record_counted
 from records.services.reservations import check_submissions

@@ -6,7 +6,8 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from accounts.audit import prepare_event, record_events
-from accounts.models import Action, User
+from accounts.choices import Action
+from accounts.models import User
 from accounts.sealing import seal_values
 from records.models import Patient, Study
 

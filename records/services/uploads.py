@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.outages import is_database_outage
+from records.choices import SubmissionState, UploadState
 from records.dicom.reading.values import clean_text
 from records.errors import (
     ChecksumMismatch,
@@ -34,7 +35,7 @@ from records.errors import (
 from records.files import partial
 from records.files.spool import CHUNK_BYTES, Readable, check_room
 from records.files.stores import ensure_store
-from records.models import Submission, SubmissionState, Upload, UploadState
+from records.models import Submission, Upload
 from records.querysets import UploadQuerySet
 from records.services.filing import lock_receiving
 from records.services.receiving import check_may_submit, receive_spooled

@@ -7,21 +7,15 @@ from typing import Any
 from django.db import transaction
 
 from accounts.audit import prepare_event, record_event, record_events
-from accounts.models import Action, AuditEvent, Outcome, User
+from accounts.choices import Action, Outcome
+from accounts.models import AuditEvent, User
+from records.choices import Verdict
 from records.dicom.reading.header import DicomHeader
 from records.dicom.reading.proof import Exclusion
 from records.errors import FileRejected
 from records.files.stores import Spooled
 from records.metrics import count_verdict
-from records.models import (
-    IdentityConflict,
-    Instance,
-    Patient,
-    Study,
-    Submission,
-    SubmissionFile,
-    Verdict,
-)
+from records.models import IdentityConflict, Instance, Patient, Study, Submission, SubmissionFile
 from records.services.identity import Whose
 
 MESSAGE_LENGTH = 1000

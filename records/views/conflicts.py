@@ -16,23 +16,18 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
+from accounts.choices import Action
 from accounts.errors import KnownError
-from accounts.models import Action, User
+from accounts.models import User
 from accounts.parameters import fields_of, takes
 from accounts.reads import told_by
 from accounts.roles import Verb
+from records.choices import ConflictKind, ConflictState, Resolution
 from records.dicom.names import display_name
 from records.errors import ConflictResolved
 from records.files.pixels import render_png
 from records.forms import RESOLUTION_FORMS, ConflictFilterForm, make_resolution_forms
-from records.models import (
-    ConflictKind,
-    IdentityConflict,
-    Instance,
-    Patient,
-    Resolution,
-    Study,
-)
+from records.models import IdentityConflict, Instance, Patient, Study
 from records.services import resolve_conflict, reverse_resolution
 from records.views.images import PRIVATE, record_picture
 from records.views.lists import RecordedListView
@@ -76,7 +71,7 @@ class ConflictListView(RecordedListView):
         """Narrow what the person may see; without a filter, what is open."""
         visible = IdentityConflict.objects.visible_to(signed_in_user(self.request))
         rows = visible.with_listing()
-        state = filters.get("state") or "open"
+        state = filters.get("state") or ConflictState.OPEN
         return rows if state == "all" else rows.filter(state=state)
 
 

@@ -13,17 +13,19 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access, record_accesses
+from accounts.choices import Action
 from accounts.deliveries import begin_delivery, file_answer
 from accounts.errors import KnownError
 from accounts.forms import as_validation_error
-from accounts.models import Action, User
+from accounts.models import User
 from accounts.parameters import takes
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
+from records.choices import ExportState
 from records.dicom.deidentification import Rectangle
 from records.errors import ExportHoldUnknown, NoSuchFrame, RegionUnreadable
 from records.forms import ClearanceForm, ExportFilterForm, ExportForm
-from records.models import Export, ExportHold, ExportState, Study
+from records.models import Export, ExportHold, Study
 from records.services import clear_export, hand_out_export, note_hold_seen, request_export
 from records.views.images import png_response, refusal_response
 from records.views.lists import RecordedListView

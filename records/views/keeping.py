@@ -13,9 +13,9 @@ from django.views.generic import FormView, TemplateView
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
+from accounts.choices import Action
 from accounts.errors import KnownError
 from accounts.forms import as_validation_error
-from accounts.models import Action
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
 from records.forms import DeletedStudyFilterForm, HoldForm, ReasonForm

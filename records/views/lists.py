@@ -7,7 +7,8 @@ from django import forms
 
 from accounts.access import signed_in_user
 from accounts.audit import record_event
-from accounts.models import Action, User
+from accounts.choices import Action
+from accounts.models import User
 from accounts.texts import search_terms
 from accounts.views.lists import FilteredListView
 from records.forms import FilterForm

@@ -12,16 +12,18 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
+from accounts.choices import Action
 from accounts.deliveries import begin_delivery, file_answer
 from accounts.errors import KnownError
-from accounts.models import Action, User
+from accounts.models import User
 from accounts.parameters import takes
 from accounts.reads import told_by
 from accounts.roles import Verb
+from records.choices import QuarantineState
 from records.errors import QuarantineEnded
 from records.files.open import open_file
 from records.forms import QuarantineFilterForm, ReasonForm
-from records.models import QuarantinedFile, QuarantineState
+from records.models import QuarantinedFile
 from records.services import discard_quarantined
 from records.views.lists import RecordedListView
 

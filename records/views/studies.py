@@ -12,7 +12,8 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
-from accounts.models import Action, User
+from accounts.choices import Action
+from accounts.models import User
 from accounts.reads import told_by
 from accounts.roles import Verb
 from records.forms import StudyFilterForm

@@ -6,7 +6,8 @@ import pytest
 from django.db import transaction
 from django.urls import reverse
 
-from accounts.models import Action, AuditEvent, Department
+from accounts.choices import Action
+from accounts.models import AuditEvent, Department
 from accounts.roles import Role
 from accounts.urls import urlpatterns
 from tests import factories

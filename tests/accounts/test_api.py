@@ -4,8 +4,8 @@ import pytest
 from django.utils import timezone
 
 from accounts.audit import record_event
-from accounts.models import Action, ApiToken, AuditEvent
-from accounts.models.audit import ActorKind
+from accounts.choices import Action, ActorKind
+from accounts.models import ApiToken, AuditEvent
 from accounts.services import deactivate_user, issue_token, revoke_token
 from tests import factories
 

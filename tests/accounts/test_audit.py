@@ -6,9 +6,9 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from accounts.audit import bind_request_context, bind_token, record_access, record_event
+from accounts.choices import Action, ActorKind
 from accounts.exports import csv_lines
-from accounts.models import Action, AuditEvent
-from accounts.models.audit import ActorKind
+from accounts.models import AuditEvent
 from accounts.wording import SENTENCES, describe_event
 
 

@@ -13,7 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.audit import record_event
-from accounts.models import Action, AuditEvent, Outcome
+from accounts.choices import Action, Outcome
+from accounts.models import AuditEvent
 from tests import factories
 
 LIST = "/audit/"

@@ -8,8 +8,8 @@ import pytest
 from django.urls import reverse
 
 from accounts.audit import record_event
-from accounts.models import Action, AuditEvent
-from accounts.models.audit import READS, REFUSALS
+from accounts.choices import READS, REFUSALS, Action
+from accounts.models import AuditEvent
 from accounts.roles import Role
 from tests.factories import make_department, make_patient, make_study, make_user
 

@@ -5,7 +5,8 @@ import io
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts.models import Action, User
+from accounts.choices import Action
+from accounts.models import User
 from accounts.roles import Role, Verb
 from accounts.services import authenticate_token, sign_in_user
 

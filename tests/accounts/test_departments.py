@@ -2,8 +2,8 @@
 
 import pytest
 
+from accounts.choices import Action
 from accounts.errors import DepartmentNameTaken
-from accounts.models import Action
 from accounts.services import create_department, rename_department
 
 

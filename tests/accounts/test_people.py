@@ -5,8 +5,9 @@ import threading
 import pytest
 from django.db import connection
 
+from accounts.choices import Action
 from accounts.errors import LastAdministrator, RoleNeedsDepartment, UsernameTaken
-from accounts.models import Action, Membership, User
+from accounts.models import Membership, User
 from accounts.roles import Role, Verb
 from accounts.services import (
     authenticate_token,

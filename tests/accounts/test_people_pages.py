@@ -7,7 +7,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.models import Action, Department, User
+from accounts.choices import Action
+from accounts.models import Department, User
 from accounts.services import deactivate_user, issue_token
 from tests import factories
 

@@ -3,7 +3,8 @@
 import pytest
 from django.test import Client
 
-from accounts.models import Action, ApiToken, Outcome
+from accounts.choices import Action, Outcome
+from accounts.models import ApiToken
 from accounts.services import issue_token, send_waiting_mails
 from tests import factories
 

@@ -5,9 +5,9 @@ import datetime as dt
 import pytest
 from django.utils import timezone
 
+from accounts.choices import Action, ActorKind, Outcome
 from accounts.errors import TooManyAttempts
-from accounts.models import Action, Attempts, AuditEvent, Outcome
-from accounts.models.audit import ActorKind
+from accounts.models import Attempts, AuditEvent
 from accounts.services import deactivate_user, sign_in_user
 from accounts.services.sign_in import NAME_BUDGET, WAIT, WINDOW
 from tests import factories

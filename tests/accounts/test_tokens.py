@@ -6,8 +6,9 @@ import hashlib
 import pytest
 from django.utils import timezone
 
+from accounts.choices import Action
 from accounts.errors import PersonInactive, TokenLifetimeInvalid, VerbNotHeld
-from accounts.models import Action, ApiToken
+from accounts.models import ApiToken
 from accounts.services import (
     authenticate_token,
     deactivate_user,

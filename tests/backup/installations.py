@@ -18,8 +18,9 @@ from accounts.models import Department
 from medimaging import addresses
 from medimaging.backup.snapshots import count_rows
 from medimaging.quickstart.services import EmbeddedPostgres
+from records.choices import StudyState
 from records.files.spool import publish, spooled
-from records.models import Instance, Patient, Series, Study, StudyState
+from records.models import Instance, Patient, Series, Study
 from tests.conftest import DATA_DIR, TEST_DATABASE, as_superuser
 from tests.factories import make_department
 from tests.product import ROOT

@@ -13,7 +13,8 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from django.utils import timezone
 
-from accounts.models import Action, AuditEvent, Outcome
+from accounts.choices import Action, Outcome
+from accounts.models import AuditEvent
 from medimaging import addresses
 from medimaging.backup.errors import (
     BackupRunning,

@@ -9,9 +9,9 @@ import psutil
 import pytest
 
 from accounts.roles import Role
+from records.choices import Origin
 from records.dicom.sandbox import jobs
 from records.files.sandboxed import read_limits, sandbox
-from records.models import Origin
 from records.services import open_submission, receive_file
 from tests.factories import make_department, make_user
 from tests.records.files import make_dicom

@@ -18,7 +18,8 @@ from django.utils import timezone
 from accounts.models import AuditEvent, Department, User
 from accounts.roles import Role
 from classifier.models import Classification
-from records.models import Instance, Patient, Series, Study, StudyState
+from records.choices import StudyState
+from records.models import Instance, Patient, Series, Study
 from tests import factories
 
 STUDIES = 10_000

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from classifier.models import Abstention
+from classifier.choices import Abstention
 from classifier.services.claims import Answer
 
 OUTCOMES: dict[str, dict[str, Any]] = {

@@ -3,7 +3,8 @@
 import pytest
 from rest_framework.test import APIClient
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from accounts.roles import Role
 from classifier.services import runs
 from classifier.services.requests import request_classifications

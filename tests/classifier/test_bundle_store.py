@@ -14,7 +14,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from classifier import tasks
 from classifier.errors import BundleNotKept, InferenceFailed, ModelMissing
 from classifier.inference import bundle_store, bundles

@@ -9,7 +9,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from accounts.roles import Role
 from classifier.models import Classification, ReviewDraft
 from classifier.services.requests import rerun_classification

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from classifier.choices import ClassificationOutcome
 from classifier.headlines import conclusion_of, headline_of, model_line_of
-from classifier.models import Classification, ClassificationOutcome
+from classifier.models import Classification
 from classifier.models.versions import DEFAULT_OPERATING_POINT
 from classifier.services import runs
 from classifier.services.reviews import review_classification

@@ -10,7 +10,8 @@ from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts.models import Action, ApiToken, AuditEvent, KeptAnswer
+from accounts.choices import Action
+from accounts.models import ApiToken, AuditEvent, KeptAnswer
 from accounts.roles import Role
 from accounts.services import forget_answers
 from records.models import Instance, Submission, Upload

@@ -4,8 +4,9 @@ import pytest
 from django.urls import reverse
 
 from accounts.roles import Role
+from classifier.choices import Abstention
 from classifier.image_limits import CHANGES, MEASURES, image_limits_of
-from classifier.models import Abstention, ModelVersion
+from classifier.models import ModelVersion
 from classifier.services.versions import register_bundles
 from ml.evaluation import robustness
 from ml.quality import COMPLAINTS

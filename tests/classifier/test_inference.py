@@ -8,7 +8,8 @@ import pydicom
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from classifier import tasks
 from classifier.models import Deployment, ModelVersion
 from classifier.services.requests import request_classifications

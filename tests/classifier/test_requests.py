@@ -3,8 +3,9 @@
 import pytest
 from django.db import connection
 
+from accounts.choices import Action
 from accounts.errors import NotYourDepartment
-from accounts.models import Action, AuditEvent, User
+from accounts.models import AuditEvent, User
 from accounts.roles import Role
 from classifier.errors import NotRerunnable
 from classifier.models import Classification

@@ -3,11 +3,13 @@
 import pytest
 from django.db import DatabaseError
 
+from accounts.choices import Action
 from accounts.errors import NotYourDepartment
-from accounts.models import Action, AuditEvent
+from accounts.models import AuditEvent
 from accounts.roles import Role
 from classifier import errors
-from classifier.models import Abstention, Review
+from classifier.choices import Abstention
+from classifier.models import Review
 from classifier.services import runs
 from classifier.services.claims import Answer
 from classifier.services.reviews import review_classification

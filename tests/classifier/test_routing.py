@@ -9,12 +9,14 @@ import pydicom
 import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 
+from accounts.choices import Action
 from accounts.errors import NotYourDepartment
-from accounts.models import Action, AuditEvent
+from accounts.models import AuditEvent
 from accounts.roles import Role
 from classifier import tasks
+from classifier.choices import Abstention
 from classifier.errors import NotRerunnable, NotStatable
-from classifier.models import Abstention, Classification, Deployment, ModelVersion
+from classifier.models import Classification, Deployment, ModelVersion
 from classifier.models.classifications import CHOSEN_SENTENCE
 from classifier.routing import tasks_to_state
 from classifier.services import runs

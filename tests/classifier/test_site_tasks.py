@@ -12,7 +12,8 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from accounts.roles import Role
-from classifier.models import Deployment, ModelVersion, Task
+from classifier.choices import Task
+from classifier.models import Deployment, ModelVersion
 from classifier.site_tasks import read_site_tasks
 from tests import factories
 from tests.classifier.bundles import change_manifest, copy_chest

@@ -6,9 +6,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from accounts.roles import Role
-from classifier.models import Abstention, Classification, Deployment
+from classifier.choices import Abstention
+from classifier.models import Classification, Deployment
 from classifier.services import runs
 from classifier.services.claims import Answer
 from classifier.services.requests import request_classifications

@@ -2,9 +2,11 @@
 
 import pytest
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from accounts.roles import Role
-from classifier.models import Abstention, Classification
+from classifier.choices import Abstention
+from classifier.models import Classification
 from classifier.services import runs
 from classifier.services.claims import Answer, Claim
 from classifier.services.requests import request_classifications

@@ -18,10 +18,10 @@ from django.core.files.storage import storages
 from django.db import connection, models
 from django.utils import timezone
 
+from accounts.choices import Action
 from accounts.models import (
     AccountMail,
     AccountNotice,
-    Action,
     Attempts,
     KeptAnswer,
     ReadTally,

@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from tests.gunicorn import Gunicorn
 from tests.prerequisites import require_program
 from tests.product import ROOT, free_port, wait_for

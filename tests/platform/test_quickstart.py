@@ -23,11 +23,13 @@ from pydicom.data import get_testdata_file
 
 from accounts.models import Department, Membership, User
 from accounts.roles import Role
-from classifier.models import ModelVersion, SourceKind, SourceValidation
+from classifier.choices import SourceKind
+from classifier.models import ModelVersion, SourceValidation
 from classifier.services.sources import withdraw_validation
 from medimaging.quickstart import demo, stack
 from medimaging.quickstart.errors import AddressUnusable, AlreadyRunning, PortTaken
-from records.models import Origin, Study, Submission
+from records.choices import Origin
+from records.models import Study, Submission
 from tests import factories
 from tests.product import SETTINGS_OF_THE_TESTS
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from accounts.models import User
+from records.choices import Resolution
 from records.models import (
     IdentityConflict,
     Instance,
     Patient,
     QuarantinedFile,
-    Resolution,
     Study,
     SubmissionFile,
 )

@@ -12,16 +12,10 @@ from django.core.files.storage import Storage, storages
 
 from accounts.models import Department, User
 from accounts.roles import Role
+from records.choices import Origin
 from records.files.sandboxed import sandbox
 from records.files.stores import adopt_store
-from records.models import (
-    Instance,
-    Origin,
-    QuarantinedFile,
-    Submission,
-    SubmissionFile,
-    Upload,
-)
+from records.models import Instance, QuarantinedFile, Submission, SubmissionFile, Upload
 from records.services import DeclaredFields, open_submission, open_upload, submit_study
 from tests.factories import make_department, make_user
 from tests.records.buckets import KEYS, REGION, s3_service, store_options

@@ -5,7 +5,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from pydicom.uid import generate_uid
 from rest_framework.test import APIClient
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from accounts.roles import Role
 from accounts.services import issue_token
 from records.models import Instance, Study, Submission

@@ -9,29 +9,15 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from records import tasks
+from records.choices import StudyState, SubmissionState, UploadState
 from records.errors import UploadBusy
 from records.files import partial
-from records.models import (
-    Instance,
-    Study,
-    StudyState,
-    Submission,
-    SubmissionFile,
-    SubmissionState,
-    Upload,
-    UploadState,
-)
+from records.models import Instance, Study, Submission, SubmissionFile, Upload
 from records.services import append_to_upload, close_submission
-from tests.records.tus import (
-    CONTENT,
-    HALF,
-    SIZE,
-    Breaking,
-    partial_directory,
-    partial_files,
-)
+from tests.records.tus import CONTENT, HALF, SIZE, Breaking, partial_directory, partial_files
 
 pytestmark = [
     pytest.mark.django_db,

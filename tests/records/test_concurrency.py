@@ -9,17 +9,17 @@ import pytest
 from django.db import connection
 from pydicom.uid import generate_uid
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
+from records.choices import Origin, SubmissionState
 from records.models import (
     IdentityConflict,
     Instance,
-    Origin,
     Patient,
     Series,
     Study,
     Submission,
     SubmissionFile,
-    SubmissionState,
 )
 from records.services import DeclaredFields, open_submission, receive_file, submit_study
 from tests.records.files import make_dicom, make_png

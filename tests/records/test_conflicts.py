@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydicom.uid import generate_uid
 
-from accounts.models import Action, AuditEvent, User
+from accounts.choices import Action
+from accounts.models import AuditEvent, User
 from accounts.roles import Role
 from records import errors
 from records.models import (

@@ -12,18 +12,12 @@ from django.test import Client
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
+from records.choices import SubmissionState, Verdict
 from records.files.sandboxed import sandbox
 from records.files.spool import spool_directory
-from records.models import (
-    Instance,
-    Patient,
-    Study,
-    Submission,
-    SubmissionFile,
-    SubmissionState,
-    Verdict,
-)
+from records.models import Instance, Patient, Study, Submission, SubmissionFile
 from records.services import submit_study
 from records.services.reception import EXAMINED_AT_ONCE
 from tests.prerequisites import SHARED, require_shared, skip_or_fail

@@ -11,11 +11,12 @@ from django.test import Client
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian, generate_uid
 
+from records.choices import Origin, Verdict
 from records.dicom.reading.preamble import find_data_set
 from records.dimse.incoming import IncomingObject
 from records.dimse.session import Session
 from records.files.spool import spool_directory
-from records.models import Instance, Origin, SubmissionFile, Verdict
+from records.models import Instance, SubmissionFile
 from tests.factories import make_node
 from tests.prerequisites import require_shared
 from tests.records.dicomweb.messages import body_of

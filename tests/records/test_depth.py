@@ -12,10 +12,10 @@ from pydicom.uid import ImplicitVRLittleEndian, SecondaryCaptureImageStorage
 from accounts.roles import Role
 from ml.images import read_frames, to_display
 from records import tasks
+from records.choices import ExportState
 from records.dicom.deidentification import Options
 from records.dimse.retrieve import open_as_taken
 from records.files.pixels import iter_frames
-from records.models import ExportState
 from records.services import request_export
 from tests.factories import make_user
 from tests.records.dicomweb.answers import get, parts_of, url_of

@@ -18,7 +18,8 @@ from pydicom import dcmread
 from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage, Verification
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from records.models import Instance, Submission
 from tests.factories import make_node
 from tests.records.dimse import (

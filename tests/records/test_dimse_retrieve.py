@@ -19,7 +19,8 @@ from pydicom.uid import (
     JPEG2000Lossless,
 )
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from records.dimse import retrieve
 from records.dimse.retrieve import open_as_taken
 from records.models import DicomNode, Instance, Study

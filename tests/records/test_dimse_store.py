@@ -11,6 +11,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 
 from accounts.models import AuditEvent
+from records.choices import Origin, SubmissionState
 from records.dimse import statuses
 from records.failure_reasons import (
     CANNOT_UNDERSTAND,
@@ -19,7 +20,7 @@ from records.failure_reasons import (
     NOT_AUTHORISED,
     OUT_OF_RESOURCES,
 )
-from records.models import Instance, Origin, Study, Submission, SubmissionFile, SubmissionState
+from records.models import Instance, Study, Submission, SubmissionFile
 from tests.factories import make_department, make_node
 from tests.prerequisites import require_shared
 from tests.records.dimse import PEER, eventually, listening, port_of, run

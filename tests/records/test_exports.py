@@ -19,9 +19,11 @@ from django.utils import timezone
 from pydicom import dcmread
 from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
-from accounts.models import Action, AuditEvent, Department, User
+from accounts.choices import Action
+from accounts.models import AuditEvent, Department, User
 from accounts.roles import Role
 from records import tasks
+from records.choices import ExportState
 from records.dicom.deidentification import Options, Pseudonyms, Rectangle
 from records.errors import (
     ExportExpired,
@@ -33,7 +35,7 @@ from records.errors import (
     ExportTooLarge,
     RegionOutside,
 )
-from records.models import Export, ExportHold, ExportState, Study
+from records.models import Export, ExportHold, Study
 from records.services import (
     claim_export,
     clear_export,

@@ -15,7 +15,8 @@ from rest_framework.test import APIClient
 from accounts.roles import Role
 from ml.errors import ImageHasSeveralPictures
 from ml.images import read_frames, to_display
-from records.models import Instance, Origin
+from records.choices import Origin
+from records.models import Instance
 from records.services import DeclaredFields, open_submission
 from tests.factories import make_user
 from tests.ml.profiles import swapping_profile

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from classifier.models import ClassificationState
+from classifier.choices import ClassificationState
 from records import errors
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "integrators.md").read_text("utf-8")

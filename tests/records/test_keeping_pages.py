@@ -9,7 +9,8 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from accounts.models import Action, AuditEvent, User
+from accounts.choices import Action
+from accounts.models import AuditEvent, User
 from accounts.roles import Role
 from medimaging import checks
 from records.errors import StorageLow

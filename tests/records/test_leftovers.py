@@ -2,8 +2,10 @@
 
 import pytest
 
-from accounts.models import Action, AuditEvent
-from records.models import Submission, SubmissionState
+from accounts.choices import Action
+from accounts.models import AuditEvent
+from records.choices import SubmissionState
+from records.models import Submission
 from tests.records.files import make_dicom, make_png, make_zip
 
 pytestmark = pytest.mark.django_db

@@ -5,7 +5,8 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse
 
 from accounts.audit import bind_request_context
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from accounts.roles import Role
 from accounts.services.refusals import MOST_CALLERS
 from records.errors import NodeTitleTaken

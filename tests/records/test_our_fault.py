@@ -12,18 +12,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from records.choices import SubmissionState, Verdict
 from records.dicom.sandbox import pool as pool_module
 from records.failure_reasons import OUT_OF_RESOURCES
 from records.files.sandboxed import sandbox
-from records.models import (
-    Instance,
-    Study,
-    Submission,
-    SubmissionFile,
-    SubmissionState,
-    Upload,
-    Verdict,
-)
+from records.models import Instance, Study, Submission, SubmissionFile, Upload
 from records.services import sweep_uploads
 from records.services.submissions import sweep_submissions
 from tests.conftest import as_superuser

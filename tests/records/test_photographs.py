@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 
-from records.models import Instance, Patient, Study, SubmissionState
+from records.choices import SubmissionState
+from records.models import Instance, Patient, Study
 from records.services import DeclaredFields
 from tests.prerequisites import require_program
 from tests.records.files import SAMPLES, make_jpeg, make_png

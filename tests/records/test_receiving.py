@@ -7,19 +7,12 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
+from records.choices import Priority, StudyState, SubmissionState
 from records.errors import FileNotTaken
 from records.files.sandboxed import sandbox
-from records.models import (
-    Instance,
-    Patient,
-    Priority,
-    Series,
-    Study,
-    StudyState,
-    SubmissionFile,
-    SubmissionState,
-)
+from records.models import Instance, Patient, Series, Study, SubmissionFile
 from records.services import DeclaredFields
 from tests.records.files import make_dicom, make_report
 

@@ -12,20 +12,14 @@ from django.conf import settings
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
-from accounts.models import Action, AuditEvent, User
+from accounts.choices import Action
+from accounts.models import AuditEvent, User
 from accounts.roles import Role
 from records import errors
+from records.choices import Origin, SubmissionState
 from records.errors import LEFT_OUT_CODES, DiskFull
 from records.files import spool
-from records.models import (
-    Instance,
-    Origin,
-    Patient,
-    Study,
-    Submission,
-    SubmissionFile,
-    SubmissionState,
-)
+from records.models import Instance, Patient, Study, Submission, SubmissionFile
 from records.services import (
     DeclaredFields,
     choose_department,

@@ -7,17 +7,18 @@ from django.core.files.storage import storages
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 
+from accounts.choices import Action
 from accounts.errors import NotYourDepartment
-from accounts.models import Action, AuditEvent, User
+from accounts.models import AuditEvent, User
 from accounts.roles import Role
 from records import errors, tasks
+from records.choices import StudyState
 from records.models import (
     Instance,
     LegalHold,
     Patient,
     Series,
     Study,
-    StudyState,
     StudyTombstone,
     UnreferencedFile,
 )

@@ -8,7 +8,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from rest_framework.test import APIClient
 
-from accounts.models import Action, ApiToken, AuditEvent, Department, User
+from accounts.choices import Action
+from accounts.models import ApiToken, AuditEvent, Department, User
 from accounts.roles import Role
 from accounts.services import issue_token
 from records import errors

@@ -12,7 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 from pydicom.uid import generate_uid
 
-from accounts.models import Action, AuditEvent, Outcome
+from accounts.choices import Action, Outcome
+from accounts.models import AuditEvent
 from accounts.roles import Role
 from records import tasks
 from records.errors import StoredFileDamaged, StoredFileMissing

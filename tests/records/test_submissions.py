@@ -10,9 +10,11 @@ import pytest
 from django.core.files.storage import storages
 from django.utils import timezone
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from records import tasks
-from records.models import Origin, Study, StudyState, Submission, SubmissionState
+from records.choices import Origin, StudyState, SubmissionState
+from records.models import Study, Submission
 from records.services import (
     DeclaredFields,
     close_submission,

@@ -10,7 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Department, User
-from records.models import Origin, Submission, SubmissionFile
+from records.choices import Origin
+from records.models import Submission, SubmissionFile
 from records.services import submit_study
 from tests.records.dicomweb.messages import body_of, store
 from tests.records.files import make_dicom, make_zip

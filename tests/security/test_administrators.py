@@ -8,7 +8,8 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Action, AuditEvent, Membership, User
+from accounts.choices import Action
+from accounts.models import AuditEvent, Membership, User
 from accounts.roles import Role, Verb
 from tests.factories import make_study, make_user
 from tests.security.links import redeem, sign_in, signed_in

@@ -13,7 +13,8 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from accounts.models import AuditEvent, ReadTally
 from accounts.roles import Role
 from accounts.services import issue_token, tell_tallies
-from records.models import Export, ExportState, Instance
+from records.choices import ExportState
+from records.models import Export, Instance
 from records.services import submit_study
 from tests.factories import make_department, make_node, make_user
 from tests.gunicorn import Gunicorn

@@ -16,7 +16,8 @@ from django.core.checks import Error
 from django.db import connection
 
 from accounts.audit import record_event
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from medimaging import addresses, checks
 from medimaging.database_roles import DatabaseRole, find_faults
 from tests.conftest import DATA_DIR, TEST_DATABASE, as_superuser

@@ -10,7 +10,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from accounts.roles import Role
 from classifier import tasks
 from classifier.inference import bundles as opened

@@ -3,7 +3,8 @@
 import pytest
 from django.urls import reverse
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from accounts.roles import Role
 from records.models import DicomNode
 from tests.factories import make_department, make_node, make_study, make_user

@@ -5,7 +5,8 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import Action, AuditEvent, User
+from accounts.choices import Action
+from accounts.models import AuditEvent, User
 from accounts.roles import Role
 from accounts.services import issue_token, send_waiting_mails
 from classifier.models import Classification, Review

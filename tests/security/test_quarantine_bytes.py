@@ -3,7 +3,8 @@
 import pytest
 from pydicom.uid import generate_uid
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from accounts.roles import Role
 from records.models import QuarantinedFile, Study
 from tests.factories import make_department, make_user

@@ -13,7 +13,8 @@ from django.urls import get_resolver, path
 from django.views import View
 from rest_framework.views import APIView
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from accounts.reads import NOTHING, forgotten_reads, reads_nothing, told_by
 from accounts.roles import Role
 from medimaging import urls

@@ -10,7 +10,8 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.audit import bind_request_context
-from accounts.models import Action, ApiToken, AuditEvent, RefusalTally
+from accounts.choices import Action
+from accounts.models import ApiToken, AuditEvent, RefusalTally
 from accounts.roles import Role
 from accounts.services import issue_token, revoke_token
 from records.services import note_refused_association

@@ -14,7 +14,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Action, AuditEvent, PasswordLink, User
+from accounts.choices import Action
+from accounts.models import AuditEvent, PasswordLink, User
 from accounts.roles import Role
 from accounts.services import issue_password_link, send_waiting_mails, sign_in_user
 from accounts.services.passwords import password_link_path, password_links

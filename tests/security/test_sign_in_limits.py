@@ -18,7 +18,8 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.audit import bind_request_context
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from accounts.roles import Role
 from accounts.services.attempts import network_in_hand
 from tests import factories

@@ -8,8 +8,9 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from accounts.access import signed_in_user
+from accounts.choices import Action
 from accounts.deliveries import begin_tallied
-from accounts.models import Action, User
+from accounts.models import User
 from accounts.parameters import Parameters, takes
 from accounts.reads import told_by
 from records.dicomweb.negotiation import MULTIPART, accepted_ranges, choose_type

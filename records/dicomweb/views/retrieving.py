@@ -9,8 +9,9 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from accounts.access import signed_in_user
+from accounts.choices import Action
 from accounts.deliveries import Delivery, begin_delivery, begin_tallied
-from accounts.models import Action, User
+from accounts.models import User
 from accounts.reads import Reads, told_by
 from records.dicomweb.negotiation import (
     DICOM,

@@ -9,7 +9,8 @@ from rest_framework import status
 from rest_framework.request import Request
 
 from accounts.access import signed_in_user
-from accounts.models import Action, User
+from accounts.choices import Action
+from accounts.models import User
 from accounts.parameters import Parameters, takes
 from accounts.reads import Reads, told_by
 from records.dicomweb.querying import CONTROLS, find_rows, read_search, row_attributes

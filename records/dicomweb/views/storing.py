@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
-from accounts.models import Action
+from accounts.choices import Action
 from accounts.parameters import Parameters, takes
 from accounts.reads import NOTHING, Reads, told_by
 from accounts.roles import Verb

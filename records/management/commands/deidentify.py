@@ -11,9 +11,10 @@ from django.db.models import Q
 
 from accounts.errors import KnownError
 from accounts.models import User
+from records.choices import ExportState
 from records.dicom.deidentification import Options, Pseudonyms
 from records.dicom.deidentification.packing import unpack_data_set
-from records.models import Export, ExportState, Study
+from records.models import Export, Study
 from records.services import hand_out_export, prepare_export, request_export
 from records.services.project_keys import project_key
 

@@ -13,7 +13,8 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom.uid import generate_uid
 from requests import Session
 
-from records.models import Instance, Study, StudyState, Submission, SubmissionState
+from records.choices import StudyState, SubmissionState
+from records.models import Instance, Study, Submission
 from tests.product import wait_for
 from tests.records import tus
 from tests.records.dicomweb import messages

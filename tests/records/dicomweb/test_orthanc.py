@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from pydicom.uid import generate_uid
 
-from records.models import Instance, Origin, Study, Submission
+from records.choices import Origin
+from records.models import Instance, Study, Submission
 from records.services import submit_study
 from tests.prerequisites import require_program, skip_or_fail
 from tests.product import free_port, wait_for

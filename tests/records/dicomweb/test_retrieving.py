@@ -17,7 +17,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from accounts.models import Action, AuditEvent
+from accounts.choices import Action
+from accounts.models import AuditEvent
 from tests.prerequisites import require_program
 from tests.records.dicomweb.answers import (
     ANY,
