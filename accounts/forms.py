@@ -29,11 +29,7 @@ plain_text = RegexValidator(
     r"[\x00-\x1f\x7f\\]", "No backslash and no control characters.", inverse_match=True
 )
 HOSPITAL_ROLES = [role for role in Role if role not in DEPARTMENT_ROLES]
-DEPARTMENT_ROLE_FIELDS = {
-    Role.TECHNICIAN: "technician_in",
-    Role.REVIEWER: "reviewer_in",
-    Role.INTEGRATOR: "integrator_in",
-}
+DEPARTMENT_ROLE_FIELDS = {role: f"{role.value}_in" for role in Role if role in DEPARTMENT_ROLES}
 TOKEN_DAYS = 90
 
 

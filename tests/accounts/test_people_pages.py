@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from accounts.choices import Action
 from accounts.models import Department, User
+from accounts.roles import Role
 from accounts.services import deactivate_user, issue_token
 from tests import factories
 
@@ -140,6 +141,19 @@ def test_edit_page_changes_roles_when_saved(admin_client, technician, department
     assert response.status_code == 302
     assert [str(row) for row in User.objects.get(pk=technician.pk).memberships.all()] == ["Auditor"]
     assert [event.action for event in events] == [Action.USER_UPDATED]
+
+
+def test_saving_a_person_unchanged_keeps_every_role(admin_client, department):
+    person = factories.make_user(*Role, department=department)
+    held = set(person.memberships.values_list("role", "department"))
+    address = page("user-edit", person.pk)
+
+    fields = admin_client.get(address).context["form"].initial
+    response = admin_client.post(address, fields)
+
+    assert response.status_code == 302
+    assert set(person.memberships.values_list("role", "department")) == held
+    assert {role for role, _ in held} == set(Role)
 
 
 def test_edit_page_offers_what_fits_when_the_person_is_active_or_not(
