@@ -189,14 +189,18 @@ def _bury(study: Study, *, deleted_at: dt.datetime, now: dt.datetime) -> StudyTo
 
 
 def _empty_rows(study: Study, now: dt.datetime) -> None:
-    """Take what identifies out of the rows, and free the UIDs for the study to be sent again."""
+    """Take every text of the sender out of the rows, and free the UIDs to be sent again."""
     InstanceDescription.objects.filter(instance__series__study=study).delete()
     freed = Concat(Value("purged."), Cast("pk", CharField()), output_field=CharField())
     Instance.with_withheld.filter(series__study=study).update(
-        sop_instance_uid=freed, file="", damage="", checked_at=None, undecoded={}
+        sop_instance_uid=freed, view_position="", file="", damage="", checked_at=None, undecoded={}
     )
     Series.objects.filter(study=study).update(
-        series_instance_uid=freed, description="", request_attributes=[]
+        series_instance_uid=freed,
+        body_part_examined="",
+        laterality="",
+        description="",
+        request_attributes=[],
     )
     Study.objects.filter(pk=study.pk).update(
         study_instance_uid=freed,
@@ -207,6 +211,7 @@ def _empty_rows(study: Study, now: dt.datetime) -> None:
         referring_physician_phonetic_name="",
         referring_physician_search_name="",
         description="",
+        body_part="",
         named={},
         purged_at=now,
     )

@@ -1,11 +1,13 @@
 """How studies leave and come back: deletion, legal holds, destruction, and what is sent again."""
 
 import datetime as dt
+import re
 
 import pytest
 from django.core.files.storage import storages
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
+from pydicom.datadict import DicomDictionary
 
 from accounts.choices import Action
 from accounts.errors import NotYourDepartment
@@ -36,6 +38,15 @@ from tests.records.files import make_dicom, make_item
 pytestmark = pytest.mark.django_db
 
 LONG_AGO = dt.timedelta(days=91)
+TEXTS = {"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"}
+DESCRIPTIVE = {0x0008, 0x0010, 0x0018, 0x0020, 0x0032, 0x0038, 0x0040}
+"""The groups of patient, study, equipment and request (PS3.6)."""
+
+READ_AS_A_CODE = {
+    *("ImageType", "Modality", "PatientSex", "PhotometricInterpretation", "SpecificCharacterSet"),
+    *("PatientID", "PatientName"),
+}
+"""What an image can't be read without, and who the patient is: their record stays."""
 
 
 @pytest.fixture
@@ -218,6 +229,39 @@ def test_apply_retention_empties_what_identifies_in_the_rows(send_one, reviewer)
     assert (study.study_id, str(study.referring_physician)) == ("", "")
     assert study.referring_physician_search_name == ""
     assert study.series.get().request_attributes == []
+
+
+def test_no_text_of_the_file_is_left_of_a_destroyed_study(send_one, reviewer):
+    """Whatever attribute a sender misuses: a name typed into the view's code is a name."""
+    texts = {
+        keyword: f"LEFT{tag:08X}"
+        for tag, (vr, multiplicity, _, retired, keyword) in DicomDictionary.items()
+        if keyword and not retired and vr in TEXTS and multiplicity.startswith("1")
+        if keyword not in READ_AS_A_CODE and tag >> 16 in DESCRIPTIVE
+    }
+    request = make_item(ScheduledProcedureStepID="LEFTSTEP", RequestedProcedureID="LEFTPROCEDURE")
+    study = send_one(make_dicom(**texts, RequestAttributesSequence=[request])).study
+    keywords = {text: keyword for keyword, text in texts.items()}
+    stored = {keywords.get(text, text) for text in read_texts("LEFT")}
+    assert {"ViewPosition", "BodyPartExamined", "Laterality", "StudyID", "LEFTSTEP"} <= stored
+
+    delete(study, reviewer, ago=LONG_AGO)
+    apply_retention()
+
+    # The issuer is the patient's, whose record stays.
+    left = {keywords.get(text, text) for text in read_texts("LEFT")}
+    assert left == {"IssuerOfPatientID"}
+
+
+def read_texts(beginning: str) -> set[str]:
+    """The words in any row of any table that begin so."""
+    found: set[str] = set()
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f'SELECT row_to_json(one)::text FROM "{table}" one')
+            for (row,) in cursor.fetchall():
+                found.update(re.findall(rf"{beginning}\w+", row))
+    return found
 
 
 def test_study_is_taken_in_as_new_after_it_was_destroyed(study, reviewer, content, send_one):
