@@ -17,7 +17,7 @@ def find_loss(image: Image.Image, stream: BinaryIO) -> str:
     if image.format in ("JPEG", "MPO"):
         return JPEG_LOSS
     if image.format == "TIFF":
-        packed = image.tag_v2.get(TIFF_COMPRESSION)  # type: ignore[attr-defined]
+        packed = image.tag_v2.get(TIFF_COMPRESSION)  # type: ignore[attr-defined]  # of a TIFF
         return JPEG_LOSS if packed in TIFF_JPEG else ""
     return WEBP_LOSS if image.format == "WEBP" and _has_lossy_chunk(stream) else ""
 

@@ -149,7 +149,7 @@ def _find_pages(image: Image.Image, held: int) -> list[int | None]:
     pages: list[int | None] = []
     for index in range(held):
         image.seek(index)
-        if not image.tag_v2.get(SUBFILE_TYPE, 0) & REDUCED:  # type: ignore[attr-defined]
+        if not image.tag_v2.get(SUBFILE_TYPE, 0) & REDUCED:  # type: ignore[attr-defined]  # TIFF
             pages.append(index)
     first = pages[0] if pages else 0
     image.seek(first or 0)

@@ -3,7 +3,6 @@
 import io
 import math
 import shutil
-from pathlib import Path
 
 import pydicom
 import pytest
@@ -19,6 +18,7 @@ from ml.bundles import find_task_bundle
 from ml.study import MIN_ANSWERED
 from tests import factories
 from tests.classifier.bundles import BUNDLES, IMAGES, SAMPLES, change_manifest, copy_chest
+from tests.prerequisites import require_shared
 
 LINE = {"intercept": 0.0, "slope": 0.3, "offset": -0.5, "steepness": 1.0}
 RULE = {
@@ -179,13 +179,10 @@ def test_brain_series_is_not_answered_while_the_manifest_is_silent(
         assert row.abstention_reason.startswith("The Brain MRI model was tested on single slices")
 
 
-MR_SERIES = sorted(Path("../shared/cases/mr-series").glob("*.dcm"))
-
-
-@pytest.mark.skipif(not MR_SERIES, reason="the series in ../shared is not on this machine")
 def test_healthy_head_of_nineteen_slices_is_no_meningioma(brain, department):
+    paths = sorted(require_shared("cases/mr-series").glob("*.dcm"))
     study = factories.make_study(department=department, modality="MR", body_part="HEAD", images=0)
-    for number, path in enumerate(MR_SERIES, start=1):
+    for number, path in enumerate(paths, start=1):
         factories.make_instance(
             series=study.series.get(), content=path.read_bytes(), instance_number=number
         )

@@ -62,7 +62,7 @@ def compress(shown: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("is_colour", [False, True])
-def test_measure_quality_grows_with_blur(is_colour: bool) -> None:  # noqa: FBT001
+def test_measure_quality_grows_with_blur(is_colour: bool) -> None:  # noqa: FBT001 - a case
     shown = draw_texture(256)
     spec = SPEC
     if is_colour:
