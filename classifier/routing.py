@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 from classifier.choices import Task
 from classifier.models import SITE_TASKS
+from classifier.site_tasks import SiteTask
 from records.models import Series, Study
+from records.models.imaging import OPEN_MODALITIES
 
 
 @dataclass(frozen=True)
@@ -29,29 +31,52 @@ class Route:
         return modality in self.modalities and bool(self.body_part.search(words))
 
 
+_OF_SEVERAL_PARTS = (
+    "ABDOMENPELVIS",
+    "CHESTABDOMEN",
+    "CHESTABDPELVIS",
+    "HEADNECK",
+    "NECKCHEST",
+    "NECKCHESTABDOMEN",
+    "NECKCHESTABDPELV",
+)
+"""Body Part Examined of more parts than one, run together (PS3.16 Annex L)."""
+
+_OWNERS_OF_HEADS = "femoral femur humeral humerus radial fibular metatarsal metacarpal pancreatic"
+_HEAD = "".join(f"(?<!{owner} )" for owner in _OWNERS_OF_HEADS.split()) + r"head(?! of\b)"
+"""A person's head: bones and the pancreas have one too."""
+
+
+def _words(*terms: str) -> re.Pattern[str]:
+    """A pattern of the terms as words of their own: "head" isn't in "header" or "forehead".
+
+    Only letters make a longer word, so `HEAD_NECK` and `HEAD1` are about a head.
+    """
+    return re.compile(rf"(?<![^\W\d_])(?:{'|'.join(terms)})(?![^\W\d_])", re.IGNORECASE)
+
+
+def _terms_of(part: str) -> list[str]:
+    """The patterns of one part of the body, alone or run together with others."""
+    own = _HEAD if part.upper() == "HEAD" else re.sub(r"[_\\ ]+", "[_ ]?", re.escape(part))
+    return [own, *(one for one in _OF_SEVERAL_PARTS if part.upper() in one)]
+
+
+_CHEST = _words(*_terms_of("chest"), "chest(?:ap|pa|lat)", r"\w*thorax\w*", "lungs?")
+
 SHIPPED_ROUTES = (
-    Route(
-        Task.CHEST_XRAY,
-        frozenset({"CR", "DX", "RG"}),
-        re.compile(r"chest|thorax|lung", re.IGNORECASE),
-        stated=("CR", "CHEST"),
-    ),
-    Route(
-        Task.LUNG_CT,
-        frozenset({"CT"}),
-        re.compile(r"chest|thorax|lung", re.IGNORECASE),
-        stated=("CT", "CHEST"),
-    ),
+    Route(Task.CHEST_XRAY, frozenset({"CR", "DX", "RG"}), _CHEST, stated=("CR", "CHEST")),
+    Route(Task.LUNG_CT, frozenset({"CT"}), _CHEST, stated=("CT", "CHEST")),
     Route(
         Task.BRAIN_MRI,
         frozenset({"MR"}),
-        re.compile(r"head|brain|skull|neuro|cerebr", re.IGNORECASE),
+        # Cerebrospinal fluid and neuromas are looked at in other places.
+        _words(*_terms_of("head"), "brain(?:stem)?", "skull", "neuro", r"cerebr(?!ospin)\w*"),
         stated=("MR", "BRAIN"),
     ),
     Route(
         Task.SKIN_LESION,
         frozenset({"XC"}),
-        re.compile(r"skin|lesion|dermat|dermosc", re.IGNORECASE),
+        _words("skin", "lesions?", r"dermat\w*", r"dermos\w*"),
         stated=("XC", "SKIN"),
         # Dermoscopy shows skin, whichever part of the body it was taken of.
         sufficient=frozenset({"DMS"}),
@@ -59,23 +84,29 @@ SHIPPED_ROUTES = (
     Route(
         Task.RETINA,
         frozenset({"OP", "XC"}),
-        re.compile(r"retina|fundus|\beyes?\b|macula|optic (disc|nerve)", re.IGNORECASE),
+        _words(r"retina\w*", "fundus", "eyes?", r"macula\w*", "optic (?:disc|nerve)"),
         stated=("OP", "EYE"),
     ),
 )
 """Modality (0008,0060) and Body Part Examined (0018,0015), or where that is empty the
 series' or study's description, decide together: neither alone says what the image shows."""
 
-SITE_ROUTES = tuple(
-    Route(
+
+def route_of(task: SiteTask) -> Route:
+    """The route of a site's own task, by the scope that its bundle declares.
+
+    A modality that says nothing of the image (OT, SC) may come to its model, but names no task.
+    """
+    speaking = [one for one in task.modalities if one not in OPEN_MODALITIES]
+    return Route(
         task.name,
-        frozenset(task.modalities),
-        re.compile("|".join(map(re.escape, task.body_parts)), re.IGNORECASE),
-        stated=(task.modalities[0], task.body_parts[0]),
+        frozenset(speaking or task.modalities),
+        _words(*(term for part in task.body_parts for term in _terms_of(part))),
+        stated=((speaking or task.modalities)[0], task.body_parts[0]),
     )
-    for task in SITE_TASKS
-)
-"""The routes of the site's own tasks, by the scope that their bundles declare."""
+
+
+SITE_ROUTES = tuple(map(route_of, SITE_TASKS))
 
 ROUTES = (*SHIPPED_ROUTES, *SITE_ROUTES)
 ROUTE_OF_TASK = {str(route.task): route for route in ROUTES}

@@ -12,7 +12,8 @@ from pydicom.uid import (
 )
 
 from classifier.models import STUDY_TASKS, Classification
-from classifier.routing import ROUTES
+from classifier.routing import ROUTES, SHIPPED_ROUTES, route_of
+from classifier.site_tasks import SiteTask
 from records.forms import BODY_PARTS, MODALITIES
 from records.services import DeclaredFields, submit_study
 from tests.records.files import make_dicom, make_jpeg
@@ -110,3 +111,62 @@ def test_every_task_can_be_reached_from_the_upload_page():
         if route.is_named_by(modality, body_part)
     }
     assert reached == {task for task, _ in STUDY_TASKS}
+
+
+WORDS = {
+    ("MR", "Sample: header says nothing"): "",
+    ("MR", "forehead"): "",
+    ("MR", "Arrowhead on film, overhead table"): "",
+    ("MR", "MR HIP femoral head"): "",
+    ("MR", "MR Head of pancreas"): "",
+    ("MR", "FOOT Morton neuroma"): "",
+    ("MR", "Cerebrospinal fluid, lumbar"): "",
+    ("MR", "MR Head"): "brain-mri",
+    ("MR", "HEADNECK"): "brain-mri",
+    ("MR", "HEAD_NECK"): "brain-mri",
+    ("MR", "T2 cerebral perfusion"): "brain-mri",
+    ("CR", "Manchester General, knee"): "",
+    ("CR", "orchestra of plungers"): "",
+    ("CR", "Röntgenthorax p.a."): "chest-xray",
+    ("CR", "ChestPA"): "chest-xray",
+    ("CT", "CHESTABDPELVIS"): "lung-ct",
+    ("CT", "NECKCHEST"): "lung-ct",
+    ("CT", "CT Lungs low dose"): "lung-ct",
+    ("XC", "Eyelids"): "",
+    ("XC", "snakeskin"): "",
+    ("XC", "Skin lesions, back"): "skin-lesion",
+}
+
+
+@pytest.mark.parametrize(("modality", "words"), WORDS)
+def test_only_words_of_their_own_name_a_task(modality, words):
+    named = [str(one.task) for one in SHIPPED_ROUTES if one.is_named_by(modality, words)]
+    assert named == [task for task in (WORDS[modality, words],) if task]
+
+
+HEADS_BY_CT = SiteTask("heads", "Heads", ("OT", "CT", "SC"), ("HEAD", "CHEST WALL"))
+
+
+@pytest.mark.parametrize(
+    ("modality", "words", "is_named"),
+    [
+        ("CT", "CT HEAD", True),
+        ("CT", "HEADNECK", True),
+        ("CT", "head_neck 3 mm", True),
+        ("CT", "chest wall", True),
+        ("CT", "CHESTWALL", True),
+        ("CT", "forehead", False),
+        ("CT", "overhead", False),
+        ("CT", "humeral head", False),
+        ("OT", "HEAD", False),
+        ("SC", "Sample: header says nothing", False),
+    ],
+)
+def test_scope_of_a_site_s_task_is_read_by_words(modality, words, is_named):
+    assert route_of(HEADS_BY_CT).is_named_by(modality, words) is is_named
+
+
+def test_task_for_silent_modalities_alone_is_still_reached():
+    pictures = SiteTask("wounds", "Wounds", ("OT",), ("WOUND",))
+    assert route_of(pictures).is_named_by("OT", "Wound, left leg")
+    assert route_of(HEADS_BY_CT).stated == ("CT", "HEAD")
