@@ -1,6 +1,8 @@
 """The web server as it ships, on the tests' database."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ from django.db import connection
 
 from medimaging import addresses
 from tests.conftest import DATA_DIR
-from tests.product import ROOT, free_port, wait_for
+from tests.product import ROOT, START_SECONDS, free_port, wait_for
 
 
 class Gunicorn:
@@ -42,8 +44,13 @@ class Gunicorn:
                 env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
-        wait_for(self._listens, seconds=60, what=f"gunicorn, see {self.log}")
+        try:
+            wait_for(self._listens, seconds=START_SECONDS, what=f"gunicorn, see {self.log}")
+        except BaseException:
+            self._kill()
+            raise
 
     def _listens(self) -> bool:
         assert self.process is not None
@@ -51,7 +58,19 @@ class Gunicorn:
         return "Booting worker" in self.log.read_text()
 
     def stop(self) -> None:
-        """Ask it to end, and wait until it has."""
-        if self.process is not None:
-            self.process.terminate()
+        """Ask it to end, and wait until it has; one that stays is killed, and the test fails."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
             self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            raise
+
+    def _kill(self) -> None:
+        """End it with its workers: they would write where the next tests look."""
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 120
+START_SECONDS = 300
 Found = TypeVar("Found")
 
 SETTINGS_OF_THE_TESTS = (
