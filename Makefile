@@ -58,10 +58,10 @@ install: $(STAMPS)/base
 
 install-test: $(STAMPS)/test
 
-$(STAMPS)/base: requirements/base.txt
+$(STAMPS)/base: requirements/base.txt requirements/quickstart.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what the product needs ..."
-	@$(INSTALL) -r requirements/base.txt
+	@$(INSTALL) -r requirements/base.txt -r requirements/quickstart.txt
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/test: $(STAMPS)/base requirements/train.txt requirements/test.txt
@@ -124,7 +124,7 @@ openapi: install-test
 
 # In this order: each set is resolved against the ones before it.
 lock: install-test
-	for set in base train test gpu backbones audit clients; do \
+	for set in base quickstart train test gpu backbones audit clients; do \
 		$(LOCK) requirements/$$set.in --output-file requirements/$$set.txt || exit 1; \
 	done
 

@@ -60,7 +60,7 @@ IMAGES = {
 def make_base(directory: Path, mirror: str) -> None:
     """Fill a directory with Debian 12, Python as `python`, and PostgreSQL 18 of the wheel.
 
-    pip finds in it what requirements/base.txt names, and looks nowhere else.
+    pip finds in it what the image's requirements name, and looks nowhere else.
     """
     packages = ",".join(PACKAGES)
     command = ("debootstrap", "--variant=minbase", f"--include={packages}", "bookworm")
@@ -81,9 +81,10 @@ def make_base(directory: Path, mirror: str) -> None:
     start.chmod(0o755)
     subprocess.run(["chroot", directory, "useradd", "--system", "postgres"], check=True)
     wheels = directory / "wheels"
-    requirements = ROOT / "requirements" / "base.txt"
     fetch = (sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps")
-    subprocess.run([*fetch, "--dest", wheels, "--requirement", requirements], check=True)
+    for name in ("base.txt", "quickstart.txt"):
+        listed = ROOT / "requirements" / name
+        subprocess.run([*fetch, "--dest", wheels, "--requirement", listed], check=True)
     (directory / "etc/pip.conf").write_text("[global]\nno-index = true\nfind-links = /wheels\n")
 
 

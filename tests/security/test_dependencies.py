@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 import zipfile
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -164,3 +166,16 @@ def test_every_pin_of_ours_is_exact_and_has_hashes():
     out = io.StringIO()
     call_command("check_dependencies", stdout=out)
     assert "no advisories were given" in out.getvalue()
+
+
+def test_every_direct_dependency_has_its_line_why():
+    listed = {
+        re.split(r"[\[<>=]", line)[0].strip()
+        for path in Path("requirements").glob("*.in")
+        for line in path.read_text().splitlines()
+        if line and not line.startswith(("#", "-"))
+    }
+    page = Path("docs/development/dependencies.md").read_text()
+    explained = re.findall(r"^\| ([\w.-]+) \| \S.*\|$", page, re.MULTILINE)
+    explained = [name for name in explained if name not in {"package", "---"}]
+    assert sorted(explained) == sorted(listed)
