@@ -169,7 +169,7 @@ def code_of(response: HttpResponseBase) -> str:
 
 def _noted(response: Answer, code: str) -> Answer:
     """Note on an answer which problem it tells, for the log."""
-    response.problem_code = code  # type: ignore[attr-defined]
+    response.problem_code = code  # type: ignore[attr-defined]  # for `code_of`
     return response
 
 

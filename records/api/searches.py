@@ -102,5 +102,5 @@ class Searched:
             rows=page.items,
             is_continued="cursor" in given,
         )
-        results = self.get_serializer(page.items, many=True).data  # type: ignore[attr-defined]
+        results = self.get_serializer(page.items, many=True).data  # type: ignore[attr-defined]  # a view set's
         return Response({"next_cursor": page.next_cursor, "results": results})

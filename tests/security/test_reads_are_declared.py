@@ -44,7 +44,7 @@ class Told(View):
 
 
 class ToldInPart(APIView):
-    reads = {"get": NOTHING}  # noqa: RUF012
+    reads = {"get": NOTHING}
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return HttpResponse()

@@ -18,7 +18,7 @@ import django
 django.setup()
 
 from django.contrib.auth import get_user_model  # noqa: E402 - Django is set up first
-from django.test import Client  # noqa: E402
+from django.test import Client  # noqa: E402 - the same
 
 PEOPLE = ("reviewer", "technician", "administrator", "auditor")
 LISTS = (
