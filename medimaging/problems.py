@@ -20,7 +20,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from accounts.access import known_method, view_name
-from accounts.choices import Action
+from accounts.choices import Action as AccountsAction
 from accounts.errors import DatabaseUnavailable, KnownError
 from accounts.models import User
 from accounts.outages import is_database_outage
@@ -236,7 +236,7 @@ def form_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
     request.is_refusal_noted = True  # type: ignore[attr-defined]  # for the middleware
     note_refusal(
         actor=request.user if isinstance(request.user, User) else None,
-        kind=Action.FORM_REFUSED,
+        kind=AccountsAction.FORM_REFUSED,
         what=view_name(request),
         details={"method": known_method(request)},
     )
