@@ -10,7 +10,11 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts and audit"
 
     def ready(self) -> None:
-        """Connect the sign-in audit to Django's own authentication signals."""
+        """Register the actions, and hear Django's own signals of who signs in."""
         from accounts import signin_audit
+        from accounts.actions import registry
+        from accounts.choices import READS, REFUSALS, Action
+        from accounts.wording import SENTENCES
 
+        registry.register(Action, sentences=SENTENCES, reads=READS, refusals=REFUSALS)
         signin_audit.connect()

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import models
 from django.utils.crypto import salted_hmac
 
+from accounts.actions import AuditAction
 from accounts.choices import Action, ActorKind, Outcome
 from accounts.hashing import keyed_digest
 from accounts.models import AuditEvent, User
@@ -145,7 +146,7 @@ def session_id_of(session_key: str) -> str:
 
 def record_event(
     *,
-    action: Action,
+    action: AuditAction,
     actor: User | None,
     target: models.Model | None = None,
     target_id: str = "",
@@ -185,7 +186,7 @@ def record_events(events: Iterable[AuditEvent]) -> None:
 
 def prepare_event(
     *,
-    action: Action,
+    action: AuditAction,
     actor: User | None,
     target: models.Model | None = None,
     target_id: str = "",
@@ -241,7 +242,7 @@ def _columns_of(context: RequestContext) -> dict[str, Any]:
 
 def record_access(
     *,
-    action: Action,
+    action: AuditAction,
     actor: User,
     target: models.Model | None = None,
     target_id: str = "",
@@ -276,7 +277,7 @@ def record_access(
 
 
 def record_accesses(
-    *, action: Action, actor: User, target: models.Model, studies: Iterable[Any]
+    *, action: AuditAction, actor: User, target: models.Model, studies: Iterable[Any]
 ) -> None:
     """Record that `actor` looked at something that is about several studies, an event for each.
 
@@ -315,7 +316,7 @@ def hashes_of(terms: Iterable[str]) -> list[str]:
     return [keyed_digest(term, purpose="audit.searched") for term in chosen]
 
 
-def _actor_kind(actor: User | None, action: Action, context: RequestContext) -> ActorKind:
+def _actor_kind(actor: User | None, action: AuditAction, context: RequestContext) -> ActorKind:
     if actor is None:
         return ActorKind.ANONYMOUS if action in ANONYMOUS_ACTIONS else ActorKind.SYSTEM
     return ActorKind.TOKEN if context.token_id else ActorKind.USER

@@ -9,8 +9,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from accounts.actions import registry
 from accounts.audit import hashes_of
-from accounts.choices import PERIODS, READS, REFUSALS, Action, EventKind, Outcome, Period
+from accounts.choices import PERIODS, EventKind, Outcome, Period
 from accounts.filters import FilterForm
 from accounts.models import User
 from accounts.subjects import Subject, find_subjects
@@ -18,6 +19,10 @@ from accounts.texts import search_terms, sought_terms
 
 MOST_NAMED = 20
 """Ids of one kind that an event about a question names; a patient rarely has more studies."""
+
+
+def _action_choices() -> list[tuple[str, str]]:
+    return [("", "Any action"), *registry.choices()]
 
 
 class AuditFilterForm(FilterForm):
@@ -49,9 +54,7 @@ class AuditFilterForm(FilterForm):
     kind = forms.ChoiceField(
         required=False, label="Kind", choices=[("", "Any kind"), *EventKind.choices]
     )
-    action = forms.ChoiceField(
-        required=False, label="Action", choices=[("", "Any action"), *Action.choices]
-    )
+    action = forms.ChoiceField(required=False, label="Action", choices=_action_choices)
     outcome = forms.ChoiceField(
         required=False, label="Outcome", choices=[("", "Any outcome"), *Outcome.choices]
     )
@@ -101,9 +104,9 @@ class AuditFilterForm(FilterForm):
         if period:
             rules["after"] = timezone.now() - PERIODS[Period(period)]
         if kind == EventKind.CHANGES:
-            rules["besides"] = READS | REFUSALS
+            rules["besides"] = registry.reads | registry.refusals
         elif kind:
-            rules["among"] = READS if kind == EventKind.READS else REFUSALS
+            rules["among"] = registry.reads if kind == EventKind.READS else registry.refusals
         return rules
 
     def used(self) -> dict[str, str]:

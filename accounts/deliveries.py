@@ -18,6 +18,7 @@ from django.http import StreamingHttpResponse
 from django.utils import timezone
 from django.utils.http import content_disposition_header
 
+from accounts.actions import AuditAction
 from accounts.audit import note, prepare_event, record_access, record_event, record_events
 from accounts.choices import Action
 from accounts.models import AuditEvent, ReadTally, User
@@ -117,7 +118,7 @@ class DeliveredBody:
 
 def begin_delivery(
     *,
-    action: Action,
+    action: AuditAction,
     actor: User | None,
     target: models.Model | None = None,
     target_id: str = "",
@@ -148,18 +149,19 @@ def begin_delivery(
 
 def begin_tallied(
     *,
-    action: Action,
+    action: AuditAction,
     actor: User,
     study: Any,
-    seen_as: Action = Action.IMAGE_VIEWED,
+    seen_as: AuditAction | None = None,
     frames: int = 0,
     size: int = 0,
 ) -> Delivery:
     """Add an answer to the minute's sum, with what is known of it, and tell a first look at once.
 
-    What leaves piece by piece is added when it ends.
+    What leaves piece by piece is added when it ends. `seen_as` is what the first look is told as,
+    where that is another action.
     """
-    record_access(action=seen_as, actor=actor, target=study, study=study)
+    record_access(action=seen_as or action, actor=actor, target=study, study=study)
     event = prepare_event(action=action, actor=actor, target=study, study=study)
     _add(event, answers=1, frames=frames, size=size)
     note(action)

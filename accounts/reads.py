@@ -9,9 +9,9 @@ from typing import Any
 
 from django.urls import URLPattern, URLResolver
 
-from accounts.choices import Action
+from accounts.actions import AuditAction
 
-Declared = frozenset[Action]
+Declared = frozenset[AuditAction]
 Reads = Declared | Mapping[str, Declared]
 NOTHING: Declared = frozenset()
 """No patient's data is shown."""
@@ -19,7 +19,7 @@ WITHOUT_DATA = frozenset({"options", "trace"})
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
-def told_by(*actions: Action) -> Declared:
+def told_by(*actions: AuditAction) -> Declared:
     """At least one of these actions is in the trail when an answer leaves."""
     return frozenset(actions)
 

@@ -10,7 +10,14 @@ class ClassifierConfig(AppConfig):
     verbose_name = "Classification and review"
 
     def ready(self) -> None:
-        """Queue a classification whenever a study is complete."""
+        """Register the actions; queue a classification whenever a study is complete."""
+        from accounts.actions import registry
         from classifier import listeners
+        from classifier.choices import READS, Action
+        from classifier.wording import SENTENCES
+        from records.timeline import add_look, leave_out
 
+        registry.register(Action, sentences=SENTENCES, reads=READS)
+        add_look(Action.CLASSIFICATION_VIEWED, "its result")
+        leave_out(Action.REVIEW_DRAFTED)  # of nobody's business until it is signed
         listeners.connect()

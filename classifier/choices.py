@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from accounts.actions import AuditAction
+
 
 class Task(models.TextChoices):
     """A question that a network answers about a study, of those that ship."""
@@ -158,3 +160,40 @@ class SourceKind(models.TextChoices):
     INSTITUTION = "institution", "Institution name (0008,0080)"
     STATION = "station", "Station name (0008,1010)"
     CALLING_AE = "calling_ae", "Calling AE title"
+
+
+class Action(AuditAction):
+    """What happened to classifications, reviews and models."""
+
+    CLASSIFICATIONS_LISTED = "classifications.listed", "Classifications listed"
+    CLASSIFICATION_QUEUED = "classification.queued", "Classification queued"
+    CLASSIFICATION_STARTED = "classification.started", "Classification started"
+    CLASSIFICATION_ROUTED = "classification.routed", "Classification routed by the image"
+    CLASSIFICATION_COMPLETED = "classification.completed", "Classification completed"
+    CLASSIFICATION_ABSTAINED = "classification.abstained", "Classification abstained"
+    CLASSIFICATION_FAILED = "classification.failed", "Classification failed"
+    CLASSIFICATION_REQUEUED = "classification.requeued", "Classification put back in the queue"
+    CLASSIFICATION_CANCELLED = "classification.cancelled", "Classification cancelled"
+    CLASSIFICATION_SUPERSEDED = "classification.superseded", "Classification superseded"
+    FAILED_RERUN = "classification.failed_rerun", "Failed classifications run again"
+    CLASSIFICATION_VIEWED = "classification.viewed", "Classification viewed"
+    REVIEW_CREATED = "review.created", "Review recorded"
+    REVIEW_DRAFTED = "review.drafted", "Review begun"
+    MODEL_REGISTERED = "model.registered", "Model registered"
+    MODEL_SIGNATURE_CHANGED = "model.signature_changed", "Signature of a model changed"
+    MODEL_DEPLOYED = "model.deployed", "Model deployed"
+    MODEL_SOURCE_VALIDATED = "model.source_validated", "Model validated for a source of images"
+    MODEL_SOURCE_WITHDRAWN = (
+        "model.source_withdrawn",
+        "Validation for a source withdrawn",
+    )
+    MODEL_CARRIED_OVER = "model.carried_over", "Model took over from one that answers alike"
+
+
+READS = frozenset(
+    {
+        Action.CLASSIFICATIONS_LISTED,
+        Action.CLASSIFICATION_VIEWED,
+    }
+)
+"""Somebody looked at, searched or took away what is known; nothing was changed."""

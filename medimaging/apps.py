@@ -11,7 +11,12 @@ class MedimagingConfig(AppConfig):
     verbose_name = "Platform"
 
     def ready(self) -> None:
+        from accounts.actions import registry
         from medimaging import checks  # noqa: F401  (registers the system checks)
+        from medimaging.choices import Action
+        from medimaging.wording import SENTENCES
+
+        registry.register(Action, sentences=SENTENCES)
 
         # Once per run, when all tables are there: Django tells only apps that have models.
         post_migrate.connect(_grant_privileges, sender=apps.get_app_config("accounts"))

@@ -11,6 +11,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
 from django.urls import get_resolver
 
+from accounts.actions import registry
 from accounts.reads import forgotten_reads
 from medimaging.database_roles import find_faults
 
@@ -130,6 +131,19 @@ def check_reads(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
             id="medimaging.E006",
         )
         for forgotten in forgotten_reads(get_resolver().url_patterns)
+    ]
+
+
+@register
+def check_actions(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """An event of an action that nobody registered has no sentence, and no filter finds it."""
+    return [
+        Error(
+            f"{forgotten} isn't registered with the audit trail.",
+            hint="Register it with its sentences in the app's `ready`: see accounts/actions.py.",
+            id="medimaging.E008",
+        )
+        for forgotten in registry.find_unregistered()
     ]
 
 

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from accounts.access import known_method, view_name
 from accounts.api.entity_tags import is_known, tag_of
 from accounts.audit import bind_request_context, bind_session, current_context
-from accounts.choices import Action
+from accounts.choices import Action as AccountsAction
 from accounts.client_addresses import find_client
 from accounts.models import UserSession
 from accounts.services import (
@@ -216,9 +216,9 @@ class RefusalMiddleware:
         if status == HTTPStatus.NOT_FOUND and match and match.kwargs:
             ids = [str(value) for value in match.kwargs.values()]
             what = "/".join(value for value in ids if OBJECT_ID.fullmatch(value))
-            kind = Action.OBJECT_NOT_FOUND
+            kind = AccountsAction.OBJECT_NOT_FOUND
         elif status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            kind, what = Action.ACCESS_REFUSED, view_name(request)
+            kind, what = AccountsAction.ACCESS_REFUSED, view_name(request)
         else:
             return
         note_refusal(actor=actor, kind=kind, what=what, details=details)

@@ -20,7 +20,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from accounts.access import known_method, view_name
-from accounts.choices import Action
+from accounts.choices import Action as AccountsAction
 from accounts.errors import DatabaseUnavailable, KnownError
 from accounts.models import User
 from accounts.outages import is_database_outage
@@ -169,7 +169,7 @@ def code_of(response: HttpResponseBase) -> str:
 
 def _noted(response: Answer, code: str) -> Answer:
     """Note on an answer which problem it tells, for the log."""
-    response.problem_code = code  # type: ignore[attr-defined]
+    response.problem_code = code  # type: ignore[attr-defined]  # for `code_of`
     return response
 
 
@@ -236,7 +236,7 @@ def form_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
     request.is_refusal_noted = True  # type: ignore[attr-defined]  # for the middleware
     note_refusal(
         actor=request.user if isinstance(request.user, User) else None,
-        kind=Action.FORM_REFUSED,
+        kind=AccountsAction.FORM_REFUSED,
         what=view_name(request),
         details={"method": known_method(request)},
     )

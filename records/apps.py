@@ -10,8 +10,12 @@ class RecordsConfig(AppConfig):
     verbose_name = "Patients and studies"
 
     def ready(self) -> None:
-        """Let the trail be asked about patients and studies by the numbers that people know."""
+        """Register the actions; let the trail be asked by the numbers that people know."""
+        from accounts.actions import registry
         from accounts.subjects import add_finder
+        from records.choices import READS, REFUSALS, Action
         from records.subjects import find_subjects
+        from records.wording import SENTENCES
 
+        registry.register(Action, sentences=SENTENCES, reads=READS, refusals=REFUSALS)
         add_finder(find_subjects)

@@ -4,28 +4,24 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from accounts.actions import AuditAction
 from accounts.audit import ACCESS_WINDOW
-from accounts.choices import Action
 from accounts.models import AuditEvent
+from records.choices import Action
 from records.models import Study
 
 EVENTS_READ = 300
 LINES_SHOWN = 50
-LOOKS = {
-    Action.STUDY_VIEWED: "the study",
-    Action.CLASSIFICATION_VIEWED: "its result",
-}
-"""A page tells of both when it is opened: to whoever reads the timeline that is one look."""
-LEFT_OUT = (
+
+_looks: dict[str, str] = {Action.STUDY_VIEWED: "the study"}
+_left_out: set[str] = {
     # One per image or per look at one: they would push out everything else.
     Action.FILE_STORED,
     Action.FILE_DUPLICATE,
     Action.IMAGE_VIEWED,
     # The other department's half of a move.
     Action.STUDY_MOVED_AWAY,
-    # Of nobody's business until it is signed.
-    Action.REVIEW_DRAFTED,
-)
+}
 
 
 @dataclass
@@ -38,9 +34,19 @@ class Line:
     seen: tuple[str, ...] = ()
 
 
+def add_look(action: AuditAction, words: str) -> None:
+    """Have looks of this action joined with those at the study: a page tells of all it shows."""
+    _looks[action] = words
+
+
+def leave_out(action: AuditAction) -> None:
+    """Keep events of this action out of the timeline."""
+    _left_out.add(action)
+
+
 def timeline_of(study: Study) -> list[Line]:
     """The latest lines about a study, newest first."""
-    events = AuditEvent.objects.about_study(study.pk).exclude(action__in=LEFT_OUT)
+    events = AuditEvent.objects.about_study(study.pk).exclude(action__in=_left_out)
     newest = list(events.order_by("-id")[:EVENTS_READ])
     return fold_looks(reversed(newest))[::-1][:LINES_SHOWN]
 
@@ -54,7 +60,7 @@ def fold_looks(events: Iterable[AuditEvent]) -> list[Line]:
     looking: dict[tuple[str, ...], Line] = {}
     for event in events:
         who = (str(event.actor_id), str(event.token_id), event.actor_name, event.responsible_name)
-        seen = LOOKS.get(Action(event.action)) if event.action in LOOKS else None
+        seen = _looks.get(event.action)
         line = looking.get(who) if seen else None
         if seen and line and event.occurred_at - line.last_at <= ACCESS_WINDOW:
             line.last_at = event.occurred_at
@@ -71,5 +77,5 @@ def fold_looks(events: Iterable[AuditEvent]) -> list[Line]:
 
 
 def _look_in_words(event: AuditEvent, seen: tuple[str, ...]) -> str:
-    ordered = [words for words in LOOKS.values() if words in seen]
+    ordered = [words for words in _looks.values() if words in seen]
     return f"{event.actor_in_words} looked at {' and '.join(ordered)}"

@@ -5,8 +5,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.actions import registry
 from accounts.api.strict import StrictSerializer
-from accounts.choices import Action
 from accounts.models import ApiToken, AuditEvent, Department, User
 from accounts.roles import Verb
 from accounts.services.tokens import MAX_DAYS
@@ -120,10 +120,17 @@ class IssuedTokenSerializer(ApiTokenSerializer):
         read_only_fields = fields
 
 
+class ActionField(serializers.ChoiceField):
+    """An action of any app, as registered when the serializer is made."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=registry.choices(), **kwargs)
+
+
 class AuditEventSerializer(serializers.ModelSerializer[AuditEvent]):
     """One thing that somebody did or saw."""
 
-    action = serializers.ChoiceField(choices=Action.choices, read_only=True)
+    action = ActionField(read_only=True)
     sentence = serializers.CharField(read_only=True, help_text="The event in words.")
     details = serializers.DictField(
         read_only=True, help_text="What else there is to say; other names for each action."

@@ -8,7 +8,8 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.utils import timezone
 
-from accounts.choices import Action, ActorKind, Outcome
+from accounts.actions import LONGEST_ACTION, registry
+from accounts.choices import ActorKind, Outcome
 from accounts.querysets import AuditEventQuerySet
 from accounts.wording import describe_event, name_actor
 
@@ -73,7 +74,7 @@ class AuditEvent(models.Model):
     id = models.BigAutoField(primary_key=True)
     event_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     occurred_at = models.DateTimeField(default=timezone.now, editable=False)
-    action = models.CharField(max_length=40)
+    action = models.CharField(max_length=LONGEST_ACTION)
     outcome = models.PositiveSmallIntegerField(choices=Outcome.choices, default=Outcome.SUCCESS)
     actor_kind = models.CharField(max_length=10, choices=ActorKind.choices)
     actor_id = models.UUIDField(null=True)
@@ -127,7 +128,7 @@ class AuditEvent(models.Model):
     @property
     def action_words(self) -> str:
         """What kind of event it is, in words; an action of another release stands as it is."""
-        return str(Action(self.action).label) if self.action in Action.values else self.action
+        return str(registry[self.action].label) if self.action in registry else self.action
 
     @property
     def target_words(self) -> str:

@@ -4,6 +4,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
+from accounts.actions import LONGEST_ACTION
+
 
 class Attempts(models.Model):
     """How often something was tried under one key since `since`; old rows mean nothing.
@@ -34,7 +36,7 @@ class RefusalTally(models.Model):
     makes the span longer for those who go on and on.
     """
 
-    kind = models.CharField(max_length=40)
+    kind = models.CharField(max_length=LONGEST_ACTION)
     who = models.CharField(max_length=80)
     actor_id = models.UUIDField(null=True)
     source_address = models.GenericIPAddressField(null=True)

@@ -6,8 +6,9 @@ from typing import Any
 from django.db import models, transaction
 from django.utils import timezone
 
+from accounts.actions import AuditAction, registry
 from accounts.audit import bind_request_context, current_context, record_event
-from accounts.choices import Action, Outcome
+from accounts.choices import Outcome
 from accounts.models import RefusalTally, User
 from accounts.services.attempts import network_in_hand
 
@@ -24,7 +25,7 @@ OTHERS = "others"
 def note_refusal(
     *,
     actor: User | None,
-    kind: Action,
+    kind: AuditAction,
     what: str = "",
     target: models.Model | None = None,
     outcome: Outcome = Outcome.MINOR_FAILURE,
@@ -76,7 +77,7 @@ def flush_refusals() -> int:
     return told
 
 
-def _open_tally(*, kind: Action, actor: User | None) -> RefusalTally:
+def _open_tally(*, kind: AuditAction, actor: User | None) -> RefusalTally:
     """Return the caller's tally, locked; one whose span is over is told and begun anew."""
     context = current_context()
     now = timezone.now()
@@ -106,7 +107,7 @@ def _open_tally(*, kind: Action, actor: User | None) -> RefusalTally:
     return tally
 
 
-def _strangers(kind: Action) -> int:
+def _strangers(kind: AuditAction) -> int:
     return RefusalTally.objects.filter(kind=kind, actor_id=None)[:MOST_CALLERS].count()
 
 
@@ -125,7 +126,7 @@ def _tell(tally: RefusalTally) -> int:
         source_address=tally.source_address, request_id="", user_agent=tally.user_agent
     ):
         record_event(
-            action=Action(tally.kind),
+            action=registry[tally.kind],
             actor=actor,
             outcome=Outcome.SERIOUS_FAILURE,
             details={

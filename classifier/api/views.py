@@ -14,7 +14,6 @@ from accounts.api.entity_tags import Editable
 from accounts.api.idempotency import idempotent
 from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
-from accounts.choices import Action
 from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
 from classifier.api.filters import ClassificationFilters
@@ -26,6 +25,7 @@ from classifier.api.serializers import (
     TaskStatementSerializer,
 )
 from classifier.api.version_serializers import ModelVersionSerializer
+from classifier.choices import Action
 from classifier.models import Classification, ModelVersion, Review
 from classifier.services.requests import rerun_classification, state_task
 from classifier.services.reviews import review_classification

@@ -6,11 +6,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.errors import NotYourDepartment
 from accounts.models import User
 from accounts.roles import Verb
 from classifier import errors
+from classifier.choices import Action
 from classifier.models import Classification, ReviewDraft
 from classifier.models.reviews import COMMENT_MAXIMUM
 from records.errors import StudyGone

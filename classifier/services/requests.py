@@ -7,13 +7,13 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.errors import NotYourDepartment
 from accounts.models import User
 from accounts.roles import Verb
 from classifier.choices import (
     REVIEWED_STATES,
     Abstention,
+    Action,
     ClassificationOutcome,
     ClassificationState,
     Task,

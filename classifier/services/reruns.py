@@ -3,8 +3,8 @@
 import datetime as dt
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.models import User
+from classifier.choices import Action
 from classifier.errors import NotRerunnable
 from classifier.models import Classification
 from classifier.querysets import WORKLIST_ORDER

@@ -6,12 +6,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import current_context, record_event
-from accounts.choices import Action
 from accounts.errors import NotYourDepartment
 from accounts.models import User
 from accounts.roles import Verb
 from classifier import errors
-from classifier.choices import ClassificationState, Decision, OverrideReason
+from classifier.choices import Action, ClassificationState, Decision, OverrideReason
 from classifier.models import Classification, Review, ReviewDraft
 from classifier.models.reviews import COMMENT_MAXIMUM, OTHER_LABEL, REASONS_TO_CHOOSE
 from records.errors import StudyGone

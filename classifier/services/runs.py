@@ -16,10 +16,10 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from accounts.audit import record_event
-from accounts.choices import Action, Outcome
+from accounts.choices import Outcome
 from accounts.errors import KnownError
 from accounts.models import AuditEvent
-from classifier.choices import ClassificationOutcome, ClassificationState
+from classifier.choices import Action, ClassificationOutcome, ClassificationState
 from classifier.doorbell import ring
 from classifier.errors import UnexpectedFailure
 from classifier.metrics import count_end, count_try

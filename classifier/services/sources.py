@@ -6,9 +6,8 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.models import Department, User
-from classifier.choices import SourceKind
+from classifier.choices import Action, SourceKind
 from classifier.errors import FiguresMissing, SourceRequired, SourceStated, ValidationWithdrawn
 from classifier.models import ModelVersion, SourceValidation
 from classifier.models.sources import FIGURES_LENGTH, SOURCE_LENGTH

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from django.db import transaction
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.errors import KnownError
 from accounts.models import User
+from classifier.choices import Action
 from classifier.comparisons import VersionComparison, compare_versions
 from classifier.errors import (
     BundleDirMissing,

@@ -8,8 +8,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.audit import record_event
-from accounts.choices import Action
-from classifier.choices import ClassificationState
+from classifier.choices import Action, ClassificationState
 from classifier.models import Classification
 from classifier.querysets import ClassificationQuerySet
 

@@ -11,12 +11,11 @@ from django.views.generic import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
-from accounts.choices import Action
 from accounts.errors import KnownError
 from accounts.parameters import takes
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
-from classifier.choices import Abstention
+from classifier.choices import Abstention, Action
 from classifier.forms import ReviewForm, TaskForm
 from classifier.inference import draw_overlay
 from classifier.models import Classification, Explanation, ReviewDraft
@@ -24,6 +23,7 @@ from classifier.models.classifications import CHOSEN_SENTENCE
 from classifier.opinions import first_mapped, opinion_on
 from classifier.routing import tasks_to_state
 from classifier.services.requests import rerun_classification, state_task
+from records.choices import Action as RecordsAction
 from records.views.images import PRIVATE, record_picture, refusal_response
 
 NOT_ROUTED = (Abstention.ROUTE_UNSURE, Abstention.NO_TASK, Abstention.ROUTED_ELSEWHERE)
@@ -145,7 +145,7 @@ class OverlayView(ClassificationView):
     The header Map-Words says in percent-encoded UTF-8 what it shows; it is for the page's caption.
     """
 
-    reads = told_by(Action.IMAGE_VIEWED)
+    reads = told_by(RecordsAction.IMAGE_VIEWED)
     parameters = takes("label")
 
     def get(self, request: HttpRequest, pk: UUID, instance_pk: UUID, frame: int) -> HttpResponse:

@@ -8,10 +8,10 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
-from accounts.choices import Action
 from accounts.reads import told_by
 from accounts.roles import Verb
 from classifier.models import Classification
+from records.choices import Action as RecordsAction
 from records.models import Patient, Study
 from records.views.patients import STUDIES_SHOWN
 
@@ -20,14 +20,14 @@ class PatientResultsView(VerbRequiredMixin, View):
     """The one table of a patient's page: a row for each answer, and for each study without one."""
 
     verb = Verb.STUDY_VIEW
-    reads = told_by(Action.PATIENT_VIEWED)
+    reads = told_by(RecordsAction.PATIENT_VIEWED)
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Draw those that the person may see, the newest examination first."""
         user = signed_in_user(request)
         patient = get_object_or_404(Patient.objects.visible_to(user), pk=pk)
         record_access(
-            action=Action.PATIENT_VIEWED, actor=user, target=patient, patient_id=patient.pk
+            action=RecordsAction.PATIENT_VIEWED, actor=user, target=patient, patient_id=patient.pk
         )
         studies = Study.objects.visible_to(user).of_person(patient).with_listing()
         rows = Classification.objects.visible_to(user).current().with_listing()

@@ -10,11 +10,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from accounts.access import signed_in_user
-from accounts.choices import Action
 from accounts.errors import KnownError
 from accounts.parameters import takes
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
+from classifier.choices import Action
 from classifier.errors import NotReviewable
 from classifier.forms import DraftForm, ReviewForm
 from classifier.models import Classification

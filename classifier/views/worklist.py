@@ -10,7 +10,6 @@ from django.shortcuts import redirect, render
 from django.views.generic import TemplateView, View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
-from accounts.choices import Action
 from accounts.models import User
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
@@ -18,6 +17,7 @@ from classifier.choices import OPEN_STATES, ClassificationState
 from classifier.forms import WorklistForm
 from classifier.models import Classification
 from classifier.querysets import REVIEWED_ORDER, WORKLIST_ORDER
+from records.choices import Action as RecordsAction
 from records.models import Patient, Study, Submission
 from records.views.lists import RecordedListView, record_list_read
 
@@ -47,7 +47,7 @@ HOME_WITHOUT_STUDIES = (
 class HomeView(TemplateView):
     """Where the day starts: the queue, the latest results, what one sent oneself."""
 
-    reads = told_by(Action.STUDIES_SEARCHED)
+    reads = told_by(RecordsAction.STUDIES_SEARCHED)
     template_name = "home.html"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -67,7 +67,7 @@ class HomeView(TemplateView):
         submissions = own.select_related("department")[:5]
         sent = Study.objects.visible_to(user).by_submission(submissions)
         rows = [*shown, *(study for studies in sent.values() for study in studies)]
-        record_list_read(actor=user, action=Action.STUDIES_SEARCHED, place="home", rows=rows)
+        record_list_read(actor=user, action=RecordsAction.STUDIES_SEARCHED, place="home", rows=rows)
         return super().get_context_data(
             queue=queue_counts(user),
             recent=shown,
@@ -98,12 +98,12 @@ class WorklistView(RecordedListView):
     """Studies that wait for somebody, the most urgent and oldest first; or those decided on."""
 
     verb = Verb.STUDY_VIEW
-    reads = told_by(Action.STUDIES_SEARCHED)
+    reads = told_by(RecordsAction.STUDIES_SEARCHED)
     filter_form_class = WorklistForm
     template_name = "classifier/worklist.html"
     rows_template_name = "classifier/_worklist_rows.html"
     rows_name = "classifications"
-    list_action = Action.STUDIES_SEARCHED
+    list_action = RecordsAction.STUDIES_SEARCHED
     place = "worklist"
     key: tuple[str, ...] = WORKLIST_ORDER
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from psycopg2 import extensions
 
 from accounts.audit import record_event
-from accounts.choices import Action, Outcome
+from accounts.choices import Outcome
 from medimaging.backup.errors import SetUnwritable
 from medimaging.backup.places import (
     AT_ONCE,
@@ -41,6 +41,7 @@ from medimaging.backup.snapshots import (
     owner_address,
     snapshot,
 )
+from medimaging.choices import Action
 from medimaging.release import VERSION
 
 COPIES_AT_ONCE = 8

@@ -17,7 +17,6 @@ from django.db.migrations.loader import MigrationLoader
 from psycopg2 import extensions, sql
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from medimaging.backup.errors import (
     BackupDamaged,
     CountsDiffer,
@@ -43,6 +42,7 @@ from medimaging.backup.snapshots import (
     first_of,
     owner_address,
 )
+from medimaging.choices import Action
 from medimaging.release import VERSION
 from records.errors import StoreUnavailable
 from records.files.stores import Spooled, begin_epoch, forget_store

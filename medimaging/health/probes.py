@@ -145,4 +145,4 @@ def ages() -> Part:
 
 
 # They follow what they depend on, here and wherever parts are listed.
-from medimaging.health import processes, work  # noqa: E402, F401
+from medimaging.health import processes, work  # noqa: E402, F401 - registers theirs

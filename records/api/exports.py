@@ -17,13 +17,13 @@ from accounts.api.entity_tags import Editable, check_unchanged
 from accounts.api.filtering import parameters_of
 from accounts.api.idempotency import idempotent
 from accounts.api.strict import StrictSerializer, read_body
-from accounts.choices import Action
 from accounts.parameters import Takes, takes
 from accounts.reads import Declared, told_by
 from accounts.roles import Verb
 from records.api.filters import HoldFrameForm, read_parameters
 from records.api.negotiation import AnyAccept
 from records.api.told_lists import ToldListViewSet
+from records.choices import Action
 from records.dicom.deidentification import Options, Rectangle
 from records.errors import ExportNotAllowed
 from records.models import Export, ExportHold, Study

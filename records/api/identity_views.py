@@ -15,7 +15,6 @@ from rest_framework.response import Response
 from accounts.access import signed_in_user
 from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
-from accounts.choices import Action
 from accounts.reads import Declared, told_by
 from accounts.roles import Verb
 from records.api.filters import ConflictFilters, QuarantineFilters
@@ -27,6 +26,7 @@ from records.api.identity_serializers import (
     ResolutionSerializer,
 )
 from records.api.views import AnyAccept, ReadOnlyViewSet
+from records.choices import Action
 from records.models import IdentityConflict, Patient, QuarantinedFile
 from records.services import discard_quarantined, resolve_conflict, reverse_resolution
 from records.views.conflicts import record_held_view

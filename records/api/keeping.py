@@ -13,7 +13,6 @@ from rest_framework.views import APIView
 from accounts.access import signed_in_user
 from accounts.api.contract import ContractSchema
 from accounts.api.strict import read_body, refuse_body
-from accounts.choices import Action
 from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
 from records.api.keeping_serializers import (
@@ -24,6 +23,7 @@ from records.api.keeping_serializers import (
     StorageSerializer,
 )
 from records.api.told_lists import ToldListViewSet
+from records.choices import Action
 from records.models import LegalHold, Study
 from records.services import hold_study, lift_hold, restore_study
 from records.services.storage import describe_storage

@@ -8,8 +8,8 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.actions import AuditAction
 from accounts.api.strict import StrictSerializer, read_body
-from accounts.choices import Action
 from accounts.paging import paginate
 from records.views.lists import record_list_read
 
@@ -71,7 +71,7 @@ def page_of(row: type[serializers.BaseSerializer[Any]]) -> Any:
 class Searched:
     """A view set whose rows can be searched for with `search_in`."""
 
-    search_action: ClassVar[Action]
+    search_action: ClassVar[AuditAction]
     request: Any
 
     def search_in(
@@ -102,5 +102,5 @@ class Searched:
             rows=page.items,
             is_continued="cursor" in given,
         )
-        results = self.get_serializer(page.items, many=True).data  # type: ignore[attr-defined]
+        results = self.get_serializer(page.items, many=True).data  # type: ignore[attr-defined]  # a view set's
         return Response({"next_cursor": page.next_cursor, "results": results})

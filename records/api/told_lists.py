@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
-from accounts.choices import Action
+from accounts.actions import AuditAction
 from accounts.parameters import CURSOR, PAGE_SIZE
 from records.models import Study
 from records.views.lists import record_list_read
@@ -22,7 +22,7 @@ class ToldListViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Any]):
     """A list that shows patients' data; `list_action` is what reading it is called."""
 
     lookup_value_converter = "uuid"
-    list_action: ClassVar[Action]
+    list_action: ClassVar[AuditAction]
     shown: Sequence[Any] = ()
 
     def paginate_queryset(self, queryset: QuerySet[Any] | Sequence[Any]) -> list[Any] | None:

@@ -19,7 +19,6 @@ from rest_framework.views import APIView
 from accounts.access import signed_in_user
 from accounts.api.idempotency import idempotent
 from accounts.audit import record_access
-from accounts.choices import Action
 from accounts.errors import KnownError
 from accounts.models import User
 from accounts.reads import NOTHING, Declared, told_by
@@ -27,7 +26,7 @@ from accounts.roles import Verb
 from records.api import tus
 from records.api.body import body_stream, is_chunked
 from records.api.serializers import UploadSerializer
-from records.choices import UploadState
+from records.choices import Action, UploadState
 from records.errors import UploadGone
 from records.models import Submission, Upload
 from records.services import abandon_upload, append_to_upload, cancel_upload, open_upload

@@ -21,7 +21,6 @@ from accounts.api.filtering import parameters_of
 from accounts.api.idempotency import idempotent
 from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
-from accounts.choices import Action
 from accounts.parameters import Takes, takes
 from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
@@ -47,7 +46,7 @@ from records.api.serializers import (
     SubmissionSerializer,
 )
 from records.api.told_lists import ToldListViewSet
-from records.choices import Origin, Priority
+from records.choices import Action, Origin, Priority
 from records.errors import InvalidField
 from records.models import Instance, Patient, Study, Submission
 from records.services import (

@@ -13,10 +13,10 @@ from pydicom.sequence import Sequence
 from pynetdicom.events import Event
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.errors import DatabaseUnavailable
 from accounts.outages import is_database_outage
 from accounts.texts import search_terms
+from records.choices import Action
 from records.dicom.reading.values import PARSE_ERRORS, clean_text
 from records.dimse import statuses
 from records.dimse.session import Session

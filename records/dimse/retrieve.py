@@ -24,10 +24,10 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext
 
-from accounts.choices import Action
 from accounts.deliveries import Delivery, begin_delivery
 from accounts.errors import DatabaseUnavailable
 from accounts.outages import is_database_outage
+from records.choices import Action
 from records.dicom.reading.preamble import find_data_set, is_explicit
 from records.dimse import statuses
 from records.dimse.encryption import tls_as_caller

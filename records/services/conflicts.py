@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.models import User
-from records.choices import ConflictKind
+from records.choices import Action, ConflictKind
 from records.models import IdentityConflict, Patient, Study
 from records.services.identity import Placement, Whose
 

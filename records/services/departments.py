@@ -6,9 +6,8 @@ import uuid
 from django.db.models import Min, QuerySet
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.models import User
-from records.choices import ConflictKind
+from records.choices import Action, ConflictKind
 from records.errors import HeldSideOutOfSight
 from records.models import IdentityConflict, Patient, Study
 from records.services.changes import Changes

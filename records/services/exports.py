@@ -10,11 +10,11 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.audit import record_event
-from accounts.choices import Action, Outcome
+from accounts.choices import Outcome
 from accounts.errors import KnownError
 from accounts.models import User
 from accounts.roles import Verb
-from records.choices import ExportState, StudyState
+from records.choices import Action, ExportState, StudyState
 from records.dicom.deidentification import Options, Rectangle
 from records.doorbell import ring
 from records.errors import (

@@ -9,9 +9,8 @@ from django.utils import timezone
 from pydicom.uid import UID
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.models import User
-from records.choices import Damage, Verdict
+from records.choices import Action, Damage, Verdict
 from records.dicom.reading.declared import DeclaredFields
 from records.errors import HeldFileLost
 from records.files.open import is_whole

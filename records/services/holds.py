@@ -4,8 +4,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.models import User
+from records.choices import Action
 from records.errors import HoldLifted, NoSuchStudy
 from records.models import LegalHold, Study
 from records.services.reasons import clean_reason

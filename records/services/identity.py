@@ -9,9 +9,8 @@ from uuid import UUID
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
-from accounts.choices import Action
 from accounts.models import Department, User
-from records.choices import Resolution
+from records.choices import Action, Resolution
 from records.dicom.names import PersonName, fold_words
 from records.dicom.reading.declared import DeclaredFields
 from records.dicom.reading.header import DicomHeader

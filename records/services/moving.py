@@ -4,10 +4,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.models import Department, User
 from accounts.roles import Verb
-from records.choices import ConflictKind, StudyState
+from records.choices import Action, ConflictKind, StudyState
 from records.errors import (
     ExportStudyMoved,
     NoSuchStudy,

@@ -6,11 +6,11 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.audit import SYSTEM_NAME, current_context, people_behind, record_event
-from accounts.choices import Action
 from accounts.errors import NotYourDepartment
 from accounts.models import User
 from accounts.roles import Verb
 from accounts.services import note_refusal
+from records.choices import Action
 from records.errors import (
     NodeChangedMeanwhile,
     NodeNotWaiting,

@@ -17,9 +17,9 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from accounts.audit import record_event
-from accounts.choices import Action, Outcome
+from accounts.choices import Outcome
 from accounts.errors import KnownError
-from records.choices import ExportState
+from records.choices import Action, ExportState
 from records.dicom.deidentification import (
     Pseudonyms,
     Rectangle,

@@ -6,9 +6,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import record_event
-from accounts.choices import Action, Outcome
+from accounts.choices import Outcome
 from accounts.models import User
-from records.choices import QuarantineReason, QuarantineState
+from records.choices import Action, QuarantineReason, QuarantineState
 from records.errors import (
     AwaitsDecision,
     QuarantineEnded,

@@ -10,9 +10,9 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.audit import record_event
-from accounts.choices import Action, Outcome
+from accounts.choices import Outcome
 from accounts.models import User
-from records.choices import Verdict
+from records.choices import Action, Verdict
 from records.errors import HARMLESS_CODES, LEFT_OUT_CODES, FileRejected
 from records.metrics import count_verdict
 from records.models import Submission, SubmissionFile

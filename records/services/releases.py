@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.models import User
-from records.choices import QuarantineState, StudyState
+from records.choices import Action, QuarantineState, StudyState
 from records.dicom.reading.declared import DeclaredFields
 from records.files.open import open_file
 from records.files.sandboxed import sandbox

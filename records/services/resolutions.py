@@ -8,9 +8,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.models import User
-from records.choices import ConflictKind, ConflictState, Resolution
+from records.choices import Action, ConflictKind, ConflictState, Resolution
 from records.errors import (
     ConflictOpen,
     ConflictResolved,

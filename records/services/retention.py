@@ -11,11 +11,11 @@ from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.errors import NotYourDepartment
 from accounts.models import User
 from accounts.outages import is_database_outage
 from accounts.roles import Verb
+from records.choices import Action
 from records.errors import StudyHeld, StudyNotDeleted
 from records.files.stores import ensure_store
 from records.models import (

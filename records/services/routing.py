@@ -9,9 +9,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.models import Department, User
 from accounts.roles import Verb
+from records.choices import Action
 from records.dicom.reading.declared import DeclaredFields
 from records.errors import (
     DepartmentRequired,

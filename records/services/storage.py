@@ -17,9 +17,9 @@ from django.db.models import FileField
 from django.utils import timezone
 
 from accounts.audit import record_event
-from accounts.choices import Action, Outcome
+from accounts.choices import Outcome
 from accounts.models import User
-from records.choices import Damage
+from records.choices import Action, Damage
 from records.errors import StoredFileDamaged, StoredFileMissing
 from records.files.open import find_digest
 from records.files.spool import measure_room

@@ -8,10 +8,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.models import User
 from accounts.outages import is_database_outage
-from records.choices import StudyState
+from records.choices import Action, StudyState
 from records.models import Series, Study
 from records.signals import study_completed
 

@@ -11,10 +11,9 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.models import Department, User
 from accounts.outages import is_database_outage
-from records.choices import NOT_HELD, Origin, Priority, StudyState, SubmissionState, Verdict
+from records.choices import NOT_HELD, Action, Origin, Priority, StudyState, SubmissionState, Verdict
 from records.dicom.reading.declared import DeclaredFields, check_declared
 from records.errors import HARMLESS_CODES, DepartmentRequired, IntakeFailed, TooManyInOneRequest
 from records.files.spool import check_room, remove_leftovers

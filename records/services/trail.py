@@ -6,9 +6,9 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from accounts.audit import prepare_event, record_events
-from accounts.choices import Action
 from accounts.models import User
 from accounts.sealing import seal_values
+from records.choices import Action
 from records.models import Patient, Study
 
 Identity = dict[str, str]

@@ -7,9 +7,9 @@ from typing import Any
 from django.db import transaction
 
 from accounts.audit import prepare_event, record_event, record_events
-from accounts.choices import Action, Outcome
+from accounts.choices import Outcome
 from accounts.models import AuditEvent, User
-from records.choices import Verdict
+from records.choices import Action, Verdict
 from records.dicom.reading.header import DicomHeader
 from records.dicom.reading.proof import Exclusion
 from records.errors import FileRejected

@@ -16,13 +16,12 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
-from accounts.choices import Action
 from accounts.errors import KnownError
 from accounts.models import User
 from accounts.parameters import fields_of, takes
 from accounts.reads import told_by
 from accounts.roles import Verb
-from records.choices import ConflictKind, ConflictState, Resolution
+from records.choices import Action, ConflictKind, ConflictState, Resolution
 from records.dicom.names import display_name
 from records.errors import ConflictResolved
 from records.files.pixels import render_png

@@ -13,7 +13,6 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access, record_accesses
-from accounts.choices import Action
 from accounts.deliveries import begin_delivery, file_answer
 from accounts.errors import KnownError
 from accounts.forms import as_validation_error
@@ -21,7 +20,7 @@ from accounts.models import User
 from accounts.parameters import takes
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
-from records.choices import ExportState
+from records.choices import Action, ExportState
 from records.dicom.deidentification import Rectangle
 from records.errors import ExportHoldUnknown, NoSuchFrame, RegionUnreadable
 from records.forms import ClearanceForm, ExportFilterForm, ExportForm

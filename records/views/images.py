@@ -11,13 +11,13 @@ from django.shortcuts import get_object_or_404
 from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
-from accounts.choices import Action
 from accounts.deliveries import begin_delivery, begin_tallied, file_answer
 from accounts.errors import KnownError
 from accounts.models import User
 from accounts.parameters import takes
 from accounts.reads import told_by
 from accounts.roles import Verb
+from records.choices import Action
 from records.errors import WindowInvalid
 from records.files.open import open_stored
 from records.files.pixels import read_values, render_png

@@ -13,11 +13,11 @@ from django.views.generic import FormView, TemplateView
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
-from accounts.choices import Action
 from accounts.errors import KnownError
 from accounts.forms import as_validation_error
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
+from records.choices import Action
 from records.forms import DeletedStudyFilterForm, HoldForm, ReasonForm
 from records.models import Instance, LegalHold, QuarantinedFile, Study, UnreferencedFile
 from records.services import delete_study, hold_study, lift_hold, restore_study

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 from django import forms
 
 from accounts.access import signed_in_user
+from accounts.actions import AuditAction
 from accounts.audit import record_event
-from accounts.choices import Action
 from accounts.models import User
 from accounts.texts import search_terms
 from accounts.views.lists import FilteredListView
@@ -21,7 +21,7 @@ class RecordedListView(FilteredListView):
     `list_action` is what reading it is called, `place` which list it was.
     """
 
-    list_action: ClassVar[Action]
+    list_action: ClassVar[AuditAction]
     place: ClassVar[str]
 
     def after_reading(self, form: forms.Form, rows: Sequence[Any]) -> None:
@@ -40,7 +40,7 @@ class RecordedListView(FilteredListView):
 def record_list_read(
     *,
     actor: User | None,
-    action: Action,
+    action: AuditAction,
     place: str,
     rows: Sequence[Any],
     filters: dict[str, str] | None = None,

@@ -10,9 +10,9 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
-from accounts.choices import Action
 from accounts.reads import told_by
 from accounts.roles import Verb
+from records.choices import Action
 from records.forms import PatientFilterForm
 from records.models import IdentityConflict, Patient, Study
 from records.views.lists import RecordedListView

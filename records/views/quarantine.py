@@ -12,14 +12,13 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
-from accounts.choices import Action
 from accounts.deliveries import begin_delivery, file_answer
 from accounts.errors import KnownError
 from accounts.models import User
 from accounts.parameters import takes
 from accounts.reads import told_by
 from accounts.roles import Verb
-from records.choices import QuarantineState
+from records.choices import Action, QuarantineState
 from records.errors import QuarantineEnded
 from records.files.open import open_file
 from records.forms import QuarantineFilterForm, ReasonForm

@@ -11,12 +11,12 @@ from django.views.generic import FormView, TemplateView
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
-from accounts.choices import Action
 from accounts.errors import KnownError
 from accounts.forms import as_validation_error
 from accounts.models import Department, User
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
+from records.choices import Action
 from records.forms import DepartmentRuleForm, MoveByUidForm, MoveForm
 from records.models import DepartmentRule, Study
 from records.services import add_rule, move_study, move_study_of, remove_rule, update_rule

@@ -12,10 +12,10 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
-from accounts.choices import Action
 from accounts.models import User
 from accounts.reads import told_by
 from accounts.roles import Verb
+from records.choices import Action
 from records.forms import StudyFilterForm
 from records.models import IdentityConflict, Instance, Series, Study
 from records.timeline import timeline_of

@@ -13,13 +13,12 @@ from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_accesses
-from accounts.choices import Action
 from accounts.errors import KnownError
 from accounts.models import User
 from accounts.parameters import takes
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
-from records.choices import Origin, Priority, SubmissionState, Verdict
+from records.choices import Action, Origin, Priority, SubmissionState, Verdict
 from records.errors import DepartmentRequired, InvalidField
 from records.forms import SubmitForm
 from records.models import Study, Submission

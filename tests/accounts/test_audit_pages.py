@@ -15,6 +15,7 @@ from django.utils import timezone
 from accounts.audit import record_event
 from accounts.choices import Action, Outcome
 from accounts.models import AuditEvent
+from records.choices import Action as RecordsAction
 from tests import factories
 
 LIST = "/audit/"
@@ -42,7 +43,7 @@ def trail(administrator, technician):
         ),
         "study": factories.date_back(
             record_event(
-                action=Action.STUDY_VIEWED,
+                action=RecordsAction.STUDY_VIEWED,
                 actor=technician,
                 study=SimpleNamespace(id=STUDY, patient_id=PATIENT, department_id=None),
             ),

@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from django.utils import timezone
 
-from accounts.choices import Action, Outcome
+from accounts.choices import Outcome
 from accounts.models import AuditEvent
 from medimaging import addresses
 from medimaging.backup.errors import (
@@ -27,6 +27,7 @@ from medimaging.backup.making import make_backup
 from medimaging.backup.programs import find_program, run_program
 from medimaging.backup.snapshots import alone, connected, hold_removals, owner_address
 from medimaging.backup.verifying import verify_backup
+from medimaging.choices import Action
 from records.models import Export, Instance, UnreferencedFile
 from records.services import expire_exports, sweep_export_files
 from records.services.storage import remove_unreferenced

@@ -3,9 +3,9 @@
 import pytest
 from rest_framework.test import APIClient
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
+from classifier.choices import Action
 from classifier.services import runs
 from classifier.services.requests import request_classifications
 from records.models import Study

@@ -14,9 +14,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from classifier import tasks
+from classifier.choices import Action
 from classifier.errors import BundleNotKept, InferenceFailed, ModelMissing
 from classifier.inference import bundle_store, bundles
 from classifier.models import Classification, Deployment, ModelVersion

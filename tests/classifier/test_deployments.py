@@ -6,9 +6,9 @@ import pytest
 from django.core.management import call_command
 from django.urls import reverse
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
+from classifier.choices import Action
 from classifier.comparisons import compare_versions
 from classifier.errors import DeploymentReasonRequired
 from classifier.models import Deployment

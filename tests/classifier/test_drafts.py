@@ -9,9 +9,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
+from classifier.choices import Action
 from classifier.models import Classification, ReviewDraft
 from classifier.services.requests import rerun_classification
 from classifier.services.reviews import review_classification

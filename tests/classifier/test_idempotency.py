@@ -10,10 +10,10 @@ from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts.choices import Action
 from accounts.models import ApiToken, AuditEvent, KeptAnswer
 from accounts.roles import Role
 from accounts.services import forget_answers
+from records.choices import Action
 from records.models import Instance, Submission, Upload
 from records.services import delete_study, submit_study
 from tests.factories import make_department, make_user

@@ -8,9 +8,9 @@ import pydicom
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from classifier import tasks
+from classifier.choices import Action
 from classifier.models import Deployment, ModelVersion
 from classifier.services.requests import request_classifications
 from classifier.services.versions import register_bundles, withdraw_task

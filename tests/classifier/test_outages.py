@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from classifier import tasks
 from classifier.models import Classification
 from classifier.services import runs
 from classifier.services.requests import request_classifications
 from classifier.services.versions import register_bundles
+from records.choices import Action
 from records.files.stores import check_store, image_store
 from records.models import Instance
 from records.services import scrub_storage

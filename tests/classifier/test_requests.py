@@ -3,10 +3,10 @@
 import pytest
 from django.db import connection
 
-from accounts.choices import Action
 from accounts.errors import NotYourDepartment
 from accounts.models import AuditEvent, User
 from accounts.roles import Role
+from classifier.choices import Action
 from classifier.errors import NotRerunnable
 from classifier.models import Classification
 from classifier.services import runs

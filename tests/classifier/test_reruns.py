@@ -7,9 +7,9 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
+from classifier.choices import Action
 from classifier.errors import InferenceFailed, ModelMissing
 from classifier.models import Classification
 from classifier.services import requests, reruns, runs

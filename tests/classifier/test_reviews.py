@@ -3,12 +3,11 @@
 import pytest
 from django.db import DatabaseError
 
-from accounts.choices import Action
 from accounts.errors import NotYourDepartment
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from classifier import errors
-from classifier.choices import Abstention
+from classifier.choices import Abstention, Action
 from classifier.models import Review
 from classifier.services import runs
 from classifier.services.claims import Answer

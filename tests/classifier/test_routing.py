@@ -9,12 +9,11 @@ import pydicom
 import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 
-from accounts.choices import Action
 from accounts.errors import NotYourDepartment
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from classifier import tasks
-from classifier.choices import Abstention
+from classifier.choices import Abstention, Action
 from classifier.errors import NotRerunnable, NotStatable
 from classifier.models import Classification, Deployment, ModelVersion
 from classifier.models.classifications import CHOSEN_SENTENCE
@@ -31,6 +30,7 @@ from classifier.services.versions import register_bundles, withdraw_task
 from ml.quality import COMPLAINTS
 from ml.router import ROUTED_ELSEWHERE
 from ml.study import SERIES_NOT_VALIDATED
+from records.choices import Action as RecordsAction
 from records.models import Instance, Series
 from tests import factories
 from tests.classifier.bundles import IMAGES, copy_chest, make_router
@@ -298,7 +298,7 @@ def test_state_task_classifies_what_a_person_names(make, router, technician):
     row.refresh_from_db()
     assert (row.state, stated.task, stated.supersedes) == ("superseded", "chest-xray", row)
     assert (stated.state, stated.requested_by) == ("queued", technician)
-    event = AuditEvent.objects.get(action=Action.STUDY_DESCRIBED)
+    event = AuditEvent.objects.get(action=RecordsAction.STUDY_DESCRIBED)
     assert (event.actor_id, event.study_id) == (technician.pk, study.pk)
     (series,) = study.series.all()
     assert (series.modality, series.stated_modality, series.stated_body_part) == (

@@ -8,11 +8,10 @@ from celery import current_app
 from django.db import DatabaseError
 from django.utils import timezone
 
-from accounts.choices import Action
 from accounts.doorbell import count_bells, finish_ringing
 from accounts.errors import KnownError
 from accounts.models import AuditEvent
-from classifier.choices import Abstention
+from classifier.choices import Abstention, Action
 from classifier.errors import InferenceFailed, TrustedKeysInvalid
 from classifier.models import Classification
 from classifier.services import runs

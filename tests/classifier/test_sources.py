@@ -8,10 +8,10 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.urls import reverse
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from classifier import errors
+from classifier.choices import Action
 from classifier.models import SourceValidation
 from classifier.services.sources import state_validation, withdraw_validation
 from classifier.services.versions import register_bundles

@@ -6,15 +6,15 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
-from classifier.choices import Abstention
+from classifier.choices import Abstention, Action
 from classifier.models import Classification, Deployment
 from classifier.services import runs
 from classifier.services.claims import Answer
 from classifier.services.requests import request_classifications
 from classifier.services.versions import register_bundles
+from records.choices import Action as RecordsAction
 from tests import factories
 from tests.classifier.bundles import copy_chest
 
@@ -135,7 +135,7 @@ def test_worklist_finds_by_patient_id_and_records_the_search_without_its_text(
     page = as_reviewer.post(url("worklist"), {"q": mrn}, follow=True).content.decode()
     assert answered.study.patient.display_name in page
     assert "Other, Person" not in page
-    event = AuditEvent.objects.get(action=Action.STUDIES_SEARCHED)
+    event = AuditEvent.objects.get(action=RecordsAction.STUDIES_SEARCHED)
     assert mrn not in str(event.details)
 
 
@@ -295,7 +295,9 @@ def test_patient_results_show_the_current_answers_and_are_recorded(as_reviewer, 
     page = as_reviewer.get(url("patient-results", patient.pk)).content.decode()
     assert "Pneumonia" in page
     assert SUPPORT in page
-    assert AuditEvent.objects.filter(action=Action.PATIENT_VIEWED, patient_id=patient.pk).exists()
+    assert AuditEvent.objects.filter(
+        action=RecordsAction.PATIENT_VIEWED, patient_id=patient.pk
+    ).exists()
 
 
 def test_model_pages_say_that_the_router_gives_no_result(client, db):

@@ -2,10 +2,9 @@
 
 import pytest
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
-from classifier.choices import Abstention
+from classifier.choices import Abstention, Action
 from classifier.models import Classification
 from classifier.services import runs
 from classifier.services.claims import Answer, Claim

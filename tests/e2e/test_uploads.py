@@ -260,7 +260,7 @@ def test_page_asks_before_it_sends_and_mends_what_was_rejected(
         choose(page, photo)
         send.click()
         expect(page.locator("#sent_error_patient_id")).to_contain_text("whom the picture shows")
-        assert field.bounding_box()["y"] < send.bounding_box()["y"]  # type: ignore[index]
+        assert field.bounding_box()["y"] < send.bounding_box()["y"]
         field.fill(number)
         page.locator("[name=patient_name]").fill("Doe, Jane")
         expect(page.locator("[data-known]")).to_contain_text("Okafor, Ada")

@@ -35,6 +35,7 @@ from accounts.services.tallies import STAMP
 from classifier.models import Classification, ReviewDraft
 from medimaging.bounds import TABLES, Grows, Swept
 from ml.bundles import COPY, private_copy
+from records.choices import Action as RecordsAction
 from records.files import partial
 from records.files.spool import spool_directory
 from records.files.stores import check_store, content_name, image_store
@@ -104,7 +105,7 @@ class Year:
     def read_tally(self, number: int, at: dt.datetime) -> ReadTally:
         empty = {name: None if name.endswith(("_id", "_address")) else "" for name in STAMP}
         texts = {"target_id": "", "session_id": ""}
-        stamp = {**empty, **texts, "action": Action.IMAGE_VIEWED, "actor_kind": "system"}
+        stamp = {**empty, **texts, "action": RecordsAction.IMAGE_VIEWED, "actor_kind": "system"}
         key = {"key": f"k{number}", "minute": at, "stamp": stamp}
         return ReadTally(**key, answers=1, frames=1, size_bytes=1)
 

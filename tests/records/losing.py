@@ -7,8 +7,8 @@ from django.core.files.base import ContentFile
 from pydicom import Dataset, dcmread
 from pydicom.uid import RLELossless
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
+from records.choices import Action
 from records.files.open import open_verified
 from records.models import Instance
 from records.services import scrub_storage

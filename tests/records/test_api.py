@@ -5,10 +5,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from pydicom.uid import generate_uid
 from rest_framework.test import APIClient
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from accounts.services import issue_token
+from records.choices import Action
 from records.models import Instance, Study, Submission
 from tests.factories import make_department, make_study, make_user
 from tests.records.files import make_dicom, make_png

@@ -9,10 +9,9 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from records import tasks
-from records.choices import StudyState, SubmissionState, UploadState
+from records.choices import Action, StudyState, SubmissionState, UploadState
 from records.errors import UploadBusy
 from records.files import partial
 from records.models import Instance, Study, Submission, SubmissionFile, Upload

@@ -12,10 +12,9 @@ from django.conf import settings
 from django.db.models import F
 from pydicom.uid import generate_uid
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from classifier.models import Classification
-from records.choices import Origin, StudyState, SubmissionState
+from records.choices import Action, Origin, StudyState, SubmissionState
 from records.dimse.session import Session
 from records.models import Instance, Study, Submission
 from records.services import (

@@ -9,9 +9,8 @@ import pytest
 from django.db import connection
 from pydicom.uid import generate_uid
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
-from records.choices import Origin, SubmissionState
+from records.choices import Action, Origin, SubmissionState
 from records.models import (
     IdentityConflict,
     Instance,

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from pydicom.uid import generate_uid
 
-from accounts.choices import Action
 from accounts.models import AuditEvent, User
 from accounts.roles import Role
 from records import errors
+from records.choices import Action
 from records.models import (
     ConflictDecision,
     IdentityConflict,

@@ -12,9 +12,8 @@ from django.test import Client
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
-from records.choices import SubmissionState, Verdict
+from records.choices import Action, SubmissionState, Verdict
 from records.files.sandboxed import sandbox
 from records.files.spool import spool_directory
 from records.models import Instance, Patient, Study, Submission, SubmissionFile

@@ -18,8 +18,8 @@ from pydicom import dcmread
 from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage, Verification
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
+from records.choices import Action
 from records.models import Instance, Submission
 from tests.factories import make_node
 from tests.records.dimse import (

@@ -19,8 +19,9 @@ from pydicom.uid import (
     JPEG2000Lossless,
 )
 
-from accounts.choices import Action
+from accounts.choices import Action as AccountsAction
 from accounts.models import AuditEvent
+from records.choices import Action
 from records.dimse import retrieve
 from records.dimse.retrieve import open_as_taken
 from records.models import DicomNode, Instance, Study
@@ -316,7 +317,7 @@ def test_peer_that_takes_nothing_any_more_is_given_up(
 
     monkeypatch.setattr(retrieve, "open_as_taken", open_to_a_sleeper)
     try:
-        eventually(lambda: AuditEvent.objects.filter(action=Action.TRANSFER_BEGUN).exists())
+        eventually(lambda: AuditEvent.objects.filter(action=AccountsAction.TRANSFER_BEGUN).exists())
         eventually(lambda: not server.active_associations)
     finally:
         peer.kill()

@@ -11,10 +11,9 @@ from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import ImplicitVRLittleEndian, JPEGBaseline8Bit
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
-from records.choices import Damage
+from records.choices import Action, Damage
 from records.dimse.query import find_rows
 from records.dimse.retrieve import open_as_taken
 from records.errors import NotAcceptable, StoredFileDamaged

@@ -19,11 +19,10 @@ from django.utils import timezone
 from pydicom import dcmread
 from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
-from accounts.choices import Action
 from accounts.models import AuditEvent, Department, User
 from accounts.roles import Role
 from records import tasks
-from records.choices import ExportState
+from records.choices import Action, ExportState
 from records.dicom.deidentification import Options, Pseudonyms, Rectangle
 from records.errors import (
     ExportExpired,

@@ -6,9 +6,9 @@ from django.urls import reverse
 from pydicom.uid import generate_uid
 from rest_framework.test import APIClient
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
+from records.choices import Action
 from records.models import IdentityConflict, Patient, QuarantinedFile, Study
 from tests.factories import make_department, make_user
 from tests.records.files import make_dicom

@@ -9,10 +9,10 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from accounts.choices import Action
 from accounts.models import AuditEvent, User
 from accounts.roles import Role
 from medimaging import checks
+from records.choices import Action
 from records.errors import StorageLow
 from records.models import Instance, LegalHold, Study, Submission, SubmissionFile
 from records.services import delete_study, scrub_storage

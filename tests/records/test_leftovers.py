@@ -2,9 +2,8 @@
 
 import pytest
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
-from records.choices import SubmissionState
+from records.choices import Action, SubmissionState
 from records.models import Submission
 from tests.records.files import make_dicom, make_png, make_zip
 

@@ -3,12 +3,11 @@
 import pytest
 from django.utils import timezone
 
-from accounts.choices import Action
 from accounts.models import AuditEvent, Department, User
 from accounts.roles import Role
 from classifier.models import Classification
 from records import errors
-from records.choices import Resolution
+from records.choices import Action, Resolution
 from records.dicom.deidentification import Options
 from records.models import Export, IdentityConflict, Instance, Patient, Series, Study
 from records.services import (

@@ -5,10 +5,10 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse
 
 from accounts.audit import bind_request_context
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from accounts.services.refusals import MOST_CALLERS
+from records.choices import Action
 from records.errors import NodeTitleTaken
 from records.models import DicomNode
 from records.services import add_node, note_refused_association, remove_node, update_node

@@ -3,9 +3,9 @@
 import pytest
 from rest_framework.test import APIClient
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
+from records.choices import Action
 from tests.factories import make_department, make_patient, make_study, make_user
 
 ROOT = "/api/v1"

@@ -11,10 +11,9 @@ from django.urls import reverse
 from PIL import Image
 from pydicom.uid import generate_uid
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
-from records.choices import SubmissionState
+from records.choices import Action, SubmissionState
 from records.files import partial
 from records.models import Instance, Patient, Study, Submission
 from tests.factories import make_patient, make_study, make_user

@@ -7,9 +7,8 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import generate_uid
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
-from records.choices import Priority, StudyState, SubmissionState
+from records.choices import Action, Priority, StudyState, SubmissionState
 from records.errors import FileNotTaken
 from records.files.sandboxed import sandbox
 from records.models import Instance, Patient, Series, Study, SubmissionFile

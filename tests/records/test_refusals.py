@@ -12,11 +12,10 @@ from django.conf import settings
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
-from accounts.choices import Action
 from accounts.models import AuditEvent, User
 from accounts.roles import Role
 from records import errors
-from records.choices import Origin, SubmissionState
+from records.choices import Action, Origin, SubmissionState
 from records.errors import LEFT_OUT_CODES, DiskFull
 from records.files import spool
 from records.models import Instance, Patient, Study, Submission, SubmissionFile

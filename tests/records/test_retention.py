@@ -9,12 +9,11 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 from pydicom.datadict import DicomDictionary
 
-from accounts.choices import Action
 from accounts.errors import NotYourDepartment
 from accounts.models import AuditEvent, User
 from accounts.roles import Role
 from records import errors, tasks
-from records.choices import StudyState
+from records.choices import Action, StudyState
 from records.models import (
     Instance,
     LegalHold,

@@ -8,11 +8,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from rest_framework.test import APIClient
 
-from accounts.choices import Action
 from accounts.models import ApiToken, AuditEvent, Department, User
 from accounts.roles import Role
 from accounts.services import issue_token
 from records import errors
+from records.choices import Action
 from records.models import DepartmentRule, Study, Submission
 from records.services import add_rule, choose_department
 from tests.factories import make_department, make_rule, make_study, make_user

@@ -12,10 +12,11 @@ from django.urls import reverse
 from django.utils import timezone
 from pydicom.uid import generate_uid
 
-from accounts.choices import Action, Outcome
+from accounts.choices import Outcome
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from records import tasks
+from records.choices import Action
 from records.errors import StoredFileDamaged, StoredFileMissing
 from records.files.open import open_stored, open_verified
 from records.files.pixels import read_frame, render_png

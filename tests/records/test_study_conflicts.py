@@ -6,11 +6,10 @@ import pytest
 from django.core.files.storage import storages
 from pydicom.uid import generate_uid
 
-from accounts.choices import Action
 from accounts.models import AuditEvent, User
 from accounts.roles import Role
 from records import errors
-from records.choices import Verdict
+from records.choices import Action, Verdict
 from records.models import IdentityConflict, Instance, Patient, QuarantinedFile, Study
 from records.services import Standing, discard_quarantined, reverse_resolution, sent_of
 from tests.factories import make_department, make_study, make_user

@@ -10,10 +10,9 @@ import pytest
 from django.core.files.storage import storages
 from django.utils import timezone
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from records import tasks
-from records.choices import Origin, StudyState, SubmissionState
+from records.choices import Action, Origin, StudyState, SubmissionState
 from records.models import Study, Submission
 from records.services import (
     DeclaredFields,

@@ -6,10 +6,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from accounts.wording import describe_event
+from classifier.choices import Action as ClassifierAction
+from records.choices import Action
 from records.timeline import fold_looks
 from tests import factories
 
@@ -31,10 +32,10 @@ def test_opening_a_page_is_one_look_and_other_people_s_are_theirs():
         [
             event(Action.STUDY_VIEWED),
             event(Action.STUDY_VIEWED, who="Ben"),
-            event(Action.CLASSIFICATION_VIEWED),
-            event(Action.CLASSIFICATION_VIEWED, after=4),
-            event(Action.CLASSIFICATION_VIEWED, after=60),
-            event(Action.REVIEW_CREATED, after=61, details={"decision": "confirm"}),
+            event(ClassifierAction.CLASSIFICATION_VIEWED),
+            event(ClassifierAction.CLASSIFICATION_VIEWED, after=4),
+            event(ClassifierAction.CLASSIFICATION_VIEWED, after=60),
+            event(ClassifierAction.REVIEW_CREATED, after=61, details={"decision": "confirm"}),
             event(Action.STUDY_VIEWED, after=62),
         ]
     )
@@ -70,7 +71,7 @@ def test_opening_a_page_is_one_look_and_other_people_s_are_theirs():
     ],
 )
 def test_a_review_s_sentence_says_what_was_decided(details, sentence):
-    assert describe_event(event(Action.REVIEW_CREATED, details=details)) == sentence
+    assert describe_event(event(ClassifierAction.REVIEW_CREATED, details=details)) == sentence
 
 
 def test_timeline_is_drawn_anew_for_those_who_may_see_the_study(db):

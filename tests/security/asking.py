@@ -24,7 +24,7 @@ def ask(
     try:
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
-        answer.text = answer.read().decode(errors="replace")  # type: ignore[attr-defined]
+        answer.text = answer.read().decode(errors="replace")
     finally:
         connection.close()
     return answer
@@ -66,7 +66,7 @@ class Browser:
 
     def token(self, path: str) -> str:
         """The form token of a page."""
-        page = self.ask("GET", path).text  # type: ignore[attr-defined]
+        page = self.ask("GET", path).text
         return re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[0]
 
     def submit(self, page: str, *, to: str = "", **fields: str) -> http.client.HTTPResponse:

@@ -9,7 +9,6 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from accounts.services import issue_token
@@ -18,7 +17,7 @@ from classifier.services.claims import Answer
 from classifier.services.requests import rerun_classification, state_task
 from classifier.services.reviews import review_classification
 from classifier.services.runs import claim_classification, complete_classification, renew_lease
-from records.choices import ConflictState, ExportState, Origin, Resolution
+from records.choices import Action, ConflictState, ExportState, Origin, Resolution
 from records.dicom.deidentification import Options
 from records.errors import ExportHoldUnseen, ExportNotAllowed, StudyGone
 from records.models import Export, ExportHold, IdentityConflict, Study

@@ -10,11 +10,10 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 from pynetdicom import AE
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from accounts.services import issue_token
-from records.choices import SubmissionState
+from records.choices import Action, SubmissionState
 from records.models import Instance, Study, Submission, SubmissionFile
 from records.services import delete_study, sweep_submissions
 from tests.factories import make_department, make_node, make_user

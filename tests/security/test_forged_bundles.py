@@ -10,10 +10,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from classifier import tasks
+from classifier.choices import Action
 from classifier.inference import bundles as opened
 from classifier.models import Deployment, ModelVersion
 from classifier.services.requests import request_classifications

@@ -3,9 +3,9 @@
 import pytest
 from django.urls import reverse
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
+from records.choices import Action
 from records.models import DicomNode
 from tests.factories import make_department, make_node, make_study, make_user
 from tests.records.dimse import PEER, find, find_status, listening, move, run

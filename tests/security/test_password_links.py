@@ -9,7 +9,9 @@ from accounts.choices import Action
 from accounts.models import AuditEvent, User
 from accounts.roles import Role
 from accounts.services import issue_token, send_waiting_mails
+from classifier.choices import Action as ClassifierAction
 from classifier.models import Classification, Review
+from records.choices import Action as RecordsAction
 from tests.factories import PASSWORD, make_model_version, make_study, make_user
 from tests.security.links import NEW_PASSWORD, make_link, open_link, redeem, sign_in, signed_in
 from tests.security.together import at_once
@@ -73,7 +75,7 @@ def test_administrator_signs_a_review_in_another_s_name(ada, reader, to_review):
 
     assert through(latest(Action.PASSWORD_CHANGED)) == "Ada Admin"
     assert through(latest(Action.SIGNED_IN)) == "Ada Admin"
-    signed = latest(Action.REVIEW_CREATED)
+    signed = latest(ClassifierAction.REVIEW_CREATED)
     assert (signed.actor_id, signed.responsible_id) == (reader.pk, ada.pk)
     assert "Ada Admin" in signed.sentence
     assert Review.objects.get().responsible == ada
@@ -90,7 +92,7 @@ def test_administrator_signs_it_by_the_api(ada, reader, to_review):
     address = f"/api/v1/classifications/{to_review.pk}/reviews/"
     given = {"decision": "confirm"}
     assert impostor.post(address, given, content_type="application/json").status_code == 201
-    assert latest(Action.REVIEW_CREATED).responsible_id == ada.pk
+    assert latest(ClassifierAction.REVIEW_CREATED).responsible_id == ada.pk
 
 
 def test_token_made_in_such_a_session_carries_the_administrator(ada, reader, to_review):
@@ -111,8 +113,8 @@ def test_token_made_in_such_a_session_carries_the_administrator(ada, reader, to_
         headers={"Authorization": f"Bearer {child.json()['value']}"},
     )
     assert latest(Action.TOKEN_ISSUED).responsible_id == ada.pk
-    assert latest(Action.STUDY_VIEWED).responsible_id == ada.pk
-    assert latest(Action.REVIEW_CREATED).responsible_id == ada.pk
+    assert latest(RecordsAction.STUDY_VIEWED).responsible_id == ada.pk
+    assert latest(ClassifierAction.REVIEW_CREATED).responsible_id == ada.pk
 
 
 def test_person_s_own_tokens_stay_their_own(ada, reader, to_review):
@@ -122,7 +124,7 @@ def test_person_s_own_tokens_stay_their_own(ada, reader, to_review):
     Client().get(
         f"/api/v1/studies/{to_review.study_id}/", headers={"Authorization": f"Bearer {value}"}
     )
-    assert latest(Action.STUDY_VIEWED).responsible_id is None
+    assert latest(RecordsAction.STUDY_VIEWED).responsible_id is None
 
 
 @pytest.mark.django_db(transaction=True)
@@ -164,7 +166,7 @@ def test_administrator_changes_the_password_in_that_session_and_goes_on(ada, rea
     change_password(impostor, old=NEW_PASSWORD)
     impostor.post(reverse("classifier:review-create", args=[to_review.pk]), {"decision": "confirm"})
     assert latest(Action.PASSWORD_CHANGED).responsible_id == ada.pk
-    assert latest(Action.REVIEW_CREATED).responsible_id == ada.pk
+    assert latest(ClassifierAction.REVIEW_CREATED).responsible_id == ada.pk
 
 
 def test_mark_ends_with_the_person_s_own_password(ada, reader, to_review):
@@ -173,7 +175,7 @@ def test_mark_ends_with_the_person_s_own_password(ada, reader, to_review):
     theirs = sign_in("reader7", OWN)
     theirs.post(reverse("classifier:review-create", args=[to_review.pk]), {"decision": "confirm"})
     assert latest(Action.SIGNED_IN).responsible_id is None
-    assert latest(Action.REVIEW_CREATED).responsible_id is None
+    assert latest(ClassifierAction.REVIEW_CREATED).responsible_id is None
     assert Review.objects.get().responsible is None
 
 

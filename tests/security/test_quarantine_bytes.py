@@ -3,9 +3,9 @@
 import pytest
 from pydicom.uid import generate_uid
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
+from records.choices import Action
 from records.models import QuarantinedFile, Study
 from tests.factories import make_department, make_user
 from tests.records.conftest import *  # noqa: F403 - the short ways of sending files

@@ -13,11 +13,11 @@ from django.urls import get_resolver, path
 from django.views import View
 from rest_framework.views import APIView
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.reads import NOTHING, forgotten_reads, reads_nothing, told_by
 from accounts.roles import Role
 from medimaging import urls
+from records.choices import Action
 from records.views.studies import StudyDetailView
 from tests.factories import make_department, make_study, make_user
 from tests.product import ROOT
@@ -44,7 +44,7 @@ class Told(View):
 
 
 class ToldInPart(APIView):
-    reads = {"get": NOTHING}  # noqa: RUF012
+    reads = {"get": NOTHING}
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return HttpResponse()

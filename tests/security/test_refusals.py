@@ -10,10 +10,11 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.audit import bind_request_context
-from accounts.choices import Action
+from accounts.choices import Action as AccountsAction
 from accounts.models import ApiToken, AuditEvent, RefusalTally
 from accounts.roles import Role
 from accounts.services import issue_token, revoke_token
+from records.choices import Action
 from records.services import note_refused_association
 from tests import factories
 
@@ -216,7 +217,7 @@ def test_refusals_at_once_are_all_counted():
 
     with concurrent.futures.ThreadPoolExecutor(max_workers=8) as pool:
         list(pool.map(refuse, range(8)))
-    told = AuditEvent.objects.filter(action=Action.TOKEN_REFUSED).count()
+    told = AuditEvent.objects.filter(action=AccountsAction.TOKEN_REFUSED).count()
     counted = sum(RefusalTally.objects.values_list("count", flat=True))
     assert told + counted == 80
     assert told <= 5

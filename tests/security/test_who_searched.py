@@ -9,6 +9,7 @@ from django.urls import reverse
 from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
+from records.choices import Action as RecordsAction
 from records.dimse.query import _answers
 from records.query.attributes import Level
 from tests.factories import make_department, make_node, make_patient, make_study, make_user
@@ -92,7 +93,7 @@ def test_what_a_node_searched_for_is_found_again_with_the_count(auditor, study):
     node = make_node(department=study.department)
     _answers(node, Level.STUDY, {"PatientName": "Berg*", "PatientID": "SAMPLE-0?", "StudyDate": ""})
 
-    event = AuditEvent.objects.get(action=Action.STUDIES_SEARCHED)
+    event = AuditEvent.objects.get(action=RecordsAction.STUDIES_SEARCHED)
     assert event.details["count"] == 1
     assert (event.study_id, event.patient_id) == (study.pk, study.patient_id)
     assert found_by_page(auditor, "berg") == ["dicom-query"]
@@ -101,7 +102,7 @@ def test_what_a_node_searched_for_is_found_again_with_the_count(auditor, study):
 
 def test_a_search_that_found_one_patient_names_the_patient(reader, study):
     reader.post(reverse("records:patient-list"), {"q": "ber"}, follow=True)
-    event = AuditEvent.objects.get(action=Action.PATIENTS_SEARCHED)
+    event = AuditEvent.objects.get(action=RecordsAction.PATIENTS_SEARCHED)
     assert event.patient_id == study.patient_id
 
 

@@ -19,8 +19,8 @@ import django
 django.setup()
 
 from django.contrib.auth import get_user_model  # noqa: E402 - Django is set up first
-from django.http import HttpResponse  # noqa: E402
-from django.test import Client  # noqa: E402
+from django.http import HttpResponse  # noqa: E402 - the same
+from django.test import Client  # noqa: E402 - the same
 
 PEOPLE = ("reviewer", "technician", "administrator", "auditor")
 LISTS = (

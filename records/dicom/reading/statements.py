@@ -254,6 +254,6 @@ def _count_samples(dataset: Dataset) -> int:
 def _has_overlay_in_pixels(dataset: Dataset) -> bool:
     """Whether bits of the pixels that mean nothing as grey levels may hold an overlay (retired)."""
     # The keys of a data set: iterating over it would parse every value.
-    found = {(tag.group, tag.element) for tag in dataset.keys()}  # noqa: SIM118
+    found = {(tag.group, tag.element) for tag in dataset.keys()}  # noqa: SIM118 - see above
     overlays = [group for group, element in found if element == 0x0102 and group >> 8 == 0x60]
     return any((group, 0x3000) not in found for group in overlays)

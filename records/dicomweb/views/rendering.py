@@ -8,11 +8,11 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from accounts.access import signed_in_user
-from accounts.choices import Action
 from accounts.deliveries import begin_tallied
 from accounts.models import User
 from accounts.parameters import Parameters, takes
 from accounts.reads import told_by
+from records.choices import Action
 from records.dicomweb.negotiation import MULTIPART, accepted_ranges, choose_type
 from records.dicomweb.pictures import PICTURE_TYPES, Look, draw, read_look
 from records.dicomweb.targets import Target, find_target, in_pages

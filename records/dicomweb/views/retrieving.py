@@ -9,10 +9,10 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 from accounts.access import signed_in_user
-from accounts.choices import Action
 from accounts.deliveries import Delivery, begin_delivery, begin_tallied
 from accounts.models import User
 from accounts.reads import Reads, told_by
+from records.choices import Action
 from records.dicomweb.negotiation import (
     DICOM,
     OCTET_STREAM,
@@ -93,7 +93,6 @@ class MetadataView(DicomwebView):
         rows = in_pages(target.whole_instances().select_related("series", "description"))
         delivery = begin_tallied(
             action=Action.STUDY_VIEWED,
-            seen_as=Action.STUDY_VIEWED,
             actor=user,
             study=target.study,
         )
@@ -194,7 +193,12 @@ def frames_response(
 
 def begin_frames(user: User, target: Target) -> Delivery:
     """Note that somebody takes frames or values of a study away."""
-    return begin_tallied(action=Action.STUDY_RETRIEVED, actor=user, study=target.study)
+    return begin_tallied(
+        action=Action.STUDY_RETRIEVED,
+        seen_as=Action.IMAGE_VIEWED,
+        actor=user,
+        study=target.study,
+    )
 
 
 def _single_response(

@@ -9,10 +9,10 @@ from rest_framework import status
 from rest_framework.request import Request
 
 from accounts.access import signed_in_user
-from accounts.choices import Action
 from accounts.models import User
 from accounts.parameters import Parameters, takes
 from accounts.reads import Reads, told_by
+from records.choices import Action
 from records.dicomweb.querying import CONTROLS, find_rows, read_search, row_attributes
 from records.dicomweb.targets import find_series, find_study
 from records.dicomweb.views.base import DicomwebView, documents_response

@@ -15,11 +15,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
-from accounts.choices import Action
 from accounts.parameters import Parameters, takes
 from accounts.reads import NOTHING, Reads, told_by
 from accounts.roles import Verb
 from records.api.body import body_stream
+from records.choices import Action
 from records.dicomweb.assembly import Assembly, BulkPart, check_part_count
 from records.dicomweb.identify import Peeked
 from records.dicomweb.multipart import MultipartReader, Part

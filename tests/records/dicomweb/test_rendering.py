@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
+from records.choices import Action
 from tests.records.dicomweb.answers import get, parts_of, url_of
 from tests.records.files import make_dicom
 

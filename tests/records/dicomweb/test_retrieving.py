@@ -17,8 +17,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
+from records.choices import Action
 from tests.prerequisites import require_program
 from tests.records.dicomweb.answers import (
     ANY,

@@ -8,10 +8,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
 
-from accounts.choices import Action
 from accounts.models import AuditEvent
 from records import errors
-from records.choices import Origin, StudyState, SubmissionState
+from records.choices import Action, Origin, StudyState, SubmissionState
 from records.models import Instance, Study, Submission
 from records.services.storing import IncomingObject, store_objects
 from tests.factories import make_department, make_user
