@@ -10,10 +10,10 @@ from celery import shared_task
 from accounts.errors import DatabaseUnavailable, KnownError
 from accounts.outages import is_database_outage, outlast, was_database_away
 from accounts.processes import process_name
+from classifier.answers import Answer, Claim
 from classifier.inference import answer_for, route_study
 from classifier.models import UNROUTED
 from classifier.services import model_state, runs
-from classifier.services.claims import Answer, Claim
 from classifier.services.healed import LOST_CODES
 from records.choices import Priority
 from records.errors import StoreUnavailable

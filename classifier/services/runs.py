@@ -19,13 +19,13 @@ from accounts.audit import record_event
 from accounts.choices import Action, Outcome
 from accounts.errors import KnownError
 from accounts.models import AuditEvent
+from classifier.answers import Answer, Claim, FrameResult, Routed
 from classifier.choices import ClassificationOutcome, ClassificationState
 from classifier.doorbell import ring
 from classifier.errors import UnexpectedFailure
 from classifier.metrics import count_end, count_try
 from classifier.models import Classification, Explanation, InstanceScore
 from classifier.querysets import ClassificationQuerySet
-from classifier.services.claims import Answer, Claim, FrameResult, Routed
 from classifier.services.drafts import purge_drafts
 from classifier.services.healed import resume_healed, resume_stored
 from classifier.services.withdrawals import cancel_withdrawn, resume_restored
