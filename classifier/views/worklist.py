@@ -18,8 +18,9 @@ from classifier.choices import OPEN_STATES, ClassificationState
 from classifier.forms import WorklistForm
 from classifier.models import Classification
 from classifier.querysets import REVIEWED_ORDER, WORKLIST_ORDER
+from records.accesses import record_list_read
 from records.models import Patient, Study, Submission
-from records.views.lists import RecordedListView, record_list_read
+from records.views.lists import RecordedListView
 
 QUEUE_STATES = (
     ClassificationState.QUEUED,

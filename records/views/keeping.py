@@ -18,11 +18,12 @@ from accounts.errors import KnownError
 from accounts.forms import as_validation_error
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
+from records.accesses import record_list_read
 from records.forms import DeletedStudyFilterForm, HoldForm, ReasonForm
 from records.models import Instance, LegalHold, QuarantinedFile, Study, UnreferencedFile
 from records.services import delete_study, hold_study, lift_hold, restore_study
 from records.services.storage import describe_storage
-from records.views.lists import RecordedListView, record_list_read
+from records.views.lists import RecordedListView
 
 DAMAGED_SHOWN = 100
 UNREFERENCED_SHOWN = 20

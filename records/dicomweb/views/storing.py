@@ -19,9 +19,8 @@ from accounts.choices import Action
 from accounts.parameters import Parameters, takes
 from accounts.reads import NOTHING, Reads, told_by
 from accounts.roles import Verb
-from records.api.body import body_stream
+from records.bodies import body_stream
 from records.dicomweb.assembly import Assembly, BulkPart, check_part_count
-from records.dicomweb.identify import Peeked
 from records.dicomweb.multipart import MultipartReader, Part
 from records.dicomweb.negotiation import (
     DICOM,
@@ -45,6 +44,7 @@ from records.errors import (
 )
 from records.files.spool import Readable, spool_directory, spooled
 from records.files.stores import Spooled
+from records.identify import Peeked
 from records.models import RoutingFacts
 from records.query.attributes import Level
 from records.services import choose_department, delete_study

@@ -12,7 +12,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from records.dicomweb.identify import FIRST_BYTES, Peeked
+from records.identify import FIRST_BYTES, Peeked
 from tests.records.files import make_dicom
 
 WANTED = ("SOPClassUID", "SOPInstanceUID")

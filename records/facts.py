@@ -6,9 +6,9 @@ from django.core.files.uploadedfile import UploadedFile
 
 from records.dicom.reading.declared import DeclaredFields
 from records.dicom.reading.sniff import Kind, sniff
-from records.dicomweb.identify import Peeked
 from records.errors import FileRejected, IntakeFailed
 from records.files.upload_handler import SpooledUpload
+from records.identify import Peeked
 from records.models import RoutingFacts
 from records.services import declared_facts
 
