@@ -42,9 +42,9 @@ from records.errors import (
     ParameterInvalid,
     RequestTooLarge,
 )
+from records.facts import Peeked
 from records.files.spool import Readable, spool_directory, spooled
 from records.files.stores import Spooled
-from records.identify import Peeked
 from records.models import RoutingFacts
 from records.query.attributes import Level
 from records.services import choose_department, delete_study
@@ -169,7 +169,7 @@ def _first_facts(
         if first.refusal is None:
             stream = Peeked(first.stream)
             seen.append(replace(first, stream=stream))
-            yield stream.identity.facts
+            yield stream.facts
         else:
             seen.append(first)
 
