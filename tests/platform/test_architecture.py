@@ -1,6 +1,7 @@
 """Rules of the apps' sources that neither the linter nor the import contracts know."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -148,3 +149,10 @@ def test_only_inflating_unpacks_deflated_data():
     }
 
     assert found == {"ml/inflating.py"}
+
+
+def test_templates_of_records_name_nothing_of_the_classifier():
+    named = re.compile(r"\bclassifier[:/]|\.classifications\b")
+    folder = Path(settings.BASE_DIR, "templates", "records")
+
+    assert [path.name for path in folder.glob("*.html") if named.search(path.read_text())] == []
