@@ -36,7 +36,7 @@ def test_rail_shows_what_the_role_may_open_and_marks_its_page(client, role):
     client.force_login(factories.make_user(role, department=factories.make_department()))
     allowed = [entry.address for entry in ENTRIES if entry.verb in ROLE_VERBS[role]]
 
-    rail = rail_of(client, "home")
+    rail = rail_of(client, "accounts:profile")
     shown = re.findall('class="rail-link" href="([^"]+)"', rail)
     assert shown == [reverse(name) for name in allowed]
     assert marked_in(rail) == []
@@ -50,4 +50,4 @@ def test_rail_counts_what_waits(client):
     factories.make_proposal(department=department)
     client.force_login(factories.make_user(Role.ADMINISTRATOR))
 
-    assert ", roles waiting: </span>1</span>" in rail_of(client, "home")
+    assert ", roles waiting: </span>1</span>" in rail_of(client, "accounts:profile")
