@@ -33,7 +33,8 @@ def known_errors() -> Iterator[type[KnownError] | type[MLError]]:
     root = Path(settings.BASE_DIR)
     for app in APPS:
         for path in (*root.glob(f"{app}/**/errors.py"), *root.glob(f"{app}/**/errors/*.py")):
-            importlib.import_module(".".join(path.relative_to(root).with_suffix("").parts))
+            name = ".".join(path.relative_to(root).with_suffix("").parts)
+            importlib.import_module(name.removesuffix(".__init__"))
     waiting: list[type] = [KnownError, MLError]
     while waiting:
         found = waiting.pop()
