@@ -23,7 +23,7 @@ from accounts.parameters import fields_of, takes
 from accounts.reads import told_by
 from accounts.roles import Verb
 from records.accesses import record_held_view, record_picture
-from records.choices import ConflictKind, ConflictState, Resolution
+from records.choices import ConflictKind, Resolution
 from records.dicom.names import display_name
 from records.errors import ConflictResolved
 from records.files.pixels import render_png
@@ -68,12 +68,10 @@ class ConflictListView(RecordedListView):
     place = "conflict-list"
     key = ("-raised_at", "-id")
 
-    def find_rows(self, filters: dict[str, Any]) -> QuerySet[IdentityConflict]:
-        """Narrow what the person may see; without a filter, what is open."""
+    def find_rows(self) -> QuerySet[IdentityConflict]:
+        """What the person may see."""
         visible = IdentityConflict.objects.visible_to(signed_in_user(self.request))
-        rows = visible.with_listing()
-        state = filters.get("state") or ConflictState.OPEN
-        return rows if state == "all" else rows.filter(state=state)
+        return visible.with_listing()
 
 
 class ConflictView(VerbRequiredMixin, View):

@@ -78,10 +78,10 @@ class DeletedStudyListView(RecordedListView):
     place = "deleted-study-list"
     key = ("-deleted_at", "-id")
 
-    def find_rows(self, filters: dict[str, Any]) -> QuerySet[Study]:
-        """Narrow what the person may restore."""
+    def find_rows(self) -> QuerySet[Study]:
+        """What the person may restore."""
         found = Study.objects.restorable_by(signed_in_user(self.request))
-        rows = found.matching(filters.get("q") or "").with_listing().with_holds()
+        rows = found.with_listing().with_holds()
         return rows.select_related("patient", "department", "deleted_by")
 
 

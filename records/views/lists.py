@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from django import forms
-
 from accounts.access import signed_in_user
 from accounts.choices import Action
+from accounts.filters import FilterForm
 from accounts.views.lists import FilteredListView
 from records.accesses import record_list_read
-from records.forms import FilterForm
 
 
 class RecordedListView(FilteredListView):
@@ -21,13 +19,13 @@ class RecordedListView(FilteredListView):
     list_action: ClassVar[Action]
     place: ClassVar[str]
 
-    def after_reading(self, form: forms.Form, rows: Sequence[Any]) -> None:
+    def after_reading(self, form: FilterForm, rows: Sequence[Any]) -> None:
         """Note the search, or the look."""
         record_list_read(
             actor=signed_in_user(self.request),
             action=self.list_action,
             place=self.place,
-            filters=form.used() if isinstance(form, FilterForm) and form.is_bound else {},
+            filters=form.used(),
             searched=[str(form.data.get(name, "")) for name in form.fields],
             rows=rows,
             is_continued=bool(form.data.get("cursor")),

@@ -1,6 +1,5 @@
 """Files that are kept apart: administrators see hashes, the department's people the bytes."""
 
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -17,7 +16,6 @@ from accounts.parameters import takes
 from accounts.reads import told_by
 from accounts.roles import Verb
 from records.accesses import record_quarantine_view
-from records.choices import QuarantineState
 from records.forms import QuarantineFilterForm, ReasonForm
 from records.models import QuarantinedFile
 from records.responses import quarantined_response
@@ -38,15 +36,9 @@ class QuarantineListView(RecordedListView):
     place = "quarantine-list"
     key = ("-created_at", "-id")
 
-    def files(self) -> QuerySet[QuarantinedFile]:
+    def find_rows(self) -> QuerySet[QuarantinedFile]:
         """Whatever is kept apart."""
         return QuarantinedFile.objects.visible_to(signed_in_user(self.request)).with_listing()
-
-    def find_rows(self, filters: dict[str, Any]) -> QuerySet[QuarantinedFile]:
-        """Narrow them; without a filter, those still in quarantine."""
-        rows = self.files()
-        state = filters.get("state") or QuarantineState.HELD
-        return rows if state == "all" else rows.filter(state=state)
 
 
 class QuarantineView(VerbRequiredMixin, View):
@@ -66,7 +58,7 @@ class QuarantineOfDepartmentView(QuarantineListView):
     verb = Verb.CONFLICT_RESOLVE
     place = "quarantine-of-department"
 
-    def files(self) -> QuerySet[QuarantinedFile]:
+    def find_rows(self) -> QuerySet[QuarantinedFile]:
         """Those of the person's own departments."""
         return QuarantinedFile.objects.readable_by(signed_in_user(self.request)).with_listing()
 
