@@ -31,11 +31,12 @@ def inflate(
     """
     inflater = zlib.decompressobj(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
     try:
-        content = inflater.decompress(packed, limit if is_start else limit + 1)
+        # One byte more tells what is too large; zlib takes a limit of 0 for none.
+        content = inflater.decompress(packed, limit + 1)
     except zlib.error as error:
         raise NotInflated(Fault.BROKEN) from error
     if is_start:
-        return content
+        return content[:limit]
     if len(content) > limit:
         raise NotInflated(Fault.TOO_LARGE)
     if not inflater.eof:

@@ -49,5 +49,6 @@ def test_inflate_takes_no_more_memory_than_the_limit():
 
 
 @pytest.mark.parametrize("packed", [deflate(CONTENT), deflate(CONTENT)[:-3]], ids=["whole", "cut"])
-def test_inflate_gives_the_start_alone(packed):
-    assert inflate(packed, limit=20, is_start=True) == CONTENT[:20]
+@pytest.mark.parametrize("limit", [0, 20])
+def test_inflate_gives_the_start_alone(packed, limit):
+    assert inflate(packed, limit=limit, is_start=True) == CONTENT[:limit]
