@@ -99,8 +99,8 @@ class AuditFilterForm(FilterForm):
 
     def rules(self) -> dict[str, Any]:
         """What the filters ask of events, as `AuditEventQuerySet.filtered` takes it."""
-        rules = dict(self.cleaned_data)
-        period, kind = rules.pop("period"), rules.pop("kind")
+        rules = dict(self.given)
+        period, kind = rules.pop("period", ""), rules.pop("kind", "")
         if period:
             rules["after"] = timezone.now() - PERIODS[Period(period)]
         if kind == EventKind.CHANGES:
@@ -114,7 +114,7 @@ class AuditFilterForm(FilterForm):
 
         Free text is left out: somebody may have typed a patient's name into it.
         """
-        chosen = {name: str(value) for name, value in self.cleaned_data.items() if value}
+        chosen = {name: str(value) for name, value in self.given.items() if value}
         return {name: "(text)" if name in self.texts else value for name, value in chosen.items()}
 
     def terms(self) -> list[str]:
@@ -154,7 +154,7 @@ class AuditQuestionForm(AuditFilterForm):
 
     def subjects(self) -> list[Subject]:
         """Whom and what was asked about."""
-        return (self.is_bound and self.cleaned_data.get("about")) or []
+        return self.given.get("about") or []
 
     def used(self) -> dict[str, str]:
         """Name the records that were asked about by their ids."""

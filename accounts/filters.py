@@ -17,16 +17,21 @@ class FilterForm(forms.Form):
 
     lookups: ClassVar[dict[str, str]] = {}
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """What a valid form says, field by field; nothing of a form that wasn't sent."""
+        return self.cleaned_data if self.is_bound else {}
+
     def narrow(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """The rows that pass every filled field."""
-        given = {self.lookups[name]: self.cleaned_data[name] for name in self.lookups}
-        return rows.filter(**{path: value for path, value in given.items() if value})
+        wanted = {path: self.given.get(name) for name, path in self.lookups.items()}
+        return rows.filter(**{path: value for path, value in wanted.items() if value})
 
     def used(self) -> dict[str, str]:
         """The filters in use, for the audit trail; what was searched for may be a name."""
         return {
             name: "text" if name == "q" else str(self.data.get(name, ""))
-            for name, value in self.cleaned_data.items()
+            for name, value in self.given.items()
             if value
         }
 

@@ -4,20 +4,23 @@ from django.apps import AppConfig
 
 
 class ClassifierConfig(AppConfig):
-    """Listens for complete studies and has them classified."""
+    """Has complete studies classified, and shows on their pages what came of it."""
 
     name = "classifier"
     verbose_name = "Classification and review"
 
     def ready(self) -> None:
-        """Register the actions; queue a classification whenever a study is complete."""
+        """Register the actions and the places on the pages; queue what a complete study asks."""
         from accounts.actions import registry
         from classifier import listeners
         from classifier.choices import READS, Action
         from classifier.wording import SENTENCES
+        from records.panels import Place, add_panel
         from records.timeline import add_look, leave_out
 
         registry.register(Action, sentences=SENTENCES, reads=READS)
         add_look(Action.CLASSIFICATION_VIEWED, "its result")
         leave_out(Action.REVIEW_DRAFTED)  # of nobody's business until it is signed
         listeners.connect()
+        add_panel(Place.STUDY, "classifier/_study_results.html")
+        add_panel(Place.PATIENT, "classifier/_patient_panel.html")

@@ -209,6 +209,17 @@ class UnexpectedFailure(KnownError):
     status = 500
 
 
+class TimeLimitExceeded(UnexpectedFailure):
+    """No attempt was through when the time that a worker has for a task ended (TASK_SECONDS)."""
+
+    code = "time_limit_exceeded"
+    message = (
+        "The classification took longer than a worker has time for, in {attempts} attempts "
+        "(reference {reference})."
+    )
+    action = "Have your operator look at the workers or raise TASK_SECONDS, then run it again."
+
+
 class VersionNotDeployable(KnownError):
     """A version already live, or of another task."""
 

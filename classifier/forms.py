@@ -3,7 +3,9 @@
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 
+from accounts.filters import FilterForm
 from accounts.models import Department
 from classifier.choices import (
     ENDED_STATES,
@@ -19,7 +21,7 @@ from classifier.models.reviews import COMMENT_MAXIMUM, REASONS_TO_CHOOSE
 from classifier.models.sources import FIGURES_LENGTH, SOURCE_LENGTH
 from classifier.services.reviews import labels_for_review
 from records.choices import Priority
-from records.forms import PATIENT_OR_STUDY, FilterForm, ReasonForm, SinceField
+from records.forms import PATIENT_OR_STUDY, ReasonForm, SinceField
 
 LATEST_DECISION = "The latest decision first"
 LONGEST_WAITING = "Urgent first, then the longest waiting"
@@ -72,6 +74,10 @@ class WorklistForm(FilterForm):
         chosen = self.cleaned_data["state"]
         groups = {"": OPEN_STATES, "reviewed": REVIEWED_STATES, "all": ()}
         return groups.get(chosen, (chosen,))
+
+    def narrow(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The rows that pass; without a word on the state, what waits for somebody."""
+        return rows.filtered({"state": OPEN_STATES, **self.given})  # type: ignore[attr-defined]  # a ClassificationQuerySet
 
     @property
     def chosen_state(self) -> str:

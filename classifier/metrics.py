@@ -7,7 +7,7 @@ from django.db import transaction
 from prometheus_client import Counter, Histogram
 
 from classifier.choices import Abstention, ClassificationState
-from classifier.errors import UnexpectedFailure
+from classifier.errors import TimeLimitExceeded, UnexpectedFailure
 from classifier.models import CLASSIFICATION_TASKS, Classification
 
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
@@ -59,7 +59,8 @@ def begin_counting() -> None:
     """Show a nought for what is going to be watched: an increase is counted from what was shown."""
     for task, _ in CLASSIFICATION_TASKS:
         ENDED.labels(task, ClassificationState.FAILED, "none")
-        FAILURES.labels(task, UnexpectedFailure.code)
+        for failure in (UnexpectedFailure, TimeLimitExceeded):
+            FAILURES.labels(task, failure.code)
         ABSTENTIONS.labels(task, Abstention.NO_IMAGE)
         for end in ("answered", "failed", "requeued", "postponed"):
             ATTEMPTS.labels(task, end)

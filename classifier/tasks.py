@@ -6,14 +6,16 @@ from contextlib import suppress
 from functools import partial
 
 from celery import shared_task
+from celery.exceptions import SoftTimeLimitExceeded
 
 from accounts.errors import DatabaseUnavailable, KnownError
 from accounts.outages import is_database_outage, outlast, was_database_away
 from accounts.processes import process_name
+from classifier.answers import Answer, Claim
+from classifier.errors import TimeLimitExceeded, UnexpectedFailure
 from classifier.inference import answer_for, route_study
 from classifier.models import UNROUTED
 from classifier.services import model_state, runs
-from classifier.services.claims import Answer, Claim
 from classifier.services.healed import LOST_CODES
 from records.choices import Priority
 from records.errors import StoreUnavailable
@@ -55,7 +57,9 @@ def classify_next(priority: str) -> None:
             return
         reference = uuid.uuid4().hex[:8]
         logger.exception("classification %s broke (reference %s)", classification_id, reference)
-        runs.release_classification(claim=claim, reference=reference)
+        is_late = isinstance(error, SoftTimeLimitExceeded)
+        failure = TimeLimitExceeded if is_late else UnexpectedFailure
+        runs.release_classification(claim=claim, reference=reference, failure=failure)
         raise
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
@@ -18,6 +17,7 @@ from accounts.audit_forms import AuditQuestionForm
 from accounts.choices import Action, EventKind, Period
 from accounts.deliveries import DeliveredBody, begin_delivery
 from accounts.exports import csv_lines
+from accounts.filters import FilterForm
 from accounts.models import AuditEvent
 from accounts.reads import told_by
 from accounts.roles import Verb
@@ -44,21 +44,16 @@ class AuditListView(FilteredListView):
     rows_name = "events"
     key = ("-id",)
 
-    def rules_of(self, form: forms.Form) -> dict[str, Any]:
-        """What the form's fields ask of events."""
-        return form.rules() if isinstance(form, AuditQuestionForm) else {}
+    def find_rows(self) -> QuerySet[AuditEvent]:
+        """What the person may see."""
+        return AuditEvent.objects.visible_to(signed_in_user(self.request))
 
-    def find_rows(self, filters: dict[str, Any]) -> QuerySet[AuditEvent]:
-        """Narrow what the person may see."""
-        visible = AuditEvent.objects.visible_to(signed_in_user(self.request))
-        return visible.filtered(**filters)
-
-    def more_context(self, form: forms.Form, rows: QuerySet[Any]) -> dict[str, Any]:
+    def more_context(self, form: FilterForm, rows: QuerySet[Any]) -> dict[str, Any]:
         """Whom and what was asked about, in words."""
         subjects = form.subjects() if isinstance(form, AuditQuestionForm) else []
         return {"subjects": subjects, "presets": PRESETS}
 
-    def after_reading(self, form: forms.Form, rows: Sequence[Any]) -> None:
+    def after_reading(self, form: FilterForm, rows: Sequence[Any]) -> None:
         """Reading the trail is in the trail."""
         asked = form if isinstance(form, AuditQuestionForm) and form.is_bound else None
         record_trail_viewed(
@@ -91,7 +86,7 @@ class AuditExportView(VerbRequiredMixin, View):
             details={"filters": form.used()},
             searched=form.terms(),
         )
-        events = AuditEvent.objects.visible_to(actor).filtered(**form.rules())
+        events = form.narrow(AuditEvent.objects.visible_to(actor))
         lines = csv_lines(delivery.counted_rows(events.iterator(chunk_size=ROWS_AT_A_TIME)))
         name = f"audit-trail-{timezone.localtime():%Y%m%d-%H%M%S}.csv"
         return StreamingHttpResponse(

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
@@ -12,6 +11,7 @@ from django.shortcuts import render
 from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
+from accounts.filters import FilterForm
 from accounts.paging import paginate
 from accounts.parameters import CURSOR, SEARCH
 from accounts.services import recall_search, remember_search
@@ -32,29 +32,25 @@ class FilteredListView(VerbRequiredMixin, View):
     the answer leads to an address that holds the id of the search alone.
     """
 
-    filter_form_class: type[forms.Form]
+    filter_form_class: type[FilterForm]
     template_name: str
     rows_template_name: str
     rows_name: str
     key: tuple[str, ...]
 
-    def make_filter_form(self, params: QueryDict | None) -> forms.Form:
+    def make_filter_form(self, params: QueryDict | None) -> FilterForm:
         """Return the form; lists whose choices depend on the person override this."""
         return self.filter_form_class(params)
 
-    def rules_of(self, form: forms.Form) -> dict[str, Any]:
-        """Return what a valid form asks of rows."""
-        return form.cleaned_data
-
-    def find_rows(self, filters: dict[str, Any]) -> QuerySet[Any]:
-        """Return the rows that pass `filters`, a form's rules."""
+    def find_rows(self) -> QuerySet[Any]:
+        """Return every row that the person may see; the form narrows them."""
         raise NotImplementedError
 
-    def more_context(self, form: forms.Form, rows: QuerySet[Any]) -> dict[str, Any]:
+    def more_context(self, form: FilterForm, rows: QuerySet[Any]) -> dict[str, Any]:
         """What the page shows besides."""
         return {}
 
-    def after_reading(self, form: forms.Form, rows: Sequence[Any]) -> None:
+    def after_reading(self, form: FilterForm, rows: Sequence[Any]) -> None:
         """Note the access, where the rows are sensitive; a form that was refused shows none."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
@@ -109,16 +105,14 @@ class FilteredListView(VerbRequiredMixin, View):
         context |= self.more_context(form, rows)
         return render(request, self.template_name, context, status=status)
 
-    def _rows_for(self, request: HttpRequest, form: forms.Form) -> QuerySet[Any]:
-        if not form.is_bound:
-            return self.find_rows({})
-        if form.is_valid():
-            return self.find_rows(self.rules_of(form))
+    def _rows_for(self, request: HttpRequest, form: FilterForm) -> QuerySet[Any]:
+        if not form.errors:
+            return form.narrow(self.find_rows())
         for name, errors in form.errors.items():
             label = form.fields[name].label if name in form.fields else ""
             words = " ".join(str(error) for error in errors)
             messages.error(request, f"{label}: {words}")
-        return self.find_rows({}).none()
+        return self.find_rows().none()
 
 
 def _as_params(fields: dict[str, str]) -> QueryDict:

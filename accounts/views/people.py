@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -13,6 +12,7 @@ from django.views.generic import FormView
 from accounts import services
 from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.errors import KnownError, UsernameTaken
+from accounts.filters import FilterForm
 from accounts.forms import (
     DEPARTMENT_ROLE_FIELDS,
     InviteForm,
@@ -39,11 +39,11 @@ class UserListView(FilteredListView):
     rows_name = "users"
     key = ("username", "id")
 
-    def find_rows(self, filters: dict[str, Any]) -> QuerySet[User]:
-        """Search, then narrow by role and state."""
-        return User.objects.filtered(**filters).with_memberships()
+    def find_rows(self) -> QuerySet[User]:
+        """Everybody, with their roles."""
+        return User.objects.with_memberships()
 
-    def more_context(self, form: forms.Form, rows: QuerySet[User]) -> dict[str, Any]:
+    def more_context(self, form: FilterForm, rows: QuerySet[User]) -> dict[str, Any]:
         """Count: a hospital has thousands of people, not millions."""
         return {"total": rows.count()}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from classifier.answers import Answer, Claim, FrameResult, Routed
 from classifier.choices import Abstention
 from classifier.headlines import in_sentence
 from classifier.inference.bundles import Router, live_router, predictor_for
@@ -22,7 +23,6 @@ from classifier.inference.sources import is_source_validated
 from classifier.models import TASK_TITLES, Deployment, ModelVersion
 from classifier.models.classifications import ABSTENTION_SENTENCES, CHOSEN_SENTENCE
 from classifier.routing import open_series, possible_tasks, tasks_for_series
-from classifier.services.claims import Answer, Claim, FrameResult, Routed
 from ml.abstention import Abstention as FrameAbstention
 from ml.abstention import check_source
 from ml.aggregation import StudyPrediction
@@ -95,7 +95,7 @@ def route_study(claim: Claim, *, keep_alive: KeepAlive) -> Routed | Answer:
         router=router,
         keep_alive=keep_alive,
     )
-    looks = reading.looks()
+    looks = reading.looks
     if not looks:
         return _without_answer(Abstention.NO_IMAGE)
     doubts = {look.series_id: _doubt_about(silent[look.series_id], look) for look in looks}
@@ -149,7 +149,7 @@ def _compared(reading: Reading, claim: Claim) -> list[Entry]:
     entries = list(zip(reading.places, reading.predictions, strict=True))
     if not reading.routings:
         return entries
-    verdicts = {look.series_id: look.routing for look in reading.looks()}
+    verdicts = {look.series_id: look.routing for look in reading.looks}
     compared = []
     for (place, found), routing in zip(entries, reading.routings, strict=True):
         source = source_of(place.series, claim.chosen_series)
@@ -164,10 +164,9 @@ def _compared(reading: Reading, claim: Claim) -> list[Entry]:
 
 
 def _routing_of(reading: Reading, claim: Claim, router: Router | None) -> dict[str, Any]:
-    looks = reading.looks()
-    if router is None or not looks:
+    if router is None or not reading.looks:
         return {}
-    return record_looks(looks, router=router, task=claim.task, chosen=claim.chosen_series)
+    return record_looks(reading.looks, router=router, task=claim.task, chosen=claim.chosen_series)
 
 
 def _conclude(
@@ -273,7 +272,7 @@ def _abstention(reason: FrameAbstention | None) -> dict[str, Any]:
 def _notes_on_routing(answer: Answer, reading: Reading, claim: Claim) -> list[str]:
     """Say that the image decided, or what it was taken for instead."""
     if answer.abstention == Abstention.ROUTED_ELSEWHERE:
-        return _notes_on_looks(reading.looks())
+        return _notes_on_looks(reading.looks)
     return [CHOSEN_SENTENCE] if claim.chosen_series else []
 
 

@@ -41,23 +41,20 @@ class Place:
 
 @dataclass
 class Reading:
-    """The frames of a study as the networks saw them; the lists run beside one another.
+    """The frames of a study as the networks saw them; `places`, `predictions` and `routings` run
+    beside one another.
 
-    `predictions` stays empty without a predictor, `routings` without a router.
+    `predictions` stays empty without a predictor, `routings` and `looks` without a router. `looks`
+    holds the router's verdict on each series, in the order in which they were read.
     """
 
     places: list[Place] = field(default_factory=list)
     predictions: list[FramePrediction] = field(default_factory=list)
     routings: list[Routing] = field(default_factory=list)
+    looks: list[SeriesLook] = field(default_factory=list)
     hashes: list[str] = field(default_factory=list)
     decode_seconds: float = 0.0
     predict_seconds: float = 0.0
-
-    def looks(self) -> list[SeriesLook]:
-        """The router's verdict on each series, in the order in which they were read."""
-        seen = zip(self.places, self.routings, strict=bool(self.routings))
-        grouped = groupby(seen, key=lambda entry: entry[0].series.pk)
-        return [judge_series(str(pk), [one for _, one in entries]) for pk, entries in grouped]
 
 
 def read_study(
@@ -79,7 +76,14 @@ def read_study(
             _show(batch, reading, predictor, router)
     except MLError as error:
         raise InferenceFailed(code=error.code, reason=error.message, remedy=error.action) from error
+    reading.looks = _judge_each(reading)
     return reading
+
+
+def _judge_each(reading: Reading) -> list[SeriesLook]:
+    seen = zip(reading.places, reading.routings, strict=bool(reading.routings))
+    grouped = groupby(seen, key=lambda entry: entry[0].series.pk)
+    return [judge_series(str(pk), [one for _, one in entries]) for pk, entries in grouped]
 
 
 def _frames_of(

@@ -19,13 +19,13 @@ from accounts.audit import record_event
 from accounts.choices import Outcome
 from accounts.errors import KnownError
 from accounts.models import AuditEvent
+from classifier.answers import Answer, Claim, FrameResult, Routed
 from classifier.choices import Action, ClassificationOutcome, ClassificationState
 from classifier.doorbell import ring
 from classifier.errors import UnexpectedFailure
 from classifier.metrics import count_end, count_try
 from classifier.models import Classification, Explanation, InstanceScore
 from classifier.querysets import ClassificationQuerySet
-from classifier.services.claims import Answer, Claim, FrameResult, Routed
 from classifier.services.drafts import purge_drafts
 from classifier.services.healed import resume_healed, resume_stored
 from classifier.services.withdrawals import cancel_withdrawn, resume_restored
@@ -220,12 +220,17 @@ def _end_wait(row: Classification) -> None:
 
 
 @transaction.atomic
-def release_classification(*, claim: Claim, reference: str) -> bool:
-    """After something unexpected: back to the queue, or FAILED after the last attempt."""
+def release_classification(
+    *, claim: Claim, reference: str, failure: type[UnexpectedFailure] = UnexpectedFailure
+) -> bool:
+    """After something unexpected: back to the queue, or FAILED after the last attempt.
+
+    `failure` says what it was, where that is known.
+    """
     row = _lock(claim)
     if row is None:
         return False
-    _requeue_or_fail(row, reference=reference, reason="unexpected", due_at=_next_try())
+    _requeue_or_fail(row, failure, reference=reference, reason=failure.code, due_at=_next_try())
     return True
 
 
@@ -256,7 +261,13 @@ def _requeue_expired() -> int:
     expired = Classification.objects.select_for_update(skip_locked=True, of=("self",))
     rows = list(expired.select_related("study").expired()[:SWEEP_LIMIT])
     for row in rows:
-        _requeue_or_fail(row, reference=str(row.pk)[:8], reason="lease_expired", due_at=Now())
+        _requeue_or_fail(
+            row,
+            UnexpectedFailure,
+            reference=str(row.pk)[:8],
+            reason="lease_expired",
+            due_at=Now(),
+        )
     return len(rows)
 
 
@@ -268,12 +279,17 @@ def ring_waiting(*, codes: Collection[str]) -> None:
 
 
 def _requeue_or_fail(
-    row: Classification, *, reference: str, reason: str, due_at: Combinable
+    row: Classification,
+    failure: type[UnexpectedFailure],
+    *,
+    reference: str,
+    reason: str,
+    due_at: Combinable,
 ) -> None:
-    _end_wait(row)
     if row.attempt >= settings.CLASSIFICATION_MAX_ATTEMPTS:
-        _fail(row, UnexpectedFailure(attempts=row.attempt, reference=reference))
+        _fail(row, failure(attempts=row.attempt, reference=reference))
         return
+    _end_wait(row)
     row.state = ClassificationState.QUEUED
     row.lease_expires_at = None
     row.due_at = due_at

@@ -23,8 +23,9 @@ from classifier.models.classifications import CHOSEN_SENTENCE
 from classifier.opinions import first_mapped, opinion_on
 from classifier.routing import tasks_to_state
 from classifier.services.requests import rerun_classification, state_task
+from records.accesses import record_picture
 from records.choices import Action as RecordsAction
-from records.views.images import PRIVATE, record_picture, refusal_response
+from records.responses import PRIVATE, refusal_response
 
 NOT_ROUTED = (Abstention.ROUTE_UNSURE, Abstention.NO_TASK, Abstention.ROUTED_ELSEWHERE)
 

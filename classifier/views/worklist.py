@@ -3,23 +3,24 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django import forms
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.generic import TemplateView, View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
+from accounts.filters import FilterForm
 from accounts.models import User
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
-from classifier.choices import OPEN_STATES, ClassificationState
+from classifier.choices import ClassificationState
 from classifier.forms import WorklistForm
 from classifier.models import Classification
 from classifier.querysets import REVIEWED_ORDER, WORKLIST_ORDER
+from records.accesses import record_list_read
 from records.choices import Action as RecordsAction
 from records.models import Patient, Study, Submission
-from records.views.lists import RecordedListView, record_list_read
+from records.views.lists import RecordedListView
 
 QUEUE_STATES = (
     ClassificationState.QUEUED,
@@ -115,11 +116,11 @@ class WorklistView(RecordedListView):
             self.key = REVIEWED_ORDER
         return form
 
-    def find_rows(self, filters: dict[str, Any]) -> QuerySet[Classification]:
-        """Narrow what the person may see; without a word on it, to what waits for somebody."""
+    def find_rows(self) -> QuerySet[Classification]:
+        """The present answers that the person may see."""
         rows = Classification.objects.visible_to(signed_in_user(self.request)).current()
-        return rows.filtered({"state": OPEN_STATES, **filters}).with_listing()
+        return rows.with_listing()
 
-    def more_context(self, form: forms.Form, rows: QuerySet[Any]) -> dict[str, Any]:
+    def more_context(self, form: FilterForm, rows: QuerySet[Any]) -> dict[str, Any]:
         """The state of the queue stands above the list."""
         return {"queue": queue_counts(signed_in_user(self.request))}

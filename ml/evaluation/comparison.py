@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from ml.errors import ComparisonRefused
 from ml.evaluation.exact import list_call_bases, list_ranking_bases
@@ -256,23 +257,11 @@ def measure_delong(
     """
     positives, negatives = scores[:, is_positive], scores[:, ~is_positive]
     count, rest = positives.shape[1], negatives.shape[1]
-    together = np.stack(
-        [_rank(np.concatenate([a, b])) for a, b in zip(positives, negatives, strict=True)]
-    )
-    above = (together[:, :count] - _rank_rows(positives)) / rest
-    below = 1 - (together[:, count:] - _rank_rows(negatives)) / count
+    together = rankdata(np.hstack([positives, negatives]), axis=1)
+    above = (together[:, :count] - rankdata(positives, axis=1)) / rest
+    below = 1 - (together[:, count:] - rankdata(negatives, axis=1)) / count
     covariance = np.cov(above) / count + np.cov(below) / rest
     return above.mean(axis=1), np.atleast_2d(covariance)
-
-
-def _rank_rows(scores: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.stack([_rank(row) for row in scores])
-
-
-def _rank(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Ranks from 1, ties sharing the middle of theirs."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse], np.float64)
 
 
 def describe_tests(tests: Sequence[PairedTest]) -> str:

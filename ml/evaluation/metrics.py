@@ -1,9 +1,10 @@
-"""Scores of a classifier, in numpy alone, with intervals from resampling whole groups."""
+"""Scores of a classifier, with intervals from resampling whole groups."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from ml.evaluation.exact import Basis, rest_metrics
 from ml.manifest import Metric
@@ -29,9 +30,7 @@ def roc_auc(scores: Floats, is_positive: NDArray[np.bool_]) -> float:
     positives, negatives = int(is_positive.sum()), int((~is_positive).sum())
     if not positives or not negatives:
         return float("nan")
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    above = ranks[is_positive].sum() - positives * (positives + 1) / 2
+    above = rankdata(scores)[is_positive].sum() - positives * (positives + 1) / 2
     return float(above / positives / negatives)
 
 

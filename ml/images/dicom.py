@@ -46,6 +46,7 @@ from ml.images.transforms import (
     read_transform_fields,
     read_voi,
 )
+from ml.inflating import Fault, NotInflated, inflate
 
 # Reading is tolerant, and pydicom's warnings would put header values, names too, into a log.
 config.settings.reading_validation_mode = config.IGNORE
@@ -84,6 +85,8 @@ DECODING_ERRORS = (
 )
 CELL_BYTES = (1, 2, 4)
 MAX_INFLATED_BYTES = 4 * MAX_TOTAL_PIXELS
+META_END = 144
+"""Where the file meta group begins to count its length."""
 
 
 # The first element of a data set saved without preamble and meta information, in either order.
@@ -204,18 +207,23 @@ def _read_dataset(content: bytes) -> tuple[Dataset, PixelElement | None, int]:
 
 def _inflate(content: bytes) -> bytes:
     """A deflated data set as an explicit one, inflated with a limit: pydicom does it without."""
-    names = (uid.encode() for uid in DEFLATED_SYNTAXES)
-    name = next((one for one in names if one in content[:1024]), None)
-    if name is None:
+    if len(content) < META_END:
         return content
     # PS3.10 7.1: the length of the file meta group is its first element, at byte 132.
-    start = 144 + int(struct.unpack_from("<I", content, 140)[0])
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(content[start:], MAX_INFLATED_BYTES)
-    if inflater.unconsumed_tail:
-        raise ImageTooLarge(pixels="too many", limit=MAX_TOTAL_PIXELS)
-    if not inflater.eof:
-        raise ImageTruncated(detail="its deflated data ends early")
+    start = META_END + int(struct.unpack_from("<I", content, META_END - 4)[0])
+    end = max(start, 1024) if content[128:132] == b"DICM" else 1024
+    names = (uid.encode() for uid in DEFLATED_SYNTAXES)
+    name = next((one for one in names if content.find(one, 0, end) >= 0), None)
+    if name is None:
+        return content
+    try:
+        inflated = inflate(memoryview(content)[start:], limit=MAX_INFLATED_BYTES)
+    except NotInflated as error:
+        if error.fault is Fault.TOO_LARGE:
+            raise ImageTooLarge(pixels="too many", limit=MAX_TOTAL_PIXELS) from error
+        if error.fault is Fault.CUT_SHORT:
+            raise ImageTruncated(detail="its deflated data ends early") from error
+        raise
     plain = ExplicitVRLittleEndian.encode().ljust(len(name), b"\0")
     return content[:start].replace(name, plain, 1) + inflated
 

@@ -1,7 +1,6 @@
 """The pixel data element: found, told native from compressed by its content, and decoded."""
 
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
@@ -30,6 +29,7 @@ from ml.images.encapsulation import (
 )
 from ml.images.image_pixel import ImagePixel
 from ml.images.native import clear_unused_bits, read_native
+from ml.inflating import inflate
 
 Decoded = NDArray[Any]
 
@@ -201,7 +201,7 @@ def _check_decodable(uid: UID) -> None:
 def _decode_uncompressed(data: bytes, image: ImagePixel, uid: UID) -> Decoded:
     """A frame in a fragment of its own, plain or deflated (PS3.5 A.4.11, A.4.13)."""
     if uid == DEFLATED_FRAMES:
-        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, image.native_bytes)
+        data = inflate(data, limit=image.native_bytes, is_start=True)
     if len(data) < image.native_bytes:
         raise ImageTruncated(detail=f"it holds {len(data)} of {image.native_bytes} bytes of pixels")
     values = read_native(memoryview(data), 0, image, is_little_endian=True, is_swapped=False)

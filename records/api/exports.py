@@ -16,25 +16,20 @@ from accounts.access import signed_in_user
 from accounts.api.entity_tags import Editable, check_unchanged
 from accounts.api.filtering import parameters_of
 from accounts.api.idempotency import idempotent
+from accounts.api.negotiation import AnyAccept
 from accounts.api.strict import StrictSerializer, read_body
 from accounts.parameters import Takes, takes
 from accounts.reads import Declared, told_by
 from accounts.roles import Verb
+from records.accesses import record_export_view
 from records.api.filters import HoldFrameForm, read_parameters
-from records.api.negotiation import AnyAccept
 from records.api.told_lists import ToldListViewSet
 from records.choices import Action
 from records.dicom.deidentification import Options, Rectangle
 from records.errors import ExportNotAllowed
 from records.models import Export, ExportHold, Study
+from records.responses import export_response, find_export, find_hold, hold_response
 from records.services import clear_export, request_export
-from records.views.exports import (
-    export_response,
-    find_export,
-    find_hold,
-    hold_response,
-    record_export_view,
-)
 
 
 class RegionSerializer(serializers.ListField):

@@ -57,7 +57,7 @@ class StudyFilters(ChangeFilters):
 
     def narrow(self, rows: QuerySet[Study]) -> QuerySet[Study]:
         """The studies that pass."""
-        return super().narrow(rows.filtered(self.cleaned_data))  # type: ignore[attr-defined]  # a StudyQuerySet
+        return super().narrow(rows.filtered(self.given))  # type: ignore[attr-defined]  # a StudyQuerySet
 
 
 class SubmissionFilters(ChangeFilters):

@@ -13,10 +13,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import signed_in_user
+from accounts.api.negotiation import AnyAccept
 from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
 from accounts.reads import Declared, told_by
 from accounts.roles import Verb
+from records.accesses import record_held_view, record_quarantine_view
 from records.api.filters import ConflictFilters, QuarantineFilters
 from records.api.identity_serializers import (
     ConflictDetailSerializer,
@@ -25,12 +27,11 @@ from records.api.identity_serializers import (
     QuarantinedFileSerializer,
     ResolutionSerializer,
 )
-from records.api.views import AnyAccept, ReadOnlyViewSet
+from records.api.views import ReadOnlyViewSet
 from records.choices import Action
 from records.models import IdentityConflict, Patient, QuarantinedFile
+from records.responses import quarantined_response
 from records.services import discard_quarantined, resolve_conflict, reverse_resolution
-from records.views.conflicts import record_held_view
-from records.views.quarantine import quarantined_response, record_quarantine_view
 
 
 @extend_schema_view(

@@ -11,7 +11,7 @@ from accounts.access import signed_in_user
 from accounts.actions import AuditAction
 from accounts.api.strict import StrictSerializer, read_body
 from accounts.paging import paginate
-from records.views.lists import record_list_read
+from records.accesses import record_list_read
 
 MOST = 200
 PAGE_CONTROLS = frozenset({"cursor", "page_size"})

@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from accounts.access import signed_in_user
 from accounts.actions import AuditAction
 from accounts.parameters import CURSOR, PAGE_SIZE
+from records.accesses import record_list_read
 from records.models import Study
-from records.views.lists import record_list_read
 
 CONTROLS = frozenset({CURSOR, PAGE_SIZE, "ordering", "updated_since"})
 """The parameters by which nothing is searched."""

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils.http import http_date
 from rest_framework.request import Request
 
-from records.api.body import is_chunked
+from records.bodies import is_chunked
 from records.errors import (
     TusContentTypeInvalid,
     TusHeaderInvalid,

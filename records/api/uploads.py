@@ -24,8 +24,8 @@ from accounts.models import User
 from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
 from records.api import tus
-from records.api.body import body_stream, is_chunked
 from records.api.serializers import UploadSerializer
+from records.bodies import body_stream, is_chunked
 from records.choices import Action, UploadState
 from records.errors import UploadGone
 from records.models import Submission, Upload

@@ -19,11 +19,13 @@ from accounts.access import signed_in_user
 from accounts.api.entity_tags import Editable
 from accounts.api.filtering import parameters_of
 from accounts.api.idempotency import idempotent
+from accounts.api.negotiation import AnyAccept
 from accounts.api.strict import read_body, refuse_body
 from accounts.audit import record_access
 from accounts.parameters import Takes, takes
 from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
+from records.accesses import record_submission_view
 from records.api.filters import (
     FrameForm,
     InstanceFilters,
@@ -32,7 +34,6 @@ from records.api.filters import (
     read_parameters,
 )
 from records.api.keeping import ReasonedDeletionSchema, read_reason
-from records.api.negotiation import AnyAccept
 from records.api.routing import MovedStudySerializer, MoveSerializer
 from records.api.searches import PatientSearchSerializer, Searched, StudySearchSerializer, page_of
 from records.api.serializers import (
@@ -48,7 +49,9 @@ from records.api.serializers import (
 from records.api.told_lists import ToldListViewSet
 from records.choices import Action, Origin, Priority
 from records.errors import InvalidField
+from records.facts import facts_of_uploads
 from records.models import Instance, Patient, Study, Submission
+from records.responses import file_response, find_instance, png_response
 from records.services import (
     choose_department,
     close_submission,
@@ -56,10 +59,7 @@ from records.services import (
     move_study,
     submit_study,
 )
-from records.views.facts import facts_of_uploads
-from records.views.images import file_response, find_instance, png_response
-from records.views.routing import departments_to_move_to
-from records.views.submissions import record_submission_view
+from records.services.moving import departments_to_move_to
 
 
 class ReadOnlyViewSet(Editable, mixins.RetrieveModelMixin, ToldListViewSet):

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from accounts.errors import KnownError
+from records.dicom.errors import FileTooLarge
 
 if TYPE_CHECKING:  # errors are known before any model is
     from accounts.models import Department
@@ -60,7 +61,7 @@ class TooManyInOneRequest(KnownError):
 class RequestTooLarge(KnownError):
     """The announced size alone says that the file can't be accepted: no byte of it was read."""
 
-    code = "file_too_large"
-    message = "The file is larger than {limit}, the most that is accepted."
-    action = "Send the images of the study one by one, or have your administrator raise the limit."
+    code = FileTooLarge.code
+    message = FileTooLarge.message
+    action = FileTooLarge.action
     status = 413

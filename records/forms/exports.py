@@ -1,14 +1,18 @@
 """What is chosen for a de-identified copy."""
 
+from typing import ClassVar
+
 from django import forms
 
+from accounts.filters import FilterForm
 from records.choices import ExportState
 from records.dicom.deidentification import Options, Rectangle
-from records.forms.lists import FilterForm
 
 
 class ExportFilterForm(FilterForm):
     """What narrows the list of copies."""
+
+    lookups: ClassVar[dict[str, str]] = {"q": "project__icontains", "state": "state"}
 
     q = forms.CharField(
         required=False,

@@ -57,6 +57,10 @@ class StudyFilterForm(FilterForm):
         super().__init__(*args, **kwargs)
         self.fields["department"].queryset = departments  # type: ignore[attr-defined]  # it has one
 
+    def narrow(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The studies that pass."""
+        return rows.filtered(self.given)  # type: ignore[attr-defined]  # a StudyQuerySet
+
 
 class DeletedStudyFilterForm(FilterForm):
     """What narrows the list of deleted studies."""
@@ -69,6 +73,10 @@ class DeletedStudyFilterForm(FilterForm):
             attrs={"type": "search", "placeholder": PATIENT_OR_STUDY, "data-private": ""}
         ),
     )
+
+    def narrow(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The studies that match."""
+        return rows.matching(self.given.get("q") or "")  # type: ignore[attr-defined]  # a StudyQuerySet
 
 
 class PatientFilterForm(FilterForm):
@@ -87,6 +95,10 @@ class PatientFilterForm(FilterForm):
         ),
     )
 
+    def narrow(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The patients that match."""
+        return rows.matching(self.given.get("q") or "")  # type: ignore[attr-defined]  # a PatientQuerySet
+
 
 class ConflictFilterForm(FilterForm):
     """What narrows the queue of conflicts."""
@@ -95,6 +107,11 @@ class ConflictFilterForm(FilterForm):
         required=False,
         choices=[("", "Open"), (ConflictState.RESOLVED, "Resolved"), ("all", "Open and resolved")],
     )
+
+    def narrow(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The conflicts of that state; without one, the open ones."""
+        state = self.given.get("state") or ConflictState.OPEN
+        return rows if state == "all" else rows.filter(state=state)
 
 
 class QuarantineFilterForm(FilterForm):
@@ -109,3 +126,8 @@ class QuarantineFilterForm(FilterForm):
             ("all", "All"),
         ],
     )
+
+    def narrow(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The files of that state; without one, those still in quarantine."""
+        state = self.given.get("state") or QuarantineState.HELD
+        return rows if state == "all" else rows.filter(state=state)

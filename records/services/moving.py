@@ -1,5 +1,7 @@
 """A study filed in the wrong department goes to the right one, with all that hangs on it."""
 
+from uuid import UUID
+
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
@@ -25,6 +27,13 @@ from records.services.exports import withdraw_exports
 from records.services.identity import Placement, find_or_create_patient, whose_of
 from records.services.reasons import clean_reason
 from records.services.trail import IdentityTrail, record_identity_changes
+
+
+def departments_to_move_to(user: User) -> list[UUID]:
+    """Where a person may move studies to: their own departments, or any for an administrator."""
+    if user.has_verb_everywhere(Verb.STUDY_MOVE):
+        return list(Department.objects.values_list("pk", flat=True))
+    return user.department_ids_for(Verb.STUDY_MOVE)
 
 
 @transaction.atomic

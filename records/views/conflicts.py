@@ -21,14 +21,15 @@ from accounts.models import User
 from accounts.parameters import fields_of, takes
 from accounts.reads import told_by
 from accounts.roles import Verb
-from records.choices import Action, ConflictKind, ConflictState, Resolution
+from records.accesses import record_held_view, record_picture
+from records.choices import Action, ConflictKind, Resolution
 from records.dicom.names import display_name
 from records.errors import ConflictResolved
 from records.files.pixels import render_png
 from records.forms import RESOLUTION_FORMS, ConflictFilterForm, make_resolution_forms
 from records.models import IdentityConflict, Instance, Patient, Study
+from records.responses import PRIVATE, refusal_response
 from records.services import resolve_conflict, reverse_resolution
-from records.views.images import PRIVATE, record_picture
 from records.views.lists import RecordedListView
 
 WORDS_OF = {
@@ -66,12 +67,10 @@ class ConflictListView(RecordedListView):
     place = "conflict-list"
     key = ("-raised_at", "-id")
 
-    def find_rows(self, filters: dict[str, Any]) -> QuerySet[IdentityConflict]:
-        """Narrow what the person may see; without a filter, what is open."""
+    def find_rows(self) -> QuerySet[IdentityConflict]:
+        """What the person may see."""
         visible = IdentityConflict.objects.visible_to(signed_in_user(self.request))
-        rows = visible.with_listing()
-        state = filters.get("state") or ConflictState.OPEN
-        return rows if state == "all" else rows.filter(state=state)
+        return visible.with_listing()
 
 
 class ConflictView(VerbRequiredMixin, View):
@@ -177,17 +176,9 @@ class ConflictPngView(ConflictView):
         try:
             picture = render_png(file.as_image())
         except KnownError as error:
-            words = f"{error.message} {error.action}"
-            return HttpResponse(words, content_type="text/plain", status=error.status)
+            return refusal_response(error)
         record_picture(signed_in_user(request), picture, conflict.study)
         return HttpResponse(picture, content_type="image/png", headers={"Cache-Control": PRIVATE})
-
-
-def record_held_view(user: User, conflict: IdentityConflict) -> None:
-    """Note that somebody saw the held record, where it is another than the study's."""
-    held = conflict.held_patient
-    if held.pk != conflict.study.patient_id:
-        record_access(action=Action.PATIENT_VIEWED, actor=user, target=held, patient_id=held.pk)
 
 
 def _is_held_in_sight(conflict: IdentityConflict) -> bool:

@@ -4,29 +4,33 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.http.response import HttpResponseBase, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
-from accounts.audit import record_access, record_accesses
-from accounts.deliveries import begin_delivery, file_answer
+from accounts.audit import record_access
 from accounts.errors import KnownError
 from accounts.forms import as_validation_error
-from accounts.models import User
 from accounts.parameters import takes
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
+from records.accesses import record_export_view
 from records.choices import Action, ExportState
 from records.dicom.deidentification import Rectangle
-from records.errors import ExportHoldUnknown, NoSuchFrame, RegionUnreadable
+from records.errors import ExportHoldUnknown, RegionUnreadable
 from records.forms import ClearanceForm, ExportFilterForm, ExportForm
 from records.models import Export, ExportHold, Study
-from records.services import clear_export, hand_out_export, note_hold_seen, request_export
-from records.views.images import png_response, refusal_response
+from records.responses import (
+    export_response,
+    find_export,
+    find_hold,
+    hold_response,
+    refusal_response,
+)
+from records.services import clear_export, request_export
 from records.views.lists import RecordedListView
 
 EXPORTS_SHOWN = 10
@@ -52,12 +56,9 @@ class ExportListView(RecordedListView):
     place = "export-list"
     key = ("-requested_at", "-id")
 
-    def find_rows(self, filters: dict[str, Any]) -> QuerySet[Export]:
-        """Narrow them by project and state."""
-        rows = Export.objects.visible_to(signed_in_user(self.request)).with_listing()
-        if project := filters.get("q"):
-            rows = rows.filter(project__icontains=project)
-        return rows.filter(state=filters["state"]) if filters.get("state") else rows
+    def find_rows(self) -> QuerySet[Export]:
+        """What the person may see."""
+        return Export.objects.visible_to(signed_in_user(self.request)).with_listing()
 
 
 class StudyExportView(ExportView):
@@ -163,68 +164,6 @@ class ExportFileView(ExportView):
         except KnownError as error:
             messages.error(request, f"{error.message} {error.action}")
             return redirect("records:export-detail", pk)
-
-
-def find_export(user: User, pk: UUID) -> Export:
-    """Return an export that `user` may see; 404 for any other."""
-    visible = Export.objects.visible_to(user).select_related("requested_by", "cleared_by")
-    return get_object_or_404(visible.prefetch_related("studies"), pk=pk)
-
-
-def find_hold(export: Export, pk: UUID) -> ExportHold:
-    """Return an image held back of an export; 404 for any other."""
-    return get_object_or_404(export.holds.select_related("instance__series__study"), pk=pk)
-
-
-def hold_response(request: HttpRequest, user: User, hold: ExportHold) -> HttpResponse:
-    """Draw the frame that `?frame=` names, the first without it, and note who has seen it.
-
-    Raises NoSuchFrame and WindowInvalid, and what drawing raises.
-    """
-    given = request.GET.get("frame", "1")
-    frame = int(given) if given.isascii() and given.isdigit() and len(given) < 9 else 0
-    if frame not in hold.frames:
-        raise NoSuchFrame(frame=given[:9], count=len(hold.frames))
-    answer = png_response(user, hold.instance, frame, {})
-    if request.method == "GET":  # HEAD shows nothing
-        note_hold_seen(actor=user, hold=hold, frame=frame)
-    answer["Cache-Control"] = "no-store"
-    return answer
-
-
-def record_export_view(user: User, export: Export) -> None:
-    """Note that somebody saw which studies a copy is of, and how far it has come."""
-    record_accesses(
-        action=Action.EXPORT_VIEWED, actor=user, target=export, studies=export.studies.all()
-    )
-
-
-def export_response(user: User, export: Export) -> StreamingHttpResponse:
-    """Stream a copy that is ready; raises ExportNotReady.
-
-    That it was taken is told for each study before, how much of it left once after.
-    """
-    with transaction.atomic():  # a copy that can't be opened wasn't taken
-        export = hand_out_export(actor=user, export=export)
-        content = export.file.open("rb")
-    studies = list(export.studies.all()[:2])
-    delivery = begin_delivery(
-        action=Action.STUDY_EXPORTED,
-        actor=user,
-        target=export,
-        study=studies[0] if len(studies) == 1 else None,
-        department_id=export.department_id,
-        details={"step": "sent", "project": export.project},
-        is_told=True,
-    )
-    return file_answer(
-        content,
-        delivery,
-        size=export.size_bytes,
-        instances=export.image_count,
-        filename=f"export-{export.pk}.zip",
-        content_type="application/zip",
-    )
 
 
 def export_context(export: Export) -> dict[str, Any]:

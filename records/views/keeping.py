@@ -17,12 +17,13 @@ from accounts.errors import KnownError
 from accounts.forms import as_validation_error
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
+from records.accesses import record_list_read
 from records.choices import Action
 from records.forms import DeletedStudyFilterForm, HoldForm, ReasonForm
 from records.models import Instance, LegalHold, QuarantinedFile, Study, UnreferencedFile
 from records.services import delete_study, hold_study, lift_hold, restore_study
 from records.services.storage import describe_storage
-from records.views.lists import RecordedListView, record_list_read
+from records.views.lists import RecordedListView
 
 DAMAGED_SHOWN = 100
 UNREFERENCED_SHOWN = 20
@@ -77,10 +78,10 @@ class DeletedStudyListView(RecordedListView):
     place = "deleted-study-list"
     key = ("-deleted_at", "-id")
 
-    def find_rows(self, filters: dict[str, Any]) -> QuerySet[Study]:
-        """Narrow what the person may restore."""
+    def find_rows(self) -> QuerySet[Study]:
+        """What the person may restore."""
         found = Study.objects.restorable_by(signed_in_user(self.request))
-        rows = found.matching(filters.get("q") or "").with_listing().with_holds()
+        rows = found.with_listing().with_holds()
         return rows.select_related("patient", "department", "deleted_by")
 
 

@@ -1,28 +1,24 @@
 """Files that are kept apart: administrators see hashes, the department's people the bytes."""
 
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
-from accounts.audit import record_access
-from accounts.deliveries import begin_delivery, file_answer
 from accounts.errors import KnownError
-from accounts.models import User
 from accounts.parameters import takes
 from accounts.reads import told_by
 from accounts.roles import Verb
-from records.choices import Action, QuarantineState
-from records.errors import QuarantineEnded
-from records.files.open import open_file
+from records.accesses import record_quarantine_view
+from records.choices import Action
 from records.forms import QuarantineFilterForm, ReasonForm
 from records.models import QuarantinedFile
+from records.responses import quarantined_response
 from records.services import discard_quarantined
 from records.views.lists import RecordedListView
 
@@ -40,15 +36,9 @@ class QuarantineListView(RecordedListView):
     place = "quarantine-list"
     key = ("-created_at", "-id")
 
-    def files(self) -> QuerySet[QuarantinedFile]:
+    def find_rows(self) -> QuerySet[QuarantinedFile]:
         """Whatever is kept apart."""
         return QuarantinedFile.objects.visible_to(signed_in_user(self.request)).with_listing()
-
-    def find_rows(self, filters: dict[str, Any]) -> QuerySet[QuarantinedFile]:
-        """Narrow them; without a filter, those still in quarantine."""
-        rows = self.files()
-        state = filters.get("state") or QuarantineState.HELD
-        return rows if state == "all" else rows.filter(state=state)
 
 
 class QuarantineView(VerbRequiredMixin, View):
@@ -68,7 +58,7 @@ class QuarantineOfDepartmentView(QuarantineListView):
     verb = Verb.CONFLICT_RESOLVE
     place = "quarantine-of-department"
 
-    def files(self) -> QuerySet[QuarantinedFile]:
+    def find_rows(self) -> QuerySet[QuarantinedFile]:
         """Those of the person's own departments."""
         return QuarantinedFile.objects.readable_by(signed_in_user(self.request)).with_listing()
 
@@ -120,39 +110,3 @@ class QuarantineDiscardView(QuarantineView):
         context = {"file": file, "form": form}
         status = 422 if form.is_bound else 200
         return render(self.request, "records/quarantine_discard.html", context, status=status)
-
-
-def record_quarantine_view(user: User, file: QuarantinedFile) -> None:
-    """Note that somebody saw a file's identifiers."""
-    record_access(
-        action=Action.QUARANTINE_VIEWED,
-        actor=user,
-        target=file,
-        study=file.study,
-        department_id=file.submission.department_id,
-    )
-
-
-def quarantined_response(user: User, file: QuarantinedFile) -> StreamingHttpResponse:
-    """Stream a quarantined file under its UID, and record it; raises QuarantineEnded.
-
-    The event names the study that the file contradicts, and so the patient.
-    """
-    if not file.file:
-        raise QuarantineEnded
-    content = open_file(file)
-    delivery = begin_delivery(
-        action=Action.IMAGE_DOWNLOADED,
-        actor=user,
-        target=file,
-        study=file.study,
-        department_id=file.submission.department_id,
-        details={"sha256": file.sha256, "sent_to": str(file.submission.department_id)},
-    )
-    return file_answer(
-        content,
-        delivery,
-        size=file.size_bytes,
-        filename=f"{file.sop_instance_uid}.dcm",
-        content_type="application/dicom",
-    )

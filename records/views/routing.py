@@ -13,13 +13,13 @@ from accounts.access import VerbRequiredMixin, signed_in_user
 from accounts.audit import record_access
 from accounts.errors import KnownError
 from accounts.forms import as_validation_error
-from accounts.models import Department, User
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
 from records.choices import Action
 from records.forms import DepartmentRuleForm, MoveByUidForm, MoveForm
 from records.models import DepartmentRule, Study
 from records.services import add_rule, move_study, move_study_of, remove_rule, update_rule
+from records.services.moving import departments_to_move_to
 
 
 class RuleListView(VerbRequiredMixin, TemplateView):
@@ -164,10 +164,3 @@ class StudyMoveByUidView(VerbRequiredMixin, FormView):
             return self.form_invalid(form)
         messages.success(self.request, f"The study was moved to {study.department}.")
         return redirect("records:study-move-by-uid")
-
-
-def departments_to_move_to(user: User) -> list[UUID]:
-    """Where a person may move studies to: their own departments, or any for an administrator."""
-    if user.has_verb_everywhere(Verb.STUDY_MOVE):
-        return list(Department.objects.values_list("pk", flat=True))
-    return user.department_ids_for(Verb.STUDY_MOVE)

@@ -12,14 +12,15 @@ from django.urls import reverse
 from django.views import View
 
 from accounts.access import VerbRequiredMixin, signed_in_user
-from accounts.audit import record_accesses
 from accounts.errors import KnownError
 from accounts.models import User
 from accounts.parameters import takes
 from accounts.reads import NOTHING, told_by
 from accounts.roles import Verb
+from records.accesses import record_list_read, record_submission_view
 from records.choices import Action, Origin, Priority, SubmissionState, Verdict
 from records.errors import DepartmentRequired, InvalidField
+from records.facts import facts_of_uploads
 from records.forms import SubmitForm
 from records.models import Study, Submission
 from records.services import (
@@ -31,8 +32,6 @@ from records.services import (
 )
 from records.services.lookup import who_is
 from records.services.routing import rules_for
-from records.views.facts import facts_of_uploads
-from records.views.lists import record_list_read
 
 ACCEPTED_FORMATS = "DICOM, PNG, JPEG, WebP or TIFF; a whole series may come as one ZIP"
 # Stands for the id that a verdict brings.
@@ -250,16 +249,6 @@ class SubmissionDetailView(VerbRequiredMixin, View):
         if submission.state == SubmissionState.RECEIVING:
             context |= _addresses(submission) | _unfinished(submission, user) | _uploader_context()
         return render(request, "records/submission_detail.html", context)
-
-
-def record_submission_view(user: User, submission: Submission) -> None:
-    """Note that somebody saw what was sent: names of files, and what became of them."""
-    record_accesses(
-        action=Action.SUBMISSION_VIEWED,
-        actor=user,
-        target=submission,
-        studies=Study.objects.filter(pk__in=submission.files.values("study")),
-    )
 
 
 def _studies_of(submission: Submission) -> Any:

@@ -4,9 +4,9 @@ import pytest
 
 from accounts.models import Department, User
 from accounts.roles import Role
+from classifier.answers import Answer, Claim, FrameResult
 from classifier.models import Classification, ModelVersion
 from classifier.services import runs
-from classifier.services.claims import Answer, Claim, FrameResult
 from classifier.services.requests import request_classifications
 from records.models import Study
 from tests import factories

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+from classifier.answers import Answer
 from classifier.choices import Abstention
-from classifier.services.claims import Answer
 
 OUTCOMES: dict[str, dict[str, Any]] = {
     "finding": {

@@ -3,9 +3,11 @@
 import json
 import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import pydicom
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.core.management import CommandError, call_command
 
 from accounts.models import AuditEvent
@@ -140,6 +142,23 @@ def test_classify_next_goes_back_to_the_queue_after_something_unexpected(
         row.refresh_from_db()
         assert row.state == state
     assert "reference" in row.failure_message
+
+
+def test_classify_next_says_so_when_the_time_of_every_attempt_ended(
+    department, live, monkeypatch, settings
+):
+    settings.CLASSIFICATION_MAX_ATTEMPTS = 2
+    settings.CLASSIFICATION_RING_AGAIN_SECONDS = 0
+    monkeypatch.setattr(tasks, "answer_for", Mock(side_effect=SoftTimeLimitExceeded))
+    (row,) = request_classifications(actor=None, study=stored_study(department))
+    for _ in range(2):
+        with pytest.raises(SoftTimeLimitExceeded):
+            tasks.classify_next("routine")
+
+    row.refresh_from_db()
+    assert (row.state, row.failure_code) == ("failed", "time_limit_exceeded")
+    requeued = AuditEvent.objects.get(action=Action.CLASSIFICATION_REQUEUED)
+    assert requeued.details["reason"] == "time_limit_exceeded"
 
 
 def test_register_bundles_registers_once_and_deploys_only_what_never_was(live, bundle_dir):

@@ -7,10 +7,10 @@ from accounts.errors import NotYourDepartment
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from classifier import errors
+from classifier.answers import Answer
 from classifier.choices import Abstention, Action
 from classifier.models import Review
 from classifier.services import runs
-from classifier.services.claims import Answer
 from classifier.services.reviews import review_classification
 from tests import factories
 from tests.classifier.outcomes import OUTCOMES, answer_of

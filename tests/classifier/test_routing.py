@@ -13,13 +13,15 @@ from accounts.errors import NotYourDepartment
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from classifier import tasks
+from classifier.answers import Routed
 from classifier.choices import Abstention, Action
 from classifier.errors import NotRerunnable, NotStatable
+from classifier.inference import reading
+from classifier.inference.looks import judge_series
 from classifier.models import Classification, Deployment, ModelVersion
 from classifier.models.classifications import CHOSEN_SENTENCE
 from classifier.routing import tasks_to_state
 from classifier.services import runs
-from classifier.services.claims import Routed
 from classifier.services.requests import (
     request_classifications,
     rerun_classification,
@@ -114,6 +116,20 @@ def test_classify_next_abstains_when_the_image_surely_shows_something_else(make,
     assert row.routing["agreement"] == "disagrees"
     assert "a fundus photograph (1 of 1 images" in row.notes[0]
     assert row.input_hashes == [Instance.objects.get(series__study=study).sha256]
+
+
+def test_classify_next_judges_each_series_once(make, router, monkeypatch):
+    judged = []
+
+    def judge(series_id, routings):
+        judged.append(series_id)
+        return judge_series(series_id, routings)
+
+    monkeypatch.setattr(reading, "judge_series", judge)
+    study = make("pneumonia")
+    classified(study)
+
+    assert judged == [str(study.series.get().pk)]
 
 
 def test_classify_next_answers_when_the_router_is_not_sure(make, router):

@@ -13,9 +13,9 @@ from django.urls import reverse
 
 from accounts.models import AuditEvent
 from accounts.roles import Role
+from classifier.answers import Answer, FrameResult
 from classifier.models import RESEARCH_SENTENCE, Classification
 from classifier.services import runs
-from classifier.services.claims import Answer, FrameResult
 from classifier.services.requests import request_classifications
 from classifier.services.reviews import review_classification
 from tests import factories

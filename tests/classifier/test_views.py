@@ -8,10 +8,10 @@ from django.urls import reverse
 
 from accounts.models import AuditEvent
 from accounts.roles import Role
+from classifier.answers import Answer
 from classifier.choices import Abstention, Action
 from classifier.models import Classification, Deployment
 from classifier.services import runs
-from classifier.services.claims import Answer
 from classifier.services.requests import request_classifications
 from classifier.services.versions import register_bundles
 from records.choices import Action as RecordsAction

@@ -4,10 +4,10 @@ import pytest
 
 from accounts.models import AuditEvent
 from accounts.roles import Role
+from classifier.answers import Answer, Claim
 from classifier.choices import Abstention, Action
 from classifier.models import Classification
 from classifier.services import runs
-from classifier.services.claims import Answer, Claim
 from classifier.services.requests import request_classifications
 from records.services import delete_study, restore_study
 from tests import factories

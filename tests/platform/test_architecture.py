@@ -1,6 +1,7 @@
 """Rules of the apps' sources that neither the linter nor the import contracts know."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -132,3 +133,29 @@ def test_a_literal_is_found_when_it_is_a_member(planted: str) -> None:
 )
 def test_a_literal_is_let_be_when_it_is_no_member(innocent: str) -> None:
     assert not find_literals(innocent)
+
+
+def test_only_inflating_unpacks_deflated_data():
+    """Whatever else would unpack without a bound, or with one of its own."""
+    named = (
+        "zlib.decompress",
+        "import gzip",
+        "from gzip",
+        "from zlib",
+        "import bz2",
+        "import lzma",
+    )
+    found = {
+        str(path.relative_to(settings.BASE_DIR))
+        for path in list_sources(*UPWARDS, "ml")
+        if any(word in path.read_text(encoding="utf-8") for word in named)
+    }
+
+    assert found == {"ml/inflating.py"}
+
+
+def test_templates_of_records_name_nothing_of_the_classifier():
+    named = re.compile(r"\bclassifier[:/]|\.classifications\b")
+    folder = Path(settings.BASE_DIR, "templates", "records")
+
+    assert [path.name for path in folder.glob("*.html") if named.search(path.read_text())] == []

@@ -12,8 +12,8 @@ from django.urls import reverse
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from accounts.services import issue_token
+from classifier.answers import Answer
 from classifier.models import Classification
-from classifier.services.claims import Answer
 from classifier.services.requests import rerun_classification, state_task
 from classifier.services.reviews import review_classification
 from classifier.services.runs import claim_classification, complete_classification, renew_lease

@@ -3,7 +3,6 @@
 import datetime as dt
 import io
 import re
-import zlib
 from dataclasses import dataclass
 
 from pydicom import Dataset, dcmread
@@ -16,6 +15,7 @@ from ml.images.absence import DEFLATED_SYNTAXES
 from ml.images.geometry import find_slice_position
 from ml.images.numbers import first_number
 from ml.images.transforms import WINDOW, read_windows
+from ml.inflating import Fault, NotInflated, inflate
 from records.dicom.errors import (
     ContentHostile,
     Dicomdir,
@@ -169,15 +169,17 @@ def _inflate(content: bytes, meta: FileMetaDataset, limits: ContentLimits) -> by
         raise DicomUnreadable(detail="its file meta information has no length")
     packed = memoryview(content)[META_START + 12 + length :]
     by_ratio = max(limits.inflate_ratio * len(packed), limits.ratio_from_bytes)
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(packed, min(by_ratio, limits.file_bytes))
-    if not inflater.eof and inflater.unconsumed_tail:
+    try:
+        return inflate(packed, limit=min(by_ratio, limits.file_bytes))
+    except NotInflated as error:
+        if error.fault is Fault.CUT_SHORT:
+            raise DicomTruncated(detail="its deflated data ends early") from error
+        if error.fault is Fault.BROKEN:
+            raise
         if by_ratio < limits.file_bytes:
-            raise ContentHostile(detail=f"to more than {limits.inflate_ratio} times its size")
-        raise FileTooLarge(limit=limits.file_size)
-    if not inflater.eof:
-        raise DicomTruncated(detail="its deflated data ends early")
-    return inflated
+            detail = f"to more than {limits.inflate_ratio} times its size"
+            raise ContentHostile(detail=detail) from error
+        raise FileTooLarge(limit=limits.file_size) from error
 
 
 def _as_header(

@@ -2,7 +2,6 @@
 
 import io
 import struct
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +15,14 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from ml.images.absence import DEFLATED_SYNTAXES
+from ml.inflating import inflate
 from records.dicom.reading.values import PARSE_ERRORS, read_text
 
 # Longer values than this are left in the file until somebody asks for them.
 LONGEST_VALUE = 64 * 1024
 UNDEFINED = 0xFFFFFFFF
+LARGEST_INFLATED = UNDEFINED
+"""What a length can say; the child's share of memory ends before."""
 ITEM_DELIMITERS = (0xFFFEE0DD, 0xFFFEE00D)
 META_START = 132
 PIXEL_KEYWORDS = {
@@ -197,12 +199,12 @@ def _skip_items(stream: io.BytesIO) -> int:
 
 
 def _inflate(content: bytes) -> bytes:
-    """A deflated file as Explicit VR Little Endian; the child's share of memory bounds it."""
+    """A deflated file as Explicit VR Little Endian."""
     (length,) = struct.unpack_from("<L", content, META_START + 8)
     start = META_START + 12 + length
     meta = _with_syntax(content[META_START + 12 : start])
     head = content[: META_START + 8] + struct.pack("<L", len(meta)) + meta
-    return head + zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[start:])
+    return head + inflate(memoryview(content)[start:], limit=LARGEST_INFLATED)
 
 
 def _with_syntax(meta: bytes) -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pydicom
 from pydicom.dataelem import RawDataElement
 
+from ml.inflating import inflate
 from records.dicom.reading import stored
 from records.dicom.reading.stored import StoredObject, read_stored, vr_of
 from records.dicom.reading.values import PARSE_ERRORS
@@ -57,13 +58,9 @@ def describe_briefly(content: bytes, *, syntax: str) -> bytes | None:
 
 def compose(packed: bytes, *, url: str) -> str:
     """The JSON text of an object at the address `url`. Raises ValueError for no description."""
-    unpacker = zlib.decompressobj()
-    try:
-        text = unpacker.decompress(packed, LONGEST).decode()
-    except zlib.error as error:
-        raise ValueError("it can't be unpacked") from error
+    text = inflate(packed, limit=LONGEST, is_zlib=True).decode()
     before, line, after = text.partition("\n")
-    if not unpacker.eof or not line:
+    if not line:
         raise ValueError("it is no description")
     addressed = to_text(dict([element("RetrieveURL", url)]))[1:-1]
     bulk_url = to_text(f"{url}/bulkdata")[1:-1]

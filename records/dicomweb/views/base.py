@@ -10,10 +10,10 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from accounts.api.negotiation import AnyAccept
 from accounts.deliveries import DeliveredBody, Delivery
 from accounts.parameters import Parameters, takes
 from accounts.roles import Verb
-from records.api.views import AnyAccept
 from records.dicom.writing.dicom_json import JsonObject, to_text, to_xml
 from records.dicomweb.multipart import new_boundary, write_parts
 from records.dicomweb.negotiation import (

@@ -12,6 +12,7 @@ from accounts.deliveries import begin_tallied
 from accounts.models import User
 from accounts.parameters import Parameters, takes
 from accounts.reads import told_by
+from records.accesses import record_picture
 from records.choices import Action
 from records.dicomweb.negotiation import MULTIPART, accepted_ranges, choose_type
 from records.dicomweb.pictures import PICTURE_TYPES, Look, draw, read_look
@@ -20,7 +21,6 @@ from records.dicomweb.views.base import ACCEPTED, DicomwebView, PartContent, mul
 from records.dicomweb.views.retrieving import read_frame_numbers
 from records.errors import NotAcceptable, NothingToShow
 from records.models import Instance
-from records.views.images import record_picture
 
 DRAWN = ACCEPTED | takes("annotation", "iccprofile", "quality", "viewport", "window")
 

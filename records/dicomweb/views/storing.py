@@ -18,10 +18,9 @@ from accounts.access import signed_in_user
 from accounts.parameters import Parameters, takes
 from accounts.reads import NOTHING, Reads, told_by
 from accounts.roles import Verb
-from records.api.body import body_stream
+from records.bodies import body_stream
 from records.choices import Action
 from records.dicomweb.assembly import Assembly, BulkPart, check_part_count
-from records.dicomweb.identify import Peeked
 from records.dicomweb.multipart import MultipartReader, Part
 from records.dicomweb.negotiation import (
     DICOM,
@@ -43,6 +42,7 @@ from records.errors import (
     ParameterInvalid,
     RequestTooLarge,
 )
+from records.facts import Peeked
 from records.files.spool import Readable, spool_directory, spooled
 from records.files.stores import Spooled
 from records.models import RoutingFacts
@@ -169,7 +169,7 @@ def _first_facts(
         if first.refusal is None:
             stream = Peeked(first.stream)
             seen.append(replace(first, stream=stream))
-            yield stream.identity.facts
+            yield stream.facts
         else:
             seen.append(first)
 

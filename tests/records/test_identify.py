@@ -12,7 +12,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from records.dicomweb.identify import FIRST_BYTES, Peeked
+from records.dicom.reading.identity import FIRST_BYTES
+from records.facts import Peeked
 from tests.records.files import make_dicom
 
 WANTED = ("SOPClassUID", "SOPInstanceUID")

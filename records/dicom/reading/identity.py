@@ -6,17 +6,15 @@ header is asked again before anything is filed.
 """
 
 import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from ml.inflating import NotInflated, inflate
 from records.dicom.reading.preamble import LONG_VRS, META_GROUP, PREAMBLE, states_vr
 from records.dicom.reading.stored import UNDEFINED
-from records.files.spool import Readable
-from records.models import RoutingFacts
 
 FIRST_BYTES = 64 * 1024
 MOST_ELEMENTS = 5000
@@ -42,34 +40,6 @@ class Identity:
     body_part: str = ""
     source_ae_title: str = ""
 
-    @property
-    def facts(self) -> RoutingFacts:
-        """What of it may decide where the object is filed."""
-        return RoutingFacts(self.modality.upper(), self.body_part.upper(), self.source_ae_title)
-
-
-class Peeked:
-    """A stream whose first bytes were looked at; `identity` is what they say."""
-
-    def __init__(self, source: Readable) -> None:
-        """Read the first bytes."""
-        self._source = source
-        self._first = bytearray()
-        while len(self._first) < FIRST_BYTES:
-            data = source.read(FIRST_BYTES - len(self._first))
-            if not data:
-                break
-            self._first += data
-        self.identity = _identify(bytes(self._first))
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return the first bytes again, then those that follow."""
-        if not self._first:
-            return self._source.read(size)
-        taken = bytes(self._first[:size] if size > 0 else self._first)
-        del self._first[: len(taken)]
-        return taken
-
 
 @dataclass(frozen=True, slots=True)
 class _Element:
@@ -80,10 +50,11 @@ class _Element:
     value: bytes
 
 
-def _identify(content: bytes) -> Identity:
+def identify(content: bytes) -> Identity:
+    """What `content`, the first bytes of a file, says of its object; what is broken says less."""
     found: dict[int, str] = {}
     # What is broken, or not all here yet, ends the search.
-    with suppress(struct.error, zlib.error):
+    with suppress(struct.error, NotInflated):
         for element in _data_set(content):
             if element.tag in LOOKED_UP:
                 found[element.tag] = _text(element.value)
@@ -104,7 +75,7 @@ def _data_set(content: bytes) -> Iterator[_Element]:
         if element.tag == SYNTAX:
             syntax = _text(element.value)
     if syntax == DeflatedExplicitVRLittleEndian:
-        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[start:], FIRST_BYTES)
+        content = inflate(content[start:], limit=FIRST_BYTES, is_start=True)
         start = 0
     # The group of the first element is a small number: one of its bytes is zero, the first
     # where the order is that of network protocols.

@@ -1,0 +1,1 @@
+"""What the templates of records may ask for."""
