@@ -4,16 +4,8 @@ from django.db import models
 
 from accounts.actions import AuditAction
 
-
-class Task(models.TextChoices):
-    """A question that a network answers about a study, of those that ship."""
-
-    CHEST_XRAY = "chest-xray", "Chest X-ray"
-    BRAIN_MRI = "brain-mri", "Brain MRI"
-    LUNG_CT = "lung-ct", "Lung CT"
-    SKIN_LESION = "skin-lesion", "Skin lesion"
-    RETINA = "retina", "Retina"
-    BODY_PART = "body-part", "Body part"
+ROUTER_TASK = "body-part"
+"""The task of the body-part model: which of the others an image is for."""
 
 
 class Stage(models.TextChoices):

@@ -6,11 +6,9 @@ from typing import Any
 
 from django.db.models import Count, Max, Min
 
-from classifier.models.classifications import CLASSIFICATION_TASKS
+from classifier.models.classifications import name_task
 from classifier.models.waits import WAITING_SENTENCE, WAITING_SENTENCES
 from classifier.querysets import ClassificationQuerySet
-
-TASK_WORDS: dict[str, str] = dict(CLASSIFICATION_TASKS)
 
 
 @dataclass(frozen=True)
@@ -28,9 +26,9 @@ class Group:
     until: dt.datetime
 
     @property
-    def task_display(self) -> str:
+    def task_title(self) -> str:
         """The task in words."""
-        return TASK_WORDS.get(self.task, "No task")
+        return name_task(self.task) or "No task"
 
 
 def failed_groups(failed: ClassificationQuerySet) -> list[Group]:

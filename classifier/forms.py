@@ -16,10 +16,11 @@ from classifier.choices import (
     OverrideReason,
     SourceKind,
 )
-from classifier.models import CLASSIFICATION_TASKS, TASK_TITLES, Classification
+from classifier.models import CLASSIFICATION_TASKS, Classification
 from classifier.models.reviews import COMMENT_MAXIMUM, REASONS_TO_CHOOSE
 from classifier.models.sources import FIGURES_LENGTH, SOURCE_LENGTH
 from classifier.services.reviews import labels_for_review
+from classifier.task_registry import TASK_TITLES
 from records.choices import Priority
 from records.forms import PATIENT_OR_STUDY, ReasonForm, SinceField
 

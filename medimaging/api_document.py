@@ -42,8 +42,8 @@ SETTINGS: dict[str, Any] = {
         "ExportState": "records.choices.ExportState",
         "KindEnum": "records.choices.ConflictKind",
         "SourceKind": "classifier.choices.SourceKind",
-        "ModelTask": "classifier.models.TASK_CHOICES",
+        "ModelTask": "classifier.task_registry.TASK_CHOICES",
         "ClassificationTask": "classifier.models.CLASSIFICATION_TASKS",
-        "StudyTask": "classifier.models.STUDY_TASKS",
+        "StudyTask": "classifier.task_registry.STUDY_TASK_CHOICES",
     },
 }

@@ -14,6 +14,8 @@ env = configuration.load()
 # Where things are
 
 DATA_DIR = env.path("MEDIMAGING_DATA_DIR", BASE_DIR / "var")
+# What ships: a file for each task.
+TASK_FILES_DIR = BASE_DIR / "ml" / "tasks"
 BUNDLE_DIR = env.path("BUNDLE_DIR", BASE_DIR / "ml" / "bundles")
 # Where the bundles that are or may be in use are kept, whatever a release takes away.
 BUNDLE_STORE_DIR = env.path("BUNDLE_STORE_DIR", DATA_DIR / "bundles")

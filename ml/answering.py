@@ -15,7 +15,7 @@ from ml.prediction_output import (
     describe_unrouted,
 )
 from ml.predictor import Predictor, open_predictor
-from ml.router import NAMES, ROUTER_TASK, Routing, make_routing
+from ml.router import ROUTER_TASK, Routing, compare_routing, make_routing, read_kinds
 
 
 class Answerer:
@@ -45,6 +45,7 @@ class Answerer:
             chosen = bundle or find_task_bundle(bundles, task or "")
             self._given = open_predictor(chosen, device=device)
         self._router = self._open(ROUTER_TASK) if is_routed else None
+        self._kinds = read_kinds()
         first = self._given or self._router
         if first is None:
             raise ValueError("neither a task nor a router was given")
@@ -73,7 +74,7 @@ class Answerer:
         """Routed by the middle frame: the ends of a series show least of what it was made for."""
         middle = len(frames) // 2
         (seen,) = router.predict([frames[middle]])
-        routing = make_routing(router, frames[middle], seen)
+        routing = make_routing(router, frames[middle], seen, self._kinds)
         shown = {"routing": describe_routing(router, routing)}
         if self._given is None and (withheld := self._withhold(routing)):
             return describe_unrouted(router, path, frames, seen, withheld, row=middle) | shown
@@ -84,7 +85,7 @@ class Answerer:
             path,
             frames,
             predictions,
-            routing=routing,
+            elsewhere=compare_routing(predictor.bundle.task, routing, self._kinds),
             is_source_validated=self._is_source_validated,
         )
         return described | shown
@@ -96,7 +97,7 @@ class Answerer:
             return routing.abstention or Abstention("route_unsure", reason)
         installed = {found.parent.name for found in find_bundles(self._bundles)}
         if routing.task not in installed:
-            looks = NAMES.get(routing.label, routing.label)
+            looks = self._kinds.name_of(routing.label)
             return Abstention("no_task", f"The image looks like {looks}; no model reads that.")
         return None
 

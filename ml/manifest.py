@@ -13,7 +13,7 @@ from ml.limits import Conformal, QualityLimits
 from ml.map_rule import is_map_size
 from ml.series import KINDS, NONE, SeriesRule
 from ml.signing import SIGNATURE
-from ml.task_config import Code, InputConfig, ScopeConfig
+from ml.task_config import Code, InputConfig, RoutingConfig, ScopeConfig
 from ml.task_rules import input_rules
 from ml.transfer import Transfer
 from ml.typed_tables import build_typed
@@ -173,7 +173,8 @@ class Manifest:
     bands alone decide. Without `transfer` nobody asked whether the operating points hold elsewhere,
     and without `confidence` its words are fixed parts of the way: so it was before either was
     measured. Heat maps come from the network at an input of `map_size` pixels a side, 0 for its
-    own; without `maps` nobody measured whether they can be believed.
+    own; without `maps` nobody measured whether they can be believed. Without `routing` the scope
+    says which studies the task is for.
     """
 
     schema: int
@@ -207,6 +208,7 @@ class Manifest:
     external: dict[str, ExternalFigures] = field(default_factory=dict)
     map_size: int = 0
     maps: MapFigures | None = None
+    routing: RoutingConfig | None = None
 
 
 def is_unproven(manifest: Manifest) -> bool:

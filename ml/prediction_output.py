@@ -11,7 +11,7 @@ from ml.aggregation import Outcome, StudyPrediction
 from ml.errors import MLError
 from ml.images import Frame
 from ml.predictor import FramePrediction, Predictor, collect_notes
-from ml.router import Routing, compare_routing
+from ml.router import Disagreement, Routing
 from ml.series import describe_tally
 from ml.study import arrange
 
@@ -43,10 +43,10 @@ def describe_predictions(
     frames: Sequence[Frame],
     predictions: Sequence[FramePrediction],
     *,
-    routing: Routing | None = None,
+    elsewhere: Disagreement | None = None,
     is_source_validated: bool = False,
 ) -> dict[str, Any]:
-    """The answer of a file whose frames were predicted; a sure routing elsewhere withholds it.
+    """The answer of a file whose frames were predicted; `elsewhere`, a sure look, withholds it.
 
     So does a model for its own source only, unless somebody answers for where the file comes from.
     The frames are one series; those out of scope are left out as long as another frame can answer.
@@ -63,8 +63,8 @@ def describe_predictions(
     abstention = abstention or check_source(
         predictor.bundle.manifest, is_validated=is_source_validated
     )
-    if routing and (other := compare_routing(predictor.bundle.task, routing)):
-        abstention = Abstention(other.code, other.reason)
+    if elsewhere:
+        abstention = Abstention(elsewhere.code, elsewhere.reason)
     return {
         "path": str(path),
         **_describe_study(predictor, study, abstention),

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +284,30 @@ class ScopeConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RoutingConfig:
+    """Which headers mean the task, and what the body-part model calls its images.
+
+    A header means it by one of `modalities` beside one of `words` as a word of its own (`*` at
+    either end: any letters; what is one of `word_exceptions` counts for none), or by one of
+    `sufficient_modalities` alone. `stated` is the modality and the body part that a person's word
+    for the task amounts to. A series that means one of `yields_to` as well is for that alone. What
+    is empty follows from the scope. `router_label` is the body-part model's label of such images,
+    `image_name` what staff call one; `other_images` are such names by label, where no task reads
+    them.
+    """
+
+    modalities: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    word_exceptions: tuple[str, ...] = ()
+    sufficient_modalities: tuple[str, ...] = ()
+    stated: tuple[str, ...] = ()
+    yields_to: tuple[str, ...] = ()
+    router_label: str = ""
+    image_name: str = ""
+    other_images: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseConfig:
     """What a figure must rest on to count for the release gate.
 
@@ -330,6 +354,7 @@ class TaskConfig:
     gate: dict[str, float]
     card: CardConfig
     choices: str
+    routing: RoutingConfig = RoutingConfig()
     release: ReleaseConfig = ReleaseConfig()
     maps: MapsConfig = MapsConfig()
 

@@ -132,7 +132,12 @@ def find_problems(config: "TaskConfig", known: Sequence[Problem]) -> list[Proble
     spoilt |= {problem.place for problem in found}
     found += [
         Problem(rule.places[0], rule.text)
-        for rule in (*_data_rules(config), *_fitting_rules(config), *_backbone_rules(config))
+        for rule in (
+            *_data_rules(config),
+            *_fitting_rules(config),
+            *_routing_rules(config),
+            *_backbone_rules(config),
+        )
         if not rule.is_kept and not _touches(spoilt, rule.places)
     ]
     if not _touches(spoilt, ("gate", "data.labels", "data.external", "decision")):
@@ -250,6 +255,15 @@ def _fitting_rules(config: "TaskConfig") -> Iterator[Rule]:
     yield Rule(ages, "must not be above scope.max_age_years", is_span)
     is_finite = all(math.isfinite(value) for value in config.gate.values())
     yield Rule(("gate",), "least values must be numbers", is_finite)
+
+
+def _routing_rules(config: "TaskConfig") -> Iterator[Rule]:
+    routing = config.routing
+    is_pair = len(routing.stated) in (0, 2) and all(0 < len(one) <= 16 for one in routing.stated)
+    yield Rule(("routing.stated",), "must be a modality and a body part", is_pair)
+    text = "and routing.image_name belong together"
+    is_named = bool(routing.router_label) == bool(routing.image_name)
+    yield Rule(("routing.router_label", "routing.image_name"), text, is_named)
 
 
 def _backbone_rules(config: "TaskConfig") -> Iterator[Rule]:

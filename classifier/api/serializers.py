@@ -8,8 +8,9 @@ from rest_framework import serializers
 from accounts.api.strict import StrictSerializer
 from classifier.choices import ClassificationOutcome, ClassificationState, Decision, Stage
 from classifier.headlines import conclusion_of, headline_of
-from classifier.models import STUDY_TASKS, Classification, InstanceScore, Review
+from classifier.models import CLASSIFICATION_TASKS, Classification, InstanceScore, Review
 from classifier.models.reviews import REASONS_TO_CHOOSE
+from classifier.task_registry import STUDY_TASK_CHOICES
 
 DECISION_SUPPORT = "Decision support. A person decides."
 STAGE_HELP = (
@@ -90,7 +91,7 @@ class ReviewRequestSerializer(StrictSerializer):
 class TaskStatementSerializer(StrictSerializer):
     """What the images of a study show, where their header doesn't say."""
 
-    task = serializers.ChoiceField(choices=STUDY_TASKS)
+    task = serializers.ChoiceField(choices=STUDY_TASK_CHOICES)
 
 
 class InstanceScoreSerializer(serializers.ModelSerializer):
@@ -273,6 +274,7 @@ class ClassificationSerializer(serializers.ModelSerializer[Classification]):
     timings = serializers.DictField(
         child=serializers.FloatField(), read_only=True, help_text="Of each step, in seconds."
     )
+    task = serializers.ChoiceField(choices=CLASSIFICATION_TASKS, allow_blank=True, read_only=True)
     updated_at = serializers.DateTimeField(
         source="changed_at",
         read_only=True,

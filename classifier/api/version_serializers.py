@@ -9,6 +9,7 @@ from classifier.choices import MapStanding
 from classifier.image_limits import image_limits_of
 from classifier.meanings import meanings_of
 from classifier.models import ModelVersion, SourceValidation
+from classifier.task_registry import TASK_CHOICES
 
 
 @extend_schema_field(
@@ -139,6 +140,7 @@ class ModelVersionSerializer(serializers.ModelSerializer):
     version can't be put into use.
     """
 
+    task = serializers.ChoiceField(choices=TASK_CHOICES, read_only=True)
     is_live = serializers.SerializerMethodField()
     is_own_source_only = serializers.BooleanField(
         read_only=True,

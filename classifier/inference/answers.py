@@ -20,9 +20,10 @@ from classifier.inference.looks import (
 )
 from classifier.inference.reading import KeepAlive, Place, Reading, read_study
 from classifier.inference.sources import is_source_validated
-from classifier.models import TASK_TITLES, Deployment, ModelVersion
+from classifier.models import Deployment, ModelVersion
 from classifier.models.classifications import ABSTENTION_SENTENCES, CHOSEN_SENTENCE
 from classifier.routing import open_series, possible_tasks, tasks_for_series
+from classifier.task_registry import TASK_TITLES
 from ml.abstention import Abstention as FrameAbstention
 from ml.abstention import check_source
 from ml.aggregation import StudyPrediction

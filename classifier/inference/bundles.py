@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 
-from classifier.choices import Task
+from classifier.choices import ROUTER_TASK
 from classifier.errors import (
     BundleNotKept,
     BundleRefused,
@@ -22,7 +22,7 @@ from classifier.errors import (
 )
 from classifier.inference.bundle_store import copies_of, is_whole, keep_bundle
 from classifier.models import Deployment, ModelVersion
-from classifier.site_tasks import why_unroutable
+from classifier.task_registry import SHIPPED_TASKS, why_unroutable
 from ml.bundles import (
     MODEL_CARD,
     Bundle,
@@ -104,10 +104,9 @@ def describe_bundle(path: Path) -> BundleDescription:
     if (bundle.task, bundle.version) != (path.parent.name, path.name):
         reason = f"its manifest is of {bundle.task} {bundle.version}."
         raise BundleRefused(bundle=name, reason=reason)
-    if bundle.task not in Task.values:
-        scope = asdict(bundle.manifest.scope)
-        if reason := why_unroutable(bundle.task, scope):
-            raise BundleRefused(bundle=name, reason=reason)
+    manifest = asdict(bundle.manifest)
+    if bundle.task not in SHIPPED_TASKS and (reason := why_unroutable(manifest)):
+        raise BundleRefused(bundle=name, reason=reason)
     if "\0" in card:
         raise BundleRefused(bundle=name, reason=f"{MODEL_CARD} holds a NUL character.")
     return BundleDescription(
@@ -117,7 +116,7 @@ def describe_bundle(path: Path) -> BundleDescription:
         digest=bundle.digest,
         stage=bundle.stage,
         signed_by=bundle.signed_by,
-        manifest=asdict(bundle.manifest),
+        manifest=manifest,
         model_card=card,
     )
 
@@ -193,7 +192,7 @@ def live_router() -> Router | None:
     One that is in use and can't be opened stops the classification: going on by the header
     alone would take away a check that staff believe to be there.
     """
-    version = Deployment.objects.live_version(Task.BODY_PART)
+    version = Deployment.objects.live_version(ROUTER_TASK)
     return Router(version, predictor_for(version)) if version else None
 
 

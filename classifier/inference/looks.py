@@ -7,11 +7,15 @@ from enum import StrEnum
 from typing import Any
 
 from classifier.inference.bundles import Router
-from ml.router import LABEL_OF_TASK, NAMES, Routing, agree, compare_routing
+from classifier.task_registry import IMAGE_NAMES, ROUTER_LABELS
+from ml.router import Kinds, Routing, agree, compare_routing
 from records.models import Series
 
 CHOSEN, NO_HEADER = "chosen", "no_header"
 """The agreement of a series whose header names no task: the image decided it, or nothing did."""
+
+KINDS = Kinds(labels=ROUTER_LABELS, names=IMAGE_NAMES)
+"""The kinds of image that the tasks here know."""
 
 MIN_SURE_SHARE = 0.25
 """Part of a series' frames that must be sure: in a long series, a single slip decides nothing."""
@@ -58,7 +62,7 @@ def source_of(series: Series, chosen: Sequence[str]) -> Source:
 
 def name_of(routing: Routing) -> str:
     """What staff call the kind of image that was seen."""
-    return NAMES.get(routing.label, routing.label)
+    return KINDS.name_of(routing.label)
 
 
 def judge_series(series_id: str, routings: Sequence[Routing]) -> SeriesLook:
@@ -85,10 +89,10 @@ def disagreement(task: str, routing: Routing, source: Source) -> str | None:
     """Why a task's answer must not be given for what was seen; None when nothing speaks surely
     against it.
     """
-    found = compare_routing(task, routing)
+    found = compare_routing(task, routing, KINDS)
     if found is None:
         return None
-    said, seen = NAMES[LABEL_OF_TASK[task]], name_of(routing)
+    said, seen = KINDS.name_of(KINDS.labels[task]), name_of(routing)
     return {
         Source.HEADER: found.reason,
         Source.PERSON: f"A person stated {said}, the image looks like {seen}.",
@@ -119,7 +123,7 @@ def record_looks(
 
 
 def _entry(look: SeriesLook, task: str, *, is_chosen: bool) -> dict[str, Any]:
-    compared = agree(look.routing, task).code if task else NO_HEADER
+    compared = agree(look.routing, task, KINDS).code if task else NO_HEADER
     return {
         "label": look.routing.label,
         # What was decided stays, should a later router see something else.

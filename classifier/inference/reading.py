@@ -10,7 +10,7 @@ from django.conf import settings
 
 from classifier.errors import InferenceFailed
 from classifier.inference.bundles import Router
-from classifier.inference.looks import SeriesLook, judge_series
+from classifier.inference.looks import KINDS, SeriesLook, judge_series
 from ml.errors import MLError
 from ml.images import Frame
 from ml.predictor import FramePrediction, Predictor
@@ -146,7 +146,7 @@ def _show(
     if router is not None:
         seen = router.predictor.predict(frames)
         reading.routings += [
-            make_routing(router.predictor, frame, prediction)
+            make_routing(router.predictor, frame, prediction, KINDS)
             for frame, prediction in zip(frames, seen, strict=True)
         ]
     reading.places += [place for place, _ in batch]

@@ -7,10 +7,6 @@ from classifier.models.scores import Explanation, InstanceScore
 from classifier.models.sources import SourceValidation
 from classifier.models.versions import (
     RESEARCH_SENTENCE,
-    SITE_TASKS,
-    STUDY_TASKS,
-    TASK_CHOICES,
-    TASK_TITLES,
     Deployment,
     ModelVersion,
 )
@@ -18,10 +14,6 @@ from classifier.models.versions import (
 __all__ = [
     "CLASSIFICATION_TASKS",
     "RESEARCH_SENTENCE",
-    "SITE_TASKS",
-    "STUDY_TASKS",
-    "TASK_CHOICES",
-    "TASK_TITLES",
     "UNROUTED",
     "Classification",
     "Deployment",

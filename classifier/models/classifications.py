@@ -16,16 +16,17 @@ from classifier.choices import (
     ENDED_STATES,
     REVIEWABLE_STATES,
     REVIEWED_STATES,
+    ROUTER_TASK,
     SUSPECTING_OUTCOMES,
     Abstention,
     ClassificationOutcome,
     ClassificationState,
     Confidence,
-    Task,
 )
-from classifier.models.versions import STUDY_TASKS, ModelVersion
+from classifier.models.versions import ModelVersion
 from classifier.models.waits import WAITING_SENTENCE, WAITING_SENTENCES
 from classifier.querysets import ClassificationQuerySet
+from classifier.task_registry import STUDY_TASK_CHOICES
 from records.choices import Priority
 from records.models import Study
 
@@ -35,15 +36,15 @@ if TYPE_CHECKING:
 UNROUTED = "unrouted"
 """The task of a row whose study's header doesn't name one, until the images have been looked at."""
 
-CLASSIFICATION_TASKS = (*STUDY_TASKS, (UNROUTED, "Body part not known"))
-
-
-def list_classification_tasks() -> tuple[tuple[str, str], ...]:
-    """The tasks of a row; a function, so that no migration depends on a site's bundles."""
-    return CLASSIFICATION_TASKS
-
-
+CLASSIFICATION_TASKS = (*STUDY_TASK_CHOICES, (UNROUTED, "Body part not known"))
 """What a classification may be about."""
+
+_TASK_WORDS = dict(CLASSIFICATION_TASKS)
+
+
+def name_task(task: str) -> str:
+    """A row's task in words; of a task that no bundle brings any more, the name."""
+    return _TASK_WORDS.get(task, task)
 
 
 ABSTENTION_SENTENCES = {
@@ -99,7 +100,7 @@ class Classification(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="classifications")
-    task = models.CharField(max_length=20, choices=list_classification_tasks, blank=True)
+    task = models.CharField(max_length=20, blank=True)
     state = models.CharField(
         max_length=16, choices=ClassificationState.choices, default=ClassificationState.QUEUED
     )
@@ -191,7 +192,7 @@ class Classification(models.Model):
                 name="classification_answer_has_task",
             ),
             models.CheckConstraint(
-                condition=~Q(task=Task.BODY_PART), name="classification_task_is_no_router"
+                condition=~Q(task=ROUTER_TASK), name="classification_task_is_no_router"
             ),
             models.CheckConstraint(
                 condition=~Q(state=ClassificationState.ABSTAINED)
@@ -221,6 +222,11 @@ class Classification(models.Model):
     def __str__(self) -> str:
         """Return the task and the state."""
         return f"{self.task or 'no task'} {self.id}: {self.state}"
+
+    @property
+    def task_title(self) -> str:
+        """Its task in words; empty where it has none."""
+        return name_task(self.task)
 
     @property
     def changed_at(self) -> dt.datetime:

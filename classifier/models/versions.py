@@ -7,28 +7,10 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import User
-from classifier.choices import MapStanding, Stage, Task
+from classifier.choices import ROUTER_TASK, MapStanding, Stage
 from classifier.querysets import DeploymentQuerySet, ModelVersionQuerySet
-from classifier.site_tasks import read_site_tasks
+from classifier.task_registry import TASK_TITLES
 from records.models.imaging import REASON_LENGTH
-
-SITE_TASKS = read_site_tasks(Task.values)
-"""The tasks that bundles here bring beyond them. A process knows those that were there when it
-started."""
-
-TASK_CHOICES = (*Task.choices, *((task.name, task.title) for task in SITE_TASKS))
-TASK_TITLES: dict[str, str] = dict(TASK_CHOICES)
-
-
-def list_task_choices() -> tuple[tuple[str, str], ...]:
-    """Every task with its title; a function, so that no migration depends on a site's bundles."""
-    return TASK_CHOICES
-
-
-STUDY_TASKS = tuple(choice for choice in TASK_CHOICES if choice[0] != Task.BODY_PART)
-"""The tasks that classify a study. The body-part model stands in front of them: it says which
-of them an image is for, and never has a classification of its own."""
-
 
 RESEARCH_SENTENCE = "Research model: below its release gate. Not for use in a decision."
 """Stands beside every result of a research bundle, wherever it is shown."""
@@ -56,7 +38,7 @@ class ModelVersion(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    task = models.CharField(max_length=20, choices=list_task_choices)
+    task = models.CharField(max_length=20)
     version = models.CharField(max_length=40)
     digest = models.CharField(max_length=64, unique=True)
     stage = models.CharField(max_length=10, choices=Stage.choices)
@@ -75,6 +57,11 @@ class ModelVersion(models.Model):
     def __str__(self) -> str:
         """Return task and version."""
         return f"{self.task} {self.version}"
+
+    @property
+    def task_title(self) -> str:
+        """Its task in words; of a task that no bundle brings any more, the name."""
+        return TASK_TITLES.get(self.task, self.task)
 
     @property
     def is_research(self) -> bool:
@@ -125,7 +112,7 @@ class ModelVersion(models.Model):
     @property
     def is_router(self) -> bool:
         """Tell whether it chooses the task instead of answering one."""
-        return self.task == Task.BODY_PART
+        return self.task == ROUTER_TASK
 
     @property
     def labels(self) -> list[str]:
@@ -181,7 +168,7 @@ class Deployment(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    task = models.CharField(max_length=20, choices=list_task_choices)
+    task = models.CharField(max_length=20)
     model_version = models.ForeignKey(
         ModelVersion, on_delete=models.PROTECT, related_name="deployments", null=True
     )

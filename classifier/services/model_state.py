@@ -14,7 +14,8 @@ from classifier.inference import (
     remove_unfinished,
     shipped_digests,
 )
-from classifier.models import TASK_TITLES, Deployment, ModelVersion
+from classifier.models import Deployment, ModelVersion
+from classifier.task_registry import TASK_TITLES
 from records.files.stores.locks import own_content
 
 FORMER_KEPT = 2

@@ -12,19 +12,20 @@ from accounts.models import User
 from accounts.roles import Verb
 from classifier.choices import (
     REVIEWED_STATES,
+    ROUTER_TASK,
     Abstention,
     Action,
     ClassificationOutcome,
     ClassificationState,
-    Task,
 )
 from classifier.doorbell import ring
 from classifier.errors import NotRerunnable, NotStatable
 from classifier.metrics import count_end
 from classifier.models import UNROUTED, Classification, Deployment
 from classifier.models.classifications import ABSTENTION_SENTENCES
-from classifier.routing import ROUTE_OF_TASK, open_series, tasks_for_study, tasks_to_state
+from classifier.routing import open_series, tasks_for_study, tasks_to_state
 from classifier.services.drafts import hand_drafts_on
+from classifier.task_registry import TASKS
 from records.errors import StudyGone
 from records.models import Instance, Study
 from records.services import state_kind
@@ -101,7 +102,7 @@ def state_task(*, actor: User, classification: Classification, task: str) -> lis
         raise NotRerunnable(state=reviewed.get_state_display())
     if task not in tasks_to_state(study):
         raise NotStatable
-    modality, body_part = ROUTE_OF_TASK[task].stated
+    modality, body_part = TASKS[task].stated
     study = state_kind(actor=actor, study=study, modality=modality, body_part=body_part)
     return request_classifications(actor=actor, study=study)
 
@@ -129,7 +130,7 @@ def _tasks_of(study: Study) -> set[str]:
     named = tasks_for_study(study)
     if named:
         return named
-    if open_series(study) and Deployment.objects.live_version(Task.BODY_PART):
+    if open_series(study) and Deployment.objects.live_version(ROUTER_TASK):
         return {UNROUTED}
     return {NO_TASK}
 

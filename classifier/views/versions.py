@@ -17,14 +17,13 @@ from accounts.forms import as_validation_error
 from accounts.parameters import takes
 from accounts.reads import NOTHING
 from accounts.roles import Verb
-from classifier.choices import Task
+from classifier.choices import ROUTER_TASK
 from classifier.comparisons import compare_versions
 from classifier.figures import OF_A_LABEL, figures_of
 from classifier.forms import SourceValidationForm
 from classifier.image_limits import image_limits_of
 from classifier.meanings import meanings_of
 from classifier.models import (
-    TASK_TITLES,
     Classification,
     Deployment,
     ModelVersion,
@@ -33,6 +32,7 @@ from classifier.models import (
 from classifier.services.model_state import find_model_state
 from classifier.services.sources import state_validation, withdraw_validation
 from classifier.services.versions import deploy_version, withdraw_task
+from classifier.task_registry import TASK_TITLES
 from records.forms import ReasonForm
 from records.models.imaging import REASON_LENGTH
 
@@ -202,7 +202,7 @@ class TaskWithdrawView(VerbRequiredMixin, View):
         except KnownError as error:
             messages.error(request, f"{error.message} {error.action}")
         else:
-            messages.success(request, WITHDRAWN[task == Task.BODY_PART])
+            messages.success(request, WITHDRAWN[task == ROUTER_TASK])
         return redirect("classifier:model-list")
 
 
@@ -230,7 +230,7 @@ def _task_entry(task: str, title: str, versions: list[Any]) -> dict[str, Any]:
     return {
         "task": task,
         "title": title,
-        "is_router": task == Task.BODY_PART,
+        "is_router": task == ROUTER_TASK,
         "live": live,
         "versions": own,
         "description": (live or own[0]).manifest.get("intended_use", "") if own else "",

@@ -10,7 +10,8 @@ from accounts.errors import KnownError
 from classifier.errors import BundleRefused, TrustedKeysInvalid
 from classifier.inference import describe_bundle, find_bundle_paths
 from classifier.inference.bundles import predictor_for, trusted_keys
-from classifier.models import TASK_TITLES, Deployment, ModelVersion
+from classifier.models import Deployment, ModelVersion
+from classifier.task_registry import TASK_TITLES
 from medimaging.doctor.findings import Finding, error, ok, warning
 
 

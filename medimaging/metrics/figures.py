@@ -18,7 +18,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from accounts.errors import KnownError
 from accounts.models import AccountMail, AuditEvent
 from classifier.choices import OPEN_STATES
-from classifier.models import CLASSIFICATION_TASKS, TASK_TITLES, Classification, Deployment
+from classifier.models import CLASSIFICATION_TASKS, Classification, Deployment
+from classifier.task_registry import TASK_TITLES
 from medimaging import health
 from medimaging.health import probes  # noqa: F401 - what it registers is asked
 from medimaging.heartbeats import Heartbeat, connect, heartbeats

@@ -257,6 +257,7 @@ def _make_manifest(
         transfer=transfer,
         confidence=confidence,
         map_size=find_map_size(config.maps, config.input.size),
+        routing=config.routing,
     )
 
 

@@ -11,9 +11,8 @@ from pydicom.uid import (
     VLPhotographicImageStorage,
 )
 
-from classifier.models import STUDY_TASKS, Classification
-from classifier.routing import ROUTES, SHIPPED_ROUTES, route_of
-from classifier.site_tasks import SiteTask
+from classifier.models import Classification
+from classifier.task_registry import STUDY_TASKS, read_task
 from records.forms import BODY_PARTS, MODALITIES
 from records.services import DeclaredFields, submit_study
 from tests.records.files import make_dicom, make_jpeg
@@ -88,6 +87,7 @@ def test_picture_goes_to_the_task_that_the_upload_page_s_choices_name(
         (DermoscopicPhotographyImageStorage, "DMS", {"BodyPartExamined": "ARM"}, "skin-lesion"),
         (VLPhotographicImageStorage, "XC", {"region": "Skin"}, "skin-lesion"),
         (VLPhotographicImageStorage, "XC", {"SeriesDescription": "Fundus left"}, "retina"),
+        (VLPhotographicImageStorage, "XC", {"SeriesDescription": "Skin by the eye"}, "skin-lesion"),
         (OphthalmicPhotography8BitImageStorage, "OP", {"region": "Retina"}, "retina"),
         (OphthalmicPhotography8BitImageStorage, "OP", {"region": "Eye"}, "retina"),
         (SecondaryCaptureImageStorage, "OP", {"BodyPartExamined": "EYE"}, "retina"),
@@ -104,13 +104,13 @@ def test_dicom_photograph_goes_to_the_task_of_its_modality_and_region(
 
 def test_every_task_can_be_reached_from_the_upload_page():
     reached = {
-        str(route.task)
-        for route in ROUTES
+        task.name
+        for task in STUDY_TASKS
         for modality, _ in MODALITIES
         for body_part, _ in BODY_PARTS
-        if route.is_named_by(modality, body_part)
+        if task.is_named_by(modality, body_part)
     }
-    assert reached == {task for task, _ in STUDY_TASKS}
+    assert reached == {task.name for task in STUDY_TASKS}
 
 
 WORDS = {
@@ -140,11 +140,17 @@ WORDS = {
 
 @pytest.mark.parametrize(("modality", "words"), WORDS)
 def test_only_words_of_their_own_name_a_task(modality, words):
-    named = [str(one.task) for one in SHIPPED_ROUTES if one.is_named_by(modality, words)]
+    named = [one.name for one in STUDY_TASKS if one.is_named_by(modality, words)]
     assert named == [task for task in (WORDS[modality, words],) if task]
 
 
-HEADS_BY_CT = SiteTask("heads", "Heads", ("OT", "CT", "SC"), ("HEAD", "CHEST WALL"))
+def bring(task, modalities, body_parts, /, **routing):
+    """A task as a site's bundle tells of it in its manifest."""
+    scope = {"modalities": modalities, "body_parts": body_parts}
+    return read_task({"task": task, "scope": scope, "routing": routing or None})
+
+
+HEADS_BY_CT = bring("heads", ["OT", "CT", "SC"], ["HEAD", "CHEST WALL"])
 
 
 @pytest.mark.parametrize(
@@ -163,10 +169,43 @@ HEADS_BY_CT = SiteTask("heads", "Heads", ("OT", "CT", "SC"), ("HEAD", "CHEST WAL
     ],
 )
 def test_scope_of_a_site_s_task_is_read_by_words(modality, words, is_named):
-    assert route_of(HEADS_BY_CT).is_named_by(modality, words) is is_named
+    assert HEADS_BY_CT.is_named_by(modality, words) is is_named
+
+
+@pytest.mark.parametrize(
+    ("modality", "words", "is_named"),
+    [
+        ("US", "Elbow, left", True),
+        ("US", "olecranon", True),
+        ("US", "Cubital tunnel", True),
+        ("US", "Elbows", False),
+        ("US", "cubitus", False),
+        ("US", "HEAD", False),
+        ("ES", "", True),
+        ("CT", "ELBOW", False),
+    ],
+)
+def test_routing_goes_before_the_scope(modality, words, is_named):
+    elbows = bring(
+        "elbows",
+        ["CT"],
+        ["HEAD"],
+        modalities=["US"],
+        words=["elbow", "*cranon", "cubit*", "", "*"],
+        word_exceptions=["cubitus"],
+        sufficient_modalities=["ES"],
+    )
+    assert elbows.is_named_by(modality, words) is is_named
+    assert elbows.stated == ("US", "ELBOW")
+
+
+@pytest.mark.parametrize("stated", [["US", "KNEE"], ["US"], ["US", "ELBOW", "LEFT"]])
+def test_what_is_stated_for_a_task_must_name_it(stated):
+    with pytest.raises(ValueError, match="what is stated for it"):
+        bring("elbows", ["US"], ["ELBOW"], stated=stated)
 
 
 def test_task_for_silent_modalities_alone_is_still_reached():
-    pictures = SiteTask("wounds", "Wounds", ("OT",), ("WOUND",))
-    assert route_of(pictures).is_named_by("OT", "Wound, left leg")
-    assert route_of(HEADS_BY_CT).stated == ("CT", "HEAD")
+    pictures = bring("wounds", ["OT"], ["WOUND"])
+    assert pictures.is_named_by("OT", "Wound, left leg")
+    assert HEADS_BY_CT.stated == ("CT", "HEAD")

@@ -378,8 +378,8 @@ def test_state_task_refuses_another_department(make, router):
 @pytest.mark.parametrize(
     ("modality", "body_part", "offered"),
     [
-        ("OT", "", ["chest-xray", "lung-ct", "brain-mri", "skin-lesion", "retina", "head-ct"]),
-        ("XC", "", ["skin-lesion", "retina"]),
+        ("OT", "", ["brain-mri", "chest-xray", "head-ct", "lung-ct", "retina", "skin-lesion"]),
+        ("XC", "", ["retina", "skin-lesion"]),
         ("OT", "CHEST", ["chest-xray", "lung-ct"]),
         ("CR", "CHEST", []),
         ("CT", "KNEE", []),

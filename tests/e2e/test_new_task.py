@@ -201,7 +201,8 @@ def test_new_task_is_registered_listed_and_classifies_a_study(
     version = Deployment.objects.live_version("tumour-ct")
     assert version == ModelVersion.objects.get(task="tumour-ct")
     run_product(["-c", CLASSIFY], followed, store)
-    (row,) = Classification.objects.all()
+    row, shipped = Classification.objects.order_by("-task")
+    assert (shipped.task, shipped.abstention) == ("head-ct", "no_deployed_model")
     assert row.task == "tumour-ct"
     assert row.state in ("awaiting_review", "abstained"), row.failure_code
     assert row.model_version == version

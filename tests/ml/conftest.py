@@ -58,6 +58,7 @@ LATER = (
     "quality",
     "series",
     "maps",
+    "routing",
     "map_size",
     "external",
 )

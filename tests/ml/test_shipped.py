@@ -233,6 +233,7 @@ def test_released_figures_stay_within_what_the_task_allows(path: Path) -> None:
     assert manifest.distance.target_refusal == allowed
     assert manifest.distance.validation_refusal <= allowed
     assert manifest.scope == config.scope
+    assert manifest.routing in (None, config.routing)
     report = json.loads((path / "evaluation.json").read_text())
     assert {name: Metric(**one) for name, one in report["metrics"].items()} == manifest.metrics
     assert report["images"] == manifest.training.images["test"]

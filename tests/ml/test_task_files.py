@@ -112,6 +112,11 @@ def test_load_task_tells_everything_that_is_wrong_at_once(tmp_path: Path, told: 
         ),
         (f"{SHORT}[training]\nbatch_size = 0", "training.batch_size: 0 must lie in [1, 4096]"),
         (f"{SHORT}[gate]\naccuracy = inf", "least values must be numbers"),
+        (
+            f'{SHORT}[routing]\nstated = ["CR"]',
+            "stated: must be a modality and a body part",
+        ),
+        (f'{SHORT}[routing]\nrouter_label = "hand-xr"', "routing.image_name belong together"),
     ],
 )
 def test_load_task_says_where_and_what_is_allowed(tmp_path: Path, text: str, told: str) -> None:

@@ -9,8 +9,9 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from classifier.failures import failed_groups
-from classifier.models import TASK_TITLES, Classification
+from classifier.models import Classification
 from classifier.services.reruns import rerun_failed
+from classifier.task_registry import TASK_TITLES
 
 BATCH = 200
 

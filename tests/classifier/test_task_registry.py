@@ -12,9 +12,8 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from accounts.roles import Role
-from classifier.choices import Task
 from classifier.models import Deployment, ModelVersion
-from classifier.site_tasks import read_site_tasks
+from classifier.task_registry import SHIPPED_TASKS, read_brought_tasks, read_shipped_tasks
 from tests import factories
 from tests.classifier.bundles import change_manifest, copy_chest
 
@@ -41,27 +40,36 @@ def bring(place: Path, task: str, **changes) -> Path:
     return target
 
 
-def test_read_site_tasks_finds_what_does_not_ship_by_its_newest_manifest(place, settings):
+def test_read_brought_tasks_finds_what_does_not_ship_by_its_newest_manifest(place, settings):
     copy_chest(place)
     bring(place, "mammography", created="2026-02-01T00:00:00Z")
     kept = settings.BUNDLE_STORE_DIR / ("a" * 64)
     shutil.copytree(bring(place, "other"), kept)
     shutil.rmtree(place / "other")
     change_manifest(kept, task="mammography", title="Older", created="2026-01-01T00:00:00Z")
-    (found,) = read_site_tasks(Task.values)
+    (found,) = read_brought_tasks(SHIPPED_TASKS).values()
     assert (found.name, found.title) == ("mammography", "Mammography")
-    assert found.modalities == ("MG",)
-    assert found.body_parts == ("BREAST", "CHEST WALL")
+    assert found.modalities == {"MG"}
+    assert found.stated == ("MG", "BREAST")
+    assert found.is_named_by("MG", "CHEST WALL")
+
+
+def test_read_brought_tasks_lets_no_bundle_change_a_task_that_ships(place, settings):
+    routing = {"modalities": ["MG"], "words": ["breast"], "stated": ["MG", "BREAST"]}
+    kept = settings.BUNDLE_STORE_DIR / ("a" * 64)
+    shutil.copytree(bring(place, "chest-xray", routing=routing), kept)
+    assert read_brought_tasks(SHIPPED_TASKS) == {}
+    assert read_shipped_tasks()["chest-xray"].stated == ("CR", "CHEST")
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"{}", b'{"task": 3}', b'{"task": "x", "scope": 3}', b"\xff\xfe"]
 )
-def test_read_site_tasks_leaves_out_what_cannot_be_read(place, content):
+def test_read_brought_tasks_leaves_out_what_cannot_be_read(place, content):
     broken = place / "mammography" / "1.0.0"
     broken.mkdir(parents=True)
     (broken / "manifest.json").write_bytes(content)
-    assert read_site_tasks(Task.values) == ()
+    assert read_brought_tasks(SHIPPED_TASKS) == {}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +89,7 @@ def test_register_bundles_refuses_a_task_that_no_study_would_reach(db, place, ta
     with pytest.raises(CommandError, match=reason):
         call_command("register_bundles", deploy=True)
     assert not ModelVersion.objects.exists()
-    assert read_site_tasks(Task.values) == ()
+    assert read_brought_tasks(SHIPPED_TASKS) == {}
 
 
 def test_register_bundles_takes_a_new_task_and_the_page_lists_it(db, place, client, capsys):
@@ -99,12 +107,12 @@ ASK = """
 import re
 import django
 django.setup()
-from classifier.models import CLASSIFICATION_TASKS, TASK_TITLES
-from classifier.routing import ROUTES
+from classifier.models import CLASSIFICATION_TASKS
+from classifier.task_registry import STUDY_TASKS, TASK_TITLES
 assert TASK_TITLES["mammography"] == "Mammography"
 assert ("mammography", "Mammography") in CLASSIFICATION_TASKS
 def named(modality, words):
-    return [str(route.task) for route in ROUTES if route.is_named_by(modality, words)]
+    return [task.name for task in STUDY_TASKS if task.is_named_by(modality, words)]
 assert named("MG", "Left breast") == ["mammography"]
 assert named("MG", "Chest_wall 2") == ["mammography"]
 assert named("MG", "abreast.") == [], "a part of a word names nothing"
