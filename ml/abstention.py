@@ -12,7 +12,7 @@ from ml.levels import count_percentiles
 from ml.manifest import Manifest
 from ml.preprocessing import lacks_hounsfield, show_frame
 from ml.subjects import Subject, read_subject
-from ml.task_config import InputConfig, ScopeConfig
+from ml.workshop.task_config import InputConfig, ScopeConfig
 
 # An upper limit from which on nobody is left out.
 EVERYBODY_YEARS = 120

@@ -10,13 +10,13 @@ from typing import Any
 from ml.confidence import WORDS, Confidence
 from ml.errors import BundleInvalid
 from ml.limits import Conformal, QualityLimits
-from ml.map_rule import is_map_size
 from ml.series import KINDS, NONE, SeriesRule
 from ml.signing import SIGNATURE
-from ml.task_config import Code, InputConfig, ScopeConfig
-from ml.task_rules import input_rules
-from ml.transfer import Transfer
 from ml.typed_tables import build_typed
+from ml.workshop.map_rule import is_map_size
+from ml.workshop.task_config import Code, InputConfig, ScopeConfig
+from ml.workshop.task_rules import input_rules
+from ml.workshop.transfer import Transfer
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -117,10 +117,10 @@ class ExternalFigures:
 class MapFigures:
     """Where the heat maps of disease answers peak, and whether that can be believed.
 
-    `figures` are shares by name (`ml.evaluation.maps` says each), `by_label` the share of the
-    peaks that lie in one place, by disease. `images` are the disease answers, whose peaks lie in
-    `cells` of the map's `grid` (rows, columns), with an `entropy` in bits. `masked` is the number
-    of films with masks. `reasons` say which part of the rule `standing` rests on isn't kept.
+    `figures` are shares by name (`ml.workshop.evaluation.maps` says each), `by_label` the share of
+    the peaks that lie in one place, by disease. `images` are the disease answers, whose peaks lie
+    in `cells` of the map's `grid` (rows, columns), with an `entropy` in bits. `masked` is the
+    number of films with masks. `reasons` say which part of the rule `standing` rests on isn't kept.
     """
 
     standing: str

@@ -8,14 +8,14 @@ from ml.abstention import Abstention
 from ml.bundles import find_bundles, find_task_bundle
 from ml.errors import MLError
 from ml.images import Frame, read_frames
-from ml.prediction_output import (
+from ml.predictor import Predictor, open_predictor
+from ml.router import NAMES, ROUTER_TASK, Routing, make_routing
+from ml.workshop.prediction_output import (
     describe_error,
     describe_predictions,
     describe_routing,
     describe_unrouted,
 )
-from ml.predictor import Predictor, open_predictor
-from ml.router import NAMES, ROUTER_TASK, Routing, make_routing
 
 
 class Answerer:

@@ -5,7 +5,8 @@ import sys
 from argparse import HelpFormatter, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
-from ml.commands import (
+from ml.errors import MLError
+from ml.workshop.commands import (
     audit_data,
     card,
     check,
@@ -26,7 +27,6 @@ from ml.commands import (
     tune,
     verify,
 )
-from ml.errors import MLError
 
 COMMANDS = (
     new_task,

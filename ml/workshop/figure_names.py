@@ -8,7 +8,7 @@ from ml.confidence import LOW, WORDS
 from ml.typed_tables import Problem, suggest_name
 
 if TYPE_CHECKING:
-    from ml.task_config import DecisionConfig, TaskConfig
+    from ml.workshop.task_config import DecisionConfig, TaskConfig
 
 # What the headline figures are called when they come from every source.
 ALL_SOURCES = "all"

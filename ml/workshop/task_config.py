@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ml.errors import TaskConfigInvalid
-from ml.map_rule import MapsConfig
-from ml.task_rules import find_problems
-from ml.task_tables import TASKS_DIR, complete_table, read_toml, write_choices
 from ml.typed_tables import Problem, build_partly
+from ml.workshop.map_rule import MapsConfig
+from ml.workshop.task_rules import find_problems
+from ml.workshop.task_tables import TASKS_DIR, complete_table, read_toml, write_choices
 
 # PS3.16 8: coding schemes of one's own begin with 99.
 PRIVATE_SCHEME = "99MEDIMAGING"
@@ -135,8 +135,8 @@ class ModelConfig:
 class AugmentationConfig:
     """Largest random change of a training image, and the share of images that get each kind.
 
-    Those with a default take away what tells the sources apart (`ml.training.appearance`), and are
-    not made unless asked for. `blur` is a standard deviation relative to the shorter side,
+    Those with a default take away what tells the sources apart (`ml.workshop.training.appearance`),
+    and are not made unless asked for. `blur` is a standard deviation relative to the shorter side,
     `min_quality` the lowest of JPEG, `hue` a share of a full turn, `saturation` and
     `white_balance` logarithms of a gain, `style` how far an image goes to the levels or the light
     of another one, of another source where there is one.
@@ -262,8 +262,8 @@ class ScopeConfig:
     """What an image must be to be classified at all; empty lists accept anything.
 
     `sexes` are values of Patient's Sex (0010,0040).
-    `accepted_kinds` are kinds of rejects (`ml.rejects`) that this task takes after all. With
-    `any_colour` grey images are taken as well as coloured ones, whatever the input's colour.
+    `accepted_kinds` are kinds of rejects (`ml.workshop.rejects`) that this task takes after all.
+    With `any_colour` grey images are taken as well as coloured ones, whatever the input's colour.
     `stranger_label` is the label that the rejects carry in the task's own data, so that the
     network names them and the gate leaves them alone; empty for none.
     """

@@ -10,15 +10,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ml.datasets import SPLITS, Example
-from ml.datasets.folders import read_folders
-from ml.datasets.loading import DEFAULT_TABLE
-from ml.datasets.tables import read_table
 from ml.errors import TaskDraftImpossible
 from ml.images import read_frames
-from ml.task_config import find_task
-from ml.task_tables import RECIPE
 from ml.typed_tables import suggest_name
+from ml.workshop.datasets import SPLITS, Example
+from ml.workshop.datasets.folders import read_folders
+from ml.workshop.datasets.loading import DEFAULT_TABLE
+from ml.workshop.datasets.tables import read_table
+from ml.workshop.task_config import find_task
+from ml.workshop.task_tables import RECIPE
 
 # Images that are looked into; spread over the set.
 LOOKED_AT = 48

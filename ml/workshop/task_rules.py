@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.aggregation import AGGREGATIONS
-from ml.backbones import BACKBONE_LIMITS, IMAGENET, NONE, TORCH_SUFFIX, WEIGHT_SUFFIXES
-from ml.figure_names import find_gate_problems
-from ml.map_rule import MAX_MAP_SCALE
 from ml.series import KINDS
 from ml.typed_tables import Problem, suggest_name
+from ml.workshop.backbones import BACKBONE_LIMITS, IMAGENET, NONE, TORCH_SUFFIX, WEIGHT_SUFFIXES
+from ml.workshop.figure_names import find_gate_problems
+from ml.workshop.map_rule import MAX_MAP_SCALE
 
 if TYPE_CHECKING:
-    from ml.task_config import InputConfig, TaskConfig
+    from ml.workshop.task_config import InputConfig, TaskConfig
 
 # What a network can be kept for; less is better of those that end in `loss`.
 MONITORS = ("robust_loss", "val_loss", "val_macro_auc", "val_balanced_accuracy")

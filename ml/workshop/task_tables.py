@@ -21,8 +21,8 @@ SHAPES_NOTHING = (
     ("input", "shrink"),
     ("data", "external"),
 )
-TASKS_DIR = Path(__file__).parent / "tasks"
-RECIPE = Path(__file__).parent / "recipe.toml"
+TASKS_DIR = Path(__file__).parents[1] / "tasks"
+RECIPE = Path(__file__).parents[1] / "recipe.toml"
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -11,12 +11,12 @@ import pytest
 from filelock import FileLock
 
 from ml.bundles import find_task_bundle
-from ml.cli import main
-from ml.commands.options import BUNDLES_DIR, parse_overrides
 from ml.manifest import MANIFEST
 from ml.predictor import Predictor, open_predictor
 from ml.signing import SIGNATURE
-from ml.task_config import TaskConfig, find_task, load_task
+from ml.workshop.cli import main
+from ml.workshop.commands.options import BUNDLES_DIR, parse_overrides
+from ml.workshop.task_config import TaskConfig, find_task, load_task
 from tests.ml.pictures import write_dataset
 from tests.prerequisites import SHARED, skip_or_fail
 

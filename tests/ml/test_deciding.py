@@ -19,7 +19,7 @@ from ml.intervals import wilson_low
 from ml.predictor import Predictor
 from ml.preprocessing import describe_window, prepare_frame
 from ml.subjects import Subject
-from ml.task_config import InputConfig
+from ml.workshop.task_config import InputConfig
 from tests.ml.pictures import draw_case, encode_picture, make_dicom
 
 LABELS = ("normal", "pneumonia", "tuberculosis")

@@ -10,10 +10,14 @@ import pytest
 from PIL import Image
 from scipy.stats import spearmanr
 
-from ml.cli import main
 from ml.errors import ExplanationUnavailable
 from ml.explanation import Occlusion, make_activation_maps, measure_support, occlude
-from ml.explanation.sanity import (
+from ml.images import read_frames
+from ml.predictor import Predictor
+from ml.preprocessing import prepare_frame
+from ml.runtimes import RuntimeOutputs
+from ml.workshop.cli import main
+from ml.workshop.explanation.sanity import (
     MAX_GRADIENT_DIFFERENCE,
     MAX_RANDOMISED_CORRELATION,
     check_maps,
@@ -22,11 +26,7 @@ from ml.explanation.sanity import (
     explain_inputs,
     rank_correlation,
 )
-from ml.images import read_frames
-from ml.predictor import Predictor
-from ml.preprocessing import prepare_frame
-from ml.runtimes import RuntimeOutputs
-from ml.task_config import find_task, load_task
+from ml.workshop.task_config import find_task, load_task
 from tests.ml.conftest import ROOT
 from tests.ml.pictures import draw_case, encode_picture
 
@@ -160,14 +160,14 @@ def test_compare_with_occlusion_agrees_when_every_place_speaks_for_itself() -> N
 
 
 def test_gradient_maps_change_when_a_reference_networks_weights_are_shuffled() -> None:
-    from ml.explanation.gradients import (
+    from ml.workshop.explanation.gradients import (
         FEATURES,
         LOGITS,
         measure_gradient_support,
         open_layers,
         randomise,
     )
-    from ml.training.network import build_network
+    from ml.workshop.training.network import build_network
 
     config = load_task(
         find_task("chest-xray"),
@@ -191,7 +191,7 @@ def test_gradient_maps_change_when_a_reference_networks_weights_are_shuffled() -
 
 
 def test_open_layers_finds_the_last_maps_when_no_layer_is_named(network: Any) -> None:
-    from ml.explanation.gradients import LOGITS, open_layers
+    from ml.workshop.explanation.gradients import LOGITS, open_layers
 
     opened = open_layers(network, logits=LOGITS)
     assert opened.outputs[1].shape[1:] == network.get_layer("features").output.shape[1:]

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from ml.bundles import find_task_bundle, load_bundle
-from ml.datasets import balance_weights, load_dataset
 from ml.errors import BundleInvalid, BundleTampered, DataInvalid, TaskConfigInvalid
 from ml.manifest import read_manifest, write_manifest
-from ml.task_config import find_task, load_task
-from ml.task_tables import TASKS_DIR
+from ml.workshop.datasets import balance_weights, load_dataset
+from ml.workshop.task_config import find_task, load_task
+from ml.workshop.task_tables import TASKS_DIR
 from tests.ml.conftest import load_chest
 
 CHEST = find_task("chest-xray")

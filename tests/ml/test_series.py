@@ -10,17 +10,7 @@ import pytest
 from ml.abstention import Abstention
 from ml.aggregation import Outcome
 from ml.bundles import find_task_bundle
-from ml.commands.options import BUNDLES_DIR
-from ml.datasets import Example
 from ml.errors import BundleInvalid
-from ml.exporting.series_fitting import (
-    ScoredSeries,
-    Slices,
-    draw_series,
-    fit_line,
-    fit_series_rule,
-    gather_series,
-)
 from ml.manifest import Manifest, read_manifest, write_manifest
 from ml.series import (
     NONE,
@@ -36,6 +26,16 @@ from ml.series import (
     to_log_odds,
 )
 from ml.study import arrange, check_series, conclude_study, rule_of, settle_hints
+from ml.workshop.commands.options import BUNDLES_DIR
+from ml.workshop.datasets import Example
+from ml.workshop.exporting.series_fitting import (
+    ScoredSeries,
+    Slices,
+    draw_series,
+    fit_line,
+    fit_series_rule,
+    gather_series,
+)
 
 LABELS = ("bleeding", "none")
 NAN = float("nan")

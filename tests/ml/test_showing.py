@@ -11,7 +11,7 @@ from ml.explanation.body import SIDE, find_body
 from ml.images import read_frames, to_display
 from ml.overlay import render_activation
 from ml.preprocessing import prepare_display
-from ml.task_config import InputConfig
+from ml.workshop.task_config import InputConfig
 from tests.ml.conftest import ROOT
 
 GREY = InputConfig(size=64, colour="grey", contrast="as_shown")

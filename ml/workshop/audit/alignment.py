@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.progress import track
+from ml.workshop.progress import track
 
 Thumbnails = NDArray[np.uint8]
 Maps = NDArray[np.float32]

@@ -7,15 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ml.audit.confounding import Confounding, SourceGuess, guess_sources, measure_confounding
-from ml.audit.leaks import (
-    CrossingGroup,
-    Pair,
-    find_crossing_groups,
-    find_pairs,
-)
-from ml.audit.pictures import Picture, Unreadable, read_pictures
-from ml.datasets import EXTERNAL, SPLITS, Example, load_dataset
 from ml.errors import (
     CopyCrossesSplits,
     GroupCrossesSplits,
@@ -23,12 +14,26 @@ from ml.errors import (
     MLError,
     NearDuplicateCrossesSplits,
 )
-from ml.evaluation.baselines import (
+from ml.workshop.audit.confounding import (
+    Confounding,
+    SourceGuess,
+    guess_sources,
+    measure_confounding,
+)
+from ml.workshop.audit.leaks import (
+    CrossingGroup,
+    Pair,
+    find_crossing_groups,
+    find_pairs,
+)
+from ml.workshop.audit.pictures import Picture, Unreadable, read_pictures
+from ml.workshop.datasets import EXTERNAL, SPLITS, Example, load_dataset
+from ml.workshop.evaluation.baselines import (
     frozen_scores,
     linear_scores,
     score_baseline,
 )
-from ml.task_config import TaskConfig
+from ml.workshop.task_config import TaskConfig
 
 Counts = dict[str, dict[str, int]]
 Figures = dict[str, dict[str, float]]

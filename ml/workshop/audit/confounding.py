@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ml.audit.pictures import Picture
-from ml.evaluation.baselines import linear_scores
+from ml.workshop.audit.pictures import Picture
+from ml.workshop.evaluation.baselines import linear_scores
 
 FACTORS = ("source", "size", "mode", "kind")
 

@@ -12,10 +12,10 @@ import numpy as np
 from matplotlib import pyplot as plt
 from PIL import Image, ImageDraw, ImageFont
 
-from ml.audit.pictures import Picture
-from ml.datasets import SPLITS
-from ml.evaluation.plots import COLOURS, DPI
 from ml.images import read_frames, to_display
+from ml.workshop.audit.pictures import Picture
+from ml.workshop.datasets import SPLITS
+from ml.workshop.evaluation.plots import COLOURS, DPI
 
 COLUMNS, ROWS = 6, 4
 CELL, CAPTION = 128, 18

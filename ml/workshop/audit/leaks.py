@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.audit.alignment import find_moved
-from ml.audit.likeness import find_near
-from ml.audit.pictures import Picture
-from ml.datasets import EXTERNAL, Example
-from ml.datasets.groups import is_leak, normalise_group
+from ml.workshop.audit.alignment import find_moved
+from ml.workshop.audit.likeness import find_near
+from ml.workshop.audit.pictures import Picture
+from ml.workshop.datasets import EXTERNAL, Example
+from ml.workshop.datasets.groups import is_leak, normalise_group
 
 SAME_FILE, SAME_PIXELS, NEAR = "same file", "same pixels", "near-duplicate"
 MOVED, MIRRORED = "moved copy", "mirrored copy"

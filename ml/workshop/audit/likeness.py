@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.progress import track
+from ml.workshop.progress import track
 
 Hashes = NDArray[np.uint64]
 Details = NDArray[np.float16]

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.datasets import Example
 from ml.errors import ImageUnreadable, MLError
-from ml.evaluation.baselines import flatten_thumbnail
 from ml.images import Frame, read_frames, to_display
-from ml.progress import track
+from ml.workshop.datasets import Example
+from ml.workshop.evaluation.baselines import flatten_thumbnail
+from ml.workshop.progress import track
 
 THUMBNAIL_SIDE = 64
 # Decoding and hashing release the interpreter's lock.

@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from ml.audit.audit import Audit
-from ml.audit.drawings import frequency_size, make_montage, paint_frequency, plot_frequency
-from ml.audit.leaks import Pair, choose_excluded
-from ml.audit.likeness import MAX_DISTANCE, MIN_CORRELATION
-from ml.datasets import SPLITS, Example
 from ml.errors import MLError
-from ml.evaluation.charts import draw
-from ml.evaluation.gallery import encode_picture, shrink_picture
-from ml.evaluation.page import as_markup, render_template
 from ml.images import read_frames, to_display
+from ml.workshop.audit.audit import Audit
+from ml.workshop.audit.drawings import frequency_size, make_montage, paint_frequency, plot_frequency
+from ml.workshop.audit.leaks import Pair, choose_excluded
+from ml.workshop.audit.likeness import MAX_DISTANCE, MIN_CORRELATION
+from ml.workshop.datasets import SPLITS, Example
+from ml.workshop.evaluation.charts import draw
+from ml.workshop.evaluation.gallery import encode_picture, shrink_picture
+from ml.workshop.evaluation.page import as_markup, render_template
 
 PAGE, REPORT, PAIRS, EXCLUDED, FREQUENCY = (
     "audit.html",

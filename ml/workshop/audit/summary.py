@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from ml.audit.audit import Audit
-from ml.audit.report import state_verdict
-from ml.datasets import SPLITS
+from ml.workshop.audit.audit import Audit
+from ml.workshop.audit.report import state_verdict
+from ml.workshop.datasets import SPLITS
 
 MAX_LISTED = 5
 

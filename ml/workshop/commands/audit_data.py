@@ -10,8 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.commands.options import add_task_options, load_config
-from ml.quiet import quieten_engines
+from ml.workshop.commands.options import add_task_options, load_config
+from ml.workshop.quiet import quieten_engines
 
 SUMMARY = "look for leaks, copies, shortcuts and bad files in a task's data set"
 AUDITS_DIR = Path("var/audits")
@@ -57,9 +57,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Audit, print what was found, write the report; 2 when the set must not be used as it is."""
     quieten_engines()
-    from ml.audit.audit import audit_dataset
-    from ml.audit.report import PAGE, write_audit
-    from ml.audit.summary import format_audit
+    from ml.workshop.audit.audit import audit_dataset
+    from ml.workshop.audit.report import PAGE, write_audit
+    from ml.workshop.audit.summary import format_audit
 
     config = load_config(options)
     audit = audit_dataset(config, options.data, weights=options.weights, images=options.root)

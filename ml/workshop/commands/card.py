@@ -15,8 +15,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.commands.options import add_task_file_options, load_config_of
-from ml.quiet import quieten_engines
+from ml.workshop.commands.options import add_task_file_options, load_config_of
+from ml.workshop.quiet import quieten_engines
 
 SUMMARY = "render bundles' cards and reports anew from what they keep, the test split closed"
 EPILOG = """\
@@ -52,10 +52,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _render(path: Path, options: argparse.Namespace) -> None:
-    from ml.datasets import load_dataset
-    from ml.exporting.rendering import add_baselines, render_again
     from ml.manifest import read_manifest
     from ml.signing import SIGNATURE
+    from ml.workshop.datasets import load_dataset
+    from ml.workshop.exporting.rendering import add_baselines, render_again
 
     manifest, _ = read_manifest(path)
     config = load_config_of(options, manifest.task)

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from ml.commands.options import add_config_options, load_ready, load_rows
+from ml.workshop.commands.options import add_config_options, load_ready, load_rows
 
 SUMMARY = "check a task file, and with --data its table, before anything is trained"
 EPILOG = """\
@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print what the task is and what the data set holds."""
-    from ml.datasets import SPLITS
+    from ml.workshop.datasets import SPLITS
 
     config = load_ready(options)
     sys.stdout.write(

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml.commands.evaluate import add_split_options, check_purpose
-from ml.commands.options import add_device_option, add_task_file_options, load_config_of
-from ml.quiet import quieten_engines
+from ml.workshop.commands.evaluate import add_split_options, check_purpose
+from ml.workshop.commands.options import add_device_option, add_task_file_options, load_config_of
+from ml.workshop.quiet import quieten_engines
 
 if TYPE_CHECKING:
-    from ml.evaluation.comparison import Comparison, Predictions
+    from ml.workshop.evaluation.comparison import Comparison, Predictions
 
 SUMMARY = "set two bundles' answers side by side, with paired tests"
 
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         if options.data is None:
             raise SystemExit("compare: bundles need --data")
     quieten_engines()
-    from ml.evaluation.comparison import PAGE, compare_predictions, write_comparison
+    from ml.workshop.evaluation.comparison import PAGE, compare_predictions, write_comparison
 
     comparison = compare_predictions(*(_read_side(path, options) for path in paths))
     write_comparison(comparison, options.out)
@@ -59,14 +59,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _read_side(path: Path, options: argparse.Namespace) -> "Predictions":
     """A table as it is; a bundle is run on the split, and a look at the test split recorded."""
-    from ml.evaluation.comparison import read_predictions, take_answers
+    from ml.workshop.evaluation.comparison import read_predictions, take_answers
 
     if not path.is_dir():
         return read_predictions(path)
-    from ml.datasets import load_dataset
-    from ml.evaluation.scoring import collect_answers
-    from ml.openings import record_opening
     from ml.predictor import open_predictor
+    from ml.workshop.datasets import load_dataset
+    from ml.workshop.evaluation.scoring import collect_answers
+    from ml.workshop.openings import record_opening
 
     predictor = open_predictor(path, device=options.device)
     bundle = predictor.bundle
@@ -79,7 +79,7 @@ def _read_side(path: Path, options: argparse.Namespace) -> "Predictions":
 
 
 def _print(comparison: "Comparison") -> None:
-    from ml.evaluation.comparison import describe_tests
+    from ml.workshop.evaluation.comparison import describe_tests
 
     sys.stdout.write(f"first   {comparison.first}\nsecond  {comparison.second}\n")
     sys.stdout.write(f"{'':26} {'first':>8} {'second':>8} {'difference':>11}\n")

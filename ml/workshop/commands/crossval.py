@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml.commands.options import (
+from ml.workshop.commands.options import (
     BUNDLES_DIR,
     add_task_options,
     find_task_path,
@@ -22,15 +22,15 @@ from ml.commands.options import (
     parse_overrides,
     whole_number,
 )
-from ml.datasets import SPLITS
-from ml.progress import Progress
-from ml.quiet import load_keras
+from ml.workshop.datasets import SPLITS
+from ml.workshop.progress import Progress
+from ml.workshop.quiet import load_keras
 
 if TYPE_CHECKING:
-    from ml.datasets import Dataset
-    from ml.task_config import TaskConfig
-    from ml.tuning.crossval import Configure
-    from ml.tuning.folds import Fold
+    from ml.workshop.datasets import Dataset
+    from ml.workshop.task_config import TaskConfig
+    from ml.workshop.tuning.crossval import Configure
+    from ml.workshop.tuning.folds import Fold
 
 SUMMARY = "judge a task's recipe by group k-fold, with intervals, beside the baselines"
 RUNS_DIR = Path("var/crossval")
@@ -85,11 +85,11 @@ def run(options: argparse.Namespace) -> int:
     config = load_ready(options)
     loaded = load_rows(options, config, options.splits)
     load_keras()
-    from ml.evaluation.crossval_record import name_record
-    from ml.tuning.crossval import run_folds
-    from ml.tuning.crossval_report import FIGURES, summarise, write_summary
-    from ml.tuning.fitting import list_seeds
-    from ml.tuning.folds import find_weaknesses
+    from ml.workshop.evaluation.crossval_record import name_record
+    from ml.workshop.tuning.crossval import run_folds
+    from ml.workshop.tuning.crossval_report import FIGURES, summarise, write_summary
+    from ml.workshop.tuning.fitting import list_seeds
+    from ml.workshop.tuning.folds import find_weaknesses
 
     rows = tuple(example for example in loaded.examples if example.split in options.splits)
     dataset = dataclasses.replace(loaded, examples=rows)
@@ -134,7 +134,7 @@ def _announce(
     config: "TaskConfig", dataset: "Dataset", options: argparse.Namespace, notes: list[str]
 ) -> None:
     """Say before anything is trained how many groups of each label every fold holds."""
-    from ml.tuning.folds import assign_folds, count_groups
+    from ml.workshop.tuning.folds import assign_folds, count_groups
 
     assignment = assign_folds(dataset.examples, options.folds, seed=config.training.seed)
     table = count_groups(dataset.examples, assignment, options.folds)
@@ -146,7 +146,7 @@ def _announce(
 
 def _record_look(config: "TaskConfig", options: argparse.Namespace, folder: Path) -> None:
     """Note a look at the test split, once for each folder."""
-    from ml.openings import CROSSVAL, record_opening
+    from ml.workshop.openings import CROSSVAL, record_opening
 
     if "test" not in options.splits or folder.exists():
         return
@@ -157,9 +157,9 @@ def _record_look(config: "TaskConfig", options: argparse.Namespace, folder: Path
 
 def _configure_nested(options: argparse.Namespace, config: "TaskConfig") -> "Configure":
     """A search inside each fold, on its training rows alone; the space is checked at once."""
-    from ml.tuning.space import check_space, read_space
-    from ml.tuning.study import best_overrides, run_study
-    from ml.tuning.trials import Search, make_parts
+    from ml.workshop.tuning.space import check_space, read_space
+    from ml.workshop.tuning.study import best_overrides, run_study
+    from ml.workshop.tuning.trials import Search, make_parts
 
     path, overrides = find_task_path(options), parse_overrides(options.set)
     space = read_space(options.nested, [], config)

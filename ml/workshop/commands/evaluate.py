@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml.commands.options import (
+from ml.workshop.commands.options import (
     add_data_options,
     add_device_option,
     add_masks_option,
@@ -24,16 +24,16 @@ from ml.commands.options import (
     load_masked,
     load_rows,
 )
-from ml.quiet import quieten_engines
+from ml.workshop.quiet import quieten_engines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ml.datasets import Dataset
-    from ml.evaluation.report import Evaluation, External
     from ml.manifest import Metric
     from ml.predictor import Predictor
-    from ml.task_config import TaskConfig
+    from ml.workshop.datasets import Dataset
+    from ml.workshop.evaluation.report import Evaluation, External
+    from ml.workshop.task_config import TaskConfig
 
 SUMMARY = "score a bundle on a split and write its report"
 EPILOG = """\
@@ -84,9 +84,9 @@ def run(options: argparse.Namespace) -> int:
     """Evaluate, print the figures and where the report is."""
     check_purpose(options)
     quieten_engines()
-    from ml.evaluation.report import PAGE, Comparisons, evaluate_bundle
-    from ml.openings import record_external, record_opening, record_seed_runs
     from ml.predictor import open_predictor
+    from ml.workshop.evaluation.report import PAGE, Comparisons, evaluate_bundle
+    from ml.workshop.openings import record_external, record_opening, record_seed_runs
 
     predictor = open_predictor(options.bundle, device=options.device)
     config = load_config_of(options, predictor.bundle.task)
@@ -145,8 +145,8 @@ def _find_external(
     options: argparse.Namespace, config: "TaskConfig", dataset: "Dataset"
 ) -> "External":
     """What --external asks for; nothing without it."""
-    from ml.datasets.external import load_external, name_tables
-    from ml.evaluation.report import NOWHERE, External, find_external
+    from ml.workshop.datasets.external import load_external, name_tables
+    from ml.workshop.evaluation.report import NOWHERE, External, find_external
 
     if options.external is None:
         return NOWHERE
@@ -160,7 +160,7 @@ def _score_rejects(
     predictor: "Predictor", config: "TaskConfig", dataset: "Dataset", data: Path, out: Path
 ) -> None:
     """As `export` does; on the test split alone, because some rejects are images of it, turned."""
-    from ml.rejects import find_rejects, score_rejects, write_rejects_score
+    from ml.workshop.rejects import find_rejects, score_rejects, write_rejects_score
 
     rejects = find_rejects(config, dataset.examples, data, "test")
     score = score_rejects(predictor, rejects, refusing_label=config.scope.stranger_label)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ml.bundles import find_task_bundle
-from ml.commands.options import BUNDLES_DIR, add_device_option
 from ml.errors import MLError
-from ml.quiet import quieten_engines
+from ml.workshop.commands.options import BUNDLES_DIR, add_device_option
+from ml.workshop.quiet import quieten_engines
 
 SUMMARY = "draw where the network looked"
 METHODS = ("cam", "occlusion", "gradcam")
@@ -54,8 +54,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _explain(predictor: Any, path: Path, number: int, options: argparse.Namespace) -> bool:
     """Write one file's picture and table; a known error is printed and the next file goes on."""
-    from ml.explanation.files import explain_file
     from ml.images import encode_png
+    from ml.workshop.explanation.files import explain_file
 
     try:
         explained = explain_file(predictor, path, label=options.label, method=options.method)
@@ -71,7 +71,7 @@ def _explain(predictor: Any, path: Path, number: int, options: argparse.Namespac
 
 
 def _check(predictor: Any, readable: list[Path], options: argparse.Namespace) -> bool:
-    from ml.explanation.files import check_files
+    from ml.workshop.explanation.files import check_files
 
     figures = check_files(predictor, readable)
     (options.out / SANITY).write_text(json.dumps(figures.describe(), indent=2) + "\n")

@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.commands.options import (
+from ml.workshop.commands.options import (
     BUNDLES_DIR,
     add_masks_option,
     add_run_option,
@@ -22,7 +22,7 @@ from ml.commands.options import (
     load_masked,
     load_rows,
 )
-from ml.quiet import load_keras
+from ml.workshop.quiet import load_keras
 
 SUMMARY = "calibrate a run's best network, write its bundle and open the test split once"
 
@@ -55,14 +55,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Export and print the bundle's folder."""
-    from ml.datasets import SPLITS
+    from ml.workshop.datasets import SPLITS
 
     config = load_config(options)
     dataset = load_rows(options, config, SPLITS)
     masked = load_masked(options)
     load_keras()
-    from ml.evaluation.report import Comparisons
-    from ml.exporting.bundle import export_bundle
+    from ml.workshop.evaluation.report import Comparisons
+    from ml.workshop.exporting.bundle import export_bundle
 
     folder = find_run(options, config)
     path = export_bundle(

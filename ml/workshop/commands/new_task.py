@@ -9,7 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from ml.commands.options import add_data_options
+from ml.workshop.commands.options import add_data_options
 
 SUMMARY = "write a short task file for a table or folders of images of your own"
 EPILOG = """\
@@ -31,8 +31,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the file, and print its path and the commands that come next."""
-    from ml.task_config import load_task
-    from ml.task_drafts import draft_task, look_at
+    from ml.workshop.task_config import load_task
+    from ml.workshop.task_drafts import draft_task, look_at
 
     path = options.out or Path(f"{options.name}.toml")
     found = look_at(options.data, options.root)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.task_config import TaskConfig, find_task, load_task
-from ml.task_rules import find_missing_files
+from ml.workshop.task_config import TaskConfig, find_task, load_task
+from ml.workshop.task_rules import find_missing_files
 
 if TYPE_CHECKING:
-    from ml.datasets import Dataset
-    from ml.datasets.masks import MaskedImage
+    from ml.workshop.datasets import Dataset
+    from ml.workshop.datasets.masks import MaskedImage
 
-BUNDLES_DIR = Path(__file__).parents[1] / "bundles"
+BUNDLES_DIR = Path(__file__).parents[2] / "bundles"
 RUNS_DIR = Path("var/training")
 DEVICES = ("auto", "cpu", "gpu")
 
@@ -79,7 +79,7 @@ def add_masks_option(parser: argparse.ArgumentParser) -> None:
 
 def load_masked(options: argparse.Namespace) -> "list[MaskedImage]":
     """The images of --masks; none without it. Raises DataInvalid."""
-    from ml.datasets.masks import load_masks
+    from ml.workshop.datasets.masks import load_masks
 
     return load_masks(options.masks, options.data) if options.masks else []
 
@@ -116,7 +116,7 @@ def load_ready(options: argparse.Namespace) -> TaskConfig:
 
     Raises TaskConfigInvalid before any engine is loaded.
     """
-    from ml.exporting.release import find_unknown_changes
+    from ml.workshop.exporting.release import find_unknown_changes
 
     return load_task(
         find_task_path(options),
@@ -143,7 +143,7 @@ def load_rows(
 
     The files of the splits must be there: those of the test split aren't needed to train.
     """
-    from ml.datasets import load_dataset
+    from ml.workshop.datasets import load_dataset
 
     dataset = load_dataset(options.data, config.data, images=options.root, needed=("", *splits))
     for note in dataset.notes:

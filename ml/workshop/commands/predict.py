@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from ml.commands.options import BUNDLES_DIR, add_device_option
+from ml.workshop.commands.options import BUNDLES_DIR, add_device_option
 
 SUMMARY = "classify images: one JSON object per file"
 EPILOG = """\
@@ -81,8 +81,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Answer every file in order; 1 if any of them failed."""
-    from ml.answering import Answerer
-    from ml.prediction_output import format_line
+    from ml.workshop.answering import Answerer
+    from ml.workshop.prediction_output import format_line
 
     if not (options.task or options.bundle or options.route):
         sys.stderr.write("predict: give --task or --bundle, or --route to find the task by look\n")

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.commands.options import add_task_options, load_config, load_rows
+from ml.workshop.commands.options import add_task_options, load_config, load_rows
 
 SUMMARY = "write the images that a task must refuse, for a label of their own"
 REJECTS_DIR = Path("var/rejects")
@@ -23,8 +23,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write them, and print the table's path."""
-    from ml.rejects import find_rejects, leave_out_strangers
-    from ml.rejects.files import write_rejects
+    from ml.workshop.rejects import find_rejects, leave_out_strangers
+    from ml.workshop.rejects.files import write_rejects
 
     config = load_config(options)
     own = load_rows(options, leave_out_strangers(config), ("train",)).examples

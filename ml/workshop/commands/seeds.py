@@ -9,13 +9,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.commands.options import (
+from ml.workshop.commands.options import (
     add_task_options,
     load_ready,
     load_rows,
     whole_number,
 )
-from ml.quiet import load_keras
+from ml.workshop.quiet import load_keras
 
 SUMMARY = "train a task's recipe with several seeds; mean and spread on validation"
 SEEDS_DIR = Path("var/seeds")
@@ -37,8 +37,8 @@ def run(options: argparse.Namespace) -> int:
     config = load_ready(options)
     dataset = load_rows(options, config)
     load_keras()
-    from ml.tuning.fitting import list_seeds
-    from ml.tuning.seeds import run_seeds
+    from ml.workshop.tuning.fitting import list_seeds
+    from ml.workshop.tuning.seeds import run_seeds
 
     folder = options.out or SEEDS_DIR / f"{config.task}-{config.digest[:12]}"
     found = run_seeds(config, dataset, folder, list_seeds(config, options.seeds))

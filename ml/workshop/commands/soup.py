@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.commands.options import add_task_options, load_config, load_rows
-from ml.quiet import load_keras
+from ml.workshop.commands.options import add_task_options, load_config, load_rows
+from ml.workshop.quiet import load_keras
 
 SUMMARY = "average the weights of several runs into one network, judged on validation"
 KINDS = ("greedy", "uniform")
@@ -24,8 +24,8 @@ def run(options: argparse.Namespace) -> int:
     config = load_config(options)
     rows = load_rows(options, config)
     load_keras()
-    from ml.tuning.fitting import without_test
-    from ml.tuning.soup import make_soup
+    from ml.workshop.tuning.fitting import without_test
+    from ml.workshop.tuning.soup import make_soup
 
     dataset = without_test(rows)
     soup = make_soup(config, dataset, options.runs, options.out, kind=options.kind)

@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.commands.options import add_set_option, load_config
-from ml.quiet import load_keras
+from ml.workshop.commands.options import add_set_option, load_config
+from ml.workshop.quiet import load_keras
 
 SUMMARY = "print a network's layers, parameters and what one image costs"
 EPILOG = """\
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     is_bundle = Path(options.task).is_dir()
     config = None if is_bundle else load_config(options)
     load_keras()
-    from ml.training.summary import format_summary
+    from ml.workshop.training.summary import format_summary
 
     if config is None:
         from ml.bundles import load_bundle
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
 
         network = load_network(load_bundle(options.task).path)
     else:
-        from ml.training.network import build_unfilled
+        from ml.workshop.training.network import build_unfilled
 
         network = build_unfilled(config)
     sys.stdout.write("\n".join(format_summary(network)) + "\n")

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.commands.options import (
+from ml.workshop.commands.options import (
     add_run_option,
     add_task_options,
     find_run,
@@ -18,7 +18,7 @@ from ml.commands.options import (
     load_rows,
     whole_number,
 )
-from ml.quiet import load_keras
+from ml.workshop.quiet import load_keras
 
 SUMMARY = "train a task's network; goes on where a stopped run left off"
 EPILOG = """\
@@ -69,7 +69,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, and print the run's folder; `export` makes the bundle."""
-    from ml.datasets import SPLITS, randomise_labels
+    from ml.workshop.datasets import SPLITS, randomise_labels
 
     config = load_ready(options)
     folder: Path = find_run(options, config)
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     counts = ", ".join(f"{len(dataset.of_split(split))} {split}" for split in SPLITS)
     sys.stderr.write(f"{dataset.origin}: {counts} images\n")
     load_keras()
-    from ml.training.loop import train_network
+    from ml.workshop.training.loop import train_network
 
     train_network(config, dataset, folder, workers=options.workers)
     sys.stdout.write(f"{folder}\n")

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml.commands.options import (
+from ml.workshop.commands.options import (
     add_task_options,
     find_task_path,
     load_ready,
@@ -19,14 +19,14 @@ from ml.commands.options import (
     parse_overrides,
     whole_number,
 )
-from ml.progress import Progress
-from ml.quiet import load_keras
+from ml.workshop.progress import Progress
+from ml.workshop.quiet import load_keras
 
 if TYPE_CHECKING:
     import optuna
 
-    from ml.task_config import TaskConfig
-    from ml.tuning.trials import Search
+    from ml.workshop.task_config import TaskConfig
+    from ml.workshop.tuning.trials import Search
 
 SUMMARY = "search a task's recipe on validation: grid, random or TPE, in one process or many"
 STUDIES_DIR = Path("var/tuning")
@@ -119,9 +119,9 @@ def run(options: argparse.Namespace) -> int:
     """Search, write the report, and print how to train with the best values."""
     config = load_ready(options)
     load_keras()
-    from ml.tuning.report import join_command, write_report
-    from ml.tuning.space import write_overrides
-    from ml.tuning.study import best_overrides, list_trials, run_study
+    from ml.workshop.tuning.report import join_command, write_report
+    from ml.workshop.tuning.space import write_overrides
+    from ml.workshop.tuning.study import best_overrides, list_trials, run_study
 
     search = _make_search(options, config)
     name = options.study or f"{config.task}-{search.digest[:12]}"
@@ -141,8 +141,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _make_search(options: argparse.Namespace, config: "TaskConfig") -> "Search":
     """The search that the options describe, checked: nothing is trained for a wrong name."""
-    from ml.tuning.space import check_space, find_space, read_space
-    from ml.tuning.trials import Search, make_parts
+    from ml.workshop.tuning.space import check_space, find_space, read_space
+    from ml.workshop.tuning.trials import Search, make_parts
 
     path, overrides = find_task_path(options), parse_overrides(options.set)
     shipped = None if options.grid else find_space(config.task)

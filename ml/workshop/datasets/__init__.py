@@ -1,7 +1,7 @@
 """Labelled images from tables, folders of classes or DICOM files: one kind of row for them all."""
 
-from ml.datasets.control import randomise_labels
-from ml.datasets.examples import (
+from ml.workshop.datasets.control import randomise_labels
+from ml.workshop.datasets.examples import (
     EXTERNAL,
     SPLITS,
     Dataset,
@@ -12,8 +12,8 @@ from ml.datasets.examples import (
     training_weights,
     validation_weights,
 )
-from ml.datasets.external import load_external
-from ml.datasets.loading import load_dataset
+from ml.workshop.datasets.external import load_external
+from ml.workshop.datasets.loading import load_dataset
 
 __all__ = [
     "EXTERNAL",

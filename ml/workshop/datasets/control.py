@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 from collections import Counter
 
-from ml.datasets.examples import Dataset
+from ml.workshop.datasets.examples import Dataset
 
 # 64 bits of a hash as a fraction.
 DRAWS = 2**64

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.task_config import TrainingConfig
+from ml.workshop.task_config import TrainingConfig
 
 SPLITS = ("train", "val", "test")
 # Rows of other places: never trained on, and nothing is chosen by them.

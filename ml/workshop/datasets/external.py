@@ -5,11 +5,11 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from ml.datasets.examples import EXTERNAL, Example, ExternalSource
-from ml.datasets.tables import read_excluded, read_table
 from ml.errors import DataInvalid
-from ml.task_config import DataConfig, ExternalTable
-from ml.task_tables import TASKS_DIR
+from ml.workshop.datasets.examples import EXTERNAL, Example, ExternalSource
+from ml.workshop.datasets.tables import read_excluded, read_table
+from ml.workshop.task_config import DataConfig, ExternalTable
+from ml.workshop.task_tables import TASKS_DIR
 
 
 def load_external(

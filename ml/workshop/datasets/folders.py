@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ml.datasets.examples import SPLITS, Example
-from ml.datasets.headers import Provenance, read_provenance, read_start
-from ml.datasets.splits import draw_splits
 from ml.errors import DataInvalid
 from ml.images.dicom import is_dicom
 from ml.images.raster import is_raster
+from ml.workshop.datasets.examples import SPLITS, Example
+from ml.workshop.datasets.headers import Provenance, read_provenance, read_start
+from ml.workshop.datasets.splits import draw_splits
 
 
 def read_folders(

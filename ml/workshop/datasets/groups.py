@@ -2,7 +2,7 @@
 
 import re
 
-from ml.datasets.examples import EXTERNAL
+from ml.workshop.datasets.examples import EXTERNAL
 
 # A source's name before a colon, a few letters, and digits at the end: `nih:nih0042`, `P007`. What
 # has digits elsewhere too, such as a UID or a hash, stays as it is: zeros mean something there.

@@ -8,9 +8,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from ml.ages import Age
-from ml.datasets.groups import normalise_group
 from ml.errors import DataInvalid
 from ml.images.dicom import DECODING_ERRORS, is_dicom
+from ml.workshop.datasets.groups import normalise_group
 
 KEYWORDS = (
     "PatientID",

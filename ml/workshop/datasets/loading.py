@@ -5,15 +5,15 @@ from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
-from ml.datasets.examples import EXTERNAL, SPLITS, Dataset, Example, ExternalSource
-from ml.datasets.external import find_beside, load_external
-from ml.datasets.folders import read_folders
-from ml.datasets.splits import check_splits, draw_splits, limit_cells
-from ml.datasets.tables import Table, read_excluded, read_table
 from ml.errors import DataInvalid
-from ml.task_config import DataConfig, ExtraTable
-from ml.task_tables import TASKS_DIR
 from ml.typed_tables import suggest_name
+from ml.workshop.datasets.examples import EXTERNAL, SPLITS, Dataset, Example, ExternalSource
+from ml.workshop.datasets.external import find_beside, load_external
+from ml.workshop.datasets.folders import read_folders
+from ml.workshop.datasets.splits import check_splits, draw_splits, limit_cells
+from ml.workshop.datasets.tables import Table, read_excluded, read_table
+from ml.workshop.task_config import DataConfig, ExtraTable
+from ml.workshop.task_tables import TASKS_DIR
 
 DEFAULT_TABLE = "labels.csv"
 EVERY_LABEL = "*"

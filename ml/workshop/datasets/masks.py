@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.datasets.cells import read_lines
 from ml.errors import DataInvalid, MLError
 from ml.images import read_frames, to_display
+from ml.workshop.datasets.cells import read_lines
 
 TABLE = "masks.csv"
 COLUMNS = ("path", "mask")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from ml.datasets.examples import SPLITS, Example
+from ml.workshop.datasets.examples import SPLITS, Example
 
 UNKNOWN = "not stated"
 UNKNOWN_VALUES = ("", "unknown", "none", "nan", "n/a")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ml.datasets.examples import Example
+from ml.workshop.datasets.examples import Example
 
 ORDER, PATIENT_LABEL = "order", "patient_label"
 SHORTEST = 2

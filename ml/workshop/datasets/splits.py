@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
-from ml.datasets.examples import SPLITS, Example
-from ml.datasets.groups import is_leak, normalise_group
 from ml.errors import DataInvalid
+from ml.workshop.datasets.examples import SPLITS, Example
+from ml.workshop.datasets.groups import is_leak, normalise_group
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 # Part of what is hashed to draw; another value would draw other splits.

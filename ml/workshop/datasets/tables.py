@@ -7,11 +7,11 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 
-from ml.datasets.cells import Line, read_lines
-from ml.datasets.examples import Example
-from ml.datasets.groups import normalise_group
-from ml.datasets.headers import Provenance, read_provenance
 from ml.errors import DataInvalid
+from ml.workshop.datasets.cells import Line, read_lines
+from ml.workshop.datasets.examples import Example
+from ml.workshop.datasets.groups import normalise_group
+from ml.workshop.datasets.headers import Provenance, read_provenance
 
 REQUIRED = ("path", "label")
 # Who it is, the first that a table has: a patient's number is hashed, groups stand in reports.

@@ -17,14 +17,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from ml.calibration import choose_thresholds
-from ml.datasets import Example, index_labels
 from ml.errors import TaskConfigInvalid
-from ml.evaluation.metrics import macro_auc, roc_auc, score_labels
-from ml.evaluation.scoring import Answers, decide_labels, headline_rows, score_points
 from ml.images import read_frames, to_display
 from ml.preprocessing import PREPROCESSING_VERSION
-from ml.progress import Progress
-from ml.task_config import TaskConfig
+from ml.workshop.datasets import Example, index_labels
+from ml.workshop.evaluation.metrics import macro_auc, roc_auc, score_labels
+from ml.workshop.evaluation.scoring import Answers, decide_labels, headline_rows, score_points
+from ml.workshop.progress import Progress
+from ml.workshop.task_config import TaskConfig
 
 Scores = NDArray[np.float64]
 Embeddings = NDArray[np.float32]
@@ -193,8 +193,8 @@ def _name_space(config: TaskConfig) -> str:
 
 def _run_backbone(fresh: Mapping[str, Example], config: TaskConfig) -> dict[str, Embeddings]:
     # Here, because whoever scores thumbnails alone needs no engine.
-    from ml.training.network import build_network
-    from ml.training.outputs import run_network
+    from ml.workshop.training.network import build_network
+    from ml.workshop.training.outputs import run_network
 
     network = build_network(config)
     names, examples = list(fresh), list(fresh.values())

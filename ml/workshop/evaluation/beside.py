@@ -5,17 +5,17 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ml.datasets import Example
-from ml.evaluation.baselines import (
+from ml.manifest import Metric
+from ml.workshop.datasets import Example
+from ml.workshop.evaluation.baselines import (
     Scores,
     frozen_scores,
     score_baseline,
     score_in_full,
     thumbnail_scores,
 )
-from ml.evaluation.results import Evaluation
-from ml.manifest import Metric
-from ml.task_config import TaskConfig
+from ml.workshop.evaluation.results import Evaluation
+from ml.workshop.task_config import TaskConfig
 
 BASELINES = "baselines.json"
 THUMBNAILS, FROZEN = "thumbnails", "frozen"

@@ -15,10 +15,10 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ml.evaluation.operating import DECISION_THRESHOLDS, net_benefit, net_benefit_of_all
-from ml.evaluation.plots import COLOURS
-from ml.evaluation.robustness import RobustnessRow
-from ml.evaluation.subgroups import Subgroup
+from ml.workshop.evaluation.operating import DECISION_THRESHOLDS, net_benefit, net_benefit_of_all
+from ml.workshop.evaluation.plots import COLOURS
+from ml.workshop.evaluation.robustness import RobustnessRow
+from ml.workshop.evaluation.subgroups import Subgroup
 
 Scores = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import ComparisonRefused
-from ml.evaluation.exact import list_call_bases, list_ranking_bases
-from ml.evaluation.metrics import (
+from ml.manifest import Metric
+from ml.workshop.evaluation.exact import list_call_bases, list_ranking_bases
+from ml.workshop.evaluation.metrics import (
     RESAMPLES,
     Draws,
     Weights,
@@ -20,10 +21,9 @@ from ml.evaluation.metrics import (
     weigh_auc,
     weigh_share,
 )
-from ml.evaluation.page import render_template
-from ml.evaluation.predictions import read_answers
-from ml.evaluation.scoring import Answers
-from ml.manifest import Metric
+from ml.workshop.evaluation.page import render_template
+from ml.workshop.evaluation.predictions import read_answers
+from ml.workshop.evaluation.scoring import Answers
 
 REPORT = "comparison.json"
 PAGE = "comparison.html"

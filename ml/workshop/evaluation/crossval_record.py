@@ -5,9 +5,9 @@ import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from ml.figure_names import ABOVE_FROZEN, ABOVE_THUMBNAILS, CROSSVAL
 from ml.manifest import Metric
 from ml.typed_tables import build_typed
+from ml.workshop.figure_names import ABOVE_FROZEN, ABOVE_THUMBNAILS, CROSSVAL
 
 NETWORK, FROZEN_BACKBONE, THUMBNAILS = "network", "frozen backbone", "thumbnails"
 

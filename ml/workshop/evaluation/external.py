@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.confidence import HIGH
-from ml.datasets import Dataset, Example, ExternalSource
-from ml.evaluation.exact import Basis, subtract
-from ml.evaluation.metrics import (
+from ml.manifest import ExternalFigures, Manifest, Metric
+from ml.predictor import Predictor
+from ml.workshop.datasets import Dataset, Example, ExternalSource
+from ml.workshop.evaluation.exact import Basis, subtract
+from ml.workshop.evaluation.metrics import (
     Draws,
     Weights,
     bootstrap_weights,
@@ -21,10 +23,8 @@ from ml.evaluation.metrics import (
     weigh_basis,
     weigh_calibration,
 )
-from ml.evaluation.scoring import Answers, collect_answers
-from ml.figure_names import LESS_IS_BETTER
-from ml.manifest import ExternalFigures, Manifest, Metric
-from ml.predictor import Predictor
+from ml.workshop.evaluation.scoring import Answers, collect_answers
+from ml.workshop.figure_names import LESS_IS_BETTER
 
 PREDICTIONS = "external_predictions.csv"
 REFUSED, LEFT_OPEN = "refused", "left open"

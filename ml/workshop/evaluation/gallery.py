@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.evaluation.scoring import Answers
 from ml.explanation import measure_evidence
 from ml.images import read_frames, to_display
 from ml.manifest import Manifest
 from ml.overlay import render_activation
 from ml.predictor import Predictor
 from ml.study import conclude_images
+from ml.workshop.evaluation.scoring import Answers
 
 MAX_PICTURES = 24
 MAX_LISTED = 200

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from ml.manifest import SUPPORTED, UNPROVEN, Metric
-from ml.task_config import ReleaseConfig, TaskConfig
+from ml.workshop.task_config import ReleaseConfig, TaskConfig
 
 
 def judge_maps(

@@ -16,17 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.datasets.masks import MaskedImage, read_mask
-from ml.evaluation.exact import Basis
-from ml.evaluation.map_rule import judge_maps
-from ml.evaluation.metrics import Draws, Weights, bootstrap_weights
-from ml.evaluation.scoring import Answers
 from ml.explanation.body import find_body
 from ml.explanation.evidence import keep_on_body
 from ml.images import read_frames, to_display
 from ml.manifest import MapFigures, Metric
 from ml.predictor import Predictor
-from ml.task_config import TaskConfig
+from ml.workshop.datasets.masks import MaskedImage, read_mask
+from ml.workshop.evaluation.exact import Basis
+from ml.workshop.evaluation.map_rule import judge_maps
+from ml.workshop.evaluation.metrics import Draws, Weights, bootstrap_weights
+from ml.workshop.evaluation.scoring import Answers
+from ml.workshop.task_config import TaskConfig
 
 Floats = NDArray[np.float64]
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.evaluation.exact import Basis, rest_metrics
 from ml.manifest import Metric
+from ml.workshop.evaluation.exact import Basis, rest_metrics
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]

@@ -5,11 +5,11 @@ from numpy.typing import NDArray
 
 from ml.aggregation import Outcome
 from ml.conformal import list_open
-from ml.evaluation.operating import predictive_values
-from ml.evaluation.scoring import Answers
 from ml.limits import Clearance
 from ml.manifest import Manifest
 from ml.study import conclude_images
+from ml.workshop.evaluation.operating import predictive_values
+from ml.workshop.evaluation.scoring import Answers
 
 Bools = NDArray[np.bool_]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.evaluation.exact import Basis
-from ml.evaluation.metrics import Draws, Weights, bootstrap_weights, weigh_share
-from ml.evaluation.scoring import Answers
 from ml.manifest import Manifest, Metric
+from ml.workshop.evaluation.exact import Basis
+from ml.workshop.evaluation.metrics import Draws, Weights, bootstrap_weights, weigh_share
+from ml.workshop.evaluation.scoring import Answers
 
 # Share of patients with the disease: screening, an unselected clinic, a referral, an outbreak.
 PREVALENCES = (0.005, 0.02, 0.1, 0.3)

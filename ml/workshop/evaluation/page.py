@@ -10,17 +10,23 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ml.evaluation import charts
-from ml.evaluation.beside import FROZEN, THUMBNAILS, Baselines
-from ml.evaluation.checklist import ReportFacts, fill_checklist
-from ml.evaluation.gallery import KINDS, choose_mistakes, find_mistakes, list_mistakes, make_gallery
-from ml.evaluation.metrics import CALIBRATION_BINS
-from ml.evaluation.operating import PREVALENCES
-from ml.evaluation.results import Evaluation
-from ml.evaluation.scoring import Answers
-from ml.evaluation.subgroups import MIN_IMAGES, Subgroup
 from ml.manifest import Manifest, Metric
 from ml.predictor import Predictor
+from ml.workshop.evaluation import charts
+from ml.workshop.evaluation.beside import FROZEN, THUMBNAILS, Baselines
+from ml.workshop.evaluation.checklist import ReportFacts, fill_checklist
+from ml.workshop.evaluation.gallery import (
+    KINDS,
+    choose_mistakes,
+    find_mistakes,
+    list_mistakes,
+    make_gallery,
+)
+from ml.workshop.evaluation.metrics import CALIBRATION_BINS
+from ml.workshop.evaluation.operating import PREVALENCES
+from ml.workshop.evaluation.results import Evaluation
+from ml.workshop.evaluation.scoring import Answers
+from ml.workshop.evaluation.subgroups import MIN_IMAGES, Subgroup
 
 TEMPLATES = Path(__file__).parent / "templates"
 # Figures by label: heading, name before the label, name of the mean over labels.

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from numpy.typing import NDArray
 
-from ml.evaluation.metrics import roc_auc
+from ml.workshop.evaluation.metrics import roc_auc
 
 DPI = 110
 # Okabe and Ito's palette: distinct to colour-blind eyes.

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ml.datasets import Example
-from ml.evaluation.scoring import Answers
+from ml.workshop.datasets import Example
+from ml.workshop.evaluation.scoring import Answers
 
 FIRST_COLUMNS = ("path", "group", "label", "given")
 LAST_COLUMNS = ("distance", "refusal")

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ml.datasets import Dataset, ExternalSource
-from ml.datasets.external import list_absent
-from ml.datasets.masks import MaskedImage
-from ml.evaluation.beside import (
+from ml.predictor import Predictor
+from ml.workshop.datasets import Dataset, ExternalSource
+from ml.workshop.datasets.external import list_absent
+from ml.workshop.datasets.masks import MaskedImage
+from ml.workshop.evaluation.beside import (
     FROZEN,
     THUMBNAILS,
     Baselines,
@@ -20,23 +21,22 @@ from ml.evaluation.beside import (
     score_baselines,
     write_baselines,
 )
-from ml.evaluation.external import score_sources
-from ml.evaluation.maps import measure_maps
-from ml.evaluation.metrics import RESAMPLES, confusion_matrix
-from ml.evaluation.openness import score_openness
-from ml.evaluation.operating import judge_operating
-from ml.evaluation.page import draw_pictures, render_page
-from ml.evaluation.plots import plot_confusion, plot_roc
-from ml.evaluation.predictions import write_predictions
-from ml.evaluation.results import Evaluation
-from ml.evaluation.robustness import measure_robustness
-from ml.evaluation.scoring import Answers, collect_answers, score_answers
-from ml.evaluation.seeds import score_runs
-from ml.evaluation.series import score_series_answers
-from ml.evaluation.subgroups import score_subgroups
-from ml.predictor import Predictor
-from ml.rejects.scoring import Share
-from ml.task_config import DataConfig, TaskConfig
+from ml.workshop.evaluation.external import score_sources
+from ml.workshop.evaluation.maps import measure_maps
+from ml.workshop.evaluation.metrics import RESAMPLES, confusion_matrix
+from ml.workshop.evaluation.openness import score_openness
+from ml.workshop.evaluation.operating import judge_operating
+from ml.workshop.evaluation.page import draw_pictures, render_page
+from ml.workshop.evaluation.plots import plot_confusion, plot_roc
+from ml.workshop.evaluation.predictions import write_predictions
+from ml.workshop.evaluation.results import Evaluation
+from ml.workshop.evaluation.robustness import measure_robustness
+from ml.workshop.evaluation.scoring import Answers, collect_answers, score_answers
+from ml.workshop.evaluation.seeds import score_runs
+from ml.workshop.evaluation.series import score_series_answers
+from ml.workshop.evaluation.subgroups import score_subgroups
+from ml.workshop.rejects.scoring import Share
+from ml.workshop.task_config import DataConfig, TaskConfig
 
 __all__ = ["PAGE", "PREDICTIONS", "REPORT", "Comparisons", "Evaluation", "evaluate_bundle"]
 

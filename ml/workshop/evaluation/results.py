@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ml.evaluation.exact import make_share
-from ml.evaluation.operating import OperatingResult
-from ml.evaluation.robustness import RobustnessRow, list_robustness_figures
-from ml.evaluation.subgroups import Subgroup
-from ml.figure_names import OPENNESS
 from ml.manifest import ExternalFigures, MapFigures, Metric
-from ml.rejects.scoring import Share
+from ml.workshop.evaluation.exact import make_share
+from ml.workshop.evaluation.operating import OperatingResult
+from ml.workshop.evaluation.robustness import RobustnessRow, list_robustness_figures
+from ml.workshop.evaluation.subgroups import Subgroup
+from ml.workshop.figure_names import OPENNESS
+from ml.workshop.rejects.scoring import Share
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from ml.evaluation.exact import make_share
-from ml.evaluation.scoring import CHUNK, Answers
-from ml.figure_names import ROBUSTNESS
 from ml.images import Frame, Voi, read_frames, to_display
 from ml.manifest import Metric
 from ml.predictor import Predictor
-from ml.progress import track
+from ml.workshop.evaluation.exact import make_share
+from ml.workshop.evaluation.scoring import CHUNK, Answers
+from ml.workshop.figure_names import ROBUSTNESS
+from ml.workshop.progress import track
 
 MAX_IMAGES = 300
 SEED = 17

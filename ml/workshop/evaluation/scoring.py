@@ -7,15 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.aggregation import Outcome, aggregate
-from ml.datasets import Example, index_labels
-from ml.evaluation.exact import (
+from ml.explanation.body import find_body
+from ml.explanation.evidence import keep_on_body
+from ml.images import read_frames, to_display
+from ml.manifest import Manifest, Metric
+from ml.predictor import Predictor
+from ml.workshop.datasets import Example, index_labels
+from ml.workshop.evaluation.exact import (
     Basis,
     list_call_bases,
     list_ranking_bases,
     narrow_bases,
     rename_bases,
 )
-from ml.evaluation.metrics import (
+from ml.workshop.evaluation.metrics import (
     Draws,
     Rows,
     Weights,
@@ -29,9 +34,7 @@ from ml.evaluation.metrics import (
     weigh_calibration,
     weigh_share,
 )
-from ml.explanation.body import find_body
-from ml.explanation.evidence import keep_on_body
-from ml.figure_names import (
+from ml.workshop.figure_names import (
     FLAGGED,
     HEADLINE_CALLS,
     LABEL_ACCURACY,
@@ -40,11 +43,8 @@ from ml.figure_names import (
     RIGHT,
     name_headline,
 )
-from ml.images import read_frames, to_display
-from ml.manifest import Manifest, Metric
-from ml.predictor import Predictor
-from ml.progress import Progress
-from ml.task_config import DecisionConfig
+from ml.workshop.progress import Progress
+from ml.workshop.task_config import DecisionConfig
 
 # Images decoded at once.
 CHUNK = 64

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ml.calibration import softmax
-from ml.datasets import Example
 from ml.errors import CheckpointInvalid
-from ml.evaluation.scoring import score_plainly
-from ml.task_config import TaskConfig
+from ml.workshop.datasets import Example
+from ml.workshop.evaluation.scoring import score_plainly
+from ml.workshop.task_config import TaskConfig
 
 # Figures that need no threshold: every network would have thresholds of its own.
 FIGURES = ("argmax_accuracy", "argmax_balanced_accuracy", "macro_auc")
@@ -33,8 +33,8 @@ def score_runs(
 def _score_run(run: Path, examples: Sequence[Example], config: TaskConfig) -> dict[str, float]:
     import keras
 
-    from ml.training.loop import BEST
-    from ml.training.outputs import run_network
+    from ml.workshop.training.loop import BEST
+    from ml.workshop.training.outputs import run_network
 
     if not (run / BEST).is_file():
         raise CheckpointInvalid(path=run, detail=f"it has no {BEST}")

@@ -1,12 +1,12 @@
 """Figures by whole series, patient by patient, where the data has any."""
 
 from ml.aggregation import Outcome
-from ml.datasets.series import SeriesRows, find_series
-from ml.evaluation.exact import make_share
-from ml.evaluation.scoring import Answers
 from ml.manifest import Manifest, Metric
 from ml.series import NONE
 from ml.study import check_series, conclude_study, rule_of
+from ml.workshop.datasets.series import SeriesRows, find_series
+from ml.workshop.evaluation.exact import make_share
+from ml.workshop.evaluation.scoring import Answers
 
 SENSITIVITY, SPECIFICITY, REFUSED = "sensitivity", "specificity", "refused"
 

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.datasets import Example
-from ml.datasets.population import AGE_FACTS, UNKNOWN, name_value, read_age
-from ml.evaluation.exact import Basis, subtract
-from ml.evaluation.metrics import (
+from ml.manifest import Manifest, Metric
+from ml.workshop.datasets import Example
+from ml.workshop.datasets.population import AGE_FACTS, UNKNOWN, name_value, read_age
+from ml.workshop.evaluation.exact import Basis, subtract
+from ml.workshop.evaluation.metrics import (
     Draws,
     Weights,
     bootstrap_weights,
     weigh_auc,
     weigh_share,
 )
-from ml.evaluation.scoring import Answers
-from ml.manifest import Manifest, Metric
-from ml.task_config import DecisionConfig
+from ml.workshop.evaluation.scoring import Answers
+from ml.workshop.task_config import DecisionConfig
 
 # With fewer images on either side of a question the answer would be chance.
 MIN_IMAGES = 20

@@ -19,13 +19,13 @@ from ml.explanation.evidence import (
     measure_evidence,
 )
 from ml.explanation.occlusion import occlude
-from ml.explanation.sanity import SanityFigures, check_maps
 from ml.images import Frame, read_frames, to_display
 from ml.manifest import Manifest, is_unproven
 from ml.overlay import render_activation
-from ml.prediction_output import describe_predictions
 from ml.predictor import FramePrediction, Predictor
 from ml.preprocessing import prepare_frame
+from ml.workshop.explanation.sanity import SanityFigures, check_maps
+from ml.workshop.prediction_output import describe_predictions
 
 Floats = NDArray[np.float32]
 

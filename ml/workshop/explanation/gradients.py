@@ -12,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from ml.errors import ExplanationUnavailable
-from ml.training.network import FEATURES, LOGITS
+from ml.workshop.training.network import FEATURES, LOGITS
 
 __all__ = [
     "FEATURES",

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from ml.bundles import CANARY, HEAD, KERAS_MODEL, OPENVINO_MODEL
 from ml.calibration import softmax
 from ml.errors import ParityFailed
-from ml.exporting.weight_places import write_keras_network
 from ml.manifest import Parity
 from ml.runtimes import Floats
 from ml.runtimes.openvino import compile_network, convert_network
 from ml.runtimes.tensorflow import trace_network
-from ml.training.network import EMBEDDING, FEATURES, LOGITS
+from ml.workshop.exporting.weight_places import write_keras_network
+from ml.workshop.training.network import EMBEDDING, FEATURES, LOGITS
 
 # Largest accepted difference in probability between the engines.
 PARITY_TOLERANCE = 1e-3

@@ -15,27 +15,8 @@ from numpy.typing import NDArray
 
 from ml.bundles import EMBEDDINGS, OPENVINO_MODEL, Bundle
 from ml.calibration import fit_temperature, softmax
-from ml.datasets import Dataset, Example, index_labels, validation_weights
 from ml.distance import fit_space
 from ml.errors import BackboneNotExportable, BundleInvalid
-from ml.evaluation.crossval_record import find_record
-from ml.evaluation.report import ALONE, Comparisons, External, evaluate_bundle, find_external
-from ml.exporting.artefacts import (
-    PARITY_TOLERANCE,
-    check_parity,
-    open_outputs,
-    round_weights,
-    write_canary,
-    write_network,
-)
-from ml.exporting.deciding import Validation, choose_operating, fit_answers
-from ml.exporting.gate_fitting import fit_gate
-from ml.exporting.kept import write_population
-from ml.exporting.quality_fitting import fit_quality
-from ml.exporting.readout import read_out
-from ml.exporting.release import check_gate
-from ml.exporting.rendering import render_texts, seal
-from ml.exporting.series_fitting import Slices, choose_series_rule
 from ml.gate import GATE
 from ml.manifest import (
     SCHEMA,
@@ -46,24 +27,49 @@ from ml.manifest import (
     read_manifest,
     write_manifest,
 )
-from ml.map_rule import find_map_size
-from ml.openings import (
+from ml.predictor import Predictor, open_predictor
+from ml.preprocessing import PREPROCESSING_VERSION, prepare_files
+from ml.runtimes import Runtime
+from ml.runtimes.openvino import compile_network
+from ml.workshop.datasets import Dataset, Example, index_labels, validation_weights
+from ml.workshop.evaluation.crossval_record import find_record
+from ml.workshop.evaluation.report import (
+    ALONE,
+    Comparisons,
+    External,
+    evaluate_bundle,
+    find_external,
+)
+from ml.workshop.exporting.artefacts import (
+    PARITY_TOLERANCE,
+    check_parity,
+    open_outputs,
+    round_weights,
+    write_canary,
+    write_network,
+)
+from ml.workshop.exporting.deciding import Validation, choose_operating, fit_answers
+from ml.workshop.exporting.gate_fitting import fit_gate
+from ml.workshop.exporting.kept import write_population
+from ml.workshop.exporting.quality_fitting import fit_quality
+from ml.workshop.exporting.readout import read_out
+from ml.workshop.exporting.release import check_gate
+from ml.workshop.exporting.rendering import render_texts, seal
+from ml.workshop.exporting.series_fitting import Slices, choose_series_rule
+from ml.workshop.map_rule import find_map_size
+from ml.workshop.openings import (
     EXPORT,
     check_reopening,
     record_external,
     record_opening,
     record_seed_runs,
 )
-from ml.predictor import Predictor, open_predictor
-from ml.preprocessing import PREPROCESSING_VERSION, prepare_files
-from ml.rejects import find_rejects, score_rejects, write_rejects_score
-from ml.runtimes import Runtime
-from ml.runtimes.openvino import compile_network
-from ml.task_config import TaskConfig
-from ml.training.backbones import BACKBONES
-from ml.training.curves import plot_curves
-from ml.training.loop import BEST, HISTORY, SOUP, read_state
-from ml.training.recipe import check_run
+from ml.workshop.rejects import find_rejects, score_rejects, write_rejects_score
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.training.backbones import BACKBONES
+from ml.workshop.training.curves import plot_curves
+from ml.workshop.training.loop import BEST, HISTORY, SOUP, read_state
+from ml.workshop.training.recipe import check_run
 
 CURVES = "curves.png"
 CURVES_TABLE = "curves.csv"

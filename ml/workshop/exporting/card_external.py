@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from ml.evaluation.results import Evaluation
-from ml.exporting.card_tables import format_interval, format_table
 from ml.manifest import ExternalFigures, Metric
+from ml.workshop.evaluation.results import Evaluation
+from ml.workshop.exporting.card_tables import format_interval, format_table
 
 HEADLINES = {
     "auc": "AUC of any disease",

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from ml.evaluation.results import Evaluation
-from ml.evaluation.robustness import ACCEPTED_PART, RobustnessRow, find_harm
-from ml.exporting.card_tables import format_table
 from ml.limits import Conformal, QualityLimits
 from ml.manifest import Manifest
-from ml.rejects import RejectScore
-from ml.rejects.scoring import Share
+from ml.workshop.evaluation.results import Evaluation
+from ml.workshop.evaluation.robustness import ACCEPTED_PART, RobustnessRow, find_harm
+from ml.workshop.exporting.card_tables import format_table
+from ml.workshop.rejects import RejectScore
+from ml.workshop.rejects.scoring import Share
 
 # The figures that harm shows in, with whose images they are of.
 HARMED = {

@@ -1,7 +1,7 @@
 """The model card's section on heat maps, as Markdown."""
 
-from ml.exporting.card_tables import format_interval, format_table
 from ml.manifest import SUPPORTED, MapFigures
+from ml.workshop.exporting.card_tables import format_interval, format_table
 
 NOTE = (
     "Of the test images of a disease that are said to have one, the map of the label given, as "

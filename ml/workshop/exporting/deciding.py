@@ -10,11 +10,11 @@ from ml.aggregation import Decision, Outcome, decide, hold_to, measure_margin
 from ml.calibration import Floats, OperatingPoint, choose_band, choose_threshold
 from ml.confidence import Confidence, fit_confidence
 from ml.conformal import fit_conformal
-from ml.datasets import Example
 from ml.limits import Conformal
 from ml.manifest import Operating
-from ml.task_config import TaskConfig
-from ml.transfer import Asked, Rows, Transfer, choose_transferring, record_transfer
+from ml.workshop.datasets import Example
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.transfer import Asked, Rows, Transfer, choose_transferring, record_transfer
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ml.datasets import Dataset
-from ml.datasets.population import Population, describe_population
 from ml.errors import BundleInvalid
-from ml.evaluation.beside import read_baselines
-from ml.evaluation.crossval_record import CrossvalRecord, find_record
-from ml.evaluation.report import REPORT
-from ml.evaluation.results import Evaluation
-from ml.openings import Opening, read_openings
-from ml.rejects import REJECTS, RejectScore
 from ml.typed_tables import build_typed
+from ml.workshop.datasets import Dataset
+from ml.workshop.datasets.population import Population, describe_population
+from ml.workshop.evaluation.beside import read_baselines
+from ml.workshop.evaluation.crossval_record import CrossvalRecord, find_record
+from ml.workshop.evaluation.report import REPORT
+from ml.workshop.evaluation.results import Evaluation
+from ml.workshop.openings import Opening, read_openings
+from ml.workshop.rejects import REJECTS, RejectScore
 
 POPULATION = "population.json"
 

@@ -3,18 +3,19 @@
 from collections.abc import Iterable, Sequence
 from statistics import mean, stdev
 
-from ml.evaluation.beside import FROZEN, THUMBNAILS, Baselines
-from ml.evaluation.results import Evaluation
-from ml.exporting.card_external import render_external
-from ml.exporting.card_limits import (
+from ml.manifest import GateResult, Manifest
+from ml.workshop.evaluation.beside import FROZEN, THUMBNAILS, Baselines
+from ml.workshop.evaluation.results import Evaluation
+from ml.workshop.exporting.card_external import render_external
+from ml.workshop.exporting.card_limits import (
     describe_harm,
     render_conformal,
     render_quality,
     render_refused_labels,
     render_strangers,
 )
-from ml.exporting.card_maps import render_maps
-from ml.exporting.card_tables import (
+from ml.workshop.exporting.card_maps import render_maps
+from ml.workshop.exporting.card_tables import (
     format_interval,
     format_table,
     render_crossval,
@@ -23,11 +24,10 @@ from ml.exporting.card_tables import (
     render_transfer,
     render_words,
 )
-from ml.exporting.kept import Record
-from ml.figure_names import ANSWERED, REFUSED, describe_statement
-from ml.manifest import GateResult, Manifest
-from ml.openings import EXTERNAL, Opening
-from ml.task_config import TaskConfig
+from ml.workshop.exporting.kept import Record
+from ml.workshop.figure_names import ANSWERED, REFUSED, describe_statement
+from ml.workshop.openings import EXTERNAL, Opening
+from ml.workshop.task_config import TaskConfig
 
 # What the designators of DICOM (PS3.16, 8) stand for.
 SCHEMES = {"SCT": "SNOMED CT (SCT)", "99MEDIMAGING": "this project's own (99MEDIMAGING)"}

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.datasets import Example
-from ml.evaluation.robustness import (
+from ml.images import read_frames
+from ml.limits import QualityLimit, QualityLimits
+from ml.predictor import Predictor
+from ml.preprocessing import prepare_display, show_frame
+from ml.quality import MEASURES, measure_quality
+from ml.workshop.datasets import Example
+from ml.workshop.evaluation.robustness import (
     ACCEPTED_PART,
     CHANGES,
     SEED,
@@ -16,12 +21,7 @@ from ml.evaluation.robustness import (
     predict_pictures,
     spoil_pictures,
 )
-from ml.images import read_frames
-from ml.limits import QualityLimit, QualityLimits
-from ml.predictor import Predictor
-from ml.preprocessing import prepare_display, show_frame
-from ml.quality import MEASURES, measure_quality
-from ml.task_config import InputConfig
+from ml.workshop.task_config import InputConfig
 
 # The changes that each measure is there to notice.
 NOTICED: Mapping[str, tuple[str, ...]] = {

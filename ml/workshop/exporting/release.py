@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ml.errors import TaskConfigInvalid
-from ml.evaluation.crossval_record import CrossvalRecord
-from ml.evaluation.results import Evaluation
-from ml.evaluation.robustness import name_robustness_figures
-from ml.figure_names import (
+from ml.manifest import RESEARCH, GateResult, Metric
+from ml.typed_tables import Problem, suggest_name
+from ml.workshop.evaluation.crossval_record import CrossvalRecord
+from ml.workshop.evaluation.results import Evaluation
+from ml.workshop.evaluation.robustness import name_robustness_figures
+from ml.workshop.figure_names import (
     ABOVE_FROZEN,
     ABOVE_THUMBNAILS,
     ANSWERED,
@@ -16,10 +18,8 @@ from ml.figure_names import (
     ROBUSTNESS,
     is_less_better,
 )
-from ml.manifest import RESEARCH, GateResult, Metric
-from ml.rejects import RejectScore
-from ml.task_config import ReleaseConfig, TaskConfig, find_task
-from ml.typed_tables import Problem, suggest_name
+from ml.workshop.rejects import RejectScore
+from ml.workshop.task_config import ReleaseConfig, TaskConfig, find_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def list_figures(scored: Scored) -> dict[str, Metric]:
     """Every figure that a gate can name, with its interval.
 
     Of the test split, above its baselines, of the rejects, of spoilt images, of other places and of
-    the cross-validation: `ml.figure_names` has the names.
+    the cross-validation: `ml.workshop.figure_names` has the names.
     """
     metrics = scored.evaluation.metrics
     figures = dict(metrics) | _list_above(metrics, scored.baselines)

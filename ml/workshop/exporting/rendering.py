@@ -9,19 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ml.bundles import MODEL_CARD, Bundle, hash_file, load_bundle
-from ml.datasets import SPLITS, Dataset
 from ml.errors import BundleInvalid, BundleTampered, DataInvalid, TaskFileOfOther
-from ml.evaluation.beside import BASELINES, score_baselines, write_baselines
-from ml.evaluation.page import read_pictures, render_page
-from ml.evaluation.predictions import read_answers
-from ml.evaluation.report import PAGE, PREDICTIONS
-from ml.exporting.kept import POPULATION, read_kept, write_population
-from ml.exporting.model_card import render_card
-from ml.exporting.release import Scored, check_gate, choose_stage, judge_gate, list_figures
 from ml.manifest import MANIFEST, Manifest, read_manifest, write_manifest
-from ml.openings import record_opening
 from ml.signing import SIGNATURE
-from ml.task_config import TaskConfig
+from ml.workshop.datasets import SPLITS, Dataset
+from ml.workshop.evaluation.beside import BASELINES, score_baselines, write_baselines
+from ml.workshop.evaluation.page import read_pictures, render_page
+from ml.workshop.evaluation.predictions import read_answers
+from ml.workshop.evaluation.report import PAGE, PREDICTIONS
+from ml.workshop.exporting.kept import POPULATION, read_kept, write_population
+from ml.workshop.exporting.model_card import render_card
+from ml.workshop.exporting.release import Scored, check_gate, choose_stage, judge_gate, list_figures
+from ml.workshop.openings import record_opening
+from ml.workshop.task_config import TaskConfig
 
 # What a card is rendered into; every other file of a bundle stays as it was sealed.
 RENDERED = (MODEL_CARD, PAGE, POPULATION, BASELINES)

@@ -7,8 +7,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.datasets import Example
-from ml.datasets.series import SHORTEST, find_series
 from ml.series import (
     NONE,
     REAL,
@@ -20,7 +18,9 @@ from ml.series import (
     score_window,
     to_log_odds,
 )
-from ml.task_config import DecisionConfig
+from ml.workshop.datasets import Example
+from ml.workshop.datasets.series import SHORTEST, find_series
+from ml.workshop.task_config import DecisionConfig
 
 # How many neighbours may be asked for. A made-up series may hold a single diseased slice.
 NEIGHBOURS = {REAL: (2, 3, 4, 5), SYNTHETIC: (1, 2, 3)}

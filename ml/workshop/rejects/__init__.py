@@ -5,10 +5,10 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ml.datasets import Example
 from ml.errors import DataInvalid
-from ml.rejects.drawn import DRAWN_KINDS, draw_rejects
-from ml.rejects.gathered import (
+from ml.workshop.datasets import Example
+from ml.workshop.rejects.drawn import DRAWN_KINDS, draw_rejects
+from ml.workshop.rejects.gathered import (
     OTHER_KINDS,
     PHOTOGRAPH_KINDS,
     read_other_tasks,
@@ -16,11 +16,11 @@ from ml.rejects.gathered import (
     spoil_examples,
     turn_examples,
 )
-from ml.rejects.reject import Reject
-from ml.rejects.scoring import REJECTS, RejectScore, score_rejects, write_rejects_score
-from ml.rejects.spoilt import OWN_KINDS
-from ml.task_config import TaskConfig
-from ml.turns import TURNED_KINDS
+from ml.workshop.rejects.reject import Reject
+from ml.workshop.rejects.scoring import REJECTS, RejectScore, score_rejects, write_rejects_score
+from ml.workshop.rejects.spoilt import OWN_KINDS
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.turns import TURNED_KINDS
 
 __all__ = [
     "KINDS",

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from ml.rejects.discs import draw_disc, draw_lined_disc, draw_phantom
-from ml.rejects.reject import Reject, encode_reject
+from ml.workshop.rejects.discs import draw_disc, draw_lined_disc, draw_phantom
+from ml.workshop.rejects.reject import Reject, encode_reject
 
 Generator = np.random.Generator
 Pixels = NDArray[np.uint8]

@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.datasets import Example
 from ml.errors import DataInvalid
 from ml.images import Frame, read_frames, to_display
 from ml.preprocessing import show_frame
-from ml.rejects.reject import Reject, encode_reject
-from ml.rejects.spoilt import MAX_CELLS, OWN_KINDS, SHEET, change_own, lay_out_sheet
-from ml.task_config import InputConfig, TaskConfig
-from ml.turns import TURNED_KINDS, turn
+from ml.workshop.datasets import Example
+from ml.workshop.rejects.reject import Reject, encode_reject
+from ml.workshop.rejects.spoilt import MAX_CELLS, OWN_KINDS, SHEET, change_own, lay_out_sheet
+from ml.workshop.task_config import InputConfig, TaskConfig
+from ml.workshop.turns import TURNED_KINDS, turn
 
 Row = Mapping[str, str]
 Meaning = str | tuple[str, ...]
 Drawn = TypeVar("Drawn")
 
-PHOTOGRAPHS = Path(__file__).parents[2] / "samples" / "rejects"
+PHOTOGRAPHS = Path(__file__).parents[3] / "samples" / "rejects"
 PHOTOGRAPH_KINDS = ("photograph", "grey_photograph", "close_up")
 ROUTER = "body-part"
 SPLIT_OF_PART = {"fit": "train", "test": "val"}

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ml.evaluation.exact import make_share
-from ml.figure_names import REFUSED
-from ml.figure_names import REJECTS as REJECTS_NAME
 from ml.images import read_frames
 from ml.manifest import Metric
 from ml.predictor import Predictor
-from ml.rejects.reject import Reject
+from ml.workshop.evaluation.exact import make_share
+from ml.workshop.figure_names import REFUSED
+from ml.workshop.figure_names import REJECTS as REJECTS_NAME
+from ml.workshop.rejects.reject import Reject
 
 REJECTS = "rejects.json"
 # Files decoded at once.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
-from ml.task_config import AugmentationConfig
+from ml.workshop.task_config import AugmentationConfig
 
 Generator = np.random.Generator
 Gains = NDArray[np.float64]

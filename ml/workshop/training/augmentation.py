@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
-from ml.task_config import AugmentationConfig
-from ml.training import appearance
+from ml.workshop.task_config import AugmentationConfig
+from ml.workshop.training import appearance
 
 Generator = np.random.Generator
 # Draws another image of the set, as it is shown.

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.errors import CheckpointInvalid
-from ml.training.files import AtomicFile
+from ml.workshop.training.files import AtomicFile
 
 LATEST = "latest.npz"
 STATE = "state.json"

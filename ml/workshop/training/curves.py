@@ -10,7 +10,7 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 
-from ml.evaluation.plots import COLOURS, DPI
+from ml.workshop.evaluation.plots import COLOURS, DPI
 
 # Columns of the history, panel by panel; a run of an older version may lack some.
 PANELS = {

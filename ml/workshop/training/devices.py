@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from ml.errors import TaskConfigInvalid
-from ml.task_config import TaskConfig
+from ml.workshop.task_config import TaskConfig
 
 AUTO = "auto"
 # The backends whose devices Keras can list and share a batch between.

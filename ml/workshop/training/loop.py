@@ -10,11 +10,11 @@ from typing import Any
 
 import keras
 
-from ml.datasets import Dataset, training_weights, validation_weights
 from ml.errors import DataInvalid, TrainingDiverged
-from ml.task_config import TaskConfig
-from ml.training.batches import ImageBatches
-from ml.training.checkpoints import (
+from ml.workshop.datasets import Dataset, training_weights, validation_weights
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.training.batches import ImageBatches
+from ml.workshop.training.checkpoints import (
     LATEST,
     STATE,
     Row,
@@ -23,14 +23,14 @@ from ml.training.checkpoints import (
     read_state,
     write_checkpoint,
 )
-from ml.training.curves import plot_curves
-from ml.training.devices import choose_precision, find_accelerators, share_batches
-from ml.training.files import PART, AtomicFile
-from ml.training.network import build_network, build_unfilled, keep_labels
-from ml.training.progress import EpochBar, write_epoch
-from ml.training.recipe import claim_run
-from ml.training.scoring import list_columns, score_validation
-from ml.training.stages import Stage, plan_stages, prepare_stage, read_weights
+from ml.workshop.training.curves import plot_curves
+from ml.workshop.training.devices import choose_precision, find_accelerators, share_batches
+from ml.workshop.training.files import PART, AtomicFile
+from ml.workshop.training.network import build_network, build_unfilled, keep_labels
+from ml.workshop.training.progress import EpochBar, write_epoch
+from ml.workshop.training.recipe import claim_run
+from ml.workshop.training.scoring import list_columns, score_validation
+from ml.workshop.training.stages import Stage, plan_stages, prepare_stage, read_weights
 
 __all__ = [
     "BEST",
@@ -48,7 +48,7 @@ __all__ = [
 BEST = "best.keras"
 HISTORY = "history.csv"
 CURVES = "curves.png"
-# What `ml.tuning.soup` leaves in a run whose network is an average.
+# What `ml.workshop.tuning.soup` leaves in a run whose network is an average.
 SOUP = "soup.json"
 OnEpoch = Callable[[int, Row], None]
 

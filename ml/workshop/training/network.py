@@ -8,10 +8,10 @@ from typing import Any
 import keras
 from numpy.typing import NDArray
 
-from ml.backbones import NONE
-from ml.task_config import TaskConfig
-from ml.training.backbones import BACKBONES
-from ml.training.weights import FEATURES, load_weights
+from ml.workshop.backbones import NONE
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.training.backbones import BACKBONES
+from ml.workshop.training.weights import FEATURES, load_weights
 
 EMBEDDING = "embedding"
 LOGITS = "logits"

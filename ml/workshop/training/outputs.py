@@ -8,10 +8,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.datasets import Example, index_labels
 from ml.preprocessing import CHUNK, prepare_files
-from ml.task_config import TaskConfig
-from ml.training.network import EMBEDDING, LOGITS
+from ml.workshop.datasets import Example, index_labels
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.training.network import EMBEDDING, LOGITS
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import keras
 
-from ml.progress import Progress
+from ml.workshop.progress import Progress
 
 SHOWN = ("loss", "accuracy", "val_loss", "val_balanced_accuracy", "val_macro_auc", "robust_loss")
 

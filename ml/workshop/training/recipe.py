@@ -5,10 +5,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ml.datasets import Dataset, Example
 from ml.errors import RunMismatch
-from ml.task_config import TaskConfig
-from ml.training.files import AtomicFile
+from ml.workshop.datasets import Dataset, Example
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.training.files import AtomicFile
 
 RECIPE = "recipe.json"
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.calibration import softmax
-from ml.evaluation.metrics import macro_auc, score_labels
-from ml.training.batches import ImageBatches
+from ml.workshop.evaluation.metrics import macro_auc, score_labels
+from ml.workshop.training.batches import ImageBatches
 
 # Before the source in the name of a column.
 BY_SOURCE = "@"

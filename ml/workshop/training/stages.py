@@ -6,9 +6,9 @@ from typing import Any
 import keras
 from numpy.typing import NDArray
 
-from ml.task_config import TaskConfig, TrainingConfig
-from ml.training.backbones.scaling import SCALING
-from ml.training.network import FEATURES
+from ml.workshop.task_config import TaskConfig, TrainingConfig
+from ml.workshop.training.backbones.scaling import SCALING
+from ml.workshop.training.network import FEATURES
 
 # Of the first step's and the last step's learning rate, relative to the largest.
 FIRST_RATE, LAST_RATE = 0.01, 0.01

@@ -7,13 +7,13 @@ from typing import Any
 
 import keras
 
-from ml.backbones import IMAGENET, NONE, TORCH_SUFFIX
 from ml.errors import RuntimeUnavailable, TaskConfigInvalid
 from ml.runtimes.keras_network import load_network
-from ml.task_config import TaskConfig
-from ml.training.backbones import Backbone
-from ml.training.backbones.efficientnet_lite import read_weights
-from ml.training.backbones.scaling import SCALING, Plain
+from ml.workshop.backbones import IMAGENET, NONE, TORCH_SUFFIX
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.training.backbones import Backbone
+from ml.workshop.training.backbones.efficientnet_lite import read_weights
+from ml.workshop.training.backbones.scaling import SCALING, Plain
 
 FEATURES = "features"
 # What Keras, h5py and zipfile raise on files that hold something else.

@@ -12,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.calibration import choose_thresholds, fit_temperature, softmax
-from ml.datasets import Dataset, Example, index_labels, validation_weights
 from ml.errors import RunMismatch
-from ml.evaluation.baselines import frozen_scores, thumbnail_scores
-from ml.evaluation.crossval_record import FROZEN_BACKBONE
-from ml.evaluation.scoring import decide_labels
-from ml.task_config import TaskConfig
-from ml.training.loop import BEST
-from ml.training.outputs import Outputs, run_network
-from ml.training.recipe import digest_rows
-from ml.tuning.fitting import fit_network, write_json
-from ml.tuning.folds import Fold, make_folds
-from ml.tuning.space import Point
+from ml.workshop.datasets import Dataset, Example, index_labels, validation_weights
+from ml.workshop.evaluation.baselines import frozen_scores, thumbnail_scores
+from ml.workshop.evaluation.crossval_record import FROZEN_BACKBONE
+from ml.workshop.evaluation.scoring import decide_labels
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.training.loop import BEST
+from ml.workshop.training.outputs import Outputs, run_network
+from ml.workshop.training.recipe import digest_rows
+from ml.workshop.tuning.fitting import fit_network, write_json
+from ml.workshop.tuning.folds import Fold, make_folds
+from ml.workshop.tuning.space import Point
 
 PLAN = "plan.json"
 Scores = NDArray[np.float64]

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.datasets import SPLITS
-from ml.evaluation.crossval_record import NETWORK
-from ml.evaluation.exact import Basis, list_call_bases, list_ranking_bases
-from ml.evaluation.metrics import RESAMPLES, Rows, bootstrap, macro_auc, score_labels
 from ml.manifest import Metric
-from ml.task_config import TaskConfig
-from ml.tuning.crossval import Answers
-from ml.tuning.crossval_series import score_whole_series
-from ml.tuning.fitting import write_json
+from ml.workshop.datasets import SPLITS
+from ml.workshop.evaluation.crossval_record import NETWORK
+from ml.workshop.evaluation.exact import Basis, list_call_bases, list_ranking_bases
+from ml.workshop.evaluation.metrics import RESAMPLES, Rows, bootstrap, macro_auc, score_labels
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.tuning.crossval import Answers
+from ml.workshop.tuning.crossval_series import score_whole_series
+from ml.workshop.tuning.fitting import write_json
 
 FIGURES = "crossval.json"
 PAGE = "crossval.md"
@@ -156,8 +156,8 @@ def write_summary(
 ) -> Path:
     """Write the figures as JSON and Markdown and one line per row as CSV; returns the page.
 
-    The JSON holds what a record needs (`ml.evaluation.crossval_record`) and nothing of this
-    machine; `choices` are the overrides of the task file.
+    The JSON holds what a record needs (`ml.workshop.evaluation.crossval_record`) and nothing of
+    this machine; `choices` are the overrides of the task file.
     """
     content: dict[str, Any] = dataclasses.asdict(summary)
     content["task"] = config.task

@@ -6,14 +6,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.datasets.series import SeriesRows, find_series
-from ml.evaluation.exact import Basis
-from ml.evaluation.metrics import Rows, bootstrap, mean_known, roc_auc
-from ml.figure_names import SERIES_AUC
 from ml.manifest import Metric
 from ml.series import score_window, to_log_odds
-from ml.task_config import TaskConfig
-from ml.tuning.crossval import Answers, Scores
+from ml.workshop.datasets.series import SeriesRows, find_series
+from ml.workshop.evaluation.exact import Basis
+from ml.workshop.evaluation.metrics import Rows, bootstrap, mean_known, roc_auc
+from ml.workshop.figure_names import SERIES_AUC
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.tuning.crossval import Answers, Scores
 
 # Fixed beforehand and the same for every method; the rule that ships is fitted at export.
 NEIGHBOURS = 2

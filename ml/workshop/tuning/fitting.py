@@ -13,12 +13,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ml.datasets import Dataset
 from ml.errors import DataInvalid, TaskConfigInvalid
-from ml.task_config import TaskConfig
-from ml.training.checkpoints import LATEST
-from ml.training.loop import BEST, HISTORY, OnEpoch, train_network
-from ml.training.recipe import claim_run
+from ml.workshop.datasets import Dataset
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.training.checkpoints import LATEST
+from ml.workshop.training.loop import BEST, HISTORY, OnEpoch, train_network
+from ml.workshop.training.recipe import claim_run
 
 FIT = "fit.json"
 # Trains into a folder as `train_network` does, and leaves a history there.

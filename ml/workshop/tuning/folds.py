@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from ml.datasets import Dataset, Example
 from ml.errors import DataInvalid
+from ml.workshop.datasets import Dataset, Example
 
 Assignment = NDArray[np.int64]
 

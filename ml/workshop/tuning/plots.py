@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
-from ml.tuning.space import Numbers, Value
+from ml.workshop.tuning.space import Numbers, Value
 
 DPI = 110
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "0.7"

@@ -12,12 +12,12 @@ import optuna
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from ml.tuning.fitting import is_loss
-from ml.tuning.plots import plot_history, plot_importance, plot_parallel
-from ml.tuning.space import tidy_point, write_overrides
-from ml.tuning.study import ATTEMPT, FOLDER, LOCK, REASON, TRIALS, find_best, list_trials
-from ml.tuning.trials import Search
-from ml.tuning.workers import hold_lock
+from ml.workshop.tuning.fitting import is_loss
+from ml.workshop.tuning.plots import plot_history, plot_importance, plot_parallel
+from ml.workshop.tuning.space import tidy_point, write_overrides
+from ml.workshop.tuning.study import ATTEMPT, FOLDER, LOCK, REASON, TRIALS, find_best, list_trials
+from ml.workshop.tuning.trials import Search
+from ml.workshop.tuning.workers import hold_lock
 
 TABLE = "trials.csv"
 BEST_VALUES = "best.toml"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ml.datasets import Dataset
-from ml.task_config import TaskConfig
-from ml.tuning.fitting import (
+from ml.workshop.datasets import Dataset
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.tuning.fitting import (
     Fit,
     Trainer,
     fit_network,

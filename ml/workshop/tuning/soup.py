@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from ml.bundles import hash_file
 from ml.calibration import softmax
-from ml.datasets import Dataset, Example
 from ml.errors import RunMismatch, SoupInvalid
-from ml.evaluation.metrics import score_labels
-from ml.task_config import TaskConfig
-from ml.training.loop import BEST, HISTORY, SOUP, STATE
-from ml.training.outputs import run_network
-from ml.training.recipe import RECIPE, check_run
-from ml.tuning.fitting import write_json
+from ml.workshop.datasets import Dataset, Example
+from ml.workshop.evaluation.metrics import score_labels
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.training.loop import BEST, HISTORY, SOUP, STATE
+from ml.workshop.training.outputs import run_network
+from ml.workshop.training.recipe import RECIPE, check_run
+from ml.workshop.tuning.fitting import write_json
 
 KINDS = ("greedy", "uniform")
 

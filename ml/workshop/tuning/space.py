@@ -16,8 +16,8 @@ from optuna.distributions import (
 )
 
 from ml.errors import SearchSpaceInvalid
-from ml.task_config import TaskConfig, load_task
-from ml.task_tables import TASKS_DIR
+from ml.workshop.task_config import TaskConfig, load_task
+from ml.workshop.task_tables import TASKS_DIR
 
 Value = str | float | int | bool
 Point = dict[str, Value]

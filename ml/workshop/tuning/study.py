@@ -13,10 +13,10 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from ml.errors import RunMismatch, StudyWithoutResult, TaskConfigInvalid, TrainingDiverged
-from ml.tuning.fitting import drop_networks, is_loss
-from ml.tuning.space import Point, tidy_point
-from ml.tuning.trials import Search, TimeSpent, run_trial
-from ml.tuning.workers import Worker, hold_lock, open_storage
+from ml.workshop.tuning.fitting import drop_networks, is_loss
+from ml.workshop.tuning.space import Point, tidy_point
+from ml.workshop.tuning.trials import Search, TimeSpent, run_trial
+from ml.workshop.tuning.workers import Worker, hold_lock, open_storage
 
 METHODS = ("tpe", "random", "grid")
 PRUNERS: dict[str, Callable[[], BasePruner]] = {

@@ -11,11 +11,11 @@ from typing import Any
 
 import optuna
 
-from ml.datasets import Dataset
 from ml.errors import TrainingDiverged
-from ml.task_config import TaskConfig, load_task
-from ml.training.recipe import digest_rows
-from ml.tuning.fitting import (
+from ml.workshop.datasets import Dataset
+from ml.workshop.task_config import TaskConfig, load_task
+from ml.workshop.training.recipe import digest_rows
+from ml.workshop.tuning.fitting import (
     Trainer,
     fit_network,
     is_loss,
@@ -24,9 +24,9 @@ from ml.tuning.fitting import (
     train_and_release,
     without_test,
 )
-from ml.tuning.folds import make_search_folds
-from ml.tuning.space import Point, Space, tidy_point
-from ml.tuning.workers import note_activity
+from ml.workshop.tuning.folds import make_search_folds
+from ml.workshop.tuning.space import Point, Space, tidy_point
+from ml.workshop.tuning.workers import note_activity
 
 
 class TimeSpent(Exception):

@@ -1,4 +1,4 @@
-"""The shipped figures in docs/models.md, rewritten by `python -m tests.ml.models_table`.
+"""The shipped figures in docs/models.md, rewritten by `python -m tests.ml.workshop.models_table`.
 
 Which figures a model tells beside those that its gate asks for is chosen by hand: the names that
 stand in the table for the task stay, for whatever version ships.
@@ -9,15 +9,15 @@ import sys
 from pathlib import Path
 
 from ml.bundles import find_bundles, load_bundle
-from ml.commands.options import BUNDLES_DIR
-from ml.evaluation.beside import read_baselines
-from ml.evaluation.crossval_record import CrossvalRecord
-from ml.exporting.card_tables import format_interval
-from ml.exporting.kept import read_kept
-from ml.exporting.release import Scored, list_figures
 from ml.manifest import Manifest, Metric
+from ml.workshop.commands.options import BUNDLES_DIR
+from ml.workshop.evaluation.beside import read_baselines
+from ml.workshop.evaluation.crossval_record import CrossvalRecord
+from ml.workshop.exporting.card_tables import format_interval
+from ml.workshop.exporting.kept import read_kept
+from ml.workshop.exporting.release import Scored, list_figures
 
-PAGE = Path(__file__).parents[2] / "docs" / "models.md"
+PAGE = Path(__file__).parents[3] / "docs" / "models.md"
 NONE = "–"
 REFUSALS = ("rejects.refused", "rejects.in_scope_answered")
 LINE = re.compile(r"^\| ([\w-]+) \d\S* \| \w+ \| `([^`]+)` \|.*\n", re.MULTILINE)

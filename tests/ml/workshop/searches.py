@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ml.datasets import Dataset, Example
-from ml.task_config import TaskConfig, find_task
-from ml.training.scoring import COLUMNS
-from ml.tuning.fitting import read_history
-from ml.tuning.space import read_space
-from ml.tuning.trials import Search, make_parts
+from ml.workshop.datasets import Dataset, Example
+from ml.workshop.task_config import TaskConfig, find_task
+from ml.workshop.training.scoring import COLUMNS
+from ml.workshop.tuning.fitting import read_history
+from ml.workshop.tuning.space import read_space
+from ml.workshop.tuning.trials import Search, make_parts
 from tests.ml.conftest import load_chest
 
 CHEST = find_task("chest-xray")

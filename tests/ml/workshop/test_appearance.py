@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.datasets import Dataset, Example
 from ml.errors import TaskConfigInvalid
-from ml.task_config import AugmentationConfig, TaskConfig, find_task, load_task
-from ml.training import appearance
-from ml.training.augmentation import augment_display
-from ml.training.batches import ImageBatches
+from ml.workshop.datasets import Dataset, Example
+from ml.workshop.task_config import AugmentationConfig, TaskConfig, find_task, load_task
+from ml.workshop.training import appearance
+from ml.workshop.training.augmentation import augment_display
+from ml.workshop.training.batches import ImageBatches
 from tests.ml.conftest import load_chest
 from tests.ml.pictures import draw_case
 

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.audit.audit import Audit, audit_dataset
-from ml.audit.confounding import cramers_v
-from ml.audit.leaks import choose_excluded
-from ml.audit.likeness import find_near, perceptual_hashes
-from ml.audit.pictures import make_thumbnail
-from ml.audit.summary import format_audit
-from ml.cli import main
-from ml.datasets import load_dataset
-from ml.evaluation.baselines import frozen_scores, score_baseline, thumbnail_scores
 from ml.images import read_frames
+from ml.workshop.audit.audit import Audit, audit_dataset
+from ml.workshop.audit.confounding import cramers_v
+from ml.workshop.audit.leaks import choose_excluded
+from ml.workshop.audit.likeness import find_near, perceptual_hashes
+from ml.workshop.audit.pictures import make_thumbnail
+from ml.workshop.audit.summary import format_audit
+from ml.workshop.cli import main
+from ml.workshop.datasets import load_dataset
+from ml.workshop.evaluation.baselines import frozen_scores, score_baseline, thumbnail_scores
 from tests.ml.conftest import ALONE_SET, load_chest
 from tests.ml.pictures import LABELS, draw_case
 

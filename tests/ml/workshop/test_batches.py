@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.datasets import Dataset, Example, load_dataset
 from ml.errors import TaskConfigInvalid
 from ml.images import read_frames, to_display
 from ml.preprocessing import prepare_display, prepare_frame
-from ml.task_config import TaskConfig
-from ml.turns import TURNED_KINDS, turn
+from ml.workshop.datasets import Dataset, Example, load_dataset
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.turns import TURNED_KINDS, turn
 from tests.ml.conftest import load_chest
 from tests.ml.pictures import draw_case
 
@@ -37,7 +37,7 @@ def dataset(tiny_data: Path) -> Dataset:
 
 
 def open_batches(dataset: Dataset, config: TaskConfig, **options: Any) -> Any:
-    from ml.training.batches import ImageBatches
+    from ml.workshop.training.batches import ImageBatches
 
     examples = dataset.of_split("train")
     return ImageBatches(examples, config, weights=options.pop("weights", [1.0] * 18), **options)
@@ -176,7 +176,7 @@ def test_image_batches_store_a_large_image_at_twice_the_input(tmp_path: Path) ->
 
 
 def test_array_cache_makes_again_what_did_not_fit() -> None:
-    from ml.training.cache import ArrayCache
+    from ml.workshop.training.cache import ArrayCache
 
     cache: ArrayCache[Any] = ArrayCache(limit=25)
     made: list[int] = []

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from ml.bundles import find_task_bundle, load_bundle
-from ml.cli import main
-from ml.datasets import Dataset, Example, load_dataset
-from ml.datasets.population import describe_population
 from ml.errors import BundleTampered
-from ml.evaluation.beside import rename_figures, score_baselines
-from ml.exporting import rendering
-from ml.exporting.card_tables import render_population
-from ml.figure_names import name_figures
 from ml.manifest import Manifest, Metric
-from ml.openings import record_opening
+from ml.workshop.cli import main
+from ml.workshop.datasets import Dataset, Example, load_dataset
+from ml.workshop.datasets.population import describe_population
+from ml.workshop.evaluation.beside import rename_figures, score_baselines
+from ml.workshop.exporting import rendering
+from ml.workshop.exporting.card_tables import render_population
+from ml.workshop.figure_names import name_figures
+from ml.workshop.openings import record_opening
 from tests.ml.conftest import TINY, load_chest
 
 SETTINGS = [part for pair in TINY for part in ("--set", pair)]
@@ -218,7 +218,7 @@ def test_score_baselines_has_every_figure_of_the_network_but_refusals(dataset: D
 
 
 def test_score_in_full_takes_its_thresholds_from_validation(dataset: Dataset) -> None:
-    from ml.evaluation.baselines import score_in_full
+    from ml.workshop.evaluation.baselines import score_in_full
 
     config = load_chest()
     validation, testing = dataset.of_split("val"), dataset.of_split("test")

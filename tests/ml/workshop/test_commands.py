@@ -5,8 +5,8 @@ from types import ModuleType
 
 import pytest
 
-from ml.cli import COMMANDS, main, make_parser
-from ml.commands import audit_data, predict, train, tune
+from ml.workshop.cli import COMMANDS, main, make_parser
+from ml.workshop.commands import audit_data, predict, train, tune
 
 PROGRAM = "python -m ml "
 # Behind an example, after this many spaces, stands what it does.

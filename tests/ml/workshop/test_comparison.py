@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from ml.bundles import find_task_bundle
-from ml.cli import main
 from ml.errors import ComparisonRefused
-from ml.evaluation.comparison import (
+from ml.workshop.cli import main
+from ml.workshop.evaluation.comparison import (
     Predictions,
     compare_predictions,
     measure_delong,

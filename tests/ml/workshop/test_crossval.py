@@ -11,24 +11,24 @@ import keras
 import numpy as np
 import pytest
 
-from ml.cli import main
-from ml.commands.options import parse_overrides
-from ml.datasets import Example, load_dataset
 from ml.errors import DataInvalid, RunMismatch, SoupInvalid
-from ml.evaluation.crossval_record import NETWORK, find_record
-from ml.evaluation.scoring import decide_labels
-from ml.openings import read_openings
-from ml.task_config import TaskConfig, find_task, load_task
-from ml.training.network import build_network
-from ml.training.recipe import claim_run
-from ml.tuning.crossval import Answers
-from ml.tuning.crossval_report import summarise
-from ml.tuning.folds import assign_folds, count_groups, find_weaknesses, make_folds
-from ml.tuning.soup import make_soup
+from ml.workshop.cli import main
+from ml.workshop.commands.options import parse_overrides
+from ml.workshop.datasets import Example, load_dataset
+from ml.workshop.evaluation.crossval_record import NETWORK, find_record
+from ml.workshop.evaluation.scoring import decide_labels
+from ml.workshop.openings import read_openings
+from ml.workshop.task_config import TaskConfig, find_task, load_task
+from ml.workshop.training.network import build_network
+from ml.workshop.training.recipe import claim_run
+from ml.workshop.tuning.crossval import Answers
+from ml.workshop.tuning.crossval_report import summarise
+from ml.workshop.tuning.folds import assign_folds, count_groups, find_weaknesses, make_folds
+from ml.workshop.tuning.soup import make_soup
 from tests.ml.conftest import ALONE, ALONE_SET, load_chest
 from tests.ml.pictures import write_dataset
-from tests.ml.searches import make_rows
-from tests.ml.test_tuning import SMALL
+from tests.ml.workshop.searches import make_rows
+from tests.ml.workshop.test_tuning import SMALL
 
 CHEST = find_task("chest-xray")
 GROUPS = {"normal": 15, "pneumonia": 12, "tuberculosis": 6}

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.datasets import Dataset, load_dataset
 from ml.errors import DataInvalid, TaskConfigInvalid
-from ml.task_config import DataConfig, find_task, load_task
+from ml.workshop.datasets import Dataset, load_dataset
+from ml.workshop.task_config import DataConfig, find_task, load_task
 from tests.ml.conftest import load_chest
 from tests.ml.pictures import LABELS, draw_case, make_dicom
 

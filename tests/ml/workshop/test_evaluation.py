@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 from sklearn import metrics as sklearn
 
 from ml.confidence import Confidence
-from ml.datasets import Example
-from ml.evaluation.gallery import choose_mistakes, find_mistakes, lay_over, list_mistakes
-from ml.evaluation.metrics import (
+from ml.images import encode_png
+from ml.manifest import Manifest
+from ml.predictor import Predictor
+from ml.study import conclude_images
+from ml.workshop.datasets import Example
+from ml.workshop.evaluation.gallery import choose_mistakes, find_mistakes, lay_over, list_mistakes
+from ml.workshop.evaluation.metrics import (
     bootstrap,
     bootstrap_weights,
     draw_groups,
@@ -24,13 +28,13 @@ from ml.evaluation.metrics import (
     weigh_brier,
     weigh_calibration,
 )
-from ml.evaluation.operating import (
+from ml.workshop.evaluation.operating import (
     judge_operating,
     net_benefit,
     net_benefit_of_all,
     predictive_values,
 )
-from ml.evaluation.robustness import (
+from ml.workshop.evaluation.robustness import (
     CHANGES,
     RobustnessRow,
     find_harm,
@@ -39,14 +43,10 @@ from ml.evaluation.robustness import (
     name_robustness_figures,
     spoil_picture,
 )
-from ml.evaluation.scoring import Answers, headline_rows, score_answers
-from ml.evaluation.subgroups import band_age, read_attributes, score_subgroups
-from ml.exporting.card_limits import describe_harm
-from ml.images import encode_png
-from ml.manifest import Manifest
-from ml.predictor import Predictor
-from ml.study import conclude_images
-from ml.task_config import DecisionConfig
+from ml.workshop.evaluation.scoring import Answers, headline_rows, score_answers
+from ml.workshop.evaluation.subgroups import band_age, read_attributes, score_subgroups
+from ml.workshop.exporting.card_limits import describe_harm
+from ml.workshop.task_config import DecisionConfig
 from tests.ml.conftest import load_chest
 from tests.ml.pictures import draw_case
 

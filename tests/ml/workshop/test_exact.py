@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from ml.evaluation.exact import (
+from ml.intervals import bound_by_groups, bound_share, wilson
+from ml.manifest import Metric
+from ml.workshop.evaluation.exact import (
     Basis,
     list_call_bases,
     list_ranking_bases,
     make_share,
     subtract,
 )
-from ml.evaluation.metrics import bootstrap_weights, weigh_auc, weigh_share
-from ml.intervals import bound_by_groups, bound_share, wilson
-from ml.manifest import Metric
+from ml.workshop.evaluation.metrics import bootstrap_weights, weigh_auc, weigh_share
 
 
 @pytest.mark.parametrize(

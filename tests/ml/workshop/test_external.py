@@ -13,17 +13,17 @@ from PIL import Image
 
 from ml.aggregation import Outcome
 from ml.bundles import find_task_bundle, load_bundle
-from ml.cli import main
-from ml.datasets import Example, load_dataset, load_external
-from ml.datasets.groups import normalise_group
 from ml.errors import DataInvalid, TaskConfigInvalid
-from ml.evaluation.external import Truth, score_truth
-from ml.evaluation.scoring import Answers, Said
-from ml.exporting.card_external import say_drop
 from ml.manifest import Manifest, read_manifest
-from ml.openings import read_openings
-from ml.task_config import TaskConfig, load_task
-from ml.task_tables import TASKS_DIR
+from ml.workshop.cli import main
+from ml.workshop.datasets import Example, load_dataset, load_external
+from ml.workshop.datasets.groups import normalise_group
+from ml.workshop.evaluation.external import Truth, score_truth
+from ml.workshop.evaluation.scoring import Answers, Said
+from ml.workshop.exporting.card_external import say_drop
+from ml.workshop.openings import read_openings
+from ml.workshop.task_config import TaskConfig, load_task
+from ml.workshop.task_tables import TASKS_DIR
 from tests.ml.conftest import ALONE_SET, TINY, load_chest
 from tests.ml.pictures import LABELS, draw_case
 

@@ -10,14 +10,14 @@ from typing import Any
 import optuna
 import pytest
 
-from ml.datasets import Dataset
-from ml.task_config import TaskConfig
-from ml.tuning.space import read_space
-from ml.tuning.study import list_trials, run_study
-from ml.tuning.trials import Search
-from ml.tuning.workers import Worker
+from ml.workshop.datasets import Dataset
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.tuning.space import read_space
+from ml.workshop.tuning.study import list_trials, run_study
+from ml.workshop.tuning.trials import Search
+from ml.workshop.tuning.workers import Worker
 from tests.ml.conftest import load_chest
-from tests.ml.searches import OVERRIDES, follow_curve, make_rows, make_search, write_space
+from tests.ml.workshop.searches import OVERRIDES, follow_curve, make_rows, make_search, write_space
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +103,8 @@ WAITING = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from ml.tuning.study import run_study
-from tests.ml import searches
+from ml.workshop.tuning.study import run_study
+from tests.ml.workshop import searches
 
 def wait(config, rows, run, *, on_epoch=None, **options):
     def report(epoch, row):
@@ -123,7 +123,7 @@ def test_run_study_leaves_a_trial_to_its_process_until_that_is_killed(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     folder, search = tmp_path / "study", make_search(dataset)
-    script = WAITING.format(root=str(Path(__file__).parents[2]), folder=str(folder))
+    script = WAITING.format(root=str(Path(__file__).parents[3]), folder=str(folder))
 
     def await_the_other(study: optuna.Study) -> None:
         while other.poll() is None and not any(

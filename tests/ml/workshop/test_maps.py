@@ -12,19 +12,19 @@ import pytest
 from PIL import Image
 
 from ml.bundles import load_bundle
-from ml.cli import main
-from ml.datasets import Example
-from ml.datasets.masks import MaskedImage, load_masks, read_mask
 from ml.errors import BundleInvalid, DataInvalid, TaskConfigInvalid
-from ml.evaluation.map_rule import judge_maps
-from ml.evaluation.maps import list_places, measure_maps
-from ml.evaluation.scoring import Answers
 from ml.images import read_frames
 from ml.manifest import SUPPORTED, UNPROVEN, Metric, read_manifest
-from ml.openings import read_openings
 from ml.predictor import Predictor, open_predictor
 from ml.signing import SIGNATURE
-from ml.task_config import TaskConfig
+from ml.workshop.cli import main
+from ml.workshop.datasets import Example
+from ml.workshop.datasets.masks import MaskedImage, load_masks, read_mask
+from ml.workshop.evaluation.map_rule import judge_maps
+from ml.workshop.evaluation.maps import list_places, measure_maps
+from ml.workshop.evaluation.scoring import Answers
+from ml.workshop.openings import read_openings
+from ml.workshop.task_config import TaskConfig
 from tests.ml.conftest import ALONE_SET, ROOT, load_chest
 from tests.ml.pictures import draw_case
 

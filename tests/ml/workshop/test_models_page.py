@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from ml.bundles import find_bundles, load_bundle
-from ml.commands.options import BUNDLES_DIR
-from ml.evaluation.crossval_record import find_record, read_record
-from ml.exporting.card_tables import format_interval
-from ml.task_config import find_task, load_task
-from ml.task_tables import TASKS_DIR
-from tests.ml import models_table
-from tests.ml.models_table import NONE, find_figure
+from ml.workshop.commands.options import BUNDLES_DIR
+from ml.workshop.evaluation.crossval_record import find_record, read_record
+from ml.workshop.exporting.card_tables import format_interval
+from ml.workshop.task_config import find_task, load_task
+from ml.workshop.task_tables import TASKS_DIR
+from tests.ml.workshop import models_table
+from tests.ml.workshop.models_table import NONE, find_figure
 
 PAGE = models_table.PAGE.read_text()
 # Paragraphs are wrapped; a figure may stand at a line's end.

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml.commands.options import BUNDLES_DIR
-from ml.commands.train import EPILOG
 from ml.errors import TaskConfigInvalid
-from ml.task_config import TaskConfig, find_task, load_task
+from ml.workshop.commands.options import BUNDLES_DIR
+from ml.workshop.commands.train import EPILOG
+from ml.workshop.task_config import TaskConfig, find_task, load_task
 from tests.ml.conftest import load_chest
 
 # Backbone, input size and the maps' grid; one of each family, as the larger are slow to build.
@@ -56,7 +56,7 @@ def test_build_network_lets_statistics_follow_within_a_short_training() -> None:
     """Of images twice as bright as the weights knew, a few steps must show in validation mode."""
     import keras
 
-    from ml.training.network import build_network
+    from ml.workshop.training.network import build_network
 
     network = build_network(configure("mobilenetv2", 32, model__fixed_norms=False))
     norms = [
@@ -76,9 +76,9 @@ def test_build_network_lets_statistics_follow_within_a_short_training() -> None:
 def test_build_network_has_its_three_outputs_and_fixed_batch_norms(
     backbone: str, size: int, grid: int
 ) -> None:
-    from ml.exporting.artefacts import open_outputs
-    from ml.training.backbones import BACKBONES
-    from ml.training.network import build_network
+    from ml.workshop.exporting.artefacts import open_outputs
+    from ml.workshop.training.backbones import BACKBONES
+    from ml.workshop.training.network import build_network
 
     network = build_network(configure(backbone, size))
     logits, maps, embedding = open_outputs(network).outputs
@@ -98,8 +98,8 @@ def test_build_network_has_its_three_outputs_and_fixed_batch_norms(
 def test_build_network_keeps_the_references_as_published(
     backbone: str, size: int, grid: int, parameters: int
 ) -> None:
-    from ml.training.backbones import BACKBONES
-    from ml.training.network import build_network
+    from ml.workshop.training.backbones import BACKBONES
+    from ml.workshop.training.network import build_network
 
     network = build_network(configure(backbone, size))
     assert network.get_layer("features").output.shape[1:3] == (grid, grid)
@@ -109,19 +109,19 @@ def test_build_network_keeps_the_references_as_published(
 
 
 def test_train_command_help_names_every_backbone() -> None:
-    from ml.training.backbones import BACKBONES
+    from ml.workshop.training.backbones import BACKBONES
 
     assert set(BACKBONES) <= set(EPILOG.split())
 
 
 def test_residual_is_a_compact_network() -> None:
-    from ml.training.network import build_network
+    from ml.workshop.training.network import build_network
 
     assert 1.2e6 < build_network(configure("residual", 64)).count_params() < 1.4e6
 
 
 def test_keep_labels_leaves_the_logits_of_the_labels_as_they_were() -> None:
-    from ml.training.network import build_network, build_unfilled, keep_labels
+    from ml.workshop.training.network import build_network, build_unfilled, keep_labels
 
     config = configure("residual", 64)
     learning, kept = build_network(config, turns=4), build_unfilled(config)
@@ -146,7 +146,7 @@ def test_keep_labels_leaves_the_logits_of_the_labels_as_they_were() -> None:
 def test_build_network_refuses_what_the_backbone_cannot_be(
     backbone: str, size: int, width: float, message: str
 ) -> None:
-    from ml.training.network import build_network
+    from ml.workshop.training.network import build_network
 
     with pytest.raises(TaskConfigInvalid, match=message):
         build_network(configure(backbone, size, model__width=width))
@@ -162,7 +162,7 @@ def test_build_network_scales_as_the_published_weights_want(
     import keras
     from keras.applications import imagenet_utils
 
-    from ml.training.backbones import BACKBONES
+    from ml.workshop.training.backbones import BACKBONES
 
     config = configure(backbone, 32, input__colour=colour)
     images = keras.Input((32, 32, config.input.channels))
@@ -177,8 +177,8 @@ def test_build_network_scales_as_the_published_weights_want(
 def test_build_network_has_the_features_of_the_weights_file(backbone: str, tmp_path: Path) -> None:
     import keras
 
-    from ml.training.backbones import BACKBONES
-    from ml.training.network import build_network
+    from ml.workshop.training.backbones import BACKBONES
+    from ml.workshop.training.network import build_network
 
     size = {"inceptionv3": 96, "cnn5-64": 64}.get(backbone, 32)
     width = 1.0 if backbone == "inceptionv3" else 0.35
@@ -197,7 +197,7 @@ def test_build_network_has_the_features_of_the_weights_file(backbone: str, tmp_p
 
 
 def test_build_network_starts_from_the_run_of_another_task(tmp_path: Path) -> None:
-    from ml.training.network import build_network
+    from ml.workshop.training.network import build_network
 
     pretrained = build_network(configure("residual", 32, model__width=0.25))
     pretrained.save(tmp_path / "best.keras")
@@ -221,7 +221,7 @@ def test_build_network_starts_from_the_run_of_another_task(tmp_path: Path) -> No
 @pytest.mark.parametrize("task", ["retina", "chest-xray"])
 def test_build_network_starts_from_a_bundle_however_it_holds_its_weights(task: str) -> None:
     from ml.runtimes.keras_network import load_network
-    from ml.training.network import build_network
+    from ml.workshop.training.network import build_network
 
     (bundle,) = (path.parent for path in (BUNDLES_DIR / task).glob("*/manifest.json"))
     config = load_task(find_task(task), overrides={"model.weights": str(bundle)})
@@ -234,7 +234,7 @@ def test_build_network_starts_from_a_bundle_however_it_holds_its_weights(task: s
 
 
 def write_other_backbone(folder: Path) -> Path:
-    from ml.training.network import build_network
+    from ml.workshop.training.network import build_network
 
     path = folder / "other.keras"
     build_network(configure("cnn5-64", 64, model__width=0.2)).save(path)
@@ -242,7 +242,7 @@ def write_other_backbone(folder: Path) -> Path:
 
 
 def write_other_weights(folder: Path) -> Path:
-    from ml.training.network import build_network
+    from ml.workshop.training.network import build_network
 
     path = folder / "other.weights.h5"
     build_network(configure("cnn5-64", 64, model__width=0.2)).save_weights(path)
@@ -281,7 +281,7 @@ def write_text(name: str) -> Callable[[Path], Path]:
 def test_build_network_refuses_a_file_of_something_else(
     write: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    from ml.training.network import build_network
+    from ml.workshop.training.network import build_network
 
     path = str(write(tmp_path))
     with pytest.raises(TaskConfigInvalid, match="first|other|plain|nowhere|PyTorch"):
@@ -289,7 +289,7 @@ def test_build_network_refuses_a_file_of_something_else(
 
 
 def test_build_network_refuses_imagenet_where_there_is_none() -> None:
-    from ml.training.network import build_network
+    from ml.workshop.training.network import build_network
 
     with pytest.raises(TaskConfigInvalid, match="no ImageNet weights for residual in Keras"):
         build_network(configure("residual", 32, model__weights="imagenet"))

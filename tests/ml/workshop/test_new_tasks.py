@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.cli import main
-from ml.task_config import load_task
+from ml.workshop.cli import main
+from ml.workshop.task_config import load_task
 from tests.ml.pictures import make_dicom
 
 
@@ -111,7 +111,7 @@ def test_new_task_overwrites_nothing(tmp_path: Path) -> None:
 def test_summary_counts_what_keras_counts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ml.training.network import build_unfilled
+    from ml.workshop.training.network import build_unfilled
 
     path = draft(tmp_path, write_folders(tmp_path / "scans"))
     chosen = {"model.backbone": "residual", "model.weights": "none", "input.size": 32}
@@ -131,7 +131,7 @@ def test_summary_counts_what_keras_counts(
 def test_summary_multiplies_a_known_convolution() -> None:
     import keras
 
-    from ml.training.summary import list_layers
+    from ml.workshop.training.summary import list_layers
 
     images = keras.Input((8, 8, 3))
     maps = keras.layers.Conv2D(5, 3, padding="same")(images)

@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from ml import progress
-from ml.progress import Progress, format_seconds, track
+from ml.workshop import progress
+from ml.workshop.progress import Progress, format_seconds, track
 
 
 @pytest.fixture

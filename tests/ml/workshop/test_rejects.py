@@ -13,20 +13,21 @@ import pytest
 from PIL import Image
 
 from ml.bundles import hash_file
-from ml.cli import main
-from ml.commands.options import parse_overrides
-from ml.datasets import Example, load_dataset
-from ml.datasets.tables import read_table
 from ml.distance import EmbeddingSpace, fit_space
 from ml.errors import DataInvalid
-from ml.exporting.gate_fitting import fit_gate
-from ml.exporting.readout import Readout, read_out
 from ml.gate import GATE, IN_SCOPE, Gate, join_features, load_gate, score_rejection
 from ml.images import read_frames, to_display
 from ml.manifest import read_manifest, write_manifest
 from ml.predictor import Predictor, open_predictor
 from ml.preprocessing import prepare_files
-from ml.rejects import (
+from ml.runtimes import RuntimeOutputs
+from ml.workshop.cli import main
+from ml.workshop.commands.options import parse_overrides
+from ml.workshop.datasets import Example, load_dataset
+from ml.workshop.datasets.tables import read_table
+from ml.workshop.exporting.gate_fitting import fit_gate
+from ml.workshop.exporting.readout import Readout, read_out
+from ml.workshop.rejects import (
     KINDS,
     MIN_TEST_REJECTS,
     REJECTS,
@@ -37,15 +38,14 @@ from ml.rejects import (
     leave_out_strangers,
     score_rejects,
 )
-from ml.rejects.drawn import DRAWN_KINDS, draw_rejects
-from ml.rejects.files import write_rejects
-from ml.rejects.gathered import OTHER_KINDS, OTHERS, PHOTOGRAPHS
-from ml.rejects.reject import encode_reject
-from ml.rejects.scoring import Share
-from ml.rejects.spoilt import CHANGED_KINDS, OWN_KINDS
-from ml.runtimes import RuntimeOutputs
-from ml.task_config import TaskConfig, find_task, load_task
-from ml.turns import TURNED_KINDS
+from ml.workshop.rejects.drawn import DRAWN_KINDS, draw_rejects
+from ml.workshop.rejects.files import write_rejects
+from ml.workshop.rejects.gathered import OTHER_KINDS, OTHERS, PHOTOGRAPHS
+from ml.workshop.rejects.reject import encode_reject
+from ml.workshop.rejects.scoring import Share
+from ml.workshop.rejects.spoilt import CHANGED_KINDS, OWN_KINDS
+from ml.workshop.task_config import TaskConfig, find_task, load_task
+from ml.workshop.turns import TURNED_KINDS
 from tests.ml.conftest import ALONE, ALONE_SET, load_chest
 from tests.ml.pictures import draw_case, encode_picture
 

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 
 from ml.bundles import load_bundle
-from ml.cli import main
-from ml.commands.options import BUNDLES_DIR, parse_overrides
 from ml.errors import SplitOpened, TaskConfigInvalid
-from ml.evaluation.crossval_record import find_record, read_record
-from ml.evaluation.results import Evaluation
-from ml.evaluation.scoring import score_plainly
-from ml.exporting.release import Scored, check_gate, judge_gate, list_figures
-from ml.figure_names import SHOWN, name_figures
 from ml.manifest import GateResult, Metric
-from ml.openings import check_reopening, read_openings, record_opening
-from ml.rejects import RejectScore
-from ml.task_config import find_task, load_task
+from ml.workshop.cli import main
+from ml.workshop.commands.options import BUNDLES_DIR, parse_overrides
+from ml.workshop.evaluation.crossval_record import find_record, read_record
+from ml.workshop.evaluation.results import Evaluation
+from ml.workshop.evaluation.scoring import score_plainly
+from ml.workshop.exporting.release import Scored, check_gate, judge_gate, list_figures
+from ml.workshop.figure_names import SHOWN, name_figures
+from ml.workshop.openings import check_reopening, read_openings, record_opening
+from ml.workshop.rejects import RejectScore
+from ml.workshop.task_config import find_task, load_task
 from tests.ml.conftest import TINY, load_chest
 
 EXPORT = [part for pair in TINY for part in ("--set", pair)]

@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from ml.bundles import find_task_bundle
-from ml.cli import main
-from ml.commands.options import parse_overrides
-from ml.datasets import load_dataset
-from ml.evaluation.checklist import ReportFacts, fill_checklist
-from ml.evaluation.page import format_percent
-from ml.evaluation.robustness import CHANGES
-from ml.openings import read_openings
+from ml.workshop.cli import main
+from ml.workshop.commands.options import parse_overrides
+from ml.workshop.datasets import load_dataset
+from ml.workshop.evaluation.checklist import ReportFacts, fill_checklist
+from ml.workshop.evaluation.page import format_percent
+from ml.workshop.evaluation.robustness import CHANGES
+from ml.workshop.openings import read_openings
 from tests.ml.conftest import ALONE_SET, TINY, load_chest
 
 
@@ -151,7 +151,7 @@ def test_evaluate_command_records_each_look_at_the_test_split(
 def test_score_runs_leaves_out_the_recall_of_a_label_that_no_example_has(
     tiny_data: Path, seed_runs: list[Path]
 ) -> None:
-    from ml.evaluation.seeds import score_runs
+    from ml.workshop.evaluation.seeds import score_runs
 
     overrides = parse_overrides(TINY)
     config = load_chest(overrides)

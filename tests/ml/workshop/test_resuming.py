@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml.cli import main
-from ml.datasets import Dataset, load_dataset
 from ml.errors import CheckpointInvalid, DataInvalid, TaskConfigInvalid
 from ml.images import read_frames
-from ml.task_config import TaskConfig
+from ml.workshop.cli import main
+from ml.workshop.datasets import Dataset, load_dataset
+from ml.workshop.task_config import TaskConfig
 from tests.ml.conftest import ALONE_SET, load_chest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # Everything that keeps a state between epochs: dropout, moments, average, order, mixing, stages;
 # on five small convolutions, which are compiled quickly.
 CHOICES: dict[str, Any] = {
@@ -50,15 +50,15 @@ TRAIN_SCRIPT = """
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from tests.ml.test_resuming import EVEN, SMALL, configure
+from tests.ml.workshop.test_resuming import EVEN, SMALL, configure
 if sys.argv[3] == "mirrored":
     import tensorflow as tf
     cpus = tf.config.list_physical_devices("CPU")
     halves = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpus[0], halves)
-from ml.datasets import load_dataset
-from ml.training.loop import train_network
-from ml.training.outputs import run_network
+from ml.workshop.datasets import load_dataset
+from ml.workshop.training.loop import train_network
+from ml.workshop.training.outputs import run_network
 import keras, numpy as np
 config = configure(**SMALL | EVEN)
 dataset = load_dataset(Path(sys.argv[1]), config.data)
@@ -105,7 +105,7 @@ def train(
     watch: Callable[[int], None] = lambda _: None,
 ) -> Path:
     """Train, interrupted after that many epochs if any; `watch` sees each epoch's number."""
-    from ml.training.loop import train_network
+    from ml.workshop.training.loop import train_network
 
     epochs = []
 
@@ -227,8 +227,8 @@ def test_train_network_stops_for_good_when_nothing_gets_better(
 
 
 def test_plan_stages_frees_the_head_then_the_last_layers() -> None:
-    from ml.training.network import build_network
-    from ml.training.stages import plan_stages, prepare_stage
+    from ml.workshop.training.network import build_network
+    from ml.workshop.training.stages import plan_stages, prepare_stage
 
     config = configure()
     network = build_network(config)
@@ -277,7 +277,7 @@ def test_train_network_keeps_float32_when_it_computes_in_half(
 def test_train_network_refuses_a_batch_that_devices_cannot_share(
     dataset: Dataset, tmp_path: Path
 ) -> None:
-    from ml.training.loop import train_network
+    from ml.workshop.training.loop import train_network
 
     config = configure(**{"training.batch_size": 5})
     with pytest.raises(TaskConfigInvalid, match="no multiple of the 2 devices"):
@@ -369,7 +369,7 @@ def test_train_network_gives_the_same_logits_in_tensorflow_after_jax(
 ) -> None:
     import keras
 
-    from ml.training.outputs import run_network
+    from ml.workshop.training.outputs import run_network
 
     run, found = trained("jax", kind)
     network = keras.saving.load_model(run / "best.keras", compile=False)

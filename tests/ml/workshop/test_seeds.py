@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml.cli import main
-from ml.datasets import Dataset
 from ml.errors import RunMismatch, TaskConfigInvalid
-from ml.task_config import TaskConfig, find_task, load_task
-from ml.task_tables import TASKS_DIR
-from ml.tuning.fitting import list_seeds
-from ml.tuning.seeds import SeedRuns, run_seeds
+from ml.workshop.cli import main
+from ml.workshop.datasets import Dataset
+from ml.workshop.task_config import TaskConfig, find_task, load_task
+from ml.workshop.task_tables import TASKS_DIR
+from ml.workshop.tuning.fitting import list_seeds
+from ml.workshop.tuning.seeds import SeedRuns, run_seeds
 from tests.ml.conftest import ALONE_SET, load_chest
 from tests.ml.pictures import write_dataset
-from tests.ml.searches import OVERRIDES, follow_curve, make_rows
+from tests.ml.workshop.searches import OVERRIDES, follow_curve, make_rows
 
 CHEST = find_task("chest-xray")
 
@@ -74,7 +74,7 @@ def test_seeds_command_trains_the_seeds_of_the_task_file(
         seen.append(seeds)
         return SeedRuns(runs={}, fits={}, mean={}, sd={})
 
-    monkeypatch.setattr("ml.tuning.seeds.run_seeds", run_nothing)
+    monkeypatch.setattr("ml.workshop.tuning.seeds.run_seeds", run_nothing)
     data = write_dataset(tmp_path)
     arguments = ["seeds", "chest-xray", *ALONE_SET, "--data", str(data), "--set", "training.seed=9"]
     arguments += ["--set", 'model.weights="none"']

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.cli import main
-from ml.datasets import (
+from ml.errors import TaskConfigInvalid
+from ml.workshop.cli import main
+from ml.workshop.datasets import (
     Dataset,
     Example,
     balance_weights,
@@ -20,8 +21,7 @@ from ml.datasets import (
     training_weights,
     validation_weights,
 )
-from ml.errors import TaskConfigInvalid
-from ml.task_config import find_task
+from ml.workshop.task_config import find_task
 from tests.ml.conftest import TINY, load_chest
 from tests.ml.pictures import LABELS, draw_case
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ml.commands.options import parse_overrides
 from ml.errors import SearchSpaceInvalid, TaskConfigInvalid
-from ml.task_config import find_task, load_task
-from ml.task_tables import TASKS_DIR
-from ml.tuning.space import check_space, find_space, read_space, write_overrides
+from ml.workshop.commands.options import parse_overrides
+from ml.workshop.task_config import find_task, load_task
+from ml.workshop.task_tables import TASKS_DIR
+from ml.workshop.tuning.space import check_space, find_space, read_space, write_overrides
 from tests.ml.conftest import load_chest
 
 CHEST = find_task("chest-xray")

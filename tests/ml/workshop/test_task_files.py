@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ml.backbones import BACKBONE_LIMITS
 from ml.errors import TaskConfigInvalid
-from ml.task_config import load_task
-from ml.task_tables import TASKS_DIR
+from ml.workshop.backbones import BACKBONE_LIMITS
+from ml.workshop.task_config import load_task
+from ml.workshop.task_tables import TASKS_DIR
 from tests.ml.conftest import ROOT
 
 SHORT = """
@@ -126,7 +126,7 @@ def test_load_task_names_a_task_file_like_the_one_that_is_not_there() -> None:
 
 
 def test_backbones_told_without_keras_are_those_that_can_be_built() -> None:
-    from ml.training.backbones import BACKBONES
+    from ml.workshop.training.backbones import BACKBONES
 
     assert set(BACKBONES) == set(BACKBONE_LIMITS)
     for name, entry in BACKBONES.items():
@@ -140,7 +140,7 @@ def test_commands_refuse_before_an_engine_is_loaded(tmp_path: Path, command: str
     text = f'{SHORT}[model]\nweights = "nowhere.h5"\n[gate]\n"guangzhu.auc" = 0.9\nacuracy = 0.8\n'
     path = write_task(tmp_path, text)
     program = (
-        "import sys\nfrom ml.cli import main\n"
+        "import sys\nfrom ml.workshop.cli import main\n"
         "status = main(sys.argv[1:])\n"
         "loaded = {'tensorflow', 'keras', 'openvino'} & set(sys.modules)\n"
         "sys.exit(f'loaded {loaded}' if loaded else status)"

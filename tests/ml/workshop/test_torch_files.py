@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ml.errors import TaskConfigInvalid
-from tests.ml.test_networks import configure
+from tests.ml.workshop.test_networks import configure
 
 MAGIC = 0x1950A86A20F9469CFC6C
 
@@ -103,7 +103,7 @@ def name_torch_weights(network: Any) -> dict[str, np.ndarray]:
 
 
 def build_lite(weights: str = "none") -> Any:
-    from ml.training.network import build_network
+    from ml.workshop.training.network import build_network
 
     options = {"model__weights": weights, "model__width": 0.1}
     return build_network(configure("efficientnetlite0", 32, **options))
@@ -133,7 +133,7 @@ def test_build_network_refuses_a_pytorch_file_of_another_network(tmp_path: Path)
 
 
 def test_build_network_refuses_a_pytorch_file_for_other_backbones(tmp_path: Path) -> None:
-    from ml.training.network import build_network
+    from ml.workshop.training.network import build_network
 
     path = str(write_torch(tmp_path / "lite.pth", {"a": np.ones(2)}))
     with pytest.raises(TaskConfigInvalid, match="only EfficientNet-Lite"):
@@ -141,7 +141,7 @@ def test_build_network_refuses_a_pytorch_file_for_other_backbones(tmp_path: Path
 
 
 def test_read_state_dict_refuses_a_file_that_is_cut_short(tmp_path: Path) -> None:
-    from ml.training.torch_files import read_state_dict
+    from ml.workshop.training.torch_files import read_state_dict
 
     weights = {"a": np.arange(600.0).reshape(20, 30), "b": np.ones(7)}
     content = write_torch(tmp_path / "whole.pth", weights).read_bytes()
@@ -169,7 +169,7 @@ def test_build_network_runs_nothing_that_a_pytorch_file_names(tmp_path: Path) ->
 def test_read_state_dict_refuses_when_a_tensor_needs_more_than_is_stored(
     count: int, tmp_path: Path
 ) -> None:
-    from ml.training.torch_files import read_state_dict
+    from ml.workshop.training.torch_files import read_state_dict
 
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
     path = write_torch(tmp_path / "one.pth", {"a": values})

@@ -9,14 +9,20 @@ import numpy as np
 import pytest
 
 from ml.bundles import load_bundle
-from ml.cli import main
-from ml.commands.options import parse_overrides
-from ml.datasets import load_dataset
 from ml.errors import BundleInvalid, RunMismatch
-from ml.evaluation.metrics import bootstrap, calibration_error, macro_auc, roc_auc, score_labels
 from ml.images import read_frames
 from ml.predictor import open_predictor
-from ml.training.augmentation import augment_display
+from ml.workshop.cli import main
+from ml.workshop.commands.options import parse_overrides
+from ml.workshop.datasets import load_dataset
+from ml.workshop.evaluation.metrics import (
+    bootstrap,
+    calibration_error,
+    macro_auc,
+    roc_auc,
+    score_labels,
+)
+from ml.workshop.training.augmentation import augment_display
 from tests.ml.conftest import ALONE_SET, TINY, load_chest
 from tests.ml.pictures import draw_case, encode_picture
 
@@ -56,7 +62,7 @@ def test_train_command_writes_the_whole_record(tiny_run: Path) -> None:
 def test_train_network_refuses_a_run_that_was_begun_otherwise(
     tiny_run: Path, tiny_data: Path, tmp_path: Path, override: str, named: str
 ) -> None:
-    from ml.training.loop import train_network
+    from ml.workshop.training.loop import train_network
 
     run = shutil.copytree(tiny_run / "run", tmp_path / "run")
     before = (run / "history.csv").read_text()

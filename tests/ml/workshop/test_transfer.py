@@ -12,12 +12,12 @@ from ml.bundles import find_bundles
 from ml.calibration import choose_threshold
 from ml.confidence import ASKED, Confidence, RightAnswers, WordRecord, fit_confidence
 from ml.equivalence import answers_alike
-from ml.exporting.card_tables import render_transfer, render_words
-from ml.exporting.deciding import Validation, choose_operating, fit_answers
 from ml.intervals import bound_by_groups
 from ml.manifest import Operating, read_manifest, write_manifest
-from ml.task_config import TaskConfig
-from ml.transfer import Asked, Rows, Transfer, choose_transferring
+from ml.workshop.exporting.card_tables import render_transfer, render_words
+from ml.workshop.exporting.deciding import Validation, choose_operating, fit_answers
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.transfer import Asked, Rows, Transfer, choose_transferring
 from tests.ml.conftest import load_chest
 
 ASKED_BOTH = Asked(recall=0.8, specificity=0.6)

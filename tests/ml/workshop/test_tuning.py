@@ -9,23 +9,23 @@ from typing import Any
 import optuna
 import pytest
 
-from ml.cli import main
-from ml.commands.options import parse_overrides
-from ml.datasets import Dataset, load_dataset
 from ml.errors import (
     DataInvalid,
     RunMismatch,
     SearchSpaceInvalid,
     StudyWithoutResult,
 )
-from ml.task_config import TaskConfig
-from ml.tuning.fitting import fit_network
-from ml.tuning.report import write_report
-from ml.tuning.study import best_overrides, list_trials, run_study
-from ml.tuning.trials import make_parts
+from ml.workshop.cli import main
+from ml.workshop.commands.options import parse_overrides
+from ml.workshop.datasets import Dataset, load_dataset
+from ml.workshop.task_config import TaskConfig
+from ml.workshop.tuning.fitting import fit_network
+from ml.workshop.tuning.report import write_report
+from ml.workshop.tuning.study import best_overrides, list_trials, run_study
+from ml.workshop.tuning.trials import make_parts
 from tests.ml.conftest import ALONE_SET, load_chest
 from tests.ml.pictures import write_dataset
-from tests.ml.searches import (
+from tests.ml.workshop.searches import (
     BEST_RATE,
     follow_curve,
     make_rows,

@@ -6,12 +6,12 @@ from typing import Any
 
 import keras
 
-from ml.backbones import BACKBONE_LIMITS, Limits
-from ml.training.backbones import scaling
-from ml.training.backbones.efficientnet_lite import build_efficientnet_lite
-from ml.training.backbones.reference import build_cnn4, build_cnn5
-from ml.training.backbones.residual import build_residual
-from ml.training.backbones.scaling import Scaling
+from ml.workshop.backbones import BACKBONE_LIMITS, Limits
+from ml.workshop.training.backbones import scaling
+from ml.workshop.training.backbones.efficientnet_lite import build_efficientnet_lite
+from ml.workshop.training.backbones.reference import build_cnn4, build_cnn5
+from ml.workshop.training.backbones.residual import build_residual
+from ml.workshop.training.backbones.scaling import Scaling
 
 Build = Callable[[Any, float], Any]
 

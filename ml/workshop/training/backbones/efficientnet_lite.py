@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.training.torch_files import read_state_dict
+from ml.workshop.training.torch_files import read_state_dict
 
 Weights = Mapping[str, NDArray[Any]]
 
