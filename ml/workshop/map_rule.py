@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-# So many times the input's size heat maps may be made at.
-MAX_MAP_SCALE = 4
-
 
 @dataclass(frozen=True, slots=True)
 class MapsConfig:
@@ -28,8 +25,3 @@ class MapsConfig:
 def find_map_size(maps: MapsConfig, input_size: int) -> int:
     """The side in pixels of the input that heat maps come from; 0 for the network's own."""
     return 0 if maps.scale == 1 else round(maps.scale * input_size)
-
-
-def is_map_size(map_size: int, input_size: int) -> bool:
-    """Whether maps can be made at that size: 0, or from the input's size to four times that."""
-    return not map_size or input_size <= map_size <= MAX_MAP_SCALE * input_size

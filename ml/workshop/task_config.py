@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ml.errors import TaskConfigInvalid
+from ml.inputs import InputConfig, ScopeConfig
+from ml.manifest import Code
 from ml.typed_tables import Problem, build_partly
 from ml.workshop.map_rule import MapsConfig
 from ml.workshop.task_rules import find_problems
@@ -16,15 +18,6 @@ from ml.workshop.task_tables import TASKS_DIR, complete_table, read_toml, write_
 
 # PS3.16 8: coding schemes of one's own begin with 99.
 PRIVATE_SCHEME = "99MEDIMAGING"
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """A coded concept (SNOMED CT unless said otherwise)."""
-
-    value: str
-    scheme: str
-    meaning: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,41 +73,6 @@ class DataConfig:
     mapping: dict[str, str]
     codes: dict[str, Code]
     external: tuple[ExternalTable, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class InputConfig:
-    """What the network sees: a square of `size` pixels, `grey` or `rgb`.
-
-    `contrast` is `stretched` (the darkest and brightest hundredth go to the ends of the range, so
-    that exposure and windowing don't count) or `as_shown`. `hu_window` is the center and width in
-    Hounsfield units through which a CT is read, whatever window its header names for people;
-    without one an image is read as it is shown. `hu_channels` are three such windows inside it, one
-    for each channel of an `rgb` input: a picture, which has none of its own, is taken as shown
-    through `hu_window`. `grey_levels` says how any other grey image with more levels than a picture
-    is read: `voi`, through the window of its header, or `values`, by percentiles of its anatomy.
-    `shrink` is `triangle`, one filter from whatever size an image has, or `area`: whole pixels are
-    averaged first, as far as twice the size. That is faster, the same for images of less than four
-    times the size, and nearly so for larger ones.
-    """
-
-    size: int
-    colour: str
-    contrast: str
-    hu_window: tuple[float, ...] | None = None
-    hu_channels: tuple[tuple[float, ...], ...] | None = None
-    grey_levels: str = "voi"
-    shrink: str = "triangle"
-
-    @property
-    def reads_grey(self) -> bool:
-        """Whether the images that it reads are grey, whatever channels are made of them."""
-        return self.colour == "grey" or self.hu_channels is not None
-
-    @property
-    def channels(self) -> int:
-        """Channels of the network's input."""
-        return 1 if self.colour == "grey" else 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,32 +213,6 @@ class DecisionConfig:
     transfer_recall: float = 0.0
     transfer_specificity: float = 0.0
     min_specificity: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class ScopeConfig:
-    """What an image must be to be classified at all; empty lists accept anything.
-
-    `sexes` are values of Patient's Sex (0010,0040).
-    `accepted_kinds` are kinds of rejects (`ml.workshop.rejects`) that this task takes after all.
-    With `any_colour` grey images are taken as well as coloured ones, whatever the input's colour.
-    `stranger_label` is the label that the rejects carry in the task's own data, so that the
-    network names them and the gate leaves them alone; empty for none.
-    """
-
-    modalities: tuple[str, ...]
-    body_parts: tuple[str, ...]
-    excluded_views: tuple[str, ...]
-    excluded_words: tuple[str, ...]
-    min_age_years: float
-    max_age_years: float
-    min_side: int
-    max_aspect_ratio: float
-    max_validation_refusal: float
-    accepted_kinds: tuple[str, ...] = ()
-    sexes: tuple[str, ...] = ()
-    any_colour: bool = False
-    stranger_label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

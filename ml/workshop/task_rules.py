@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.aggregation import AGGREGATIONS
+from ml.inputs import input_rules
+from ml.manifest import MAX_MAP_SCALE
 from ml.series import KINDS
 from ml.typed_tables import Problem, suggest_name
 from ml.workshop.backbones import BACKBONE_LIMITS, IMAGENET, NONE, TORCH_SUFFIX, WEIGHT_SUFFIXES
 from ml.workshop.figure_names import find_gate_problems
-from ml.workshop.map_rule import MAX_MAP_SCALE
 
 if TYPE_CHECKING:
-    from ml.workshop.task_config import InputConfig, TaskConfig
+    from ml.workshop.task_config import TaskConfig
 
 # What a network can be kept for; less is better of those that end in `loss`.
 MONITORS = ("robust_loss", "val_loss", "val_macro_auc", "val_balanced_accuracy")
@@ -207,25 +208,6 @@ def _of_labels(place: str, names: Any, listed: str, labels: set[str]) -> Rule:
     shown = ", ".join(map(repr, wrong)) + "".join(suggest_name(name, labels) for name in wrong[:1])
     text = f"must be of the labels {listed}, not {shown}"
     return Rule((place, place.partition("[")[0], "data.labels"), text, not wrong)
-
-
-def input_rules(spec: "InputConfig") -> dict[str, bool]:
-    """What windows and grey levels must be, each with whether it is; the entry comes first."""
-    windows = (spec.hu_window or (0.0, 2.0), *(spec.hu_channels or ()))
-    are_windows = all(len(one) == 2 and 1 < one[1] < math.inf for one in windows)
-    is_wide = are_windows and all(
-        abs(one[0] - windows[0][0]) <= (windows[0][1] - one[1]) / 2 for one in windows[1:]
-    )
-    has_channels = spec.hu_channels is not None
-    return {
-        "input.hu_window and input.hu_channels must be centers and widths above 1": are_windows,
-        "input.hu_channels must be three, of an rgb input": not has_channels
-        or (len(windows) == 4 and spec.colour == "rgb"),
-        "input.hu_channels must lie inside of input.hu_window": not has_channels
-        or (spec.hu_window is not None and is_wide),
-        "input.grey_levels must be voi or values": spec.grey_levels in ("voi", "values"),
-        "input.shrink must be triangle or area": spec.shrink in ("triangle", "area"),
-    }
 
 
 def _fitting_rules(config: "TaskConfig") -> Iterator[Rule]:

@@ -8,48 +8,13 @@ from numpy.typing import NDArray
 
 from ml.calibration import Floats, OperatingPoint, choose_threshold, highest_threshold
 from ml.intervals import bound_by_groups
+from ml.transfer import Share, SourcePoint, Transfer
 
 ENOUGH_GROUPS = 10
 """So many groups with a disease a source must have to say something of the recall there."""
 
 Flags = NDArray[np.bool_]
 Names = NDArray[np.str_]
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A share of a source's validation images, with its one-sided 95 % bounds, groups counted."""
-
-    value: float
-    low: float
-    high: float
-    images: int
-    groups: int
-
-
-@dataclass(frozen=True, slots=True)
-class SourcePoint:
-    """What an operating point gives on one source; None where that has no image to tell by."""
-
-    recall: Share | None
-    specificity: Share | None
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """What the operating points give on each source of the validation split, by source and disease.
-
-    `asked_recall` is the least lower bound of the recall, `asked_specificity` the least
-    specificity. `unproven` are the diseases for which no second source showed both. With any of
-    those the bundle is for its own source only: of an image whose source nobody has validated it
-    gives no label.
-    """
-
-    sources: dict[str, dict[str, SourcePoint]]
-    asked_recall: float
-    asked_specificity: float
-    unproven: tuple[str, ...]
-    is_own_source_only: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from PIL import Image, ImageFilter
 
 from ml.bundles import find_task_bundle, load_bundle
 from ml.images import read_frames
+from ml.inputs import InputConfig
 from ml.limits import QualityLimit, QualityLimits
 from ml.manifest import read_manifest, write_manifest
 from ml.predictor import open_predictor
@@ -22,7 +23,7 @@ from ml.quality import COMPLAINTS, MEASURES, Quality, check_quality, measure_qua
 from ml.workshop.cli import main
 from ml.workshop.evaluation.robustness import CHANGES, spoil_picture
 from ml.workshop.exporting.quality_fitting import NOTICED, Sides, Trial, choose_limits
-from ml.workshop.task_config import InputConfig, find_task, load_task
+from ml.workshop.task_config import find_task, load_task
 from tests.ml.conftest import TINY
 from tests.ml.pictures import encode_picture
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from ml.confidence import LOW, WORDS, Confidence
 from ml.manifest import Manifest, Metric
 from ml.series import NONE, SeriesRule
+from ml.transfer import Share, Transfer
 from ml.workshop.datasets import SPLITS
 from ml.workshop.datasets.population import Ages, Cell, People, Population
 from ml.workshop.evaluation.crossval_record import CrossvalRecord
 from ml.workshop.figure_names import RIGHT
-from ml.workshop.transfer import Share, Transfer
 
 
 def render_population(population: Population) -> str:

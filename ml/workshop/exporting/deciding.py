@@ -12,9 +12,10 @@ from ml.confidence import Confidence, fit_confidence
 from ml.conformal import fit_conformal
 from ml.limits import Conformal
 from ml.manifest import Operating
+from ml.transfer import Transfer
 from ml.workshop.datasets import Example
 from ml.workshop.task_config import TaskConfig
-from ml.workshop.transfer import Asked, Rows, Transfer, choose_transferring, record_transfer
+from ml.workshop.transfer import Asked, Rows, choose_transferring, record_transfer
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.images import read_frames
+from ml.inputs import InputConfig
 from ml.limits import QualityLimit, QualityLimits
 from ml.predictor import Predictor
 from ml.preprocessing import prepare_display, show_frame
@@ -21,7 +22,6 @@ from ml.workshop.evaluation.robustness import (
     predict_pictures,
     spoil_pictures,
 )
-from ml.workshop.task_config import InputConfig
 
 # The changes that each measure is there to notice.
 NOTICED: Mapping[str, tuple[str, ...]] = {

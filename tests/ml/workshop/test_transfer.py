@@ -14,10 +14,11 @@ from ml.confidence import ASKED, Confidence, RightAnswers, WordRecord, fit_confi
 from ml.equivalence import answers_alike
 from ml.intervals import bound_by_groups
 from ml.manifest import Operating, read_manifest, write_manifest
+from ml.transfer import Transfer
 from ml.workshop.exporting.card_tables import render_transfer, render_words
 from ml.workshop.exporting.deciding import Validation, choose_operating, fit_answers
 from ml.workshop.task_config import TaskConfig
-from ml.workshop.transfer import Asked, Rows, Transfer, choose_transferring
+from ml.workshop.transfer import Asked, Rows, choose_transferring
 from tests.ml.conftest import load_chest
 
 ASKED_BOTH = Asked(recall=0.8, specificity=0.6)
