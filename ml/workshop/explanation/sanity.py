@@ -80,7 +80,7 @@ def check_maps(
 
     The inputs are a few prepared images (N x H x W x channels, 0..255), none of them blank.
     """
-    from ml.explanation import gradients
+    from ml.workshop.explanation import gradients
 
     supports, maps = explain_inputs(runtime, kernel, inputs)
     opened = gradients.open_layers(network, logits=gradients.LOGITS, features=gradients.FEATURES)
