@@ -56,8 +56,8 @@ def _explain_by_occlusion(predictor: Predictor, frame: Frame, _: FramePrediction
 
 
 def _explain_by_gradients(predictor: Predictor, frame: Frame, _: FramePrediction) -> Floats:
-    from ml.explanation import gradients
     from ml.runtimes.keras_network import load_network
+    from ml.workshop.explanation import gradients
 
     network = load_network(predictor.bundle.path)
     opened = gradients.open_layers(network, logits=gradients.LOGITS, features=gradients.FEATURES)
