@@ -186,5 +186,5 @@ pin-images:
 	docker/pin-images
 
 clean:
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
 	find $(SOURCES) tests -name __pycache__ -type d -prune -exec rm -rf {} +

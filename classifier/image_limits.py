@@ -29,7 +29,7 @@ CHANGES = {
     "crop": "{} % of each side cut off",
     "border": "{} % of each side black",
 }
-"""The changes of `ml.evaluation.robustness` that a limit may guard against, with their strength."""
+"""Changes of `ml.workshop.evaluation.robustness` that a limit may guard against, with strengths."""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,4 @@
-"""Images to pixels to scores: decoding, bundles, runtimes, training. No Django."""
+"""Images to pixels to answers: decoding, bundles, runtimes, explanation. No Django.
+
+What trains and judges the networks is in `ml.workshop`.
+"""

@@ -2,6 +2,6 @@
 
 import sys
 
-from ml.cli import main
+from ml.workshop.cli import main
 
 sys.exit(main())

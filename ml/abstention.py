@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ml.images import Frame
+from ml.inputs import InputConfig, ScopeConfig
 from ml.levels import count_percentiles
 from ml.manifest import Manifest
 from ml.preprocessing import lacks_hounsfield, show_frame
 from ml.subjects import Subject, read_subject
-from ml.task_config import InputConfig, ScopeConfig
 
 # An upper limit from which on nobody is left out.
 EVERYBODY_YEARS = 120

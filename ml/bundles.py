@@ -73,6 +73,10 @@ def load_bundle(path: Path | str, *, trusted_keys: Iterable[TrustedKey] | None =
     signature file, a missing file, another preprocessing version, far too large) and
     BundleTampered (a file differs, one was added, one is no plain file, a trusted key's signature
     is not over this manifest).
+
+    >>> bundle = load_bundle(find_task_bundle("ml/bundles", "brain-mri"))
+    >>> bundle.task, bundle.labels
+    ('brain-mri', ('glioma', 'meningioma', 'pituitary', 'no_tumor'))
     """
     folder = Path(path)
     names = _list_plain_files(folder)

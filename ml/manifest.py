@@ -9,22 +9,31 @@ from typing import Any
 
 from ml.confidence import WORDS, Confidence
 from ml.errors import BundleInvalid
+from ml.inputs import InputConfig, RoutingConfig, ScopeConfig, input_rules
 from ml.limits import Conformal, QualityLimits
-from ml.map_rule import is_map_size
 from ml.series import KINDS, NONE, SeriesRule
 from ml.signing import SIGNATURE
-from ml.task_config import Code, InputConfig, RoutingConfig, ScopeConfig
-from ml.task_rules import input_rules
 from ml.transfer import Transfer
 from ml.typed_tables import build_typed
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
 RELEASED, RESEARCH = "released", "research"
+# So many times the input's size heat maps may be made at.
+MAX_MAP_SCALE = 4
 # What can be said of a bundle's heat maps, once measured.
 SUPPORTED, UNPROVEN = "supported", "unproven"
 PLAIN_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,39}")
 """What a task and a version may be called: they name folders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A coded concept (SNOMED CT unless said otherwise)."""
+
+    value: str
+    scheme: str
+    meaning: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +126,10 @@ class ExternalFigures:
 class MapFigures:
     """Where the heat maps of disease answers peak, and whether that can be believed.
 
-    `figures` are shares by name (`ml.evaluation.maps` says each), `by_label` the share of the
-    peaks that lie in one place, by disease. `images` are the disease answers, whose peaks lie in
-    `cells` of the map's `grid` (rows, columns), with an `entropy` in bits. `masked` is the number
-    of films with masks. `reasons` say which part of the rule `standing` rests on isn't kept.
+    `figures` are shares by name (`ml.workshop.evaluation.maps` says each), `by_label` the share of
+    the peaks that lie in one place, by disease. `images` are the disease answers, whose peaks lie
+    in `cells` of the map's `grid` (rows, columns), with an `entropy` in bits. `masked` is the
+    number of films with masks. `reasons` say which part of the rule `standing` rests on isn't kept.
     """
 
     standing: str
@@ -214,6 +223,11 @@ class Manifest:
 def is_unproven(manifest: Manifest) -> bool:
     """Whether its heat maps were measured and not shown to point at disease."""
     return manifest.maps is not None and manifest.maps.standing == UNPROVEN
+
+
+def is_map_size(map_size: int, input_size: int) -> bool:
+    """Whether maps can be made at that size: 0, or from the input's size to four times that."""
+    return not map_size or input_size <= map_size <= MAX_MAP_SCALE * input_size
 
 
 def read_manifest(bundle: Path) -> tuple[Manifest, bytes]:

@@ -97,6 +97,15 @@ class Predictor:
 
         `subjects` are what is known of each frame, one beside another; without them the frames'
         headers speak.
+
+        >>> from ml.bundles import find_task_bundle
+        >>> from ml.images import read_frames
+        >>> predictor = open_predictor(find_task_bundle("ml/bundles", "brain-mri"), device="cpu")
+        >>> (prediction,) = predictor.predict(read_frames("samples/brain-glioma/01.dcm"))
+        >>> max(prediction.probabilities, key=prediction.probabilities.get)
+        'glioma'
+        >>> prediction.abstention is None  # else why this image must not be answered
+        True
         """
         known = [read_subject(one.header) for one in frames] if subjects is None else subjects
         predictions: list[FramePrediction] = []
@@ -130,7 +139,18 @@ class Predictor:
         return conclude_images(self.bundle.manifest, rows)
 
     def conclude_study(self, series: Sequence[Sequence[FramePrediction]]) -> StudyAnswer:
-        """The answer to whole series, each in order of position, images left out among them."""
+        """The answer to whole series, each in order of position, images left out among them.
+
+        >>> from ml.bundles import find_task_bundle
+        >>> from ml.images import read_frames
+        >>> predictor = open_predictor(find_task_bundle("ml/bundles", "lung-ct"), device="cpu")
+        >>> slices = [f"samples/lung-ct-malignant/0{number}.dcm" for number in range(1, 7)]
+        >>> series = predictor.predict([read_frames(path)[0] for path in slices])
+        >>> predictor.conclude_study([series[:1]]).prediction.label
+        'malignant'
+        >>> predictor.conclude_study([series]).abstention.code  # it was tested on single slices
+        'series_not_validated'
+        """
         settled = [settle_hints([found.abstention for found in one]) for one in series]
         rows = [
             [

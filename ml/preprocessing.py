@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml.images import Frame, Voi, read_frames, to_display
+from ml.inputs import InputConfig
 from ml.levels import count_percentiles
-from ml.task_config import InputConfig
 
 # Stored in every bundle. A change of anything below needs a new number here, and new bundles;
 # windows in Hounsfield units, whether values or a window count, and how large images are shrunk are

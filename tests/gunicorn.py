@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connection
 
 from medimaging import addresses
-from tests.conftest import DATA_DIR
+from tests.installation import DATA_DIR
 from tests.product import ROOT, START_SECONDS, free_port, wait_for
 
 

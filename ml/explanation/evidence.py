@@ -43,6 +43,14 @@ def measure_evidence(
 
     By itself such a map shines as brightly for a label of 0.01 as for one of 0.99. `shown` is the
     image as it is displayed (HxW or HxWx3). Raises ValueError for values outside 0..1.
+
+    >>> shown = np.full((64, 64), 128, np.uint8)
+    >>> activation = np.array([[0.0, 0.5], [0.25, 1.0]])
+    >>> evidence = measure_evidence(activation, probability=0.8, shown=shown)
+    >>> evidence.grid.tolist() == (activation * np.float32(0.8)).tolist()
+    True
+    >>> describe_evidence("glioma", evidence, judgement=judge_finding(0.8, operating_point=0.3))
+    'glioma, peak 0.80'
     """
     values = np.asarray(activation, np.float32)
     if values.ndim != 2 or not (values.min() >= 0 and values.max() <= 1):

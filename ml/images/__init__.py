@@ -34,6 +34,12 @@ def read_frames(source: Source, *, frames: Sequence[int] | None = None) -> list[
     Raises ImageUnreadable, ImageHasNoPixels, ImageTooLarge, ImageTruncated,
     UnsupportedTransferSyntax, FrameOutOfRange, ImageHasSeveralPictures. The sizes are checked
     before anything is decoded.
+
+    >>> (frame,) = read_frames("samples/brain-glioma/01.dcm")
+    >>> frame.pixels.shape
+    (224, 224)
+    >>> to_display(frame).dtype  # as a reading room shows it
+    dtype('uint8')
     """
     content = _read_bytes(source)
     if not content:

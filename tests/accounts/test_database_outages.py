@@ -13,7 +13,7 @@ from django.db import DatabaseError, connection, connections, transaction
 from accounts.outages import is_database_outage, outlast, was_database_away
 from accounts.postgresql.waiting import is_server_silent
 from medimaging import addresses
-from tests.conftest import DATA_DIR, as_superuser
+from tests.installation import DATA_DIR, as_superuser
 from tests.stopped import Wire, servers, stopped
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -32,8 +32,8 @@ from records.models import Export, Instance, UnreferencedFile
 from records.services import expire_exports, sweep_export_files
 from records.services.storage import remove_unreferenced
 from tests.backup.installations import Installation, fill
-from tests.conftest import DATA_DIR, TEST_DATABASE, as_superuser
 from tests.factories import make_user
+from tests.installation import DATA_DIR, TEST_DATABASE, as_superuser
 
 DIGEST = "d" * 64
 

@@ -12,7 +12,7 @@ from django.db import connections
 
 from records.models import Instance
 from tests.backup.installations import Installation, fill, hashes_below
-from tests.conftest import TEST_DATABASE
+from tests.installation import TEST_DATABASE
 
 STUDIES = 1000
 OWNED_BY_OTHERS = """

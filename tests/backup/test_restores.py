@@ -18,7 +18,7 @@ from records.errors import StoreForeign
 from records.files.stores import check_store
 from records.models import Instance
 from tests.backup.installations import Installation, empty_installation, fill, hashes_below
-from tests.conftest import DATA_DIR, TEST_DATABASE, as_superuser
+from tests.installation import DATA_DIR, TEST_DATABASE, as_superuser
 
 
 @pytest.fixture

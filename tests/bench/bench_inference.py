@@ -23,8 +23,8 @@ import numpy as np
 from PIL import Image
 
 from ml.bundles import find_bundles
-from ml.commands.options import BUNDLES_DIR
 from ml.manifest import Manifest, read_manifest
+from ml.workshop.commands.options import BUNDLES_DIR
 from tests.bench.engines import BATCHES, THREADS, read_spec
 from tests.ml.pictures import draw_case, make_dicom
 
@@ -295,7 +295,7 @@ def plot_accuracy(backbones: Sequence[Point], shipped: Sequence[Point], path: Pa
     """Balanced accuracy against milliseconds an image: backbones on one task, and what ships."""
     from matplotlib import pyplot as plt
 
-    from ml.evaluation.plots import COLOURS, DPI
+    from ml.workshop.evaluation.plots import COLOURS, DPI
 
     charts = (
         (backbones, COLOURS[1], "Backbones: one recipe, retina's validation images"),

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.datasets import Example, load_dataset
-from ml.task_config import TaskConfig, find_task, load_task
-from ml.training.batches import Batch, ImageBatches
-from ml.training.network import build_network
-from ml.training.stages import Stage, prepare_stage
+from ml.workshop.datasets import Example, load_dataset
+from ml.workshop.task_config import TaskConfig, find_task, load_task
+from ml.workshop.training.batches import Batch, ImageBatches
+from ml.workshop.training.network import build_network
+from ml.workshop.training.stages import Stage, prepare_stage
 from tests.ml.pictures import LABELS, draw_case
 
 IMAGES = 256

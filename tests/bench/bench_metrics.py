@@ -10,7 +10,7 @@ from classifier.models import Classification
 from medimaging.metrics import figures
 from medimaging.metrics.site import SiteCollector
 from tests import factories
-from tests.conftest import as_superuser
+from tests.installation import as_superuser
 
 ROWS = 100_000
 ROUNDS = 9

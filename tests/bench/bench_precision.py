@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from ml.bundles import OPENVINO_MODEL, find_bundles
 from ml.calibration import softmax
-from ml.commands.options import BUNDLES_DIR
 from ml.images import read_frames
 from ml.manifest import Manifest, read_manifest
 from ml.preprocessing import prepare_frame
 from ml.runtimes.openvino import compile_network
+from ml.workshop.commands.options import BUNDLES_DIR
 from tests.bench.engines import THREADS
 
 Floats = NDArray[np.float32]
@@ -116,9 +116,9 @@ def compile_for(
 
 def find_images(data: Path, manifest: Manifest, limit: int) -> dict[str, Floats]:
     """Network inputs by source: of the test split, and of other places as the task names them."""
-    from ml.datasets import load_dataset
-    from ml.datasets.external import load_external
-    from ml.task_config import find_task, load_task
+    from ml.workshop.datasets import load_dataset
+    from ml.workshop.datasets.external import load_external
+    from ml.workshop.task_config import find_task, load_task
 
     config = load_task(find_task(manifest.task))
     rows = {"test": load_dataset(data, config.data).of_split("test")}

@@ -234,11 +234,11 @@ def memory_growth(file: str, predictions: str, *bundles: str) -> dict[str, Any]:
 
 def random_backbone(backbone: str, size: str, width: str, seconds: str) -> dict[str, Any]:
     """Speed of a registered backbone with random weights in OpenVINO: weights don't change it."""
-    from ml.exporting.artefacts import open_outputs
     from ml.runtimes.openvino import compile_network, convert_network
-    from ml.task_config import find_task, load_task
-    from ml.training.backbones import BACKBONES
-    from ml.training.network import build_network
+    from ml.workshop.exporting.artefacts import open_outputs
+    from ml.workshop.task_config import find_task, load_task
+    from ml.workshop.training.backbones import BACKBONES
+    from ml.workshop.training.network import build_network
 
     limits = BACKBONES[backbone].limits
     # The nearest that it takes.
@@ -265,7 +265,7 @@ def random_backbone(backbone: str, size: str, width: str, seconds: str) -> dict[
 
 def list_backbones() -> dict[str, Any]:
     """Names of the registered backbones."""
-    from ml.training.backbones import BACKBONES
+    from ml.workshop.training.backbones import BACKBONES
 
     return {"names": list(BACKBONES)}
 

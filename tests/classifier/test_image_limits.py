@@ -8,8 +8,8 @@ from classifier.choices import Abstention
 from classifier.image_limits import CHANGES, MEASURES, image_limits_of
 from classifier.models import ModelVersion
 from classifier.services.versions import register_bundles
-from ml.evaluation import robustness
 from ml.quality import COMPLAINTS
+from ml.workshop.evaluation import robustness
 from tests.classifier.bundles import change_manifest, copy_chest
 from tests.factories import make_user
 

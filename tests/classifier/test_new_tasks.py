@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from accounts.roles import Role
 from classifier.models import Classification, Deployment
-from ml.task_config import load_task
+from ml.workshop.task_config import load_task
 from tests import factories
 from tests.classifier.bundles import IMAGES, change_manifest, copy_chest, make_router
 

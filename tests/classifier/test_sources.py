@@ -270,7 +270,7 @@ def test_an_administrator_states_and_withdraws_on_the_page(client, own_only, dep
 
 
 def test_predict_withholds_the_label_likewise(own_only, settings, capsys):
-    from ml.cli import main
+    from ml.workshop.cli import main
 
     arguments = ["predict", "--task", "chest-xray", "--bundles", str(settings.BUNDLE_DIR)]
     file = str(IMAGES["pneumonia"])

@@ -18,10 +18,10 @@ from pydicom.uid import CTImageStorage, generate_uid
 
 from accounts.roles import Role
 from classifier.models import Classification, Deployment, ModelVersion
-from ml.cli import main
 from ml.images import read_frames
 from ml.predictor import open_predictor
-from ml.task_config import find_task
+from ml.workshop.cli import main
+from ml.workshop.task_config import find_task
 from tests import factories
 from tests.ml.conftest import TINY
 from tests.ml.pictures import make_dicom

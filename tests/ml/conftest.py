@@ -7,20 +7,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from filelock import FileLock
 
 from ml.bundles import find_task_bundle
-from ml.cli import main
-from ml.commands.options import BUNDLES_DIR, parse_overrides
+from ml.images import read_frames
 from ml.manifest import MANIFEST
 from ml.predictor import Predictor, open_predictor
+from ml.preprocessing import prepare_frame
 from ml.signing import SIGNATURE
-from ml.task_config import TaskConfig, find_task, load_task
+from ml.workshop.cli import main
+from ml.workshop.commands.options import BUNDLES_DIR, parse_overrides
+from ml.workshop.task_config import TaskConfig, find_task, load_task
 from tests.ml.pictures import write_dataset
 from tests.prerequisites import SHARED, skip_or_fail
 
 ROOT = Path(__file__).parents[2]
+CHESTS = ("chest-normal-child", "chest-pneumonia-child-1", "chest-tuberculosis-1")
 # The chest task's own table alone: what the tests draw has no other hospitals.
 ALONE = ("data.extra=[]", 'data.excluded=""')
 ALONE_SET = [part for pair in ALONE for part in ("--set", pair)]
@@ -89,6 +93,13 @@ def released_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def predictor(released_path: Path) -> Predictor:
     """The bundle that ships, opened on the CPU."""
     return open_predictor(released_path, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def chests(predictor: Predictor) -> np.ndarray:
+    """Three sample radiographs, prepared for the shipped network."""
+    frames = [read_frames(ROOT / "samples" / name / "01.dcm")[0] for name in CHESTS]
+    return np.stack([prepare_frame(one, predictor.bundle.manifest.input) for one in frames])
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from ml.aggregation import Outcome, StudyPrediction, aggregate
 from ml.conformal import fit_conformal, is_cleared, list_open
-from ml.evaluation.openness import score_openness
 from ml.limits import Clearance, Conformal
 from ml.predictor import Predictor
-from tests.ml.test_evaluation import make_answers
+from ml.workshop.evaluation.openness import score_openness
+from tests.ml.workshop.test_evaluation import make_answers
 
 LABELS = ("normal", "pneumonia", "tuberculosis")
 SURE = Clearance(0.7, 0.1, 0.99, {}, 0.9)

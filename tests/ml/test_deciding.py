@@ -15,11 +15,11 @@ from ml.calibration import choose_band, choose_threshold, fit_temperature, softm
 from ml.confidence import Confidence
 from ml.distance import fit_space, load_space
 from ml.images import Frame, read_frames
+from ml.inputs import InputConfig
 from ml.intervals import wilson_low
 from ml.predictor import Predictor
 from ml.preprocessing import describe_window, prepare_frame
 from ml.subjects import Subject
-from ml.task_config import InputConfig
 from tests.ml.pictures import draw_case, encode_picture, make_dicom
 
 LABELS = ("normal", "pneumonia", "tuberculosis")

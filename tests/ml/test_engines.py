@@ -12,8 +12,8 @@ from PIL import Image
 
 from ml.bundles import Bundle, find_bundles, load_bundle
 from ml.calibration import softmax
-from ml.commands.options import BUNDLES_DIR
 from ml.runtimes import Runtime, open_runtime
+from ml.workshop.commands.options import BUNDLES_DIR
 from tests.ml.conftest import ROOT
 from tests.ml.pictures import LABELS, draw_case
 

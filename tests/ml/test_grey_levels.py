@@ -11,9 +11,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from ml.images import read_frames, to_display
+from ml.inputs import InputConfig
 from ml.predictor import Predictor
 from ml.preprocessing import prepare_frame
-from ml.task_config import InputConfig
 from tests.ml.conftest import ROOT
 from tests.ml.dcmtk import render_with_dcmtk
 from tests.ml.pictures import encode_picture, make_dicom, make_table

@@ -10,9 +10,10 @@ from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 from ml.abstention import check_scope
 from ml.errors import TaskConfigInvalid
 from ml.images import Frame, encode_png, read_frames
+from ml.inputs import InputConfig
 from ml.predictor import Predictor
 from ml.preprocessing import describe_window, prepare_frame, show_frame
-from ml.task_config import InputConfig, find_task, load_task
+from ml.workshop.task_config import find_task, load_task
 from tests.ml.pictures import draw_case, make_dicom, make_table
 
 VALUES = InputConfig(size=96, colour="grey", contrast="stretched", grey_levels="values")

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image, ImageDraw
 
 from ml.bundles import find_task_bundle, hash_file, load_bundle
-from ml.cli import main
-from ml.commands.options import BUNDLES_DIR
 from ml.errors import CanaryMismatch, RuntimeUnavailable
 from ml.images import read_frames
 from ml.manifest import read_manifest, write_manifest
 from ml.predictor import Predictor, check_canary, open_predictor
 from ml.runtimes import open_runtime
+from ml.workshop.cli import main
+from ml.workshop.commands.options import BUNDLES_DIR
 from tests.ml.conftest import ROOT
 from tests.ml.pictures import LABELS, draw_case, draw_noise, encode_picture, make_dicom
 from tests.ml.routers import LABELS as ROUTER_LABELS

@@ -23,7 +23,7 @@ from ml.router import (
     make_routing,
     read_kinds,
 )
-from ml.task_config import find_task, load_task
+from ml.workshop.task_config import find_task, load_task
 from tests.ml.conftest import ROOT, load_chest
 from tests.ml.pictures import encode_picture
 from tests.ml.routers import make_router

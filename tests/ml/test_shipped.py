@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from ml.bundles import find_bundles, find_task_bundle, load_bundle
-from ml.commands.options import BUNDLES_DIR
 from ml.images import read_frames
 from ml.manifest import Metric
-from ml.openings import read_openings
 from ml.predictor import Predictor, check_canary, open_predictor
-from ml.rejects import score_rejects
-from ml.rejects.gathered import PHOTOGRAPH_KINDS, read_photographs
-from ml.task_config import find_task, load_task
-from ml.task_tables import TASKS_DIR
+from ml.workshop.commands.options import BUNDLES_DIR
+from ml.workshop.openings import read_openings
+from ml.workshop.rejects import score_rejects
+from ml.workshop.rejects.gathered import PHOTOGRAPH_KINDS, read_photographs
+from ml.workshop.task_config import find_task, load_task
+from ml.workshop.task_tables import TASKS_DIR
 from tests.ml.pictures import make_dicom
 
 BUNDLES = find_bundles(BUNDLES_DIR)

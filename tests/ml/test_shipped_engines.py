@@ -10,16 +10,16 @@ import pytest
 
 from ml.bundles import HEAD, KERAS_NETWORK, OPENVINO_WEIGHTS, find_bundles, load_bundle
 from ml.calibration import softmax
-from ml.commands.options import BUNDLES_DIR
 from ml.explanation import Occlusion
-from ml.explanation.sanity import (
+from ml.images import read_frames
+from ml.predictor import Predictor, open_predictor
+from ml.preprocessing import prepare_frame
+from ml.workshop.commands.options import BUNDLES_DIR
+from ml.workshop.explanation.sanity import (
     MAX_GRADIENT_DIFFERENCE,
     MAX_RANDOMISED_CORRELATION,
     check_maps,
 )
-from ml.images import read_frames
-from ml.predictor import Predictor, open_predictor
-from ml.preprocessing import prepare_frame
 from tests.ml.conftest import ROOT
 
 BUNDLES = find_bundles(BUNDLES_DIR)
@@ -77,8 +77,8 @@ def test_both_engines_give_one_score_for_each_sample(opened: Opened) -> None:
 
 
 def test_weights_of_both_engines_lie_in_one_file(opened: Opened, tmp_path: Path) -> None:
-    from ml.exporting.weight_places import write_keras_network
     from ml.runtimes.keras_network import load_network
+    from ml.workshop.exporting.weight_places import write_keras_network
 
     shutil.copy(opened.predictor.bundle.path / OPENVINO_WEIGHTS, tmp_path)
     assert write_keras_network(opened.network, tmp_path)
@@ -88,7 +88,7 @@ def test_weights_of_both_engines_lie_in_one_file(opened: Opened, tmp_path: Path)
 
 
 def test_weights_that_openvino_has_not_are_left_to_keras(opened: Opened, tmp_path: Path) -> None:
-    from ml.exporting.weight_places import write_keras_network
+    from ml.workshop.exporting.weight_places import write_keras_network
 
     (tmp_path / OPENVINO_WEIGHTS).write_bytes(bytes(1000))
     assert not write_keras_network(opened.network, tmp_path)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from ml.explanation import make_activation_maps, measure_evidence
 from ml.explanation.body import SIDE, find_body
 from ml.images import read_frames, to_display
+from ml.inputs import InputConfig
 from ml.overlay import render_activation
 from ml.preprocessing import prepare_display
-from ml.task_config import InputConfig
 from tests.ml.conftest import ROOT
 
 GREY = InputConfig(size=64, colour="grey", contrast="as_shown")

@@ -27,7 +27,7 @@ from medimaging.doctor import (
 from medimaging.doctor.examining import Examination, Report, examine_all
 from medimaging.doctor.findings import Finding, Level, ok
 from medimaging.management.commands.doctor import as_text
-from tests.conftest import TEST_DATABASE
+from tests.installation import TEST_DATABASE
 from tests.platform.examining import codes, somebody_else
 from tests.product import ROOT, free_port
 

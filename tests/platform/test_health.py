@@ -21,8 +21,8 @@ from medimaging.health import PROBES, Part, State, parts, work
 from medimaging.heartbeats import INDEX, beat, connect
 from medimaging.release import VERSION
 from records.models import Export
-from tests.conftest import as_superuser
 from tests.factories import make_department, make_study, make_user
+from tests.installation import as_superuser
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from medimaging.hearing import EXIT_DEAF
 from medimaging.quickstart import services
 from medimaging.quickstart.programs import Program, end, spawn
 from medimaging.quickstart.stack import product_programs
-from tests.conftest import as_superuser
+from tests.installation import as_superuser
 from tests.product import wait_for
 from tests.wires import Wire
 

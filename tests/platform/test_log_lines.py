@@ -16,7 +16,7 @@ from django.db import connection
 
 from medimaging import addresses
 from medimaging.log_lines import JsonLines, JsonOutput
-from tests.conftest import DATA_DIR
+from tests.installation import DATA_DIR
 from tests.product import ROOT, free_port, wait_for
 
 NATIVE = "[libopenvino] a native library complains"

@@ -6,7 +6,7 @@ import threading
 import pytest
 from django.core.management import call_command
 
-from tests.conftest import as_superuser
+from tests.installation import as_superuser
 
 BEFORE = "0013"
 

@@ -429,7 +429,7 @@ def test_deidentify_stops_for_a_person_and_goes_on_afterwards(study_of, reviewer
 
 
 def test_exported_copy_of_a_sample_trains(study_of, reviewer, tmp_path):
-    from ml.datasets.tables import read_table
+    from ml.workshop.datasets.tables import read_table
 
     study, out = study_of({}), tmp_path / "set"
     call_command("deidentify", user=reviewer.username, project="p", out=out,

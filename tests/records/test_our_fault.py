@@ -19,8 +19,8 @@ from records.files.sandboxed import sandbox
 from records.models import Instance, Study, Submission, SubmissionFile, Upload
 from records.services import sweep_uploads
 from records.services.submissions import sweep_submissions
-from tests.conftest import as_superuser
 from tests.factories import make_node
+from tests.installation import as_superuser
 from tests.records.dicomweb.messages import body_of
 from tests.records.dicomweb.messages import store as store_by_stow
 from tests.records.dimse import PEER, eventually, listening

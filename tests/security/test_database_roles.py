@@ -20,7 +20,7 @@ from accounts.choices import Action
 from accounts.models import AuditEvent
 from medimaging import addresses, checks
 from medimaging.database_roles import DatabaseRole, find_faults
-from tests.conftest import DATA_DIR, TEST_DATABASE, as_superuser
+from tests.installation import DATA_DIR, TEST_DATABASE, as_superuser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from ml.bundles import find_task_bundle, load_bundle
-from ml.cli import main
-from ml.commands.options import BUNDLES_DIR
 from ml.errors import RuntimeUnavailable
 from ml.predictor import Predictor
 from ml.runtimes.openvino import open_openvino
 from ml.signing import SIGNATURE, load_trusted_keys, product_keys
+from ml.workshop.cli import main
+from ml.workshop.commands.options import BUNDLES_DIR
 from tests.classifier.bundles import TEST_KEY, reseal
 
 MARK = "opened-by-the-model"
@@ -98,8 +98,8 @@ def no_name(config):
 
 def describe_only(folder):
     """Bring a bundle to where its weights lie once; returns what its `network.json` holds."""
-    from ml.exporting.weight_places import write_keras_network
     from ml.runtimes.keras_network import load_network
+    from ml.workshop.exporting.weight_places import write_keras_network
 
     assert write_keras_network(load_network(folder), folder)
     (folder / "model.keras").unlink()

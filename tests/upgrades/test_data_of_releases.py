@@ -12,7 +12,7 @@ import pytest
 from medimaging import addresses
 from medimaging.quickstart.services import EmbeddedPostgres
 from ml.aggregation import Outcome, decide
-from tests.conftest import DATA_DIR, as_superuser
+from tests.installation import DATA_DIR, as_superuser
 from tests.product import ROOT
 from tests.upgrades.facts import ask, gather
 from tests.upgrades.releases import Release, read_everything, releases
