@@ -13,11 +13,11 @@ from accounts.choices import Action
 from accounts.models import User
 from accounts.parameters import Parameters, takes
 from accounts.reads import Reads, told_by
+from records.dicom.attributes import Level
 from records.dicomweb.querying import CONTROLS, find_rows, read_search, row_attributes
 from records.dicomweb.targets import find_series, find_study
 from records.dicomweb.views.base import DicomwebView, documents_response
 from records.models import Series, Study
-from records.query.attributes import Level
 from records.views.lists import record_list_read
 
 MORE = '299 medimaging "There are additional results that can be requested"'
