@@ -4,6 +4,7 @@ from typing import Any
 
 from pydicom.uid import AllTransferSyntaxes, UID_dictionary
 
+from records.dicom.attributes import ATTRIBUTES
 from records.dicom.storage_classes import is_stored_class
 from records.dicomweb.negotiation import (
     DICOM,
@@ -19,8 +20,6 @@ from records.dicomweb.pictures import PICTURE_TYPES, WINDOW_FUNCTIONS
 from records.dicomweb.querying import MAX_RESULTS
 from records.dicomweb.store_response import WARNING_REASONS
 from records.failure_reasons import FAILURE_REASONS, PROCESSING_FAILURE
-from records.query.attributes import ATTRIBUTES, Level
-from records.query.matching import Matching
 
 STUDY = "/studies/{study}"
 SERIES = f"{STUDY}/series/{{series}}"
@@ -142,8 +141,8 @@ def _query_attributes() -> Table:
         {
             "keyword": attribute.keyword,
             "tag": attribute.tag,
-            "level": Level(attribute.level).name.capitalize(),
-            "matching": Matching(attribute.matching).value,
+            "level": attribute.level.name.capitalize(),
+            "matching": attribute.matching.value,
             "returned": attribute.returned.value,
         }
         for attribute in ATTRIBUTES

@@ -10,21 +10,20 @@ from django.http import QueryDict
 from pydicom.datadict import dictionary_keyword, keyword_dict
 
 from accounts.models import User
+from records.dicom.attributes import (
+    ATTRIBUTES,
+    MATCHED,
+    Attribute,
+    Level,
+    Matching,
+    Returned,
+)
 from records.dicom.writing.dicom_json import JsonObject, element
 from records.dicomweb.targets import instance_url, series_url, study_url
 from records.errors import ParameterInvalid
 from records.models import Series, Study
-from records.query.attributes import (
-    ATTRIBUTES,
-    MATCHED,
-    MODELS,
-    PARENT_PATHS,
-    Attribute,
-    Level,
-    Returned,
-)
-from records.query.matching import Matching
-from records.query.searching import narrow, owner_of, read_keys
+from records.query.rows import MODELS, PARENT_PATHS, owner_of, values_of
+from records.query.searching import narrow, read_keys
 
 MAX_RESULTS = 1000
 ALL = "all"
@@ -94,7 +93,7 @@ def row_attributes(
         is_near = (
             attribute.level == level or lowest_stated is None or attribute.level > lowest_stated
         )
-        values = attribute.values(owner_of(row, level, attribute.level))
+        values = values_of(attribute, owner_of(row, level, attribute.level))
         if _is_included(attribute, search) or (is_near and _is_default(attribute, values)):
             found |= [element(attribute.keyword, *values)]
     found |= [element(*pair) for pair in _identity(level, row)]
@@ -121,7 +120,7 @@ def _is_included(attribute: Attribute, search: Search) -> bool:
 
 def _is_default(attribute: Attribute, values: tuple[object, ...]) -> bool:
     if attribute.returned is Returned.KNOWN:
-        return bool(values)
+        return any(values)
     return attribute.returned is Returned.ALWAYS
 
 

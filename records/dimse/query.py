@@ -17,15 +17,16 @@ from accounts.errors import DatabaseUnavailable
 from accounts.outages import is_database_outage
 from accounts.texts import search_terms
 from records.choices import Action
+from records.dicom.attributes import ATTRIBUTES, Attribute, Level
 from records.dicom.reading.values import PARSE_ERRORS, clean_text
 from records.dimse import statuses
 from records.dimse.session import Session
 from records.errors import ParameterInvalid
 from records.failure_reasons import CANNOT_UNDERSTAND, DATA_SET_MISMATCH, OUT_OF_RESOURCES
 from records.models import DicomNode
-from records.query.attributes import ATTRIBUTES, MODELS, Attribute, Level
 from records.query.matching import SEPARATOR, matching_items
-from records.query.searching import item_keys, narrow, owner_of, read_keys
+from records.query.rows import MODELS, owner_of, values_of
+from records.query.searching import item_keys, narrow, read_keys
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +149,7 @@ def _as_dataset(row: Any, level: Level, wanted: dict[str, str]) -> Dataset:
 
 def _wanted_values(attribute: Attribute, owner: Any, wanted: dict[str, str]) -> Iterable[Any]:
     """Return the values of an attribute; of a sequence, what was asked for of matching items."""
-    values: Iterable[Any] = attribute.values(owner)
+    values: Iterable[Any] = values_of(attribute, owner)
     inside = f"{attribute.keyword}."
     asked = {key.removeprefix(inside) for key in wanted if key.startswith(inside)}
     if not asked:

@@ -28,6 +28,7 @@ from accounts.deliveries import Delivery, begin_delivery
 from accounts.errors import DatabaseUnavailable
 from accounts.outages import is_database_outage
 from records.choices import Action
+from records.dicom.attributes import Level
 from records.dicom.reading.preamble import find_data_set, is_explicit
 from records.dimse import statuses
 from records.dimse.encryption import tls_as_caller
@@ -41,7 +42,6 @@ from records.files.open import open_verified
 from records.files.sending import rewritten_pieces
 from records.files.spool import spool_directory
 from records.models import DicomNode, Instance
-from records.query.attributes import Level
 
 logger = logging.getLogger(__name__)
 

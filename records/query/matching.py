@@ -7,12 +7,12 @@ import datetime as dt
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from django.db.models import CharField, JSONField, Q, Transform
 from django.db.models.lookups import PostgresOperatorLookup
 
+from records.dicom.attributes import FOLDED_COLUMN, NAME_COLUMNS, Matching
 from records.dicom.names import MARKS, STROKES, fold_words, plain
 from records.errors import ParameterInvalid
 
@@ -27,22 +27,6 @@ DATE = re.compile(r"\d{8}")
 TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?")
 LONGEST_PARTICLE = 3
 """What may stand before a family name, with an apostrophe or a space between: O', Mc, van."""
-NAME_COLUMNS = ("name", "ideographic_name", "phonetic_name")
-
-
-class Matching(StrEnum):
-    """How an attribute is matched; the values are the words of the conformance statement."""
-
-    TEXT = "exact, wildcards * and ?"
-    LIST = "any of several, wildcards * and ?"
-    NAME = "in any script, without regard to case and accents, wildcards * and ?, fuzzy on demand"
-    UID = "one UID or a list"
-    DATE = "one day or a range"
-    TIME = "one time or a range"
-    NUMBER = "exact"
-    SEQUENCE = "by what one of its items holds"
-    ITEM = "exact, wildcards * and ?, in one item with the others"
-    NONE = "returned only"
 
 
 class _KeyInvalid(ValueError):
@@ -180,9 +164,9 @@ def _fuzzy_name(path: str, text: str) -> Q:
     for word in words:
         ways = [word, *(f"{word[:at]} {word[at:]}" for at in range(1, LONGEST_PARTICLE + 1))]
         begins = "|".join(re.escape(way) for way in ways if way == word or way[-1] != " ")
-        apart &= Q(**{f"{path}search_name__regex": f"(^| )({begins})"})
+        apart &= Q(**{f"{path}{FOLDED_COLUMN}__regex": f"(^| )({begins})"})
     if len(words) > 1:
-        together = Q(**{f"{path}search_name__regex": f"(^| ){re.escape(''.join(words))}"})
+        together = Q(**{f"{path}{FOLDED_COLUMN}__regex": f"(^| ){re.escape(''.join(words))}"})
     return apart | together
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from records.dicom.attributes import MATCHED, Attribute, Level, Matching
 from records.models import Series
-from records.query.attributes import MATCHED, MODELS, PARENT_PATHS, Attribute, Level
-from records.query.matching import Matching, condition, item_condition
+from records.query.matching import condition, item_condition
+from records.query.rows import MODELS, PARENT_PATHS
 
 Conditions = Mapping[Level, Q]
 """What is asked of the rows of each level."""
@@ -17,7 +18,7 @@ Conditions = Mapping[Level, Q]
 def _read_key(attribute: Attribute, text: str, *, is_fuzzy: bool) -> Q:
     """The condition of a key on rows of its attribute's level; raises ParameterInvalid."""
     found = condition(
-        attribute.matching, attribute.path, text, keyword=attribute.keyword, is_fuzzy=is_fuzzy
+        attribute.matching, attribute.lookup, text, keyword=attribute.keyword, is_fuzzy=is_fuzzy
     )
     if found and attribute.matching is Matching.LIST and attribute.level == Level.STUDY:
         series = Series.objects.with_instances().filter(found, study=OuterRef("pk"))
@@ -40,7 +41,7 @@ def read_keys(
         if not attribute.sequence:
             text = wanted[attribute.keyword]
             found[attribute.level] &= _read_key(attribute, text, is_fuzzy=is_fuzzy)
-    for level, path, sequence in {(one.level, one.path, one.sequence) for one in asked}:
+    for level, path, sequence in {(one.level, one.lookup, one.sequence) for one in asked}:
         if sequence:
             found[level] &= item_condition(path, item_keys(wanted, sequence))
     return found
@@ -69,15 +70,6 @@ def narrow(rows: QuerySet[Any], level: Level, conditions: Conditions) -> QuerySe
         rows = rows.filter(_exists_below(level, below))
     answers: QuerySet[Any] = rows.with_answer()  # type: ignore[attr-defined]  # of each of our querysets
     return answers
-
-
-def owner_of(row: Any, level: Level, owner: Level) -> Any:
-    """The row itself, or the series or study that it belongs to."""
-    if level == owner:
-        return row
-    for name in PARENT_PATHS[level, owner].split("__"):
-        row = getattr(row, name)
-    return row
 
 
 def _from(level: Level, owner: Level, q: Q) -> Q:

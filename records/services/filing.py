@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from accounts.models import User
 from records.choices import Priority, SubmissionState
+from records.dicom.attributes import READ, Attribute, Level, inside
 from records.dicom.names import PersonName
 from records.dicom.reading.declared import DeclaredFields
-from records.dicom.reading.header import DicomHeader, RequestFields
+from records.dicom.reading.header import DicomHeader
 from records.dicom.reading.sniff import PICTURES
 from records.errors import (
     FileRejected,
@@ -315,18 +316,11 @@ def _create_study(
 
 def _make_study(header: DicomHeader, declared: DeclaredFields) -> Study:
     """The row of a study, as far as a file of it says what it is."""
-    study = Study(
+    return Study(
         study_instance_uid=header.study_instance_uid,
-        accession_number=header.accession_number or declared.accession_number,
-        study_id=header.study_id,
-        description=header.study_description or declared.study_description,
-        study_date=header.study_date or declared.study_date,
-        study_time=header.study_time,
-        utc_offset=header.utc_offset,
         stated_age=header.patient.age,
+        **_columns(Level.STUDY, header, declared),
     )
-    study.referring_physician = PersonName.from_text(header.referring_physician)
-    return study
 
 
 def find_or_create_series(study: Study, header: DicomHeader, declared: DeclaredFields) -> Series:
@@ -334,14 +328,7 @@ def find_or_create_series(study: Study, header: DicomHeader, declared: DeclaredF
     new = Series(
         study=study,
         series_instance_uid=header.series_instance_uid,
-        series_number=header.series_number,
-        modality=header.modality or declared.modality,
-        body_part_examined=header.body_part or declared.body_part,
-        description=header.series_description,
-        laterality=header.laterality,
-        performed_procedure_step_start_date=header.performed_procedure_step_start_date,
-        performed_procedure_step_start_time=header.performed_procedure_step_start_time,
-        request_attributes=[_as_item(request) for request in header.request_attributes],
+        **_columns(Level.SERIES, header, declared),
     )
     Series.objects.bulk_create([new], ignore_conflicts=True)
     series = Series.objects.get(
@@ -353,11 +340,29 @@ def find_or_create_series(study: Study, header: DicomHeader, declared: DeclaredF
     return series
 
 
-def _as_item(request: RequestFields) -> dict[str, str]:
-    return {
-        "ScheduledProcedureStepID": request.scheduled_procedure_step_id,
-        "RequestedProcedureID": request.requested_procedure_id,
-    }
+def _columns(level: Level, header: DicomHeader, declared: DeclaredFields) -> dict[str, Any]:
+    """What the table of attributes puts into a level's row: the header's word, else the sender's.
+
+    Columns of which nobody says anything are left out, to their defaults.
+    """
+    found: dict[str, Any] = {}
+    for attribute in READ:
+        if attribute.level == level:
+            value = header.stated.of(attribute)
+            if value is None and attribute.declared:
+                value = getattr(declared, attribute.declared)
+            if value not in (None, ""):
+                found[attribute.column] = _as_column(attribute, value)
+    return found
+
+
+def _as_column(attribute: Attribute, value: Any) -> Any:
+    if attribute.vr == "PN":
+        return PersonName.from_text(value)
+    if attribute.vr == "SQ":
+        keywords = [one.own_keyword for one in inside(attribute)]
+        return [{keyword: item.get(keyword, "") for keyword in keywords} for item in value]
+    return value
 
 
 def make_instance(series: Series, received: ReceivedObject, declared: DeclaredFields) -> Instance:
@@ -375,19 +380,17 @@ def make_instance(series: Series, received: ReceivedObject, declared: DeclaredFi
         data_set_sha256=received.data_set_sha256,
         file=received.file.name,
         size_bytes=received.file.size,
-        instance_number=header.instance_number,
         rows=geometry.rows,
         columns=geometry.columns,
         number_of_frames=geometry.frames,
         bits_stored=geometry.bits_stored,
-        photometric_interpretation=header.photometric_interpretation,
-        view_position=header.view_position or declared.view_position,
         slice_position=header.slice_position,
         window_center=center,
         window_width=width,
         exclusion=received.exclusion.code,
         exclusion_reason=received.exclusion.reason,
         undecoded=header.undecoded,
+        **_columns(Level.INSTANCE, header, declared),
     )
 
 

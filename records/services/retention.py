@@ -3,10 +3,11 @@
 import datetime as dt
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import CharField, F, QuerySet, Value
+from django.db.models import CharField, F, Model, QuerySet, Value
 from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 
@@ -16,6 +17,7 @@ from accounts.models import User
 from accounts.outages import is_database_outage
 from accounts.roles import Verb
 from records.choices import Action
+from records.dicom.attributes import ATTRIBUTES, Destruction, Level
 from records.errors import StudyHeld, StudyNotDeleted
 from records.files.stores import ensure_store
 from records.models import (
@@ -37,6 +39,8 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 200
 """Studies that one run deletes or destroys: the rest follows in the next."""
 DESTROYED_NAME = "(destroyed)"
+FREED_UID = Concat(Value("purged."), Cast("pk", CharField()), output_field=CharField())
+"""What stands in a destroyed row for its UID."""
 RETENTION_REASON = "Kept for {years} years, as the retention rule says."
 
 
@@ -191,31 +195,33 @@ def _bury(study: Study, *, deleted_at: dt.datetime, now: dt.datetime) -> StudyTo
 def _empty_rows(study: Study, now: dt.datetime) -> None:
     """Take every text of the sender out of the rows, and free the UIDs to be sent again."""
     InstanceDescription.objects.filter(instance__series__study=study).delete()
-    freed = Concat(Value("purged."), Cast("pk", CharField()), output_field=CharField())
     Instance.with_withheld.filter(series__study=study).update(
-        sop_instance_uid=freed, view_position="", file="", damage="", checked_at=None, undecoded={}
+        **_what_is_left(Level.INSTANCE, Instance),
+        file="",
+        damage="",
+        checked_at=None,
+        undecoded={},
     )
-    Series.objects.filter(study=study).update(
-        series_instance_uid=freed,
-        body_part_examined="",
-        laterality="",
-        description="",
-        request_attributes=[],
-    )
+    Series.objects.filter(study=study).update(**_what_is_left(Level.SERIES, Series))
     Study.objects.filter(pk=study.pk).update(
-        study_instance_uid=freed,
-        accession_number="",
-        study_id="",
-        referring_physician_name="",
-        referring_physician_ideographic_name="",
-        referring_physician_phonetic_name="",
-        referring_physician_search_name="",
-        description="",
+        **_what_is_left(Level.STUDY, Study),
         body_part="",
+        stated_age="",
         named={},
         purged_at=now,
     )
     SubmissionFile.objects.filter(study=study).update(name=DESTROYED_NAME)
+
+
+def _what_is_left(level: Level, model: type[Model]) -> dict[str, Any]:
+    """What a destroyed study's rows of a level say of the table's attributes, by column."""
+    empty = {field.name: field.get_default() for field in model._meta.concrete_fields}
+    left: dict[str, Any] = {}
+    for attribute in ATTRIBUTES:
+        if attribute.level == level and attribute.destruction is not Destruction.STAYS:
+            is_freed = attribute.destruction is Destruction.FREED
+            left |= {name: FREED_UID if is_freed else empty[name] for name in attribute.columns}
+    return left
 
 
 def _check_may_delete(actor: User | None, study: Study) -> None:

@@ -75,7 +75,9 @@ def check_routed(
     header = received.header
     stated = declared_facts(DeclaredFields.from_json(submission.declared))
     facts = RoutingFacts(
-        header.modality, header.body_part, header.source_application_entity_title
+        header.text("Modality"),
+        header.text("BodyPartExamined"),
+        header.source_application_entity_title,
     ).or_else(stated)
     if rules.find_department_id(facts) != submission.department_id:
         raise DepartmentUnclear(

@@ -14,11 +14,11 @@ from pydicom.uid import ImplicitVRLittleEndian, JPEGBaseline8Bit
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from records.choices import Action, Damage
+from records.dicom.attributes import Level
 from records.dimse.query import find_rows
 from records.dimse.retrieve import open_as_taken
 from records.errors import NotAcceptable, StoredFileDamaged
 from records.models import Instance, Series, Study
-from records.query.attributes import Level
 from records.services import delete_study, hold_study, restore_study
 from tests.factories import make_node, make_user
 from tests.records.files import make_dicom

@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_examine_copies_content_beside_the_store_when_it_is_in_no_file(pool, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    assert sandbox.examine(io.BytesIO(make_dicom())).header.modality == "CT"
+    assert sandbox.examine(io.BytesIO(make_dicom())).header.text("Modality") == "CT"
 
 
 def test_picture_that_decodes_to_too_much_is_refused_within_memory(pool):
@@ -92,7 +92,7 @@ def test_child_that_takes_too_long_is_killed_and_replaced(pool, settings):
 
     assert time.monotonic() - started < 3 + calls.SECONDS_BESIDE
     settings.DECODING_SECONDS = 3
-    assert sandbox.examine(io.BytesIO(make_dicom())).header.modality == "CT"
+    assert sandbox.examine(io.BytesIO(make_dicom())).header.text("Modality") == "CT"
     assert [child.pid for child in pool.children] != [stopped.pid]
     assert not stopped.is_running()
 
@@ -109,7 +109,7 @@ def test_child_that_dies_midway_costs_its_file_alone(pool, sent, told):
 
     striking.join()
     assert not child.is_running()
-    assert sandbox.examine(io.BytesIO(make_dicom())).header.modality == "CT"
+    assert sandbox.examine(io.BytesIO(make_dicom())).header.text("Modality") == "CT"
 
 
 def test_child_that_fails_over_an_upload_refuses_it_and_is_logged(monkeypatch, caplog):
@@ -130,7 +130,7 @@ def test_child_that_died_idle_costs_no_file(pool):
     child.kill()
     time.sleep(0.2)
 
-    assert sandbox.examine(io.BytesIO(make_dicom())).header.modality == "CT"
+    assert sandbox.examine(io.BytesIO(make_dicom())).header.text("Modality") == "CT"
 
 
 def test_processor_time_is_limited_by_the_kernel_too(pool, settings):
@@ -151,7 +151,7 @@ def test_nursery_that_was_killed_is_started_again(pool):
     pool.start().process.kill()
     psutil.wait_procs(children, timeout=5)
 
-    assert sandbox.examine(io.BytesIO(make_dicom())).header.modality == "CT"
+    assert sandbox.examine(io.BytesIO(make_dicom())).header.text("Modality") == "CT"
     assert not any(child.is_running() for child in children)
 
 
@@ -198,7 +198,7 @@ def test_threads_share_no_more_children_than_there_may_be(pool, monkeypatch):
     finally:
         pool_of_two.stop()
 
-    assert [one.header.instance_number for one in found] == list(range(24))
+    assert [one.header.stated.numbers["InstanceNumber"] for one in found] == list(range(24))
 
 
 def test_daemonic_process_forked_from_a_server_has_children_of_its_own(pool):
@@ -208,7 +208,7 @@ def test_daemonic_process_forked_from_a_server_has_children_of_its_own(pool):
 
     def work() -> None:
         found = sandbox.examine(io.BytesIO(make_dicom(Modality="MR")))
-        writing.send((found.header.modality, pool.start().process.pid))
+        writing.send((found.header.text("Modality"), pool.start().process.pid))
 
     process = context.Process(target=work, daemon=True)
     process.start()
@@ -218,7 +218,7 @@ def test_daemonic_process_forked_from_a_server_has_children_of_its_own(pool):
 
     assert modality == "MR"
     assert its_nursery != pool.start().process.pid
-    assert sandbox.examine(io.BytesIO(make_dicom())).header.modality == "CT"
+    assert sandbox.examine(io.BytesIO(make_dicom())).header.text("Modality") == "CT"
 
 
 def test_nothing_outlives_a_server_process_that_is_killed():

@@ -4,11 +4,12 @@ import datetime as dt
 
 import pytest
 
+from records.dicom.attributes import Level
 from records.dicom.names import PersonName
 from records.errors import ParameterInvalid
 from records.models import Study
-from records.query.attributes import MODELS, Level
 from records.query.matching import matching_items
+from records.query.rows import MODELS
 from records.query.searching import narrow, read_keys
 from tests.factories import make_patient, make_study
 

@@ -236,7 +236,7 @@ def test_unknown_failure_is_raised_with_a_reference_once_the_others_are_filed(
 
     def fail_once(stream):
         examined = examine(stream)
-        if examined.header.instance_number == 13:
+        if examined.header.stated.numbers["InstanceNumber"] == 13:
             raise ZeroDivisionError
         return examined
 

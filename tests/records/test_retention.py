@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from typing import Any
 
 import pytest
 from django.core.files.storage import storages
@@ -14,6 +15,7 @@ from accounts.models import AuditEvent, User
 from accounts.roles import Role
 from records import errors, tasks
 from records.choices import Action, StudyState
+from records.dicom.attributes import ATTRIBUTES, Level
 from records.models import (
     Instance,
     LegalHold,
@@ -33,11 +35,12 @@ from records.services import (
 )
 from tests.factories import make_department, make_patient, make_study, make_user
 from tests.records.files import make_dicom, make_item
+from tests.records.saying import make_telling_dicom
 
 pytestmark = pytest.mark.django_db
 
 LONG_AGO = dt.timedelta(days=91)
-TEXTS = {"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"}
+TEXTS = {"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 DESCRIPTIVE = {0x0008, 0x0010, 0x0018, 0x0020, 0x0032, 0x0038, 0x0040}
 """The groups of patient, study, equipment and request (PS3.6)."""
 
@@ -46,6 +49,14 @@ READ_AS_A_CODE = {
     *("PatientID", "PatientName"),
 }
 """What an image can't be read without, and who the patient is: their record stays."""
+
+OUTLIVING = {
+    *("StudyDate", "StudyTime", "TimezoneOffsetFromUTC", "ModalitiesInStudy", "Modality"),
+    *("PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime"),
+    *("SeriesNumber", "InstanceNumber", "SOPClassUID", "AvailableTransferSyntaxUID"),
+    *("Rows", "Columns", "BitsStored", "NumberOfFrames", "PhotometricInterpretation"),
+}
+"""What stays beside a destroyed study's answers: dates, numbers, and what images of it were."""
 
 
 @pytest.fixture
@@ -242,7 +253,9 @@ def test_no_text_of_the_file_is_left_of_a_destroyed_study(send_one, reviewer):
     study = send_one(make_dicom(**texts, RequestAttributesSequence=[request])).study
     keywords = {text: keyword for keyword, text in texts.items()}
     stored = {keywords.get(text, text) for text in read_texts("LEFT")}
-    assert {"ViewPosition", "BodyPartExamined", "Laterality", "StudyID", "LEFTSTEP"} <= stored
+    # "LEFT" alone is what Patient's Age has room for.
+    expected = {"ViewPosition", "BodyPartExamined", "Laterality", "StudyID", "LEFTSTEP", "LEFT"}
+    assert expected <= stored
 
     delete(study, reviewer, ago=LONG_AGO)
     apply_retention()
@@ -252,6 +265,44 @@ def test_no_text_of_the_file_is_left_of_a_destroyed_study(send_one, reviewer):
     assert left == {"IssuerOfPatientID"}
 
 
+def test_nothing_of_the_table_of_attributes_outlives_its_study_but_what_is_named(
+    send_one, reviewer
+):
+    study = send_one(make_telling_dicom()).study
+    before = read_table(study)
+    assert [key for key, value in before.items() if not value] == []
+
+    delete(study, reviewer, ago=LONG_AGO)
+    apply_retention()
+
+    after = read_table(study)
+    assert {key[0] for key in after if after[key] == before[key]} == OUTLIVING
+    renamed = {key[0] for key in after if after[key] and after[key] != before[key]}
+    assert renamed == {"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"}
+
+
+def test_the_patient_s_record_stays_after_their_last_study(send_one, reviewer):
+    study = send_one(make_telling_dicom()).study
+    before = Patient.objects.values("mrn", "issuer", "name", "birth_date", "sex").get()
+
+    delete(study, reviewer, ago=LONG_AGO)
+    apply_retention()
+
+    assert Patient.objects.values("mrn", "issuer", "name", "birth_date", "sex").get() == before
+
+
+def read_table(study: Study) -> dict[tuple[str, str], Any]:
+    """What the study's rows hold, by attribute and column."""
+    instance = Instance.objects.select_related("series__study").get(series__study=study)
+    series = instance.series
+    rows = {Level.STUDY: series.study, Level.SERIES: series, Level.INSTANCE: instance}
+    return {
+        (one.keyword, column): getattr(rows[one.level], column)
+        for one in ATTRIBUTES
+        for column in one.columns
+    }
+
+
 def read_texts(beginning: str) -> set[str]:
     """The words in any row of any table that begin so."""
     found: set[str] = set()
@@ -259,7 +310,7 @@ def read_texts(beginning: str) -> set[str]:
         for table in connection.introspection.table_names(cursor):
             cursor.execute(f'SELECT row_to_json(one)::text FROM "{table}" one')
             for (row,) in cursor.fetchall():
-                found.update(re.findall(rf"{beginning}\w+", row))
+                found.update(re.findall(rf"{beginning}\w*", row))
     return found
 
 

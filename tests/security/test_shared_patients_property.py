@@ -17,9 +17,9 @@ from hypothesis.stateful import (
 )
 
 from accounts.roles import Role
+from records.dicom.attributes import Level
 from records.dimse.query import find_rows
 from records.models import Patient, Study
-from records.query.attributes import Level
 from tests.factories import make_department, make_node, make_user
 from tests.security.doors import DOORS, dicom, everything_seen, last_verdict, uids_of
 from tests.security.links import signed_in

@@ -10,8 +10,8 @@ from accounts.choices import Action
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from records.choices import Action as RecordsAction
+from records.dicom.attributes import Level
 from records.dimse.query import _answers
-from records.query.attributes import Level
 from tests.factories import make_department, make_node, make_patient, make_study, make_user
 
 MRN, NAME = "SAMPLE-02", "Berger^Jonas"

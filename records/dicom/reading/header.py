@@ -25,6 +25,7 @@ from records.dicom.errors import (
     MissingUid,
 )
 from records.dicom.reading.limits import ContentLimits
+from records.dicom.reading.stated import Stated, read_stated
 from records.dicom.reading.structure import PIXEL_DATA_TAGS, Geometry, check_structure
 from records.dicom.reading.texts import Texts
 from records.dicom.reading.values import (
@@ -34,15 +35,12 @@ from records.dicom.reading.values import (
     read_floats,
     read_integer,
     read_text,
-    read_time,
     read_value,
 )
 
 UID_PATTERN = re.compile(r"\d+(\.\d+)*")
-UTC_OFFSET_PATTERN = re.compile(r"[+-](0\d|1[0-4])[0-5]\d")
 UID_LENGTH = 64
 ID_LENGTH = 64
-MOST_REQUESTS = 100
 # Longer values than this are private bulk data: skipped, not read into memory.
 LONGEST_VALUE = 256 * 1024
 META_START = 132
@@ -64,21 +62,13 @@ class PatientFields:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestFields:
-    """What an item of Request Attributes Sequence says was ordered."""
-
-    scheduled_procedure_step_id: str
-    requested_procedure_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class DicomHeader:
     """The fields that become rows.
 
-    Dates and times are the wall clock's where the study was done; `utc_offset` says which clock,
-    as in "+0100", and shifts none of them. `referring_physician` is a value of VR PN.
-    `undecoded` holds the bytes, as base64 by keyword, of texts that the declared character sets
-    don't explain.
+    `stated` has the attributes of the table (`records/dicom/attributes.py`), the others are read
+    and judged each in its own way. Dates and times are the wall clock's where the study was done;
+    Timezone Offset From UTC says which clock, and shifts none of them. `undecoded` holds the bytes,
+    as base64 by keyword, of texts that the declared character sets don't explain.
     """
 
     sop_instance_uid: str
@@ -88,29 +78,16 @@ class DicomHeader:
     transfer_syntax_uid: str
     source_application_entity_title: str
     patient: PatientFields
-    accession_number: str
-    study_id: str
-    referring_physician: str
-    study_description: str
-    study_date: dt.date | None
-    study_time: dt.time | None
-    utc_offset: str
-    series_number: int | None
-    modality: str
-    body_part: str
-    series_description: str
-    laterality: str
-    performed_procedure_step_start_date: dt.date | None
-    performed_procedure_step_start_time: dt.time | None
-    request_attributes: list[RequestFields]
-    instance_number: int | None
-    view_position: str
-    photometric_interpretation: str
+    stated: Stated
     presentation_lut_shape: str
     slice_position: float | None
     window: tuple[float, float] | None
     geometry: Geometry
     undecoded: dict[str, str]
+
+    def text(self, keyword: str) -> str:
+        """Return a text of the table by keyword; empty where the header doesn't say."""
+        return self.stated.texts.get(keyword, "")
 
 
 def read_header(content: bytes, limits: ContentLimits) -> DicomHeader:
@@ -197,24 +174,7 @@ def _as_header(
         transfer_syntax_uid=syntax,
         source_application_entity_title=read_text(meta, "SourceApplicationEntityTitle", limit=16),
         patient=_patient(dataset, texts),
-        accession_number=texts.read("AccessionNumber", limit=64),
-        study_id=texts.read("StudyID", limit=64),
-        referring_physician=texts.read_name("ReferringPhysicianName"),
-        study_description=texts.read("StudyDescription", limit=64),
-        study_date=read_date(dataset, "StudyDate"),
-        study_time=read_time(dataset, "StudyTime"),
-        utc_offset=_utc_offset(dataset),
-        series_number=read_integer(dataset, "SeriesNumber"),
-        modality=read_code(dataset, "Modality", limit=16),
-        body_part=_body_part(dataset),
-        series_description=texts.read("SeriesDescription", limit=64),
-        laterality=read_code(dataset, "Laterality", limit=16),
-        performed_procedure_step_start_date=read_date(dataset, "PerformedProcedureStepStartDate"),
-        performed_procedure_step_start_time=read_time(dataset, "PerformedProcedureStepStartTime"),
-        request_attributes=_requests(texts),
-        instance_number=read_integer(dataset, "InstanceNumber"),
-        view_position=read_code(dataset, "ViewPosition", limit=16),
-        photometric_interpretation=read_text(dataset, "PhotometricInterpretation", limit=16),
+        stated=read_stated(dataset, texts),
         presentation_lut_shape=read_code(dataset, "PresentationLUTShape", limit=16),
         slice_position=_slice_position(dataset),
         window=_window(dataset),
@@ -266,37 +226,6 @@ def _universal_issuer(dataset: Dataset) -> str:
     if isinstance(qualifiers, Sequence) and len(qualifiers):
         return read_text(qualifiers[0], "UniversalEntityID")
     return ""
-
-
-def _requests(texts: Texts) -> list[RequestFields]:
-    """What was ordered: one scan may answer several orders, but no scan answers hundreds."""
-    found = (
-        RequestFields(
-            scheduled_procedure_step_id=item.read("ScheduledProcedureStepID", limit=64),
-            requested_procedure_id=item.read("RequestedProcedureID", limit=64),
-        )
-        for item in texts.items("RequestAttributesSequence")[:MOST_REQUESTS]
-    )
-    return [one for one in found if one.scheduled_procedure_step_id or one.requested_procedure_id]
-
-
-def _utc_offset(dataset: Dataset) -> str:
-    """Timezone Offset From UTC (0008,0201), or nothing where it is missing or can't be one."""
-    offset = read_text(dataset, "TimezoneOffsetFromUTC")
-    return offset if UTC_OFFSET_PATTERN.fullmatch(offset) else ""
-
-
-def _body_part(dataset: Dataset) -> str:
-    """Body Part Examined, or where photographs say it: the meaning of their anatomic region.
-
-    DICOM PS3.3 C.8.12.1 and A.41: visible light and eye images carry Anatomic Region Sequence
-    (0008,2218) in its place.
-    """
-    part = read_code(dataset, "BodyPartExamined", limit=64)
-    regions = read_value(dataset, "AnatomicRegionSequence")
-    if not part and isinstance(regions, Sequence) and len(regions):
-        part = read_code(regions[0], "CodeMeaning", limit=64)
-    return part
 
 
 def _slice_position(dataset: Dataset) -> float | None:

@@ -19,7 +19,8 @@ PROFILE_OF_PICTURE = {
 def remarks_on_object(header: DicomHeader, profile_use: ProfileUse) -> list[str]:
     """Sentences about a DICOM object whose frames were decoded."""
     found = []
-    photometric, shape = header.photometric_interpretation, header.presentation_lut_shape
+    photometric = header.text("PhotometricInterpretation")
+    shape = header.presentation_lut_shape
     if header.geometry.frames and shape and CONTRADICTING_SHAPES.get(photometric) == shape:
         found.append(
             f"Its Presentation LUT Shape ({shape}) contradicts its Photometric Interpretation "

@@ -14,11 +14,11 @@ from accounts.parameters import Parameters, takes
 from accounts.reads import Reads, told_by
 from records.accesses import record_list_read
 from records.choices import Action
+from records.dicom.attributes import Level
 from records.dicomweb.querying import CONTROLS, find_rows, read_search, row_attributes
 from records.dicomweb.targets import find_series, find_study
 from records.dicomweb.views.base import DicomwebView, documents_response
 from records.models import Series, Study
-from records.query.attributes import Level
 
 MORE = '299 medimaging "There are additional results that can be requested"'
 

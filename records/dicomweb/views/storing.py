@@ -20,6 +20,7 @@ from accounts.reads import NOTHING, Reads, told_by
 from accounts.roles import Verb
 from records.bodies import body_stream
 from records.choices import Action
+from records.dicom.attributes import Level
 from records.dicomweb.assembly import Assembly, BulkPart, check_part_count
 from records.dicomweb.multipart import MultipartReader, Part
 from records.dicomweb.negotiation import (
@@ -46,7 +47,6 @@ from records.facts import Peeked
 from records.files.spool import Readable, spool_directory, spooled
 from records.files.stores import Spooled
 from records.models import RoutingFacts
-from records.query.attributes import Level
 from records.services import choose_department, delete_study
 from records.services.storing import IncomingObject, StoreOutcome, store_objects
 
