@@ -234,6 +234,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         declared="body_part",
     ),
     _read(SERIES, "Laterality", "laterality", returned=Returned.ASKED),
+    _read(SERIES, "ProtocolName", "protocol_name", returned=Returned.ASKED),
     _read(SERIES, "StationName", "station_name", returned=Returned.ASKED),
     _read(SERIES, "ManufacturerModelName", "manufacturer_model_name", returned=Returned.ASKED),
     _read(

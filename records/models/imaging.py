@@ -239,6 +239,7 @@ class Series(models.Model):
     stated_body_part = models.CharField(max_length=16, blank=True)
     description = models.CharField(max_length=64, blank=True)
     laterality = models.CharField(max_length=16, blank=True)
+    protocol_name = models.CharField(max_length=64, blank=True, default="", db_default="")
     station_name = models.CharField(max_length=64, blank=True, default="", db_default="")
     manufacturer_model_name = models.CharField(max_length=64, blank=True, default="", db_default="")
     performed_procedure_step_start_date = models.DateField(null=True, blank=True)
