@@ -10,11 +10,40 @@ from pathlib import Path
 import pytest
 
 LIBRARY = Path(__file__).parent / "ml"
+SERVERS = {"embedded_services", "db", "transactional_db", "product"}
+"""Fixtures that start PostgreSQL, Redis or the whole product."""
 
 # Several test processes share few cores: threads of one would wait for another's.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 # What a developer has exported, or the process that hands out tests: pytest-django would obey it.
 os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take the option of `make check`."""
+    parser.addoption(
+        "--without-servers",
+        action="store_true",
+        help="leave out what needs PostgreSQL, Redis or a browser, and what is marked as slow",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes long, if asked to."""
+    if not config.getoption("--without-servers"):
+        return
+    left_out = [item for item in items if _needs_server(item) or _is_marked(item, "slow", "e2e")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _needs_server(item: pytest.Item) -> bool:
+    asked = set(getattr(item, "fixturenames", ()))
+    return bool(asked & SERVERS) or _is_marked(item, "django_db")
+
+
+def _is_marked(item: pytest.Item, *names: str) -> bool:
+    return any(item.get_closest_marker(name) for name in names)
 
 
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:

@@ -22,7 +22,7 @@ def test_find_task_bundle_is_the_newest_when_there_are_several(tmp_path: Path) -
         find_task_bundle(tmp_path, "retina")
 
 
-@pytest.mark.parametrize("name", ["network.bin", "model.keras", "model_card.md", "head.npz"])
+@pytest.mark.parametrize("name", ["network.bin", "network.json", "model_card.md", "head.npz"])
 def test_load_bundle_refuses_when_a_file_was_changed(
     released_path: Path, tmp_path: Path, name: str
 ) -> None:

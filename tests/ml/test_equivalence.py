@@ -42,7 +42,7 @@ def test_answers_alike_when_an_earlier_manifest_lacks_an_entry_with_a_default():
 @pytest.mark.parametrize(
     "other",
     [
-        *(with_file(name) for name in ("network.bin", "network.xml", "model.keras", "head.npz")),
+        *(with_file(name) for name in ("network.bin", "network.xml", "network.json", "head.npz")),
         *(with_file(name) for name in ("gate.npz", "embeddings.npz", "canary.npz", "new.json")),
         changed(temperature=MANIFEST["temperature"] + 0.001),
         changed(operating=MANIFEST["operating"] | {"thresholds": {"pneumonia": 0.5}}),

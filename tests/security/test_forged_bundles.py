@@ -59,7 +59,7 @@ def shipped(root):
 @pytest.fixture
 def forged(shipped):
     """Its own manifest, a network of four bytes, and the word of its maker that it is good."""
-    (shipped / "model.keras").write_bytes(b"fake")
+    (shipped / "network.bin").write_bytes(b"fake")
     (shipped / "manifest.sig").unlink(missing_ok=True)
     reseal(shipped, stage="released")
     return shipped

@@ -96,13 +96,16 @@ def no_name(config):
     del config["config"]["layers"][1]["name"]
 
 
-def describe_only(folder):
-    """Bring a bundle to where its weights lie once; returns what its `network.json` holds."""
+def write_whole(folder):
+    """Give a bundle its network as earlier bundles have it: whole, as a Keras file."""
     from ml.runtimes.keras_network import load_network
-    from ml.workshop.exporting.weight_places import write_keras_network
 
-    assert write_keras_network(load_network(folder), folder)
-    (folder / "model.keras").unlink()
+    load_network(folder).save(folder / "model.keras")
+    (folder / "network.json").unlink()
+
+
+def description_of(folder):
+    """What the bundle's `network.json` holds."""
     return json.loads((folder / "network.json").read_text())
 
 
@@ -112,9 +115,10 @@ def describe_only(folder):
 )
 def test_keras_file_runs_no_code_of_its_own(shipped, marker, change, is_whole):
     if is_whole:
+        write_whole(shipped)
         rewrite_config(shipped / "model.keras", change)
     else:
-        table = describe_only(shipped)
+        table = description_of(shipped)
         change(table["config"])
         (shipped / "network.json").write_text(json.dumps(table))
     expect_no_network(shipped)
@@ -123,6 +127,7 @@ def test_keras_file_runs_no_code_of_its_own(shipped, marker, change, is_whole):
 
 @pytest.mark.parametrize("content", [b"fake", b"", b"\x80\x04cos\nsystem\n.", b"PK\x03\x04rest"])
 def test_keras_file_of_nonsense_is_a_known_error(shipped, content):
+    (shipped / "network.json").unlink()
     (shipped / "model.keras").write_bytes(content)
     expect_no_network(shipped)
 
@@ -142,7 +147,7 @@ def test_keras_file_of_nonsense_is_a_known_error(shipped, content):
     ],
 )
 def test_weights_that_are_not_where_the_description_says_are_a_known_error(shipped, change):
-    table = describe_only(shipped)
+    table = description_of(shipped)
     if change is None:
         del table["weights"]["stem/kernel"]
     else:
