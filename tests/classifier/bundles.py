@@ -15,7 +15,7 @@ from ml.bundles import find_task_bundle
 BUNDLES = Path("ml/bundles")
 SAMPLES = Path("samples")
 IMAGES = {
-    "normal": SAMPLES / "chest-normal-adult-1" / "01.dcm",
+    "normal": SAMPLES / "chest-normal-adult-2" / "01.dcm",
     "pneumonia": SAMPLES / "chest-pneumonia-child-1" / "01.dcm",
     "tuberculosis": SAMPLES / "chest-tuberculosis-1" / "01.dcm",
     "unsure": SAMPLES / "brain-glioma" / "01.dcm",

@@ -313,6 +313,7 @@ def test_register_bundles_keeps_and_deploys_once_when_two_come_at_once(settings,
         **os.environ,
         "BUNDLE_DIR": str(settings.BUNDLE_DIR),
         "BUNDLE_STORE_DIR": str(settings.BUNDLE_STORE_DIR),
+        "BUNDLE_TRUSTED_KEYS": ",".join(map(str, settings.BUNDLE_TRUSTED_KEYS)),
     }
     command = [sys.executable, "manage.py", "register_bundles", "--deploy"]
     both = [

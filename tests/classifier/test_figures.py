@@ -47,7 +47,7 @@ def test_page_says_own_source_only_until_other_places_were_scored(client, chest)
         "own": {"sensitivity": figure},
         "drops": {"sensitivity": worse},
     }
-    chest.manifest = chest.manifest | {"external": {"porto": place}}
+    chest.manifest = chest.manifest | {"external": {"porto": place}, "transfer": None}
     page = render_to_string(
         "classifier/model_detail.html", {"model_version": chest, "figures": figures_of(chest)}
     )

@@ -90,7 +90,7 @@ def test_api_gives_the_same_and_the_codes_that_results_say(reader, register):
 
 
 def test_a_version_without_such_limits_says_nothing_of_them(reader, register):
-    version = register()
+    version = register(quality=None)
 
     assert version.manifest.get("quality") is None
     assert image_limits_of(version) is None
