@@ -24,9 +24,10 @@ def servers(program: str, *, parent: int | None = None) -> list[psutil.Process]:
 def stopped(processes: list[psutil.Process]) -> Iterator[None]:
     """Keep processes from running: their sockets stay open, and nobody answers."""
     assert processes
-    for process in processes:
-        process.suspend()
     try:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+                process.suspend()
         yield
     finally:
         for process in processes:
