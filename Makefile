@@ -27,13 +27,14 @@ LOCK := $(BIN)/uv pip compile --python-version 3.11 --python-platform x86_64-man
 SOURCES := accounts classifier medimaging ml records
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-test backbones predecessors run test clients lint types fmt openapi lock \
+.PHONY: help install install-test backbones predecessors run check test clients lint types fmt openapi lock \
 	audit bench bench-inference bench-intake bench-metadata bench-precision bench-queue chaos \
 	containers fuzz pin-images clean
 
 help:
 	@echo "make run        start everything on http://$(HOST):$(PORT) (PORT=, HOST=)"
 	@echo "make backbones  fetch the first weights that training starts from"
+	@echo "make check      style, types and the tests that need no server: after each change"
 	@echo "make test       every check and test"
 	@echo "make clients    install what the API's contract is tested with"
 	@echo "make lint       style, import rules, bandit, templates, migrations, OpenAPI document"
@@ -97,6 +98,14 @@ run: install
 # Tests wait for other programs a good part of their time: one process more than there are cores.
 test: lint types clients
 	$(BIN)/pytest --numprocesses $$(( $$(nproc) + 1 )) --maxprocesses 5 --dist loadfile
+
+# What takes a minute or two: no servers, no browser, no training.
+check: install-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pytest --without-servers --numprocesses $$(nproc) --dist loadfile
 
 lint: install-test
 	$(BIN)/ruff check .

@@ -87,7 +87,7 @@ def test_study_goes_from_upload_to_audit(
         page.keyboard.press("c")
         page.locator("[data-sign]").last.click()
         expect(page.locator(".opinion-head .chip", has_text="Confirmed")).to_be_visible()
-        # A picture names no institution: the model, not validated for it, gives no label to confirm.
+        # A picture names no institution: the model gives no label that could be confirmed.
         page.goto(png_study)
         wait_for_result(page)
         expect(page.locator("[data-review]")).to_be_visible()
