@@ -227,7 +227,7 @@ def strict(bundle: Path, folder: Path) -> Path:
 def test_explain_command_says_that_what_it_draws_was_not_found(
     tmp_path: Path, released_path: Path
 ) -> None:
-    chest = str(ROOT / "samples" / "chest-normal-adult-1" / "01.dcm")
+    chest = str(ROOT / "samples" / "chest-normal-adult-2" / "01.dcm")
     assert explain(tmp_path, "--bundle", str(strict(released_path, tmp_path)), chest) == 0
     answer = json.loads((tmp_path / "000-01.json").read_text())
     assert answer["explained_label"] != "normal"
@@ -235,4 +235,5 @@ def test_explain_command_says_that_what_it_draws_was_not_found(
     with Image.open(next(tmp_path.glob("*.png"))) as picture:
         shown = np.asarray(picture, int)
     half = shown.shape[1] // 2
-    assert np.abs(shown[:, half:] - shown[:, :half]).max() <= 3
+    probability = answer["probabilities"][answer["explained_label"]]
+    assert np.abs(shown[:, half:] - shown[:, :half]).max() <= 255 * probability < 10
