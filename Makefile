@@ -96,8 +96,10 @@ run: install
 
 # Each process has servers of its own; a file's tests stay together, and share what they start.
 # Tests wait for other programs a good part of their time: one process more than there are cores.
+# tests/startup.py says in which order files are begun.
 test: lint types clients
-	$(BIN)/pytest --numprocesses $$(( $$(nproc) + 1 )) --maxprocesses 5 --dist loadfile
+	$(BIN)/pytest --numprocesses $$(( $$(nproc) + 1 )) --maxprocesses 5 \
+		--dist loadfile --no-loadscope-reorder
 
 # What takes a minute or two: no servers, no browser, no training.
 check: install-test

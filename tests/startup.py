@@ -5,11 +5,14 @@ are asked for beside them.
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 LIBRARY = Path(__file__).parent / "ml"
+LONG = ("backup", "chaos", "contract", "e2e", "ml/workshop", "upgrades")
+"""Folders whose files take minutes: begun last, they would keep one process busy alone."""
 SERVERS = {"embedded_services", "db", "transactional_db", "product"}
 """Fixtures that start PostgreSQL, Redis or the whole product."""
 
@@ -28,13 +31,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(trylast=True)  # after the order was drawn by lot
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes long, if asked to."""
+    """Spread the long files over the first half of the run; leave out what takes long, if asked."""
+    places = {
+        path: place for place, path in enumerate(_spread({item.path: None for item in items}))
+    }
+    items.sort(key=lambda item: places[item.path])
     if not config.getoption("--without-servers"):
         return
-    left_out = [item for item in items if _needs_server(item) or _is_marked(item, "slow", "e2e")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in set(left_out)]
+    left_out = {item for item in items if _needs_server(item) or _is_marked(item, "slow", "e2e")}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _spread(paths: Iterable[Path]) -> list[Path]:
+    """The files in their order, with the long ones among the first half of the others."""
+    here = Path(__file__).parent
+    folders = tuple(here / name for name in LONG)
+    long, short = [], []
+    for path in paths:
+        is_long = any(path.is_relative_to(folder) for folder in folders)
+        (long if is_long else short).append(path)
+    step = max(1, len(short) // (2 * len(long) or 1))
+    spread: list[Path] = []
+    for place, path in enumerate(short):
+        if long and place % step == 0:
+            spread.append(long.pop(0))
+        spread.append(path)
+    return spread + long
 
 
 def _needs_server(item: pytest.Item) -> bool:
