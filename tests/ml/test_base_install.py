@@ -64,7 +64,8 @@ def test_predict_reads_every_kind_of_file_when_only_the_base_is_installed(
         (tmp_path / kind).write_bytes(encode_picture(shown, kind))
     (tmp_path / "noise").write_bytes(encode_picture(draw_noise()))
     files = sorted(str(path) for path in tmp_path.iterdir())
-    arguments = ["-m", "ml", "predict", *option, "--device", "cpu", *files]
+    # A picture names no institution.
+    arguments = ["-m", "ml", "predict", *option, "--validated-source", "--device", "cpu", *files]
     done = run_python(*arguments, environment=base_install)
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines()]

@@ -3,6 +3,7 @@
 import datetime as dt
 import threading
 import time
+import uuid
 from typing import Any
 
 import psycopg2
@@ -17,8 +18,9 @@ from accounts import processes
 from accounts.access import HasVerb, VerbRequiredMixin
 from accounts.roles import Role
 from classifier.models import Classification
+from medimaging import heartbeats
 from medimaging.health import PROBES, Part, State, parts, work
-from medimaging.heartbeats import INDEX, beat, connect
+from medimaging.heartbeats import beat
 from medimaging.release import VERSION
 from records.models import Export
 from tests.factories import make_department, make_study, make_user
@@ -153,7 +155,7 @@ def test_status_is_told_to_whoever_reaches_the_port_and_opens_no_session(
 def test_processes_are_told_of_by_what_they_say(
     client: Client, embedded_services: None, settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forget_heartbeats()
+    monkeypatch.setattr(heartbeats, "INDEX", f"tests:heartbeats:{uuid.uuid4()}")
     assert statusz(client)["workers"]["code"] == "workers_missing"
     for role, queues in (("worker", ("urgent", "routine")), ("background", ("housekeeping",))):
         monkeypatch.setattr(processes, "_identity", processes._Identity())
@@ -167,12 +169,6 @@ def test_processes_are_told_of_by_what_they_say(
     assert told["release"]["facts"]["version"] == VERSION
     settings.HEARTBEAT_SILENT_SECONDS = -1
     assert statusz(client)["workers"]["code"] == "workers_silent"
-    forget_heartbeats()
-
-
-def forget_heartbeats() -> None:
-    with connect() as redis_client:
-        redis_client.delete(INDEX)
 
 
 @pytest.mark.django_db(transaction=True)

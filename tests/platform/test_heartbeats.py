@@ -1,6 +1,7 @@
 """Who lives: said in Redis by each process, read by its clock."""
 
 import time
+import uuid
 
 import pytest
 import redis
@@ -13,11 +14,10 @@ pytestmark = pytest.mark.usefixtures("embedded_services")
 
 
 @pytest.fixture(autouse=True)
-def _nobody_lives():
-    # Another test of this process may have begun to say so.
+def _nobody_lives(monkeypatch):
+    # Another test of this process may have begun to say so, or have a server that goes on doing so.
     heartbeats.stop_beating()
-    with heartbeats.connect() as client:
-        client.delete(heartbeats.INDEX)
+    monkeypatch.setattr(heartbeats, "INDEX", f"tests:heartbeats:{uuid.uuid4()}")
     yield
     name_process("command")
 
