@@ -93,10 +93,9 @@ def test_study_goes_from_upload_to_audit(
         expect(page.locator("[data-review]")).to_be_visible()
         page.keyboard.press("o")
         page.locator("select[name=label]").select_option("normal")
-        page.locator("select[name=reason]").select_option("clinical_context")
         page.locator("textarea[name=comment]").fill("Known scar")
-        page.get_by_role("button", name="Sign override").click()
-        expect(page.locator(".opinion-head .chip", has_text="Overridden")).to_be_visible()
+        page.get_by_role("button", name="Sign your finding").click()
+        expect(page.locator(".opinion-head .chip", has_text="Decided")).to_be_visible()
         sign_out(page)
 
         sign_in(page, product, "auditor")
