@@ -101,7 +101,7 @@ test: lint types clients
 	$(BIN)/pytest --numprocesses $$(( $$(nproc) + 1 )) --maxprocesses 5 \
 		--dist loadfile --no-loadscope-reorder
 
-# What takes a minute or two: no servers, no browser, no training.
+# What needs no server and no browser.
 check: install-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
