@@ -247,6 +247,21 @@ def multipart(files: dict[str, bytes], fields: dict[str, str]) -> tuple[bytes, s
     return b"".join(parts), f"multipart/form-data; boundary={boundary}"
 
 
+def run_python(*arguments: str, timeout_s: float = 300, **environment: str) -> str:
+    """What a process of Python said that runs on the code here, and ended well."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @contextmanager
 def running(data_dir: Path, *, root: Path = ROOT, **settings: str) -> Iterator[Product]:
     """The product, from ready to stopped."""

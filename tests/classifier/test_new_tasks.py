@@ -1,10 +1,7 @@
 """One task more: a task file and a bundle, or a bundle alone, and no line of the code."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +13,7 @@ from classifier.models import Classification, Deployment
 from ml.workshop.task_config import load_task
 from tests import factories
 from tests.classifier.bundles import IMAGES, change_manifest, copy_chest, make_router
+from tests.product import run_python
 
 ROOT = Path(__file__).parents[2]
 HAND = """
@@ -102,24 +100,13 @@ def run_product(folder: Path, settings, tasks: Path, bundles: Path) -> dict[str,
     """What a product with these files does with the studies that are there, and then shows."""
     (folder / "settings_with_more.py").write_text(SETTINGS.format(folder=str(tasks)))
     environment = {
-        **os.environ,
         "PYTHONPATH": str(folder),
         "DJANGO_SETTINGS_MODULE": "settings_with_more",
         "BUNDLE_DIR": str(bundles),
         "BUNDLE_STORE_DIR": str(settings.BUNDLE_STORE_DIR),
         "BUNDLE_TRUSTED_KEYS": str(settings.BUNDLE_TRUSTED_KEYS[0]),
     }
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", WORK],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(run_python("-c", WORK, **environment).splitlines()[-1])
 
 
 @pytest.fixture

@@ -1,10 +1,7 @@
 """Tasks that bundles bring: known by their manifests, or refused with the reason."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +13,7 @@ from classifier.models import Deployment, ModelVersion
 from classifier.task_registry import SHIPPED_TASKS, read_brought_tasks, read_shipped_tasks
 from tests import factories
 from tests.classifier.bundles import change_manifest, copy_chest
+from tests.product import run_python
 
 SCOPE = {"modalities": ["MG"], "body_parts": ["BREAST", "CHEST WALL"]}
 
@@ -127,17 +125,8 @@ call_command("makemigrations", "--check", "--dry-run")
 def test_process_that_starts_knows_the_task_and_needs_no_migration(place, settings):
     bring(place, "mammography")
     environment = {
-        **os.environ,
         "DJANGO_SETTINGS_MODULE": "medimaging.settings",
         "BUNDLE_DIR": str(place),
         "BUNDLE_STORE_DIR": str(settings.BUNDLE_STORE_DIR),
     }
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", ASK],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_python("-c", ASK, timeout_s=120, **environment)

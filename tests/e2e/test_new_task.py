@@ -1,12 +1,9 @@
 """The page about new tasks, followed to the letter on a small made-up set of head CTs."""
 
 import csv
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +22,7 @@ from ml.workshop.task_config import find_task
 from tests import factories
 from tests.ml.conftest import TINY
 from tests.ml.pictures import make_dicom
+from tests.product import run_python
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "development" / "new-task.md"
@@ -150,23 +148,12 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_product(code: list[str], folder: Path, store: Path) -> str:
     """A process of the product whose bundles are the page's; what it says."""
     environment = {
-        **os.environ,
         "DJANGO_SETTINGS_MODULE": "medimaging.settings",
         "BUNDLE_DIR": str(folder / "bundles"),
         "BUNDLE_STORE_DIR": str(store),
         "BUNDLE_TRUSTED_KEYS": str(folder / "keys" / "radiology.pub.pem"),
     }
-    done = subprocess.run(
-        [sys.executable, *code],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return run_python(*code, **environment)
 
 
 def test_page_about_new_tasks_names_every_step() -> None:
