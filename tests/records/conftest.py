@@ -186,7 +186,7 @@ def shared_pool() -> Iterator[Watched]:
 
 
 @pytest.fixture
-def pool(shared_pool, monkeypatch) -> Watched:
+def pool(db, shared_pool, monkeypatch) -> Watched:
     """One child, started and waiting."""
     shared_pool.grown = []
     monkeypatch.setattr(sandbox, "pool", shared_pool)

@@ -15,6 +15,9 @@ from records.files.upload_handler import SpoolUploadHandler
 from records.models import Instance
 from tests.records.files import make_dicom
 
+# Where files are spooled is the store's to say, and its identity the database's.
+pytestmark = pytest.mark.django_db
+
 API = "/api/v1/submissions/"
 
 
@@ -101,7 +104,6 @@ def test_file_whose_sender_breaks_off_leaves_nothing():
     assert waiting() == []
 
 
-@pytest.mark.django_db
 def test_request_with_a_file_too_large_gets_every_verdict(settings, technician):
     settings.INTAKE_MAX_FILE_BYTES = 5000
     api = APIClient()

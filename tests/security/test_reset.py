@@ -143,7 +143,7 @@ def test_the_owner_is_told_of_a_new_password(tina, client):
     assert new not in message.body
 
 
-def test_deploying_with_mail_needs_an_address_to_lead_to(settings):
+def test_deploying_with_mail_needs_an_address_to_lead_to(db, settings):
     settings.MAIL_ENABLED = True
     settings.IS_SITE_URL_SET = False
     settings.SECRET_KEY = "x" * 60
