@@ -40,19 +40,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: places[item.path])
     if not config.getoption("--without-servers"):
         return
-    left_out = {item for item in items if _needs_server(item) or _is_marked(item, "slow", "e2e")}
+    left_out = {item for item in items if _needs_server(item) or _takes_long(item)}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
 
 
 def _spread(paths: Iterable[Path]) -> list[Path]:
     """The files in their order, with the long ones among the first half of the others."""
-    here = Path(__file__).parent
-    folders = tuple(here / name for name in LONG)
     long, short = [], []
     for path in paths:
-        is_long = any(path.is_relative_to(folder) for folder in folders)
-        (long if is_long else short).append(path)
+        (long if _is_long(path) else short).append(path)
     step = max(1, len(short) // (2 * len(long) or 1))
     spread: list[Path] = []
     for place, path in enumerate(short):
@@ -60,6 +57,14 @@ def _spread(paths: Iterable[Path]) -> list[Path]:
             spread.append(long.pop(0))
         spread.append(path)
     return spread + long
+
+
+def _is_long(path: Path) -> bool:
+    return any(path.is_relative_to(Path(__file__).parent / name) for name in LONG)
+
+
+def _takes_long(item: pytest.Item) -> bool:
+    return _is_long(item.path) or _is_marked(item, "slow", "e2e")
 
 
 def _needs_server(item: pytest.Item) -> bool:

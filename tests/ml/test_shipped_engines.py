@@ -22,6 +22,8 @@ from ml.workshop.explanation.sanity import (
 )
 from tests.ml.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 BUNDLES = find_bundles(BUNDLES_DIR)
 # Samples that a task is for; the router meets one of each.
 SAMPLES = {

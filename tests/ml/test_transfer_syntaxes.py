@@ -28,6 +28,8 @@ from ml.images.pixel_data import find_pixel_element
 from tests.ml.dcmtk import decompress_with_dcmtk, render_with_dcmtk
 from tests.prerequisites import require_shared
 
+pytestmark = pytest.mark.slow
+
 FOLDERS = ("assorted", "charsets", "chest", "transfer-syntaxes")
 # Compressions that dcmtk 3.6.7 has no decoder for; their twins and other decoders judge them.
 UNKNOWN_TO_DCMTK = {

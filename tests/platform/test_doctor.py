@@ -31,6 +31,8 @@ from tests.installation import TEST_DATABASE
 from tests.platform.examining import codes, somebody_else
 from tests.product import ROOT, free_port
 
+pytestmark = pytest.mark.slow
+
 SECRET = "Gehe1mesWort"
 PATIENCE_S = 60
 """Twice what the command takes at most: other tests run on the same processors."""

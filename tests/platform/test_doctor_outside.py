@@ -30,6 +30,8 @@ from tests.platform.examining import codes, somebody_else
 from tests.product import ROOT, free_port
 from tests.records.buckets import REGION, s3_service, store_options
 
+pytestmark = pytest.mark.slow
+
 SECRET = "Gehe1mesWort"
 
 

@@ -19,6 +19,8 @@ from medimaging import addresses
 from medimaging.quickstart import services
 from medimaging.quickstart.programs import Program, end, spawn
 
+pytestmark = pytest.mark.slow
+
 
 @contextlib.contextmanager
 def running(service, log: Path) -> Iterator[subprocess.Popen]:

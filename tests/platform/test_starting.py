@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.product import ROOT, free_port
+
+pytestmark = pytest.mark.slow
 
 EX_CONFIG = 78
 EX_UNAVAILABLE = 69

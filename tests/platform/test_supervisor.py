@@ -12,6 +12,8 @@ from medimaging.quickstart import supervisor as supervision
 from medimaging.quickstart.programs import Program
 from medimaging.quickstart.supervisor import Supervisor
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def log_file(tmp_path: Path) -> Path:

@@ -18,6 +18,8 @@ from records.dicom.deidentification.dates import shift_date, shift_date_time
 from records.dicom.deidentification.profile import DATE_VRS, Row, rows
 from tests.records.files import make_dicom
 
+pytestmark = pytest.mark.slow
+
 PATIENT = Pseudonyms(key=b"a key", subject="a patient")
 REPEATING = {
     "50XXXXXX": (0x50002500, "LO"),

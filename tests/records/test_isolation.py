@@ -32,6 +32,8 @@ from tests.records.bombs import MIB, rle
 from tests.records.files import SAMPLES, make_dicom
 from tests.records.watching import ALLOWED_BYTES, Watched
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -22,7 +22,10 @@ from medimaging.quickstart.programs import end, spawn
 from tests.product import ROOT
 from tests.product import running as running_product
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="it takes root to drop its rights")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="it takes root to drop its rights"),
+]
 
 
 @pytest.fixture
