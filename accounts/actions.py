@@ -38,6 +38,7 @@ class ActionRegistry:
         self._sentences: dict[str, Sentence] = {}
         self._reads: frozenset[AuditAction] = frozenset()
         self._refusals: frozenset[AuditAction] = frozenset()
+        self._targets: dict[str, str] = {}
 
     def register(
         self,
@@ -46,11 +47,13 @@ class ActionRegistry:
         sentences: Mapping[str, Sentence],
         reads: frozenset[AuditAction] = frozenset(),
         refusals: frozenset[AuditAction] = frozenset(),
+        targets: Mapping[str, str] | None = None,
     ) -> None:
         """Take in the actions of one app; doing so again changes nothing.
 
         `reads` are those by which somebody looked at, searched or took away what is known,
         `refusals` those by which something was kept from happening; the others are changes.
+        `targets` calls those kinds of targets by words whose names in code aren't words.
         Raises ImproperlyConfigured where an action is malformed, taken, or has no sentence.
         """
         if enum in self._enums:
@@ -67,6 +70,7 @@ class ActionRegistry:
         self._sentences |= sentences
         self._reads |= reads
         self._refusals |= refusals
+        self._targets |= targets or {}
 
     def __contains__(self, value: object) -> bool:
         """Whether an app has registered an action of this value."""
@@ -83,6 +87,10 @@ class ActionRegistry:
     def sentence_of(self, value: str) -> Sentence:
         """Return what an event of this action says. Raises KeyError."""
         return self._sentences[value]
+
+    def name_target(self, kind: str) -> str:
+        """Return what people call this kind of target: "DICOM node", "Study"."""
+        return self._targets.get(kind, kind.replace("_", " ").capitalize())
 
     @property
     def reads(self) -> frozenset[AuditAction]:

@@ -14,7 +14,9 @@ class AccountsConfig(AppConfig):
         from accounts import signin_audit
         from accounts.actions import registry
         from accounts.choices import READS, REFUSALS, Action
-        from accounts.wording import SENTENCES
+        from accounts.wording import SENTENCES, TARGET_WORDS
 
-        registry.register(Action, sentences=SENTENCES, reads=READS, refusals=REFUSALS)
+        registry.register(
+            Action, sentences=SENTENCES, reads=READS, refusals=REFUSALS, targets=TARGET_WORDS
+        )
         signin_audit.connect()

@@ -89,3 +89,11 @@ def name_actor(event: "AuditEvent") -> str:
     if event.pk is None or not event.responsible_name:
         return event.actor_name
     return f"{event.actor_name} (through a link that {event.responsible_name} made)"
+
+
+TARGET_WORDS: dict[str, str] = {
+    "apitoken": "API token",
+    "usersession": "Session",
+    "user": "Person",
+}
+"""What people call the kinds of targets whose names in code aren't words."""

@@ -14,11 +14,11 @@ class ClassifierConfig(AppConfig):
         from accounts.actions import registry
         from classifier import listeners
         from classifier.choices import READS, Action
-        from classifier.wording import SENTENCES
+        from classifier.wording import SENTENCES, TARGET_WORDS
         from records.panels import Place, add_panel
         from records.timeline import add_look, leave_out
 
-        registry.register(Action, sentences=SENTENCES, reads=READS)
+        registry.register(Action, sentences=SENTENCES, reads=READS, targets=TARGET_WORDS)
         add_look(Action.CLASSIFICATION_VIEWED, "its result")
         leave_out(Action.REVIEW_DRAFTED)  # of nobody's business until it is signed
         listeners.connect()

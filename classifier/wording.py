@@ -66,3 +66,8 @@ SENTENCES: dict[str, Sentence] = {
     ),
     Action.MODEL_CARRIED_OVER: "{version} took over {task}, as it answers alike: {reason}",
 }
+
+TARGET_WORDS: dict[str, str] = {
+    "modelversion": "Model",
+}
+"""What people call the kinds of targets whose names in code aren't words."""

@@ -15,7 +15,9 @@ class RecordsConfig(AppConfig):
         from accounts.subjects import add_finder
         from records.choices import READS, REFUSALS, Action
         from records.subjects import find_subjects
-        from records.wording import SENTENCES
+        from records.wording import SENTENCES, TARGET_WORDS
 
-        registry.register(Action, sentences=SENTENCES, reads=READS, refusals=REFUSALS)
+        registry.register(
+            Action, sentences=SENTENCES, reads=READS, refusals=REFUSALS, targets=TARGET_WORDS
+        )
         add_finder(find_subjects)

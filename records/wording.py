@@ -60,3 +60,12 @@ SENTENCES: dict[str, str] = {
     Action.STUDIES_SEARCHED: "{actor} searched the studies",
     Action.PATIENTS_SEARCHED: "{actor} searched the patients",
 }
+
+TARGET_WORDS: dict[str, str] = {
+    "dicomnode": "DICOM node",
+    "identityconflict": "Identity conflict",
+    "legalhold": "Legal hold",
+    "quarantinedfile": "Quarantined file",
+    "submittedfile": "File",
+}
+"""What people call the kinds of targets whose names in code aren't words."""

@@ -18,6 +18,9 @@ from medimaging import addresses
 
 DATA_DIR = Path(tempfile.mkdtemp(prefix="medimaging-tests-"))
 TEST_DATABASE = "test_medimaging"
+LOCK_TIMEOUT = "120s"
+"""A test that waits for its own lock fails in PostgreSQL's words. Who waits in the driver hears no
+alarm: pytest-timeout can't end it."""
 
 # Before Django reads its settings. What a developer has exported must not reach the tests.
 os.environ.update(
@@ -81,6 +84,7 @@ def django_db_setup(
     EmbeddedPostgres(DATA_DIR).prepare_database(TEST_DATABASE)
     with as_superuser(TEST_DATABASE) as cursor:
         cursor.execute(DATE_BACK)
+        cursor.execute(f"ALTER DATABASE {TEST_DATABASE} SET lock_timeout = '{LOCK_TIMEOUT}'")
     with django_db_blocker.unblock(), pytest.MonkeyPatch.context() as patch:
         call_command("migrate", interactive=False, verbosity=0)
         connections["owner"].close()

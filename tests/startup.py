@@ -7,7 +7,9 @@ are asked for beside them.
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 LIBRARY = Path(__file__).parent / "ml"
@@ -15,6 +17,9 @@ LONG = ("backup", "chaos", "contract", "e2e", "ml/workshop", "upgrades")
 """Folders whose files take minutes: begun last, they would keep one process busy alone."""
 SERVERS = {"embedded_services", "db", "transactional_db", "product"}
 """Fixtures that start PostgreSQL, Redis or the whole product."""
+
+SAID_AT_ONCE = 12
+"""Lines of a failure that are printed when it happens. All of it stands at the end of the run."""
 
 # Several test processes share few cores: threads of one would wait for another's.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
@@ -29,6 +34,42 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="leave out what needs PostgreSQL, Redis or a browser, and what is marked as slow",
     )
+
+
+@pytest.hookimpl(trylast=True)  # after the terminal is there
+def pytest_configure(config: pytest.Config) -> None:
+    """Where several processes test, have failures told when they happen."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Teller(config))
+
+
+class Teller:
+    """Tells a failure when it happens: a run that is cut off never comes to its summary."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._terminal = config.pluginmanager.getplugin("terminalreporter")
+
+    @pytest.hookimpl(trylast=True)  # after its F was printed
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Print the last lines of what failed."""
+        if report.failed:
+            last = report.longreprtext.splitlines()[-SAID_AT_ONCE:]
+            self._terminal.write_line("")
+            self._terminal.write_line(f"{report.nodeid} ({report.when})")
+            for line in last:
+                self._terminal.write_line(f"  {line}")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Say of a process that died what the machine had left for it."""
+        if error:
+            free = psutil.virtual_memory().available >> 20
+            counts = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+            self._terminal.write_line("")
+            self._terminal.write_line(
+                f"{node.gateway.id} died. {free} MiB are free; since its start, this machine has "
+                f"killed {counts.get('oom_kill', '?')} processes for want of memory."
+            )
 
 
 @pytest.hookimpl(trylast=True)  # after the order was drawn by lot

@@ -32,19 +32,6 @@ FACTS = {
 }
 """The columns that the audit page unfolds below an event, and what it calls them."""
 
-TARGET_WORDS = {
-    "apitoken": "API token",
-    "dicomnode": "DICOM node",
-    "identityconflict": "Identity conflict",
-    "legalhold": "Legal hold",
-    "modelversion": "Model",
-    "quarantinedfile": "Quarantined file",
-    "submittedfile": "File",
-    "usersession": "Session",
-    "user": "Person",
-}
-"""Kinds of targets whose names are not words."""
-
 
 def _in_words(name: str) -> str:
     return name.replace("_", " ").capitalize()
@@ -133,7 +120,7 @@ class AuditEvent(models.Model):
     @property
     def target_words(self) -> str:
         """What kind of thing it is about, in words."""
-        words = TARGET_WORDS.get(self.target_type, _in_words(self.target_type))
+        words = registry.name_target(self.target_type)
         return words or ("The trail" if self.target_id == "audit-trail" else self.target_id or "–")
 
     @property

@@ -212,15 +212,14 @@ def test_outlast_waits_and_does_it_again_once_the_server_is_back() -> None:
         tries.append(time.monotonic())
         return ask()
 
-    processes = servers("postgres")
-    for process in processes:
-        process.suspend()
-    waking = threading.Timer(2.5, lambda: [process.resume() for process in processes])
-    waking.start()
-    try:
-        assert outlast(act) == (1,)
-    finally:
-        waking.join()
+    with contextlib.ExitStack() as silence:
+        silence.enter_context(stopped(servers("postgres")))
+        waking = threading.Timer(2.5, silence.close)
+        waking.start()
+        try:
+            assert outlast(act) == (1,)
+        finally:
+            waking.join()
     assert len(tries) == 2
     assert was_database_away(within_s=20)
     with contextlib.suppress(Exception):

@@ -29,8 +29,18 @@ from records.models import Instance
 from tests import factories
 from tests.classifier.bundles import IMAGES, change_manifest, copy_chest
 from tests.classifier.waiting import let_time_pass
+from tests.product import ROOT
 
 TASK = "chest-xray"
+KILLED_HALF_WAY = """
+import os, signal, sys
+from pathlib import Path
+import django
+django.setup()
+from classifier.inference import bundle_store
+bundle_store._publish = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+bundle_store.keep_bundle(Path(sys.argv[1]), digest=sys.argv[2])
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -265,12 +275,15 @@ def test_bundle_answers_where_it_can_t_be_kept(department, settings, release, tm
 def test_keep_bundle_leaves_nothing_behind_when_it_is_killed_half_way(settings, release):
     source = settings.BUNDLE_DIR / TASK / version_in(settings.BUNDLE_DIR)
     digest = digest_of(source)
-    child = os.fork()
-    if child == 0:
-        bundle_store._publish = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-        bundle_store.keep_bundle(source, digest=digest)
-        os._exit(0)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_HALF_WAY, source, digest],
+        cwd=ROOT,
+        env={**os.environ, "BUNDLE_STORE_DIR": str(settings.BUNDLE_STORE_DIR)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not bundle_store.place_of(digest).exists()
     assert bundle_store.kept_digests() == []
     (left,) = settings.BUNDLE_STORE_DIR.iterdir()

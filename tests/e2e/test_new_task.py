@@ -170,7 +170,7 @@ def test_page_about_new_tasks_names_every_step() -> None:
     ]
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 @pytest.mark.django_db(transaction=True)
 def test_new_task_is_registered_listed_and_classifies_a_study(
     followed: Path, tmp_path: Path, settings, client

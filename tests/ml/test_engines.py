@@ -102,7 +102,7 @@ def test_predict_gives_the_same_scores_in_any_batch_and_process(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900)
 def test_predict_keeps_its_memory_over_two_thousand_predictions_of_all_bundles(
     tmp_path: Path,
 ) -> None:

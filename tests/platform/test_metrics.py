@@ -1,7 +1,6 @@
 """Figures for Prometheus: added up over processes, and told in time whatever stands still."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from tests import factories
 from tests.gunicorn import Gunicorn
 from tests.product import ROOT, free_port, wait_for
 from tests.security.asking import ask
+from tests.stopped import stopped
 
 
 def told(port: int) -> str:
@@ -115,15 +115,10 @@ def test_a_database_that_stands_still_keeps_nobody_waiting(settings) -> None:
     postmaster = psutil.Process(int(pid))
     family = [postmaster, *postmaster.children()]
     collector = SiteCollector()
-    for process in family:
-        process.send_signal(signal.SIGSTOP)
-    try:
+    with stopped(family):
         started = time.monotonic()
         found = {metric.name: metric for metric in collector.collect()}
         seconds = time.monotonic() - started
-    finally:
-        for process in family:
-            process.send_signal(signal.SIGCONT)
 
     assert seconds < 3
     up = {

@@ -15,8 +15,9 @@ from pydicom.uid import generate_uid
 
 from records.files.open import open_verified
 from records.files.stores import DAMAGED, image_store
-from records.models import Instance, SubmissionFile, UnreferencedFile
+from records.models import Instance, InstanceDescription, SubmissionFile, UnreferencedFile
 from records.services import DeclaredFields, filing, scrub_storage, submit_study
+from records.services.descriptions import describe_at
 from tests.records.dicomweb.messages import body_of
 from tests.records.dicomweb.messages import store as stow
 from tests.records.files import make_dicom, make_jpeg, make_png, make_zip
@@ -97,8 +98,10 @@ def said_by(instance: Instance) -> Dataset:
 def test_picture_is_replaced_when_another_file_is_made_of_it(store, send_one):
     """As by another release, and by this one at another time: the file says when it was made."""
     instance = send_one(make_png(), declared=WHOSE).instance
-    described = instance.description if hasattr(instance, "description") else None
     before = instance.sha256
+    describe_at(instance, url="")
+    stale = InstanceDescription.objects.filter(sha256=before)
+    assert stale.exists()
     lose(instance)
     time.sleep(1.1)  # Content Time is in seconds
 
@@ -113,7 +116,7 @@ def test_picture_is_replaced_when_another_file_is_made_of_it(store, send_one):
     with open_verified(instance) as stream:
         written = dcmread(stream)
     assert written.StudyInstanceUID == instance.series.study.study_instance_uid
-    assert described is None or not Instance.objects.filter(description__sha256=before).exists()
+    assert not stale.exists()
 
 
 @LOCAL

@@ -17,7 +17,9 @@ def hold(turn: Turn, said: Connection) -> None:
 def test_a_turn_is_one_process_s_and_free_again_when_that_was_killed() -> None:
     turn = Turn("of-this-test")
     ours, theirs = multiprocessing.Pipe()
-    child = multiprocessing.get_context("fork").Process(target=hold, args=(turn, theirs))
+    child = multiprocessing.get_context("fork").Process(
+        target=hold, args=(turn, theirs), daemon=True
+    )
     child.start()
     assert ours.recv() is True
     with turn.held() as is_mine:
