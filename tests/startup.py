@@ -1,7 +1,7 @@
 """A plugin of pytest that is loaded first: it sets up what the tests that are asked for need.
 
-Those of `tests/ml` are tests of a library: they get neither Django nor PostgreSQL, unless others
-are asked for beside them.
+Those of `tests/ml` and `tests/dicom` are tests of libraries: they get neither Django nor
+PostgreSQL, unless others are asked for beside them.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-LIBRARY = Path(__file__).parent / "ml"
+LIBRARIES = tuple(Path(__file__).parent / name for name in ("dicom", "ml"))
 LONG = ("backup", "chaos", "contract", "e2e", "ml/workshop", "upgrades")
 """Folders whose files take minutes: begun last, they would keep one process busy alone."""
 SERVERS = {"embedded_services", "db", "transactional_db", "product"}
@@ -119,13 +119,13 @@ def _is_marked(item: pytest.Item, *names: str) -> bool:
 
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Set the product up before any conftest is read: those of its folders import models."""
-    if not asks_library_alone(early_config):
+    if not asks_libraries_alone(early_config):
         early_config.pluginmanager.import_plugin("tests.installation")
 
 
-def asks_library_alone(config: pytest.Config) -> bool:
-    """Whether all tests that are asked for lie in `tests/ml`."""
+def asks_libraries_alone(config: pytest.Config) -> bool:
+    """Whether all tests that are asked for are those of libraries."""
     folder = config.invocation_params.dir
     asked = config.known_args_namespace.file_or_dir or [str(folder)]
     paths = [(folder / one.partition("::")[0]).resolve() for one in asked]
-    return all(path.is_relative_to(LIBRARY) for path in paths)
+    return all(any(path.is_relative_to(one) for one in LIBRARIES) for path in paths)

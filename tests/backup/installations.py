@@ -21,10 +21,10 @@ from medimaging.quickstart.services import EmbeddedPostgres
 from records.choices import StudyState
 from records.files.spool import publish, spooled
 from records.models import Instance, Patient, Series, Study
+from tests.dicom.files import make_dicom
 from tests.factories import make_department
 from tests.installation import DATA_DIR, TEST_DATABASE, as_superuser
 from tests.product import ROOT
-from tests.records.files import make_dicom
 
 BATCH = 250
 ROLES = {

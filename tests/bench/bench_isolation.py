@@ -13,8 +13,8 @@ from records.choices import Origin
 from records.dicom.sandbox import jobs
 from records.files.sandboxed import read_limits, sandbox
 from records.services import open_submission, receive_file
+from tests.dicom.files import make_dicom
 from tests.factories import make_department, make_user
-from tests.records.files import make_dicom
 
 pytestmark = [pytest.mark.bench, pytest.mark.django_db(transaction=True)]
 

@@ -16,8 +16,8 @@ from accounts.services import forget_answers
 from records.choices import Action
 from records.models import Instance, Submission, Upload
 from records.services import delete_study, submit_study
+from tests.dicom.files import make_dicom
 from tests.factories import make_department, make_user
-from tests.records.files import make_dicom
 from tests.security.together import at_once
 
 ROOT = "/api/v1"

@@ -15,7 +15,7 @@ from classifier.models import Classification
 from classifier.task_registry import STUDY_TASKS, read_task
 from records.forms import BODY_PARTS, MODALITIES
 from records.services import DeclaredFields, submit_study
-from tests.records.files import make_dicom, make_jpeg
+from tests.dicom.files import make_dicom, make_jpeg
 
 
 @pytest.fixture

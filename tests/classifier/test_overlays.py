@@ -15,7 +15,7 @@ from classifier.services import runs
 from records.models import Instance
 from tests import factories
 from tests.classifier.outcomes import answer_of
-from tests.records.files import make_dicom
+from tests.dicom.files import make_dicom
 
 pytestmark = pytest.mark.django_db
 

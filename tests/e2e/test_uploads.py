@@ -13,13 +13,13 @@ import pytest
 from playwright.sync_api import Error, Page, expect, sync_playwright
 from pydicom.uid import generate_uid
 
+from tests.dicom.files import make_dicom, make_png, make_zip
 from tests.e2e.browser import CHROMIUM, QUIET, RESULT_MS, choose_department, chromium, sign_in
 from tests.e2e.conftest import SWIFT
 from tests.e2e.relay import Relay
 from tests.e2e.test_pages import problems_of
 from tests.prerequisites import require_program
 from tests.product import Client, Product, running, wait_for
-from tests.records.files import make_dicom, make_png, make_zip
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

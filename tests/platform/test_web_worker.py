@@ -19,11 +19,11 @@ from accounts.roles import Role
 from accounts.services import issue_token
 from medimaging.web_worker.incoming import GIVES_FILES
 from records.models import Instance, Study
+from tests.dicom.files import make_dicom
 from tests.factories import make_user
 from tests.gunicorn import Gunicorn
 from tests.product import free_port, wait_for
 from tests.records.dicomweb.messages import body_of
-from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -17,12 +17,12 @@ from records.files.sandboxed import sandbox
 from records.files.stores import adopt_store
 from records.models import Instance, QuarantinedFile, Submission, SubmissionFile, Upload
 from records.services import DeclaredFields, open_submission, open_upload, submit_study
+from tests.dicom.files import make_dicom
+from tests.dicom.watching import Watched
 from tests.factories import make_department, make_user
 from tests.records.buckets import KEYS, REGION, s3_service, store_options
-from tests.records.files import make_dicom
 from tests.records.outages import Wire, directory_away, service_away
 from tests.records.tus import SIZE, Tus, partial_directory, partial_files
-from tests.records.watching import Watched
 
 Send = Callable[..., Submission]
 

@@ -10,8 +10,8 @@ from accounts.roles import Role
 from accounts.services import issue_token
 from records.choices import Action
 from records.models import Instance, Study, Submission
+from tests.dicom.files import make_dicom, make_png
 from tests.factories import make_department, make_study, make_user
-from tests.records.files import make_dicom, make_png
 
 pytestmark = pytest.mark.django_db
 

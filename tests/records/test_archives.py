@@ -8,7 +8,7 @@ import pytest
 from records.choices import SubmissionState
 from records.files import allowance, archive
 from records.models import Instance
-from tests.records.files import make_dicom, make_zip
+from tests.dicom.files import make_dicom, make_zip
 
 pytestmark = pytest.mark.django_db
 

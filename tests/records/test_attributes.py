@@ -22,9 +22,9 @@ from records.dicom.attributes import (
     Matching,
 )
 from records.models import Instance, Series, Study
+from tests.dicom.saying import make_telling_dicom, say
 from tests.factories import make_node
 from tests.records.dimse import PEER, listening, port_of
-from tests.records.saying import make_telling_dicom, say
 
 OUR_OWN = {
     Study: {

@@ -8,7 +8,7 @@ import pytest
 
 from records.errors import FileRejected
 from records.files.sandboxed import sandbox
-from tests.records.bombs import (
+from tests.dicom.bombs import (
     MIB,
     deflated,
     jpeg_of_another_size,
@@ -21,8 +21,8 @@ from tests.records.bombs import (
     with_items,
     with_meta_length,
 )
-from tests.records.files import make_dicom
-from tests.records.watching import ALLOWED_BYTES, ALLOWED_SECONDS, peak_of
+from tests.dicom.files import make_dicom
+from tests.dicom.watching import ALLOWED_BYTES, ALLOWED_SECONDS, peak_of
 
 BOMBS = {
     "deep nesting": (lambda: nested(20_000), "dicom_unreadable"),

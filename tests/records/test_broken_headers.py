@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from tests.records.files import make_dicom
+from tests.dicom.files import make_dicom
 
 pytestmark = pytest.mark.django_db
 

@@ -24,8 +24,8 @@ from records.services import (
     receive_file,
     sweep_submissions,
 )
+from tests.dicom.files import make_dicom
 from tests.factories import make_model_version, make_node
-from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db
 

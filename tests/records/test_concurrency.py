@@ -21,7 +21,7 @@ from records.models import (
     SubmissionFile,
 )
 from records.services import DeclaredFields, open_submission, receive_file, submit_study
-from tests.records.files import make_dicom, make_png
+from tests.dicom.files import make_dicom, make_png
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

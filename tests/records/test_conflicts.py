@@ -20,9 +20,9 @@ from records.services import (
     reverse_resolution,
     sent_of,
 )
+from tests.dicom.files import make_dicom
 from tests.factories import make_user
 from tests.records.conflicts import OTHER, REASON, SendOne, decide, picture
-from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db
 

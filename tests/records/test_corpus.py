@@ -19,8 +19,8 @@ from records.files.spool import spool_directory
 from records.models import Instance, Patient, Study, Submission, SubmissionFile
 from records.services import submit_study
 from records.services.reception import EXAMINED_AT_ONCE
+from tests.dicom.files import SAMPLES, make_zip
 from tests.prerequisites import SHARED, require_shared, skip_or_fail
-from tests.records.files import SAMPLES, make_zip
 
 pytestmark = pytest.mark.django_db
 

@@ -17,10 +17,10 @@ from records.dimse.incoming import IncomingObject
 from records.dimse.session import Session
 from records.files.spool import spool_directory
 from records.models import Instance, SubmissionFile
+from tests.dicom.files import make_dicom
 from tests.factories import make_node
 from tests.prerequisites import require_shared
 from tests.records.dicomweb.messages import body_of
-from tests.records.files import make_dicom
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 BATCH = 32

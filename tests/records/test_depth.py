@@ -17,9 +17,9 @@ from records.dicom.deidentification import Options
 from records.dimse.retrieve import open_as_taken
 from records.files.pixels import iter_frames
 from records.services import request_export
+from tests.dicom.files import make_dicom
 from tests.factories import make_user
 from tests.records.dicomweb.answers import get, parts_of, url_of
-from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db
 

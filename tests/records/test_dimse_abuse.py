@@ -21,6 +21,7 @@ from pynetdicom.sop_class import CTImageStorage, Verification
 from accounts.models import AuditEvent
 from records.choices import Action
 from records.models import Instance, Submission
+from tests.dicom.files import make_dicom
 from tests.factories import make_node
 from tests.records.dimse import (
     PATIENCE_S,
@@ -31,7 +32,6 @@ from tests.records.dimse import (
     port_of,
     run,
 )
-from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

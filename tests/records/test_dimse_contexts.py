@@ -31,9 +31,9 @@ from pynetdicom.sop_class import (
 )
 
 from records.models import Instance
+from tests.dicom.files import make_dicom
 from tests.factories import make_node
 from tests.records.dimse import PEER, listening, port_of
-from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

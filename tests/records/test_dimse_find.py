@@ -5,9 +5,9 @@ import re
 import pytest
 from pydicom.uid import generate_uid
 
+from tests.dicom.files import make_dicom, make_item
 from tests.factories import make_node
 from tests.records.dimse import PEER, find, find_status, listening
-from tests.records.files import make_dicom, make_item
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -13,9 +13,9 @@ from pynetdicom.association import Association
 from accounts.postgresql.waiting import is_server_silent
 from records.files.spool import spool_directory
 from records.models import Instance
+from tests.dicom.files import make_dicom
 from tests.factories import make_node
 from tests.records.dimse import PEER, eventually, listening, port_of
-from tests.records.files import make_dicom
 from tests.stopped import servers, stopped
 
 pytestmark = pytest.mark.django_db(transaction=True)

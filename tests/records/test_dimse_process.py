@@ -19,10 +19,10 @@ from pynetdicom import AE
 
 from medimaging import addresses
 from records.models import Instance, Study, Submission
+from tests.dicom.files import SAMPLES, make_dicom
 from tests.factories import make_node
 from tests.prerequisites import require_program
 from tests.records.dimse import PATIENCE_S, PEER, eventually, free_port, listening, port_of
-from tests.records.files import SAMPLES, make_dicom
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 

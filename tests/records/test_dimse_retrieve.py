@@ -26,6 +26,7 @@ from records.dimse import retrieve
 from records.dimse.retrieve import open_as_taken
 from records.models import DicomNode, Instance, Study
 from records.services import submit_study
+from tests.dicom.files import SAMPLES, make_dicom
 from tests.factories import make_department, make_node
 from tests.records.dimse import (
     DESTINATION,
@@ -41,7 +42,6 @@ from tests.records.dimse import (
     receiving,
     run,
 )
-from tests.records.files import SAMPLES, make_dicom
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -21,10 +21,10 @@ from records.failure_reasons import (
     OUT_OF_RESOURCES,
 )
 from records.models import Instance, Study, Submission, SubmissionFile
+from tests.dicom.files import SAMPLES, make_dicom, make_report
 from tests.factories import make_department, make_node
 from tests.prerequisites import require_shared
 from tests.records.dimse import PEER, eventually, listening, port_of, run
-from tests.records.files import SAMPLES, make_dicom, make_report
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -13,9 +13,9 @@ from records.dimse import incoming
 from records.failure_reasons import OUT_OF_RESOURCES
 from records.files.open import open_verified
 from records.models import Instance, SubmissionFile
+from tests.dicom.files import make_dicom
 from tests.factories import make_node
 from tests.records.dimse import PEER, listening, port_of
-from tests.records.files import make_dicom
 from tests.records.outages import directory_away
 
 pytestmark = pytest.mark.django_db(transaction=True)

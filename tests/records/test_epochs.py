@@ -19,7 +19,7 @@ from records.files.stores import (
 from records.files.stores.epochs import _Told, _told
 from records.models import Instance, StoreIdentity, UnreferencedFile
 from records.services.storage import remove_unreferenced
-from tests.records.files import make_dicom
+from tests.dicom.files import make_dicom
 
 BOTH = pytest.mark.parametrize("store", ["local", "s3"], indirect=True)
 

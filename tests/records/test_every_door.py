@@ -20,8 +20,8 @@ from records.dimse.retrieve import open_as_taken
 from records.errors import NotAcceptable, StoredFileDamaged
 from records.models import Instance, Series, Study
 from records.services import delete_study, hold_study, restore_study
+from tests.dicom.files import make_dicom
 from tests.factories import make_node, make_user
-from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db
 ANY = 'multipart/related; type="application/dicom"; transfer-syntax=*'

@@ -45,8 +45,8 @@ from records.services import (
     sweep_exports,
 )
 from records.services.project_keys import project_key
+from tests.dicom.files import make_dicom, make_report
 from tests.factories import make_department, make_study, make_user
-from tests.records.files import make_dicom, make_report
 
 pytestmark = pytest.mark.django_db
 Make = Callable[..., Study]
@@ -105,6 +105,13 @@ def images_in(export: Export) -> tuple[list[Any], list[dict[str, str]]]:
         rows = list(csv.DictReader(archive.read("labels.csv").decode().splitlines()))
         assert set(archive.namelist()) == {"labels.csv", *(row["path"] for row in rows)}
         return [dcmread(io.BytesIO(archive.read(row["path"]))) for row in rows], rows
+
+
+def test_project_has_a_key_of_its_own_that_follows_the_installation_s(settings):
+    assert project_key("A  b ") == project_key("a b") != project_key("ab")
+    before = project_key("a")
+    settings.DEIDENTIFICATION_KEY = "another"
+    assert project_key("a") != before
 
 
 def test_prepare_export_makes_a_data_set_when_nothing_is_suspicious(study_of, ask):

@@ -18,9 +18,9 @@ from ml.images import read_frames, to_display
 from records.choices import Origin
 from records.models import Instance
 from records.services import DeclaredFields, open_submission
+from tests.dicom.files import make_zip
 from tests.factories import make_user
 from tests.ml.profiles import swapping_profile
-from tests.records.files import make_zip
 from tests.records.tus import Tus
 
 pytestmark = pytest.mark.django_db

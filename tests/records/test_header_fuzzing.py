@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
 
+from tests.dicom.files import make_dicom
 from tests.fuzz.fuzz_headers import FOUND, SEEDS, try_header
 from tests.fuzz.fuzz_images import fuzz, read_seeds
-from tests.records.files import make_dicom
 
 EXECUTIONS = 400
 WHOLE = make_dicom()

@@ -18,9 +18,9 @@ from records.files.stores import DAMAGED, image_store
 from records.models import Instance, InstanceDescription, SubmissionFile, UnreferencedFile
 from records.services import DeclaredFields, filing, scrub_storage, submit_study
 from records.services.descriptions import describe_at
+from tests.dicom.files import make_dicom, make_jpeg, make_png, make_zip
 from tests.records.dicomweb.messages import body_of
 from tests.records.dicomweb.messages import store as stow
-from tests.records.files import make_dicom, make_jpeg, make_png, make_zip
 from tests.records.losing import healed, in_bytes, is_shown, lose
 from tests.records.tus import CONTENT
 

@@ -8,9 +8,9 @@ from django.urls import reverse
 from pydicom import dcmread
 
 from records.models import QuarantinedFile, SubmissionFile
+from tests.dicom.files import make_dicom
 from tests.records.dicomweb.messages import FAILED, answer_of, body_of
 from tests.records.dicomweb.messages import store as stow
-from tests.records.files import make_dicom
 from tests.records.losing import compressed, healed, in_bytes, is_shown, lose
 
 pytestmark = pytest.mark.django_db

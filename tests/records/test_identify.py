@@ -14,7 +14,7 @@ from pydicom.uid import (
 
 from records.dicom.reading.identity import FIRST_BYTES
 from records.facts import Peeked
-from tests.records.files import make_dicom
+from tests.dicom.files import make_dicom
 
 WANTED = ("SOPClassUID", "SOPInstanceUID")
 FILE = make_dicom()

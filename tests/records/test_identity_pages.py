@@ -10,8 +10,8 @@ from accounts.models import AuditEvent
 from accounts.roles import Role
 from records.choices import Action
 from records.models import IdentityConflict, Patient, QuarantinedFile, Study
+from tests.dicom.files import make_dicom
 from tests.factories import make_department, make_user
-from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db
 

@@ -16,8 +16,8 @@ from records.choices import Action
 from records.errors import StorageLow
 from records.models import Instance, LegalHold, Study, Submission, SubmissionFile
 from records.services import delete_study, scrub_storage
+from tests.dicom.files import make_dicom
 from tests.factories import make_department, make_study, make_user
-from tests.records.files import make_dicom
 from tests.records.test_api import post as send_by_api
 from tests.records.test_pages import upload
 

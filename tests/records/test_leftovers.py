@@ -5,7 +5,7 @@ import pytest
 from accounts.models import AuditEvent
 from records.choices import Action, SubmissionState
 from records.models import Submission
-from tests.records.files import make_dicom, make_png, make_zip
+from tests.dicom.files import make_dicom, make_png, make_zip
 
 pytestmark = pytest.mark.django_db
 

@@ -19,9 +19,9 @@ from records.services import (
     resolve_conflict,
     reverse_resolution,
 )
+from tests.dicom.files import make_dicom
 from tests.factories import make_department, make_patient, make_study, make_user
 from tests.records.conflicts import OTHER
-from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db
 

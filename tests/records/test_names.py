@@ -14,9 +14,9 @@ from records.dicom.names import PersonName, fold
 from records.dicom.reading.texts import Texts
 from records.models import Instance, Patient, Study
 from records.services import submit_study
+from tests.dicom.files import make_dicom, make_item
 from tests.factories import make_patient, make_study, make_user
 from tests.prerequisites import require_shared
-from tests.records.files import make_dicom, make_item
 
 CHARSETS = Path(pydicom.__file__).parent / "data" / "charset_files"
 

@@ -19,12 +19,12 @@ from records.files.sandboxed import sandbox
 from records.models import Instance, Study, Submission, SubmissionFile, Upload
 from records.services import sweep_uploads
 from records.services.submissions import sweep_submissions
+from tests.dicom.files import make_dicom
 from tests.factories import make_node
 from tests.installation import as_superuser
 from tests.records.dicomweb.messages import body_of
 from tests.records.dicomweb.messages import store as store_by_stow
 from tests.records.dimse import PEER, eventually, listening
-from tests.records.files import make_dicom
 from tests.records.test_dimse_store import store as store_by_dimse
 
 pytestmark = pytest.mark.django_db(transaction=True)

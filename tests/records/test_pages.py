@@ -16,8 +16,8 @@ from accounts.roles import Role
 from records.choices import Action, SubmissionState
 from records.files import partial
 from records.models import Instance, Patient, Study, Submission
+from tests.dicom.files import make_dicom, make_png
 from tests.factories import make_patient, make_study, make_user
-from tests.records.files import make_dicom, make_png
 
 pytestmark = pytest.mark.django_db
 

@@ -10,8 +10,8 @@ from pydicom import dcmread
 from records.choices import SubmissionState
 from records.models import Instance, Patient, Study
 from records.services import DeclaredFields
+from tests.dicom.files import SAMPLES, make_jpeg, make_png
 from tests.prerequisites import require_program
-from tests.records.files import SAMPLES, make_jpeg, make_png
 
 pytestmark = pytest.mark.django_db
 

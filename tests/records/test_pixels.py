@@ -6,7 +6,7 @@ import pytest
 from records.errors import NoSuchFrame, NothingToShow
 from records.files import pixels
 from records.models import Instance
-from tests.records.files import make_dicom, make_report
+from tests.dicom.files import make_dicom, make_report
 
 pytestmark = pytest.mark.django_db
 

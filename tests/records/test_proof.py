@@ -9,7 +9,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import RLELossless
 
 from records.dicom.reading import proof
-from tests.records.files import make_dicom
+from tests.dicom.files import make_dicom
 
 pytestmark = pytest.mark.django_db
 

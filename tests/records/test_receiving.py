@@ -13,7 +13,7 @@ from records.errors import FileNotTaken
 from records.files.sandboxed import sandbox
 from records.models import Instance, Patient, Series, Study, SubmissionFile
 from records.services import DeclaredFields
-from tests.records.files import make_dicom, make_report
+from tests.dicom.files import make_dicom, make_report
 
 pytestmark = pytest.mark.django_db
 

@@ -26,14 +26,14 @@ from records.services import (
     open_submission,
     receive_file,
 )
-from tests.factories import make_department, make_user
-from tests.records.files import (
+from tests.dicom.files import (
     make_deflated_bomb,
     make_dicom,
     make_huge_png_header,
     make_png,
     make_zip,
 )
+from tests.factories import make_department, make_user
 
 pytestmark = pytest.mark.django_db
 

@@ -16,10 +16,10 @@ from pydicom.uid import (
 from records.files.pixels import draw_frame
 from records.models import Instance
 from records.services import DeclaredFields
+from tests.dicom.files import make_dicom
 from tests.ml.pictures import make_encapsulated
 from tests.ml.profiles import swapping_profile
 from tests.ml.test_halves import COLOURS, make_deep_png
-from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db
 WHO = DeclaredFields(patient_id="P-7")

@@ -33,9 +33,9 @@ from records.services import (
     lift_hold,
     restore_study,
 )
+from tests.dicom.files import make_dicom, make_item
+from tests.dicom.saying import make_telling_dicom
 from tests.factories import make_department, make_patient, make_study, make_user
-from tests.records.files import make_dicom, make_item
-from tests.records.saying import make_telling_dicom
 
 pytestmark = pytest.mark.django_db
 

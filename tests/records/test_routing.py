@@ -15,9 +15,9 @@ from records import errors
 from records.choices import Action
 from records.models import DepartmentRule, Study, Submission
 from records.services import add_rule, choose_department
+from tests.dicom.files import make_dicom, make_png, make_zip
 from tests.factories import make_department, make_rule, make_study, make_user
 from tests.records.dicomweb.messages import body_of, store
-from tests.records.files import make_dicom, make_png, make_zip
 
 pytestmark = pytest.mark.django_db
 

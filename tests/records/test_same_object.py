@@ -17,9 +17,9 @@ from pydicom.uid import (
 
 from records.models import Instance, QuarantinedFile, SubmissionFile
 from records.services import submit_study
+from tests.dicom.files import make_dicom, make_item
 from tests.prerequisites import require_program
 from tests.records.dicomweb.messages import HELD, answer_of, body_of, store
-from tests.records.files import make_dicom, make_item
 from tests.records.test_concurrency import run_at_once
 
 Change = Callable[[pydicom.Dataset], None]

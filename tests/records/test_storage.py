@@ -25,8 +25,8 @@ from records.files.stores import PREFIXES, image_store
 from records.models import Instance, QuarantinedFile, UnreferencedFile
 from records.services import scrub_storage, sweep_storage
 from records.services.storage import describe_storage, remove_unreferenced
+from tests.dicom.files import make_dicom
 from tests.factories import make_user
-from tests.records.files import make_dicom
 
 BOTH = pytest.mark.parametrize("store", ["local", "s3"], indirect=True)
 

@@ -33,10 +33,10 @@ from records.models import (
     Upload,
 )
 from records.services import reception
+from tests.dicom.files import make_dicom
 from tests.factories import make_user
 from tests.records.dicomweb.messages import body_of
 from tests.records.dicomweb.messages import store as stow
-from tests.records.files import make_dicom
 from tests.records.outages import LOCAL, SERVICE, directory_away
 from tests.records.tus import CONTENT
 

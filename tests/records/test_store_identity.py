@@ -11,7 +11,7 @@ from medimaging.health import parts
 from records.errors import StoreForeign, StoreUnavailable
 from records.files.stores import MARKER, check_store, ensure_store, forget_store, image_store
 from records.models import Instance, StoreIdentity
-from tests.records.files import make_dicom
+from tests.dicom.files import make_dicom
 
 pytestmark = pytest.mark.django_db
 

@@ -17,7 +17,7 @@ from records.errors import StorageLow, StoreUnavailable
 from records.files.spool import check_room, publish, spooled
 from records.files.stores import DAMAGED, MARKER, Spooled, content_name, content_of, image_store
 from records.models import Instance
-from tests.records.files import make_dicom
+from tests.dicom.files import make_dicom
 
 CONTENT = b"some bytes of an image"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

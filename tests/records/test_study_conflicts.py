@@ -12,9 +12,9 @@ from records import errors
 from records.choices import Action, Verdict
 from records.models import IdentityConflict, Instance, Patient, QuarantinedFile, Study
 from records.services import Standing, discard_quarantined, reverse_resolution, sent_of
+from tests.dicom.files import make_dicom
 from tests.factories import make_department, make_study, make_user
 from tests.records.conflicts import OTHER, SendOne, decide, picture
-from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db
 

@@ -23,7 +23,7 @@ from records.services import (
     sweep_submissions,
 )
 from records.signals import study_completed
-from tests.records.files import make_dicom
+from tests.dicom.files import make_dicom
 
 pytestmark = pytest.mark.django_db
 

@@ -13,7 +13,7 @@ from records.errors import DiskFull, FileTooLarge
 from records.files.spool import spool_directory
 from records.files.upload_handler import SpoolUploadHandler
 from records.models import Instance
-from tests.records.files import make_dicom
+from tests.dicom.files import make_dicom
 
 # Where files are spooled is the store's to say, and its identity the database's.
 pytestmark = pytest.mark.django_db

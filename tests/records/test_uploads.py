@@ -14,8 +14,8 @@ from records.models import (
     Instance,
     Upload,
 )
+from tests.dicom.files import make_zip
 from tests.factories import make_user
-from tests.records.files import make_zip
 from tests.records.tus import BYTES, CONTENT, HALF, SIZE, partial_files
 
 pytestmark = [

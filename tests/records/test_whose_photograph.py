@@ -10,8 +10,8 @@ from accounts.services import set_default_issuer
 from records.models import IdentityConflict, Patient, Study
 from records.services import DeclaredFields
 from records.services.lookup import who_is
+from tests.dicom.files import make_dicom, make_jpeg, make_png
 from tests.factories import make_department, make_patient, make_study, make_user
-from tests.records.files import make_dicom, make_jpeg, make_png
 
 pytestmark = pytest.mark.django_db
 

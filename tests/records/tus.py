@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from records.files import partial
 from records.models import Submission
-from tests.records.files import make_dicom
+from tests.dicom.files import make_dicom
 
 BYTES = "application/offset+octet-stream"
 CONTENT = make_dicom()

@@ -5,7 +5,7 @@ import struct
 import zipfile
 import zlib
 
-from tests.records.files import make_zip
+from tests.dicom.files import make_zip
 
 MIB = 1024 * 1024
 

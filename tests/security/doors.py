@@ -13,8 +13,8 @@ from accounts.models import Department, User
 from records.choices import Origin
 from records.models import Submission, SubmissionFile
 from records.services import submit_study
+from tests.dicom.files import make_dicom, make_zip
 from tests.records.dicomweb.messages import body_of, store
-from tests.records.files import make_dicom, make_zip
 from tests.records.tus import Tus
 
 ERIKA = {"PatientName": "Muster^Erika", "PatientBirthDate": "19800229", "PatientSex": "F"}

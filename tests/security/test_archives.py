@@ -15,9 +15,9 @@ from accounts.models import AuditEvent
 from accounts.roles import Role
 from accounts.services import issue_token
 from records.models import Instance, SubmissionFile
+from tests.dicom.files import make_dicom, make_png, make_zip
 from tests.factories import make_department, make_user
 from tests.gunicorn import Gunicorn
-from tests.records.files import make_dicom, make_png, make_zip
 from tests.security import archives
 
 PATIENCE_S = 6.0

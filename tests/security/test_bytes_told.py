@@ -16,10 +16,10 @@ from accounts.services import issue_token, tell_tallies
 from records.choices import ExportState
 from records.models import Export, Instance
 from records.services import submit_study
+from tests.dicom.files import make_dicom
 from tests.factories import make_department, make_node, make_user
 from tests.gunicorn import Gunicorn
 from tests.records.dimse import PEER, eventually, listening, run
-from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MIB = 1024 * 1024

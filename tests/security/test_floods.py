@@ -16,11 +16,11 @@ from accounts.services import issue_token
 from records.choices import Action, SubmissionState
 from records.models import Instance, Study, Submission, SubmissionFile
 from records.services import delete_study, sweep_submissions
+from tests.dicom.files import make_dicom, make_zip
 from tests.factories import make_department, make_node, make_user
 from tests.gunicorn import Gunicorn
 from tests.records.dicomweb.messages import FAILED, OTHER_FAILED, answer_of, body_of, store
 from tests.records.dimse import PEER, eventually, listening, port_of
-from tests.records.files import make_dicom, make_zip
 
 BAD = b"not an image"
 

@@ -7,9 +7,9 @@ from accounts.models import AuditEvent
 from accounts.roles import Role
 from records.choices import Action
 from records.models import QuarantinedFile, Study
+from tests.dicom.files import make_dicom
 from tests.factories import make_department, make_user
 from tests.records.conftest import *  # noqa: F403 - the short ways of sending files
-from tests.records.files import make_dicom
 from tests.security.links import signed_in
 
 pytestmark = pytest.mark.django_db

@@ -11,8 +11,8 @@ from django.test import Client
 from accounts.roles import Role
 from records.models import Submission, Upload
 from records.services import abandon_upload
+from tests.dicom.files import make_dicom
 from tests.factories import make_department, make_user
-from tests.records.files import make_dicom
 
 GIB = 1024**3
 Usage = namedtuple("Usage", "total used free")

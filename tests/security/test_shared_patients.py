@@ -14,8 +14,8 @@ from accounts.roles import Role
 from accounts.sealing import open_values
 from records.models import IdentityConflict, Patient, Study
 from records.services import submit_study
+from tests.dicom.files import make_png
 from tests.factories import make_study, make_user
-from tests.records.files import make_png
 from tests.security.doors import DOORS, ERIKA, dicom, everything_seen, last_verdict
 from tests.security.links import signed_in
 

@@ -8,7 +8,7 @@ import pydicom
 from pydicom.data import get_testdata_file
 
 from records.models import Instance
-from tests.records.files import make_dicom
+from tests.dicom.files import make_dicom
 
 ANY = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 LUT = np.arange(4, dtype="<u2")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydicom.uid import generate_uid
 
+from tests.dicom.files import make_dicom
 from tests.prerequisites import require_program
-from tests.records.files import make_dicom
 
 OBJECTS = 'multipart/related; type="application/dicom"; boundary="a b"'
 METADATA = 'multipart/related; type="application/dicom+json"; boundary="a b"'

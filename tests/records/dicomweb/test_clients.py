@@ -15,11 +15,11 @@ from requests import Session
 
 from records.choices import StudyState, SubmissionState
 from records.models import Instance, Study, Submission
+from tests.dicom.files import make_dicom
 from tests.product import wait_for
 from tests.records import tus
 from tests.records.dicomweb import messages
 from tests.records.dicomweb.messages import body_of, small_study_files
-from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,9 +9,9 @@ from django.utils import timezone
 from records.dicom.writing.descriptions import LONGEST_KEPT
 from records.models import Instance, InstanceDescription, Study
 from records.services import apply_retention, delete_study
+from tests.dicom.files import make_dicom, make_item, make_report
 from tests.factories import make_user
 from tests.records.dicomweb.answers import content_of, get, url_of
-from tests.records.files import make_dicom, make_item, make_report
 
 pytestmark = pytest.mark.django_db
 

@@ -13,6 +13,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from tests.dicom.files import make_dicom, make_report
 from tests.records.dicomweb.answers import (
     OCTETS,
     big_endian,
@@ -22,7 +23,6 @@ from tests.records.dicomweb.answers import (
     undecodable,
     url_of,
 )
-from tests.records.files import make_dicom, make_report
 
 pytestmark = pytest.mark.django_db
 

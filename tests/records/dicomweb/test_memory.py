@@ -9,7 +9,7 @@ import pytest
 from pydicom.uid import ImplicitVRLittleEndian, generate_uid
 
 from records.models import Instance
-from tests.records.files import make_dicom
+from tests.dicom.files import make_dicom
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MIB = 1024 * 1024

@@ -21,6 +21,7 @@ from pydicom.uid import (
 
 from records.errors import StorageLow
 from records.models import Instance, Study, Submission, SubmissionFile
+from tests.dicom.files import make_dicom, make_jpeg
 from tests.records.dicomweb.messages import (
     FAILED,
     HELD,
@@ -30,7 +31,6 @@ from tests.records.dicomweb.messages import (
     errors_of,
     store,
 )
-from tests.records.files import make_dicom, make_jpeg
 
 pytestmark = pytest.mark.django_db
 LONGEST_MIB = 32

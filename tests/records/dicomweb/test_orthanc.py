@@ -14,10 +14,10 @@ from pydicom.uid import generate_uid
 from records.choices import Origin
 from records.models import Instance, Study, Submission
 from records.services import submit_study
+from tests.dicom.files import make_dicom
 from tests.prerequisites import require_program, skip_or_fail
 from tests.product import free_port, wait_for
 from tests.records.dicomweb.messages import small_study_files
-from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")

@@ -7,7 +7,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from records.services import DeclaredFields
-from tests.records.files import make_dicom, make_item, make_png
+from tests.dicom.files import make_dicom, make_item, make_png
 
 pytestmark = pytest.mark.django_db
 STUDY_UID, SERIES_UID = "0020000D", "0020000E"

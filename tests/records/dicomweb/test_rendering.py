@@ -8,8 +8,8 @@ from PIL import Image
 
 from accounts.models import AuditEvent
 from records.choices import Action
+from tests.dicom.files import make_dicom
 from tests.records.dicomweb.answers import get, parts_of, url_of
-from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db
 

@@ -19,6 +19,7 @@ from pydicom.uid import (
 
 from accounts.models import AuditEvent
 from records.choices import Action
+from tests.dicom.files import make_dicom
 from tests.prerequisites import require_program
 from tests.records.dicomweb.answers import (
     ANY,
@@ -32,7 +33,6 @@ from tests.records.dicomweb.answers import (
     url_of,
 )
 from tests.records.dicomweb.messages import errors_of
-from tests.records.files import make_dicom
 
 pytestmark = pytest.mark.django_db
 

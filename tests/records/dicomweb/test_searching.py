@@ -11,7 +11,7 @@ from pydicom.uid import generate_uid
 from accounts.models import AuditEvent
 from records.choices import Action
 from records.models import Instance
-from tests.records.files import make_dicom
+from tests.dicom.files import make_dicom
 
 pytestmark = pytest.mark.django_db
 STUDY_UID, SERIES_UID, INSTANCE_UID = "0020000D", "0020000E", "00080018"

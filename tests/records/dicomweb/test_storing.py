@@ -13,6 +13,7 @@ from records import errors
 from records.choices import Action, Origin, StudyState, SubmissionState
 from records.models import Instance, Study, Submission
 from records.services.storing import IncomingObject, store_objects
+from tests.dicom.files import make_dicom, make_item, make_png, make_report, make_zip
 from tests.factories import make_department, make_user
 from tests.records.dicomweb.messages import (
     FAILED,
@@ -25,7 +26,6 @@ from tests.records.dicomweb.messages import (
     reasons_of,
     store,
 )
-from tests.records.files import make_dicom, make_item, make_png, make_report, make_zip
 
 pytestmark = pytest.mark.django_db
 

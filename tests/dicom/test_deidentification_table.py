@@ -16,7 +16,7 @@ from pydicom.uid import CTImageStorage
 from records.dicom.deidentification import Options, Pseudonyms, deidentify, open_image
 from records.dicom.deidentification.dates import shift_date, shift_date_time
 from records.dicom.deidentification.profile import DATE_VRS, Row, rows
-from tests.records.files import make_dicom
+from tests.dicom.files import make_dicom
 
 pytestmark = pytest.mark.slow
 

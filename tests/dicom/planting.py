@@ -23,7 +23,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from tests.records.files import SAMPLES
+from tests.dicom.files import SAMPLES
 
 PACKAGED = Path(pydicom.__file__).parent / "data" / "test_files"
 NAMES = (

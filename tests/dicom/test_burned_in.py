@@ -9,8 +9,8 @@ from pydicom.uid import SecondaryCaptureImageStorage, UltrasoundImageStorage
 from records.dicom.deidentification import find_suspicion, open_image
 from records.dicom.deidentification.burned_in import Cause
 from records.dicom.deidentification.text_lines import find_text_lines
-from tests.records.files import make_dicom
-from tests.records.writing import SIZES, clean_pictures, write_on
+from tests.dicom.files import make_dicom
+from tests.dicom.writing import SIZES, clean_pictures, write_on
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import io
 import multiprocessing
-import os
 import resource
 import signal
 import struct
@@ -21,16 +20,22 @@ from pydicom.data import get_testdata_file
 
 from ml.errors import FrameOutOfRange
 from ml.images import read_frames
+from records.dicom.errors import (
+    DecodingCrashed,
+    DecodingExhausted,
+    ImageTooLarge,
+    ReaderKilled,
+)
 from records.dicom.reading.declared import DeclaredFields
 from records.dicom.sandbox import calls
 from records.dicom.sandbox import pool as pool_module
 from records.dicom.sandbox.calls import DecodingStopped
+from records.dicom.sandbox.pool import Pool
 from records.dicom.writing.photograph import assign_uids
-from records.errors import DecodingCrashed, DecodingExhausted, ImageTooLarge, ReaderKilled
-from records.files.sandboxed import sandbox
-from tests.records.bombs import MIB, rle
-from tests.records.files import SAMPLES, make_dicom
-from tests.records.watching import ALLOWED_BYTES, Watched
+from tests.dicom.bombs import MIB, rle
+from tests.dicom.files import SAMPLES, make_dicom
+from tests.dicom.sandboxed import sandbox
+from tests.dicom.watching import ALLOWED_BYTES, Watched
 
 pytestmark = pytest.mark.slow
 
@@ -65,9 +70,9 @@ def test_picture_that_decodes_to_too_much_is_refused_within_memory(pool):
 
 
 @pytest.mark.parametrize("mebibytes", [200, 220])
-def test_memory_limit_is_what_the_child_really_holds(pool, settings, mebibytes):
+def test_memory_limit_is_what_the_child_really_holds(pool, limits, mebibytes):
     """Decoding takes what there is, and no more; with enough it goes through."""
-    settings.DECODING_MEMORY_BYTES = mebibytes * MIB
+    limits.memory_bytes = mebibytes * MIB
     content = rle(4096)
     (child,) = pool.children
     child.kill()
@@ -76,15 +81,15 @@ def test_memory_limit_is_what_the_child_really_holds(pool, settings, mebibytes):
     with pytest.raises((DecodingExhausted, ImageTooLarge)):
         sandbox.examine(io.BytesIO(content))
 
-    allowed = settings.DECODING_MEMORY_BYTES
+    allowed = limits.memory_bytes
     assert pool.grown[-1] < allowed
-    settings.DECODING_MEMORY_BYTES = 1000 * MIB
+    limits.memory_bytes = 1000 * MIB
     assert sandbox.examine(io.BytesIO(content)).exclusion.code == "constant_image"
     assert pool.grown[-1] > allowed
 
 
-def test_child_that_takes_too_long_is_killed_and_replaced(pool, settings):
-    settings.DECODING_SECONDS = 1
+def test_child_that_takes_too_long_is_killed_and_replaced(pool, limits):
+    limits.seconds = 1
     (stopped,) = pool.children
     stopped.suspend()
     started = time.monotonic()
@@ -93,7 +98,7 @@ def test_child_that_takes_too_long_is_killed_and_replaced(pool, settings):
         sandbox.examine(io.BytesIO(make_dicom()))
 
     assert time.monotonic() - started < 3 + calls.SECONDS_BESIDE
-    settings.DECODING_SECONDS = 3
+    limits.seconds = 3
     assert sandbox.examine(io.BytesIO(make_dicom())).header.text("Modality") == "CT"
     assert [child.pid for child in pool.children] != [stopped.pid]
     assert not stopped.is_running()
@@ -135,8 +140,8 @@ def test_child_that_died_idle_costs_no_file(pool):
     assert sandbox.examine(io.BytesIO(make_dicom())).header.text("Modality") == "CT"
 
 
-def test_processor_time_is_limited_by_the_kernel_too(pool, settings):
-    settings.DECODING_SECONDS = 2
+def test_processor_time_is_limited_by_the_kernel_too(pool, limits):
+    limits.seconds = 2
     (child,) = pool.children
     sandbox.examine(io.BytesIO(make_dicom()))
 
@@ -168,8 +173,8 @@ def test_child_is_replaced_after_its_share_of_files(pool, monkeypatch):
     assert not any(child.is_running() for child in before)
 
 
-def test_no_descriptor_and_no_process_is_left_behind(pool, settings):
-    settings.DECODING_SECONDS = 1
+def test_no_descriptor_and_no_process_is_left_behind(pool, limits):
+    limits.seconds = 1
     mine, nursery = psutil.Process(), psutil.Process(pool.start().process.pid)
     before = mine.num_fds(), nursery.num_fds()
     for _ in range(3):
@@ -243,11 +248,17 @@ def test_nothing_outlives_a_server_process_that_is_killed():
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
-def test_nursery_knows_neither_secrets_nor_django(pool):
-    nursery = psutil.Process(pool.start().process.pid)
+def test_nursery_knows_neither_secrets_nor_django(monkeypatch):
+    secrets = {"SECRET_KEY", "DATABASE_URL", "REDIS_URL"}
+    for name in secrets:
+        monkeypatch.setenv(name, "nobody else's")
+    pool = Pool(1)
 
-    assert os.environ["SECRET_KEY"]
-    assert not {"SECRET_KEY", "DATABASE_URL", "REDIS_URL"} & set(nursery.environ())
+    try:
+        nursery = psutil.Process(pool.start().process.pid)
+        assert not secrets & set(nursery.environ())
+    finally:
+        pool.stop()
     loaded = "import sys, records.dicom.sandbox.nursery; print('django' in sys.modules)"
     answer = subprocess.run(
         [sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True

@@ -7,7 +7,7 @@ import zlib
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
-from tests.records.files import make_dicom, make_jpeg
+from tests.dicom.files import make_dicom, make_jpeg
 
 MIB = 1024 * 1024
 

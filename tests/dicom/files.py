@@ -2,7 +2,6 @@
 
 import io
 import struct
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import (
     BasicTextSRStorage,
@@ -19,9 +18,6 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     generate_uid,
 )
-
-from records.files.sending import rewritten_pieces
-from records.models import Instance
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 
@@ -147,15 +143,3 @@ def make_huge_png_header() -> bytes:
 
     header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
-
-
-def unpacked(content: bytes) -> bytes:
-    """A file in Explicit VR Little Endian, as a child rewrites it for whoever asks for that."""
-    header = dcmread(io.BytesIO(content), stop_before_pixels=True)
-    if header.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian:
-        return content
-    instance = Instance(rows=header.Rows, columns=header.Columns)
-    with tempfile.TemporaryFile() as stream:
-        stream.write(content)
-        stream.flush()
-        return b"".join(rewritten_pieces(stream, instance, ExplicitVRLittleEndian))

@@ -5,7 +5,7 @@ from typing import Any
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from records.dicom.attributes import ATTRIBUTES, READ, Attribute, inside
-from tests.records.files import make_dicom, make_item
+from tests.dicom.files import make_dicom, make_item
 
 BY_VR = {
     "DA": "20240315",

@@ -12,8 +12,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from records.dicom.deidentification import Options, Pseudonyms, deidentify, open_image
 from records.dicom.deidentification.profile import is_device_attribute
 from records.dicom.deidentification.vocabulary import DEVICE_TEXTS
-from tests.records.files import unpacked
-from tests.records.planting import Planted, make_corpus
+from tests.dicom.planting import Planted, make_corpus
+from tests.dicom.sandboxed import unpacked
 
 FILES = 200
 KEEPING = {
