@@ -3,7 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from ml.manifest import MANIFEST
 from ml.predictor import Predictor, open_predictor
 from ml.preprocessing import prepare_frame
 from ml.signing import SIGNATURE
+from ml.workshop import rejects
 from ml.workshop.cli import main
 from ml.workshop.commands.options import BUNDLES_DIR, parse_overrides
+from ml.workshop.rejects.drawn import DRAWINGS
 from ml.workshop.task_config import TaskConfig, find_task, load_task
 from tests.ml.pictures import write_dataset
 from tests.prerequisites import SHARED, skip_or_fail
@@ -30,7 +33,8 @@ ALONE = ("data.extra=[]", 'data.excluded=""')
 ALONE_SET = [part for pair in ALONE for part in ("--set", pair)]
 TINY = (
     *ALONE,
-    "model.width=0.35",
+    'model.backbone="residual"',
+    "model.width=0.1",
     'model.weights="none"',
     "input.size=32",
     "training.epochs=1",
@@ -135,6 +139,23 @@ def seed_runs(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
     return [tiny_run / "run", other]
 
 
+@contextmanager
+def drawing_few() -> Iterator[None]:
+    """Have three rejects of each kind drawn: what they are is tested in test_rejects."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rejects, "MIN_TEST_REJECTS", 50)
+        for kind, (draw, _) in DRAWINGS.items():
+            patch.setitem(DRAWINGS, kind, (draw, 3))
+        yield
+
+
+@pytest.fixture(scope="module")
+def few_rejects() -> Iterator[None]:
+    """Exports of a very small network, to which few things are out of scope."""
+    with drawing_few():
+        yield
+
+
 @pytest.fixture(scope="module")
 def tiny_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole training of a very small network by the command line: `run/` and `bundles/`."""
@@ -144,8 +165,9 @@ def tiny_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         run = ["--run", str(folder / "run")]
         arguments = ["chest-xray", "--data", str(tiny_data), *overrides, *run]
         (folder / "bundles").mkdir()
-        assert main(["train", *arguments]) == 0
-        assert main(["export", *arguments, "--out", str(folder / "bundles")]) == 0
+        with drawing_few():
+            assert main(["train", *arguments]) == 0
+            assert main(["export", *arguments, "--out", str(folder / "bundles")]) == 0
 
     made = made_once(tmp_path_factory, "tiny-run", make)
     # Tests write beside it: each file has a copy of its own.

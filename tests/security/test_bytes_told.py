@@ -80,7 +80,7 @@ class Counter:
         headers = {"Authorization": f"Token {self.token}", "Accept": accept}
         connection.request(method, path, headers=headers)
         if at_most is not None and connection.sock is not None:
-            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         answer = connection.getresponse()
         assert answer.status in {200, 206}, answer.read()
         count = len(answer.read(at_most))

@@ -17,10 +17,12 @@ from tests.test_access_matrix import TARGETS, World, make_world
 
 __all__ = ["make_world"]
 
-METHODS = ("get", "head", "options", "post", "put", "patch", "delete")
-BODIES: tuple[tuple[str, Any], ...] = (
-    ("application/json", "{}"),
-    ("application/x-www-form-urlencoded", "reason=x&resolution=merge&decision=confirm&q=Test"),
+JSON = ("application/json", "{}")
+FORM = ("application/x-www-form-urlencoded", "reason=x&resolution=merge&decision=confirm&q=Test")
+# What a browser sends a form by, and what programs send; pages know nothing of the others.
+ASKED: tuple[tuple[str, tuple[str, str] | None], ...] = (
+    *(("get", None), ("head", None), ("options", None)),
+    *(("post", JSON), ("post", FORM), ("put", JSON), ("patch", JSON), ("delete", JSON)),
 )
 # Signing oneself out would end the sweep; what the services say of themselves is nobody's.
 LEFT_OUT = {
@@ -70,13 +72,9 @@ def identities(world: World) -> Iterator[tuple[str, User | None]]:
 def answers(client: Client, world: World) -> Iterator[tuple[str, HttpResponse]]:
     for name, target in ABOUT_A_DEPARTMENT:
         address = reverse(name, kwargs=TARGETS[target](world) if target else {})
-        for method in METHODS:
-            for content_type, body in (
-                BODIES if method not in ("get", "head", "options") else [("", "")]
-            ):
-                ask = getattr(client, method)
-                options = {"data": body, "content_type": content_type} if content_type else {}
-                yield f"{method} {name} {content_type}", ask(address, **options)
+        for method, body in ASKED:
+            options = {"content_type": body[0], "data": body[1]} if body else {}
+            yield f"{method} {name} {body}", getattr(client, method)(address, **options)
 
 
 def content_of(response: HttpResponse) -> str:

@@ -30,6 +30,8 @@ from tests.ml.pictures import write_dataset
 from tests.ml.workshop.searches import make_rows
 from tests.ml.workshop.test_tuning import SMALL
 
+pytestmark = pytest.mark.usefixtures("few_rejects")
+
 CHEST = find_task("chest-xray")
 GROUPS = {"normal": 15, "pneumonia": 12, "tuberculosis": 6}
 # A backbone without weights of its own whose bundle is quickly made.

@@ -27,6 +27,8 @@ from ml.workshop.task_tables import TASKS_DIR
 from tests.ml.conftest import ALONE_SET, TINY, load_chest
 from tests.ml.pictures import LABELS, draw_case
 
+pytestmark = pytest.mark.usefixtures("few_rejects")
+
 FULL = ("path", "label", "source", "group", "split")
 SETTINGS = [part for pair in TINY for part in ("--set", pair)]
 ELSEWHERE = "more/elsewhere.csv"

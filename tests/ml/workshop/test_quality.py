@@ -16,6 +16,8 @@ from ml.workshop.exporting.quality_fitting import NOTICED, Sides, Trial, choose_
 from ml.workshop.task_config import find_task, load_task
 from tests.ml.conftest import TINY
 
+pytestmark = pytest.mark.usefixtures("few_rejects")
+
 
 def make_trial(values: NDArray[np.float64], *, safe: float, change: str = "blur") -> Trial:
     """Of the images in their order the share `safe` is right; `blur` is as given, the rest 0."""

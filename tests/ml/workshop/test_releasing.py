@@ -26,6 +26,8 @@ from ml.workshop.rejects import RejectScore
 from ml.workshop.task_config import find_task, load_task
 from tests.ml.conftest import TINY, load_chest
 
+pytestmark = pytest.mark.usefixtures("few_rejects")
+
 EXPORT = [part for pair in TINY for part in ("--set", pair)]
 FEW = ["--set", "release={min_images = 1, min_groups = 1}"]
 

@@ -22,6 +22,8 @@ from ml.workshop.evaluation.robustness import CHANGES
 from ml.workshop.openings import read_openings
 from tests.ml.conftest import ALONE_SET, TINY, load_chest
 
+pytestmark = pytest.mark.usefixtures("few_rejects")
+
 
 def test_fill_checklist_answers_each_item_honestly() -> None:
     plain = ReportFacts(
