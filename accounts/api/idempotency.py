@@ -85,6 +85,7 @@ def fingerprint_of(view: Any, request: Request) -> str:
     """What was sent, in words: two requests are the same if these are.
 
     A view that reads its body while it comes names in `announced` the headers that stand for it.
+    Raises why a file couldn't be kept: a request that hasn't come whole can't be known again.
     """
     announced = getattr(view, "announced", None)
     if announced is None:

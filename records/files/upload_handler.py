@@ -25,7 +25,9 @@ class SpooledUpload(UploadedFile):
 
     @property
     def sha256(self) -> str:
-        """The hash of what came; empty where it wasn't taken."""
+        """The hash of what came, empty where it was refused. Raises why it couldn't be kept."""
+        if isinstance(self._content, IntakeFailed):
+            raise self._content
         return self._content.finish().sha256 if isinstance(self._content, Spool) else ""
 
     @property

@@ -127,7 +127,9 @@ class Senders:
             )
             if status in (409, 429) or status >= 500:
                 return f"{status} {answer.get('code', '')}"
-            assert status == 201, answer
+            if status != 201:
+                sent.verdict, sent.said = "rejected", f"{status} {answer.get('code', '')}"
+                return ""
             (file,) = answer["files"]
             sent.key = sent.key or file["sha256"]
             sent.verdict, sent.said = file["verdict"], f"{file['code']}: {file['message']}"

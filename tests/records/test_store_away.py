@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 import medimaging.health.probes  # noqa: F401  (registers what can be asked)
+from accounts.api import idempotency
 from accounts.models import AuditEvent
 from accounts.roles import Role
 from medimaging.health import parts
@@ -234,6 +235,29 @@ def test_request_is_refused_whole_when_the_store_goes_in_the_middle_of_it(
     assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
     assert not Instance.objects.exists()
     assert not SubmissionFile.objects.exists()
+
+
+@pytest.mark.parametrize("store", ["local"], indirect=True)
+def test_request_is_taken_again_whose_server_died_while_the_store_was_away(
+    store, client, technician, department, settings, monkeypatch
+):
+    """What it sent couldn't be read to its end then: that doesn't make it another request."""
+    directory = Path(store.path(""))
+    settings.INTAKE_SPOOL_DIR = directory / "incoming"
+    client.force_login(technician)
+    content = make_dicom()
+
+    def send():
+        files = {"files": io.BytesIO(content), "department": department.slug}
+        return client.post(reverse("api-submission-list"), files, HTTP_IDEMPOTENCY_KEY="order-42")
+
+    with monkeypatch.context() as patch, directory_away(directory, "moved"):
+        patch.setattr(idempotency, "release_request", lambda *, row: None)
+        away = send()
+
+    assert (away.status_code, away.json()["code"]) == (503, "storage_unavailable")
+    assert send().status_code == 201
+    assert Instance.objects.count() == 1
 
 
 @pytest.mark.parametrize("door", ["rest", "stow"])
