@@ -7,7 +7,7 @@ with a year of rows. docs/operators.md tells the rates of what grows by design.
 import datetime as dt
 from dataclasses import dataclass
 
-from accounts.services import answers, attempts, mailing, notices, searches, sessions
+from accounts.services import attempts, kept_answers, mailing, notices, searches, sessions
 from classifier.services import drafts
 
 
@@ -50,7 +50,7 @@ TABLES: dict[str, Bound] = {
     "accounts.Attempts": Swept("since", attempts.KEPT, "sweep_attempts"),
     "accounts.AuditEvent": Grows("the audit trail: nothing is ever removed from it"),
     "accounts.Department": Counted("departments"),
-    "accounts.KeptAnswer": Swept("created_at", answers.KEPT_FOR, "forget_answers"),
+    "accounts.KeptAnswer": Swept("created_at", kept_answers.KEPT_FOR, "forget_answers"),
     "accounts.Membership": Counted("people and departments"),
     "accounts.PasswordLink": Grows("by whose word an account was opened: a row for each link"),
     "accounts.ReadTally": Swept("minute", A_MINUTE, "tell_tallies"),

@@ -4,13 +4,13 @@ from django.urls import path
 
 from records.views import (
     conflicts,
+    department_rules,
     exports,
     images,
     keeping,
     nodes,
     patients,
     quarantine,
-    routing,
     studies,
     submissions,
     timeline,
@@ -41,18 +41,24 @@ urlpatterns = [
         name="submission-again",
     ),
     path("submit/known/", submissions.KnownPatientsView.as_view(), name="known-patients"),
-    path("department-rules/", routing.RuleListView.as_view(), name="department-rule-list"),
-    path("department-rules/new/", routing.RuleCreateView.as_view(), name="department-rule-create"),
+    path("department-rules/", department_rules.RuleListView.as_view(), name="department-rule-list"),
     path(
-        "department-rules/<uuid:pk>/", routing.RuleEditView.as_view(), name="department-rule-edit"
+        "department-rules/new/",
+        department_rules.RuleCreateView.as_view(),
+        name="department-rule-create",
+    ),
+    path(
+        "department-rules/<uuid:pk>/",
+        department_rules.RuleEditView.as_view(),
+        name="department-rule-edit",
     ),
     path(
         "department-rules/<uuid:pk>/remove/",
-        routing.RuleRemoveView.as_view(),
+        department_rules.RuleRemoveView.as_view(),
         name="department-rule-remove",
     ),
-    path("studies/move/", routing.StudyMoveByUidView.as_view(), name="study-move-by-uid"),
-    path("studies/<uuid:pk>/move/", routing.StudyMoveView.as_view(), name="study-move"),
+    path("studies/move/", department_rules.StudyMoveByUidView.as_view(), name="study-move-by-uid"),
+    path("studies/<uuid:pk>/move/", department_rules.StudyMoveView.as_view(), name="study-move"),
     path("studies/", studies.StudyListView.as_view(), name="study-list"),
     path("studies/<uuid:pk>/", studies.StudyDetailView.as_view(), name="study-detail"),
     path(

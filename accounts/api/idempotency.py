@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from accounts.access import signed_in_user
 from accounts.errors import IdempotencyKeyInvalid
 from accounts.models import KeptAnswer
-from accounts.services.answers import Answer, claimed_request, keep_answer, release_request
+from accounts.services.kept_answers import Answer, claimed_request, keep_answer, release_request
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"

@@ -1,7 +1,7 @@
 """The rows of the accounts app."""
 
-from accounts.models.answers import KeptAnswer
 from accounts.models.audit import AuditEvent
+from accounts.models.kept_answers import KeptAnswer
 from accounts.models.limits import Attempts, RefusalTally
 from accounts.models.links import AccountNotice, PasswordLink
 from accounts.models.mails import AccountMail

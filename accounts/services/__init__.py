@@ -1,6 +1,5 @@
 """Every write of the accounts app: who acts comes first, and each leaves one audit event."""
 
-from accounts.services.answers import forget_answers
 from accounts.services.attempts import sweep_attempts
 from accounts.services.departments import (
     create_department,
@@ -8,6 +7,7 @@ from accounts.services.departments import (
     set_default_issuer,
 )
 from accounts.services.devices import remember_device
+from accounts.services.kept_answers import forget_answers
 from accounts.services.mailing import send_waiting_mails
 from accounts.services.notices import acknowledge_notices, forget_notices
 from accounts.services.passwords import (

@@ -16,11 +16,11 @@ from accounts.audit import TRAIL, record_trail_viewed
 from accounts.audit_forms import AuditQuestionForm
 from accounts.choices import Action, EventKind, Period
 from accounts.deliveries import DeliveredBody, begin_delivery
-from accounts.exports import csv_lines
 from accounts.filters import FilterForm
 from accounts.models import AuditEvent
 from accounts.reads import told_by
 from accounts.roles import Verb
+from accounts.trail_csv import csv_lines
 from accounts.views.lists import FilteredListView
 
 ROWS_AT_A_TIME = 2000

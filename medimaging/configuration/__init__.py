@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 import environ
 
-from medimaging.configuration.conflicts import find_conflicts
+from medimaging.configuration.contradictions import find_conflicts
 from medimaging.configuration.faults import Fault, SettingsUnusable, say, stop
 from medimaging.configuration.misspelt import meant, unknown_in_environment, unknown_in_file
 from medimaging.configuration.table import VARIABLES

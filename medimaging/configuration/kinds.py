@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from medimaging.configuration import urls
+from medimaging.configuration import service_urls
 
 TRUE_WORDS = ("true", "yes", "on", "1", "y")
 FALSE_WORDS = ("false", "no", "off", "0", "n")
@@ -176,7 +176,7 @@ class DatabaseUrl:
 
     def parse(self, text: str) -> str:
         """Return it, once the parts are known to be there."""
-        url = urls.split(text, schemes=self.schemes[:2], also=self.schemes[2:])
+        url = service_urls.split(text, schemes=self.schemes[:2], also=self.schemes[2:])
         name = url.path.removeprefix("/")
         if not name or "/" in name:
             raise ValueError("it has to end in the name of the database: postgres://…/medimaging")
@@ -189,7 +189,7 @@ class RedisUrl:
 
     def parse(self, text: str) -> str:
         """Return it, once the parts are known to be there."""
-        url = urls.split(text, schemes=("redis", "rediss", "unix"))
+        url = service_urls.split(text, schemes=("redis", "rediss", "unix"))
         if text.startswith("unix:"):
             if url.path in ("", "/"):
                 raise ValueError("it has to name the socket: unix:///run/redis.sock?db=0")
@@ -208,7 +208,7 @@ class MailUrl:
         """Return it, once the parts are known to be there."""
         stand_ins = ("consolemail", "filemail", "memorymail", "dummymail")
         servers = ("smtp", "smtps", "smtp+tls", "smtp+ssl")
-        url = urls.split(text, schemes=servers, also=stand_ins)
+        url = service_urls.split(text, schemes=servers, also=stand_ins)
         if text.startswith("smtp") and not url.host:
             raise ValueError("it has to name a host: smtp+tls://user:password@host:587")
         return text
@@ -222,7 +222,7 @@ class WebUrl:
 
     def parse(self, text: str) -> str:
         """Return it, once the parts are known to be there."""
-        url = urls.split(text, schemes=("https", "http"))
+        url = service_urls.split(text, schemes=("https", "http"))
         if not url.host:
             raise ValueError("it has to name a host: https://imaging.hospital.example")
         if self.is_origin and url.path.strip("/"):

@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from records.api import exports, identity_views, keeping, routing, uploads, views
+from records.api import department_rules, exports, identity_views, keeping, uploads, views
 
 router = SimpleRouter(use_regex_path=False)
 router.register("submissions", views.SubmissionViewSet, basename="api-submission")
@@ -14,7 +14,9 @@ router.register("deleted-studies", keeping.DeletedStudyViewSet, basename="api-de
 router.register("holds", keeping.HoldViewSet, basename="api-hold")
 router.register("conflicts", identity_views.ConflictViewSet, basename="api-conflict")
 router.register("quarantine", identity_views.QuarantineViewSet, basename="api-quarantine")
-router.register("department-rules", routing.DepartmentRuleViewSet, basename="api-department-rule")
+router.register(
+    "department-rules", department_rules.DepartmentRuleViewSet, basename="api-department-rule"
+)
 router.register("exports", exports.ExportViewSet, basename="api-export")
 
 urlpatterns = [

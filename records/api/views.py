@@ -26,6 +26,7 @@ from accounts.parameters import Takes, takes
 from accounts.reads import NOTHING, Declared, told_by
 from accounts.roles import Verb
 from records.accesses import record_submission_view
+from records.api.department_rules import MovedStudySerializer, MoveSerializer
 from records.api.filters import (
     FrameForm,
     InstanceFilters,
@@ -34,7 +35,6 @@ from records.api.filters import (
     read_parameters,
 )
 from records.api.keeping import ReasonedDeletionSchema, read_reason
-from records.api.routing import MovedStudySerializer, MoveSerializer
 from records.api.searches import PatientSearchSerializer, Searched, StudySearchSerializer, page_of
 from records.api.serializers import (
     InstanceSerializer,

@@ -24,6 +24,16 @@ from records.dicom.errors import (
     SeveralPictures,
     UnknownFormat,
 )
+from records.errors.department_rules import (
+    RuleSaysNothing,
+    RuleTaken,
+    StudyAmbiguous,
+    StudyHeldThere,
+    StudyInQuestion,
+    StudyNotMovable,
+    StudyStillOpen,
+    StudyThereAlready,
+)
 from records.errors.dicomweb import (
     BodyBroken,
     LengthRequired,
@@ -113,16 +123,6 @@ from records.errors.nodes import (
     NodeNotWaiting,
     NodeOwnChange,
     NodeTitleTaken,
-)
-from records.errors.routing import (
-    RuleSaysNothing,
-    RuleTaken,
-    StudyAmbiguous,
-    StudyHeldThere,
-    StudyInQuestion,
-    StudyNotMovable,
-    StudyStillOpen,
-    StudyThereAlready,
 )
 from records.errors.stores import StoreForeign, StoreUnavailable
 from records.errors.submissions import (

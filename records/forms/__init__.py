@@ -1,5 +1,6 @@
 """The forms of the records pages, by subject."""
 
+from records.forms.department_rules import DepartmentRuleForm, MoveByUidForm, MoveForm
 from records.forms.exports import ClearanceForm, ExportFilterForm, ExportForm
 from records.forms.identity import (
     RESOLUTION_FORMS,
@@ -21,7 +22,6 @@ from records.forms.lists import (
     days_ago,
 )
 from records.forms.nodes import NetworksField, NodeForm
-from records.forms.routing import DepartmentRuleForm, MoveByUidForm, MoveForm
 from records.forms.submissions import BODY_PARTS, MODALITIES, VIEW_POSITIONS, SubmitForm, holds_text
 
 __all__ = [

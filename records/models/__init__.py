@@ -1,6 +1,7 @@
 """The rows of the records app."""
 
 from records.models.conflicts import ConflictDecision, IdentityConflict, QuarantinedFile
+from records.models.department_rules import DepartmentRule, RoutingFacts
 from records.models.descriptions import InstanceDescription
 from records.models.exports import Export, ExportHold, ExportHoldSight
 from records.models.imaging import Instance, Series, Study
@@ -12,7 +13,6 @@ from records.models.keeping import (
 )
 from records.models.nodes import DicomNode
 from records.models.patients import Patient
-from records.models.routing import DepartmentRule, RoutingFacts
 from records.models.submissions import Submission, SubmissionFile
 from records.models.uploads import Upload
 

@@ -4,6 +4,7 @@ The models stand above: rows of another table are asked for by the relation that
 (`self.model.studies`), and models are imported for types alone.
 """
 
+from records.querysets.department_rules import DepartmentRuleQuerySet
 from records.querysets.exports import ExportQuerySet
 from records.querysets.identity import IdentityConflictQuerySet, QuarantinedFileQuerySet
 from records.querysets.imaging import InstanceManager, InstanceQuerySet, SeriesQuerySet
@@ -11,7 +12,6 @@ from records.querysets.keeping import LegalHoldQuerySet, UnreferencedFileQuerySe
 from records.querysets.names import patient_matching
 from records.querysets.nodes import DicomNodeQuerySet
 from records.querysets.patients import PatientQuerySet
-from records.querysets.routing import DepartmentRuleQuerySet
 from records.querysets.studies import StudyQuerySet
 from records.querysets.submissions import SubmissionFileQuerySet, SubmissionQuerySet, UploadQuerySet
 

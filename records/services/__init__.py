@@ -1,6 +1,14 @@
 """Everything that writes records: the one way in for files, and what ends a submission."""
 
 from records.dicom.reading.declared import DeclaredFields
+from records.services.department_rules import (
+    DepartmentChoice,
+    add_rule,
+    choose_department,
+    declared_facts,
+    remove_rule,
+    update_rule,
+)
 from records.services.export_files import sweep_export_files
 from records.services.exports import (
     claim_export,
@@ -28,14 +36,6 @@ from records.services.quarantine import discard_quarantined
 from records.services.receiving import receive_file, receive_files
 from records.services.resolutions import Standing, resolve_conflict, reverse_resolution, sent_of
 from records.services.retention import apply_retention, delete_study, restore_study
-from records.services.routing import (
-    DepartmentChoice,
-    add_rule,
-    choose_department,
-    declared_facts,
-    remove_rule,
-    update_rule,
-)
 from records.services.storage import scrub_storage, scrub_study, sweep_storage
 from records.services.studies import complete_idle_studies, complete_study, state_kind
 from records.services.submissions import (

@@ -27,6 +27,7 @@ from records.files.spool import publish
 from records.files.stores import Spooled
 from records.models import Instance, InstanceDescription, Series, Study, Submission, SubmissionFile
 from records.services.conflicts import question_study
+from records.services.department_rules import check_routed, rules_for
 from records.services.departments import tell_other_departments
 from records.services.descriptions import make_description
 from records.services.healing import check_takes_place, find_lost, heal_instance, lock_lost
@@ -40,7 +41,6 @@ from records.services.identity import (
     whose_is,
 )
 from records.services.quarantine import quarantine_file
-from records.services.routing import check_routed, rules_for
 from records.services.sameness import Comparisons, NotCompared
 from records.services.studies import reopen_study
 from records.services.verdicts import (

@@ -30,8 +30,8 @@ from records.services import (
     close_submission,
     open_submission,
 )
+from records.services.department_rules import rules_for
 from records.services.lookup import who_is
-from records.services.routing import rules_for
 
 ACCEPTED_FORMATS = "DICOM, PNG, JPEG, WebP or TIFF; a whole series may come as one ZIP"
 # Stands for the id that a verdict brings.

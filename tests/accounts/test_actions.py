@@ -18,9 +18,9 @@ from django.utils import timezone
 from accounts.actions import LONGEST_ACTION, ActionRegistry, AuditAction, registry
 from accounts.audit import record_event
 from accounts.choices import Action
-from accounts.exports import csv_lines
 from accounts.models import AuditEvent
 from accounts.services import flush_refusals, note_refusal
+from accounts.trail_csv import csv_lines
 from medimaging.choices import Action as PlatformAction
 from tests.product import ROOT
 

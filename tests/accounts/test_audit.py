@@ -7,8 +7,8 @@ from django.db import DatabaseError, connection, transaction
 
 from accounts.audit import bind_request_context, bind_token, record_access, record_event
 from accounts.choices import Action, ActorKind
-from accounts.exports import csv_lines
 from accounts.models import AuditEvent
+from accounts.trail_csv import csv_lines
 from accounts.wording import describe_event
 from classifier.choices import Action as ClassifierAction
 from records.choices import Action as RecordsAction

@@ -157,8 +157,8 @@ def _record_look(config: "TaskConfig", options: argparse.Namespace, folder: Path
 
 def _configure_nested(options: argparse.Namespace, config: "TaskConfig") -> "Configure":
     """A search inside each fold, on its training rows alone; the space is checked at once."""
+    from ml.workshop.tuning.search import best_overrides, run_study
     from ml.workshop.tuning.space import check_space, read_space
-    from ml.workshop.tuning.study import best_overrides, run_study
     from ml.workshop.tuning.trials import Search, make_parts
 
     path, overrides = find_task_path(options), parse_overrides(options.set)

@@ -116,7 +116,7 @@ def load_ready(options: argparse.Namespace) -> TaskConfig:
 
     Raises TaskConfigInvalid before any engine is loaded.
     """
-    from ml.workshop.exporting.release import find_unknown_changes
+    from ml.workshop.exporting.release_gate import find_unknown_changes
 
     return load_task(
         find_task_path(options),

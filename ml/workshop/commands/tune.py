@@ -120,8 +120,8 @@ def run(options: argparse.Namespace) -> int:
     config = load_ready(options)
     load_keras()
     from ml.workshop.tuning.report import join_command, write_report
+    from ml.workshop.tuning.search import best_overrides, list_trials, run_study
     from ml.workshop.tuning.space import write_overrides
-    from ml.workshop.tuning.study import best_overrides, list_trials, run_study
 
     search = _make_search(options, config)
     name = options.study or f"{config.task}-{search.digest[:12]}"

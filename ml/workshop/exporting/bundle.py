@@ -53,7 +53,7 @@ from ml.workshop.exporting.gate_fitting import fit_gate
 from ml.workshop.exporting.kept import write_population
 from ml.workshop.exporting.quality_fitting import fit_quality
 from ml.workshop.exporting.readout import read_out
-from ml.workshop.exporting.release import check_gate
+from ml.workshop.exporting.release_gate import check_gate
 from ml.workshop.exporting.rendering import render_texts, seal
 from ml.workshop.exporting.series_fitting import Slices, choose_series_rule
 from ml.workshop.map_rule import find_map_size

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ml.distance import EmbeddingSpace
 from ml.gate import IN_SCOPE, Gate, score_rejection, standardise
 from ml.workshop.exporting.readout import Readout
-from ml.workshop.turns import TURNED_KINDS
+from ml.workshop.orientations import TURNED_KINDS
 
 Floats = NDArray[np.float32]
 

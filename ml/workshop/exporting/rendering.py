@@ -19,7 +19,13 @@ from ml.workshop.evaluation.predictions import read_answers
 from ml.workshop.evaluation.report import PAGE, PREDICTIONS
 from ml.workshop.exporting.kept import POPULATION, read_kept, write_population
 from ml.workshop.exporting.model_card import render_card
-from ml.workshop.exporting.release import Scored, check_gate, choose_stage, judge_gate, list_figures
+from ml.workshop.exporting.release_gate import (
+    Scored,
+    check_gate,
+    choose_stage,
+    judge_gate,
+    list_figures,
+)
 from ml.workshop.openings import record_opening
 from ml.workshop.task_config import TaskConfig
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ml.errors import DataInvalid
 from ml.workshop.datasets import Example
+from ml.workshop.orientations import TURNED_KINDS
 from ml.workshop.rejects.drawn import DRAWN_KINDS, draw_rejects
 from ml.workshop.rejects.gathered import (
     OTHER_KINDS,
@@ -20,7 +21,6 @@ from ml.workshop.rejects.reject import Reject
 from ml.workshop.rejects.scoring import REJECTS, RejectScore, score_rejects, write_rejects_score
 from ml.workshop.rejects.spoilt import OWN_KINDS
 from ml.workshop.task_config import TaskConfig
-from ml.workshop.turns import TURNED_KINDS
 
 __all__ = [
     "KINDS",

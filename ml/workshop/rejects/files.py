@@ -5,10 +5,10 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from ml.workshop.orientations import TURNED_KINDS
 from ml.workshop.rejects.gathered import PHOTOGRAPH_KINDS
 from ml.workshop.rejects.reject import Reject
 from ml.workshop.rejects.spoilt import OWN_KINDS
-from ml.workshop.turns import TURNED_KINDS
 
 TABLE = "rejects.csv"
 SOURCE = "rejects"

@@ -15,10 +15,10 @@ from ml.images import Frame, read_frames, to_display
 from ml.inputs import InputConfig
 from ml.preprocessing import show_frame
 from ml.workshop.datasets import Example
+from ml.workshop.orientations import TURNED_KINDS, turn
 from ml.workshop.rejects.reject import Reject, encode_reject
 from ml.workshop.rejects.spoilt import MAX_CELLS, OWN_KINDS, SHEET, change_own, lay_out_sheet
 from ml.workshop.task_config import TaskConfig
-from ml.workshop.turns import TURNED_KINDS, turn
 
 Row = Mapping[str, str]
 Meaning = str | tuple[str, ...]

@@ -16,11 +16,11 @@ from ml.errors import DataInvalid, MLError
 from ml.images import read_frames
 from ml.preprocessing import prepare_display, show_frame
 from ml.workshop.datasets import Example
+from ml.workshop.orientations import TURNED_KINDS, turn
 from ml.workshop.progress import track
 from ml.workshop.task_config import TaskConfig
 from ml.workshop.training.augmentation import augment_display, mix_batch
 from ml.workshop.training.cache import ArrayCache
-from ml.workshop.turns import TURNED_KINDS, turn
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 

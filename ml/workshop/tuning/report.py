@@ -14,8 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ml.workshop.tuning.fitting import is_loss
 from ml.workshop.tuning.plots import plot_history, plot_importance, plot_parallel
+from ml.workshop.tuning.search import ATTEMPT, FOLDER, LOCK, REASON, TRIALS, find_best, list_trials
 from ml.workshop.tuning.space import tidy_point, write_overrides
-from ml.workshop.tuning.study import ATTEMPT, FOLDER, LOCK, REASON, TRIALS, find_best, list_trials
 from ml.workshop.tuning.trials import Search
 from ml.workshop.tuning.workers import hold_lock
 

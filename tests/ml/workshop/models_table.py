@@ -15,7 +15,7 @@ from ml.workshop.evaluation.beside import read_baselines
 from ml.workshop.evaluation.crossval_record import CrossvalRecord
 from ml.workshop.exporting.card_tables import format_interval
 from ml.workshop.exporting.kept import read_kept
-from ml.workshop.exporting.release import Scored, list_figures
+from ml.workshop.exporting.release_gate import Scored, list_figures
 
 PAGE = Path(__file__).parents[3] / "docs" / "models.md"
 NONE = "–"

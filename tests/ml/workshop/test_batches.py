@@ -13,8 +13,8 @@ from ml.errors import TaskConfigInvalid
 from ml.images import read_frames, to_display
 from ml.preprocessing import prepare_display, prepare_frame
 from ml.workshop.datasets import Dataset, Example, load_dataset
+from ml.workshop.orientations import TURNED_KINDS, turn
 from ml.workshop.task_config import TaskConfig
-from ml.workshop.turns import TURNED_KINDS, turn
 from tests.ml.conftest import load_chest
 from tests.ml.pictures import draw_case
 

@@ -12,8 +12,8 @@ import pytest
 
 from ml.workshop.datasets import Dataset
 from ml.workshop.task_config import TaskConfig
+from ml.workshop.tuning.search import list_trials, run_study
 from ml.workshop.tuning.space import read_space
-from ml.workshop.tuning.study import list_trials, run_study
 from ml.workshop.tuning.trials import Search
 from ml.workshop.tuning.workers import Worker
 from tests.ml.conftest import load_chest
@@ -103,7 +103,7 @@ WAITING = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from ml.workshop.tuning.study import run_study
+from ml.workshop.tuning.search import run_study
 from tests.ml.workshop import searches
 
 def wait(config, rows, run, *, on_epoch=None, **options):

@@ -27,6 +27,7 @@ from ml.workshop.datasets import Example, load_dataset
 from ml.workshop.datasets.tables import read_table
 from ml.workshop.exporting.gate_fitting import fit_gate
 from ml.workshop.exporting.readout import Readout, read_out
+from ml.workshop.orientations import TURNED_KINDS
 from ml.workshop.rejects import (
     KINDS,
     MIN_TEST_REJECTS,
@@ -45,7 +46,6 @@ from ml.workshop.rejects.reject import encode_reject
 from ml.workshop.rejects.scoring import Share
 from ml.workshop.rejects.spoilt import CHANGED_KINDS, OWN_KINDS
 from ml.workshop.task_config import TaskConfig, find_task, load_task
-from ml.workshop.turns import TURNED_KINDS
 from tests.ml.conftest import ALONE, ALONE_SET, load_chest
 from tests.ml.pictures import draw_case, encode_picture
 

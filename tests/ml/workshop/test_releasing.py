@@ -19,7 +19,7 @@ from ml.workshop.commands.options import BUNDLES_DIR, parse_overrides
 from ml.workshop.evaluation.crossval_record import find_record, read_record
 from ml.workshop.evaluation.results import Evaluation
 from ml.workshop.evaluation.scoring import score_plainly
-from ml.workshop.exporting.release import Scored, check_gate, judge_gate, list_figures
+from ml.workshop.exporting.release_gate import Scored, check_gate, judge_gate, list_figures
 from ml.workshop.figure_names import SHOWN, name_figures
 from ml.workshop.openings import check_reopening, read_openings, record_opening
 from ml.workshop.rejects import RejectScore

@@ -21,7 +21,7 @@ from ml.workshop.datasets import Dataset, load_dataset
 from ml.workshop.task_config import TaskConfig
 from ml.workshop.tuning.fitting import fit_network
 from ml.workshop.tuning.report import write_report
-from ml.workshop.tuning.study import best_overrides, list_trials, run_study
+from ml.workshop.tuning.search import best_overrides, list_trials, run_study
 from ml.workshop.tuning.trials import make_parts
 from tests.ml.conftest import ALONE_SET, load_chest
 from tests.ml.pictures import write_dataset
