@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -264,7 +265,7 @@ def run_python(*arguments: str, timeout_s: float = 300, **environment: str) -> s
 
 @contextmanager
 def running(data_dir: Path, *, root: Path = ROOT, **settings: str) -> Iterator[Product]:
-    """The product, from ready to stopped."""
+    """The product, from ready to stopped. Its data goes with it; what it printed stays."""
     product = Product(data_dir, root=root, **settings)
     try:
         product.start()
@@ -275,3 +276,4 @@ def running(data_dir: Path, *, root: Path = ROOT, **settings: str) -> Iterator[P
     finally:
         if product.process is not None and product.process.poll() is None:
             product.stop()
+        shutil.rmtree(data_dir, ignore_errors=True)
