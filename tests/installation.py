@@ -4,11 +4,8 @@ Importing it sets Django up. `tests/startup.py` has pytest do that, where it is 
 """
 
 import contextlib
-import hashlib
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,32 +13,11 @@ from typing import Any
 
 import django
 import pytest
-from filelock import FileLock
 
 from medimaging import addresses
+from tests.clusters import TEST_DATABASE, addressed, take_cluster
 
-ROOT = Path(__file__).parents[1]
-CLUSTERS = ROOT / "var" / "test-clusters"
-SCHEMA = (
-    *("*/migrations/*.py", "accounts/postgresql/*.py", "medimaging/database_roles.py"),
-    *("medimaging/management/commands/migrate.py", "medimaging/quickstart/services.py"),
-    *("requirements/base.txt", "requirements/quickstart.txt", "tests/installation.py"),
-)
-"""What a migrated cluster depends on: while none of it changes, one is made once and copied."""
 DATA_DIR = Path(tempfile.mkdtemp(prefix="medimaging-tests-"))
-TEST_DATABASE = "test_medimaging"
-LOCK_TIMEOUT = "120s"
-"""A test that waits for its own lock fails in PostgreSQL's words. Who waits in the driver hears no
-alarm: pytest-timeout can't end it."""
-
-
-def addressed(data_dir: Path) -> dict[str, str]:
-    """The settings by which each role gets to the tests' database on a server of that place."""
-    roles = {"": addresses.APP, "OWNER_": addresses.OWNER, "AUDITOR_": addresses.AUDITOR}
-    return {
-        f"DATABASE_{name}URL": addresses.database_url(data_dir, TEST_DATABASE, role=role)
-        for name, role in roles.items()
-    }
 
 
 # Before Django reads its settings. What a developer has exported must not reach the tests.
@@ -75,7 +51,7 @@ def embedded_services() -> Iterator[None]:
     from medimaging.quickstart.programs import end, spawn
 
     services.prepare_run_dir(DATA_DIR)
-    subprocess.run(["cp", "-a", _migrated_cluster(), DATA_DIR / "pgdata"], check=True)
+    take_cluster(DATA_DIR)
     postgres = services.EmbeddedPostgres(DATA_DIR, is_durable=False)
     redis = services.EmbeddedRedis(DATA_DIR)
     programs = [service.prepare() for service in (postgres, redis)]
@@ -89,56 +65,6 @@ def embedded_services() -> Iterator[None]:
             for program, process in zip(programs, processes, strict=True):
                 end(process, stop_signal=program.stop_signal, patience_s=10)
             shutil.rmtree(DATA_DIR, ignore_errors=True)
-
-
-def _migrated_cluster() -> Path:
-    """The directory of a stopped PostgreSQL with the tests' database, made if need be."""
-    found = sorted(path for pattern in SCHEMA for path in ROOT.glob(pattern))
-    digest = hashlib.sha256()
-    for path in found:
-        digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
-    cluster = CLUSTERS / digest.hexdigest()[:16]
-    CLUSTERS.mkdir(parents=True, exist_ok=True)
-    with FileLock(CLUSTERS / "lock"):
-        if not cluster.exists():
-            for former in CLUSTERS.glob("????????????????"):
-                shutil.rmtree(former)
-            _make_cluster(cluster)
-    return cluster
-
-
-def _make_cluster(cluster: Path) -> None:
-    """Make the database as production has it: migrated by its owner, used by the app's own role."""
-    from medimaging.quickstart.programs import end, spawn
-    from medimaging.quickstart.services import EmbeddedPostgres, prepare_run_dir
-
-    with tempfile.TemporaryDirectory(prefix="medimaging-cluster-") as folder:
-        prepare_run_dir(Path(folder))
-        postgres = EmbeddedPostgres(Path(folder), is_durable=False)
-        program = postgres.prepare()
-        with (Path(folder) / "log").open("w") as log:
-            process = spawn(program, output=log)
-            try:
-                postgres.wait()
-                postgres.prepare_database(TEST_DATABASE)
-                with as_superuser(TEST_DATABASE, data_dir=Path(folder)) as cursor:
-                    cursor.execute(DATE_BACK)
-                    alter = f"ALTER DATABASE {TEST_DATABASE} SET lock_timeout = '{LOCK_TIMEOUT}'"
-                    cursor.execute(alter)
-                subprocess.run(
-                    [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
-                    cwd=ROOT,
-                    env={**os.environ, **addressed(Path(folder))},
-                    check=True,
-                )
-            finally:
-                end(process, stop_signal=program.stop_signal, patience_s=10)
-        shutil.rmtree(addresses.run_dir(Path(folder)), ignore_errors=True)
-        # Never half a one, and the folder may be another file system's.
-        part = cluster.with_suffix(".part")
-        shutil.rmtree(part, ignore_errors=True)
-        subprocess.run(["cp", "-a", Path(folder) / "pgdata", part], check=True)
-        part.rename(cluster)
 
 
 @pytest.fixture(scope="session")
@@ -183,21 +109,13 @@ def migrate(transactional_db: None) -> Iterator[Callable[[list[tuple[str, str]]]
     adopt_store()
 
 
-DATE_BACK = """
-CREATE FUNCTION date_event_back(event bigint, moment timestamptz) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER SET session_replication_role = 'replica' AS
-    'BEGIN UPDATE accounts_auditevent SET occurred_at = moment WHERE id = event; END'
-"""
-"""What no role of the product can do, so that tests need not wait for events to grow old."""
-
-
 @contextlib.contextmanager
 def as_superuser(database: str = TEST_DATABASE, *, data_dir: Path = DATA_DIR) -> Iterator[Any]:
     """A cursor of the role that the product itself never uses, in a transaction of its own."""
     from medimaging.quickstart.services import EmbeddedPostgres
 
     with (
-        contextlib.closing(EmbeddedPostgres(data_dir).connect(database)) as connection,
+        contextlib.closing(EmbeddedPostgres(DATA_DIR).connect(database)) as connection,
         connection,
         connection.cursor() as cursor,
     ):

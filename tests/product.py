@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 import psutil
 
+from tests.clusters import take_cluster
+
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 300
 Found = TypeVar("Found")
@@ -80,6 +82,9 @@ class Product:
 
     def start(self) -> None:
         """Start it, and return when it says that it is ready."""
+        if self.root == ROOT and not (self.data_dir / "pgdata").exists():
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            take_cluster(self.data_dir)
         with self.output.open("ab") as output:
             self._said_before = output.tell()
             self.process = subprocess.Popen(
