@@ -48,6 +48,20 @@ class Teller:
 
     def __init__(self, config: pytest.Config) -> None:
         self._terminal = config.pluginmanager.getplugin("terminalreporter")
+        self._running: dict[str, None] = {}
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Note what has begun."""
+        self._running[nodeid] = None
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Note what has ended."""
+        self._running.pop(nodeid, None)
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Say what is left undone."""
+        for nodeid in self._running:
+            self._terminal.write_line(f"not ended: {nodeid}")
 
     @pytest.hookimpl(trylast=True)  # after its F was printed
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
