@@ -2,11 +2,13 @@
 
 import datetime as dt
 import io
+import struct
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import ImageCms
 from pydicom import DataElement, Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -193,6 +195,13 @@ def test_deidentify_gives_the_same_uids_under_the_same_key_only():
     assert len(one.StudyInstanceUID) <= 64
     assert other.StudyInstanceUID != one.StudyInstanceUID
     assert one.FrameOfReferenceUID == "1.2.840.10008.1.4.1.1"
+
+
+def test_deidentify_gives_the_same_file_at_any_time():
+    """A colour profile says when it was made; two that differ would be two files of one UID."""
+    profile = released(make_dicom(ICCProfile=b"a camera's own")).ICCProfile
+    assert profile[24:36] == struct.pack(">6H", 2000, 1, 1, 0, 0, 0)
+    assert ImageCms.getProfileName(ImageCms.ImageCmsProfile(io.BytesIO(profile))).strip()
 
 
 def test_deidentify_keeps_references_between_two_objects():

@@ -1,5 +1,6 @@
 """ICC profiles made for the tests, whose effect nobody can overlook."""
 
+import functools
 import struct
 
 from PIL import ImageCms
@@ -7,6 +8,7 @@ from PIL import ImageCms
 HEADER_BYTES = 128
 
 
+@functools.cache  # it says in which second it was made
 def swapping_profile() -> bytes:
     """sRGB with its red and blue primaries exchanged: red is shown as blue."""
     content = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())

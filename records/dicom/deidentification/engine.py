@@ -1,6 +1,7 @@
 """One image without its patient: every attribute at every depth, the file's wrapping included."""
 
 import io
+import struct
 from dataclasses import dataclass
 
 from PIL import ImageCms
@@ -28,6 +29,8 @@ from records.dicom.errors import ExportUnreadable
 from records.dicom.reading.values import PARSE_ERRORS
 
 DEEPEST = 32
+_DATED = slice(24, 36)
+"""Where the header of an ICC profile says when it was made (ICC.1:2022, 7.2)."""
 CODE_KEYWORDS = frozenset({"CodeValue", "LongCodeValue", "URNCodeValue", "CodeMeaning"})
 
 
@@ -137,8 +140,12 @@ def _made(element: DataElement, vr: str, value: object) -> DataElement | None:
 
 
 def _standard_profile() -> bytes:
-    """The colour space most images are in anyway: a camera's own profile may hold text."""
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    """The colour space most images are in anyway: a camera's own profile may hold text.
+
+    It is dated 2000, not now: an image that is released twice is the same file twice.
+    """
+    made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return made[: _DATED.start] + struct.pack(">6H", 2000, 1, 1, 0, 0, 0) + made[_DATED.stop :]
 
 
 def _written(result: Dataset) -> bytes:
