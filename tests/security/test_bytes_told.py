@@ -23,7 +23,7 @@ from tests.records.dimse import PEER, eventually, listening, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MIB = 1024 * 1024
-INSTANCES = 4
+INSTANCES = 8
 ANY_FILE = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 FRAMES = 'multipart/related; type="application/octet-stream"'
 
@@ -50,7 +50,7 @@ def reader(department):
 
 @pytest.fixture
 def study(department, reader, tmp_path) -> Any:
-    """Four images of 2 MiB each, so that a connection's buffers don't hold them."""
+    """Images of 2 MiB each: more of them than the buffers of a connection hold."""
     uids = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid()}
     files = []
     for number in range(INSTANCES):
