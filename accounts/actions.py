@@ -22,6 +22,11 @@ Sentence = str | Callable[[Mapping[str, Any]], str]
 _SHAPE = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*")
 
 
+def in_words(name: str) -> str:
+    """Return what people read for a name in code: "Legal hold"."""
+    return name.replace("_", " ").capitalize()
+
+
 class AuditAction(models.TextChoices):
     """Something that happens; each app derives its own `Action` from this.
 
@@ -90,7 +95,7 @@ class ActionRegistry:
 
     def name_target(self, kind: str) -> str:
         """Return what people call this kind of target: "DICOM node", "Study"."""
-        return self._targets.get(kind, kind.replace("_", " ").capitalize())
+        return self._targets.get(kind, in_words(kind))
 
     @property
     def reads(self) -> frozenset[AuditAction]:

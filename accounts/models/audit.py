@@ -8,7 +8,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.utils import timezone
 
-from accounts.actions import LONGEST_ACTION, registry
+from accounts.actions import LONGEST_ACTION, in_words, registry
 from accounts.choices import ActorKind, Outcome
 from accounts.querysets import AuditEventQuerySet
 from accounts.wording import describe_event, name_actor
@@ -31,10 +31,6 @@ FACTS = {
     "database_user": "Database role",
 }
 """The columns that the audit page unfolds below an event, and what it calls them."""
-
-
-def _in_words(name: str) -> str:
-    return name.replace("_", " ").capitalize()
 
 
 def _as_text(value: Any) -> str:
@@ -131,7 +127,7 @@ class AuditEvent(models.Model):
             columns.append(("Values before and after", "sealed; an operator can open them"))
         if self.searched:
             columns.append(("Searched for", f"{len(self.searched)} terms, kept as hashes"))
-        details = [(_in_words(name), _as_text(value)) for name, value in self.details.items()]
+        details = [(in_words(name), _as_text(value)) for name, value in self.details.items()]
         stated = [*columns, *details]
         return [(words, str(value)) for words, value in stated if value not in (None, "", {})]
 
