@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 import environ
 
-from medimaging.configuration.contradictions import find_conflicts
+from medimaging.configuration.contradictions import find_contradictions
 from medimaging.configuration.faults import Fault, SettingsUnusable, say, stop
 from medimaging.configuration.misspelt import meant, unknown_in_environment, unknown_in_file
 from medimaging.configuration.table import VARIABLES
@@ -111,7 +111,7 @@ def read(environment: Mapping[str, str], env_file: Path) -> tuple[Configuration,
             values[variable.name] = _value(variable, texts.get(variable.name, ""))
         except ValueError as error:
             faults.append(_invalid(variable, texts[variable.name], str(error)))
-    faults += find_conflicts(values)
+    faults += find_contradictions(values)
     unknown = _unknown(unknown_in_file(in_file), " in .env")
     unknown += _unknown(unknown_in_environment(environment.keys() - in_file.keys()), "")
     return Configuration(values, faults, unknown), in_file

@@ -8,7 +8,7 @@ from medimaging.configuration.faults import Fault
 CODE = "settings_conflict"
 
 
-def find_conflicts(values: Mapping[str, Any]) -> Iterator[Fault]:
+def find_contradictions(values: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield what doesn't fit; `values` has each variable that could be read, None where unset.
 
     What couldn't be read is told already, and fits everything.
