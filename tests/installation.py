@@ -110,7 +110,7 @@ def migrate(transactional_db: None) -> Iterator[Callable[[list[tuple[str, str]]]
 
 
 @contextlib.contextmanager
-def as_superuser(database: str = TEST_DATABASE, *, data_dir: Path = DATA_DIR) -> Iterator[Any]:
+def as_superuser(database: str = TEST_DATABASE) -> Iterator[Any]:
     """A cursor of the role that the product itself never uses, in a transaction of its own."""
     from medimaging.quickstart.services import EmbeddedPostgres
 

@@ -15,23 +15,18 @@ from psycopg2 import sql
 from pydicom.uid import generate_uid
 
 from accounts.models import Department
-from medimaging import addresses
 from medimaging.backup.snapshots import count_rows
 from medimaging.quickstart.services import EmbeddedPostgres
 from records.choices import StudyState
 from records.files.spool import publish, spooled
 from records.models import Instance, Patient, Series, Study
+from tests.clusters import addressed
 from tests.dicom.files import make_dicom
 from tests.factories import make_department
 from tests.installation import DATA_DIR, TEST_DATABASE, as_superuser
 from tests.product import ROOT
 
 BATCH = 250
-ROLES = {
-    "DATABASE_URL": addresses.APP,
-    "DATABASE_OWNER_URL": addresses.OWNER,
-    "DATABASE_AUDITOR_URL": addresses.AUDITOR,
-}
 
 
 class Installation:
@@ -44,10 +39,7 @@ class Installation:
         self.environment = {
             **os.environ,
             "MEDIMAGING_DATA_DIR": str(data_dir),
-            **{
-                name: addresses.database_url(DATA_DIR, database, role=role)
-                for name, role in ROLES.items()
-            },
+            **addressed(DATA_DIR, database),
             **settings,
         }
 

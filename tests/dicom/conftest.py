@@ -1,15 +1,13 @@
 """What tests of the DICOM library share. No database, no settings and no Django are there."""
 
 import dataclasses
-import io
 from collections.abc import Iterator
 
 import pytest
 
 from tests.dicom import sandboxed
-from tests.dicom.files import make_dicom
 from tests.dicom.sandboxed import Limits, sandbox
-from tests.dicom.watching import Watched
+from tests.dicom.watching import Watched, lend
 
 
 @pytest.fixture
@@ -29,8 +27,5 @@ def shared_pool() -> Iterator[Watched]:
 
 @pytest.fixture
 def pool(shared_pool: Watched, monkeypatch: pytest.MonkeyPatch) -> Watched:
-    """One child, started and waiting."""
-    shared_pool.grown = []
-    monkeypatch.setattr(sandbox, "pool", shared_pool)
-    sandbox.examine(io.BytesIO(make_dicom()))
-    return shared_pool
+    """One child of this library's sandbox."""
+    return lend(shared_pool, sandbox, monkeypatch)

@@ -1,6 +1,7 @@
 """A pool of children that tells what they took."""
 
 import contextlib
+import io
 import signal
 import threading
 import time
@@ -8,8 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
+import pytest
 
+from records.dicom.sandbox.calls import Sandbox
 from records.dicom.sandbox.pool import Pool
+from tests.dicom.files import make_dicom
 
 ALLOWED_SECONDS = 5
 ALLOWED_BYTES = 512 * 1000 * 1000
@@ -71,3 +75,11 @@ class Watched(Pool):
         thread = threading.Thread(target=strike)
         thread.start()
         return thread
+
+
+def lend(pool: Watched, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    """Have a sandbox use that pool during a test, with its child started and waiting."""
+    pool.grown = []
+    monkeypatch.setattr(sandbox, "pool", pool)
+    sandbox.examine(io.BytesIO(make_dicom()))
+    return pool

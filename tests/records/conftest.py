@@ -17,8 +17,7 @@ from records.files.sandboxed import sandbox
 from records.files.stores import adopt_store
 from records.models import Instance, QuarantinedFile, Submission, SubmissionFile, Upload
 from records.services import DeclaredFields, open_submission, open_upload, submit_study
-from tests.dicom.files import make_dicom
-from tests.dicom.watching import Watched
+from tests.dicom.watching import Watched, lend
 from tests.factories import make_department, make_user
 from tests.records.buckets import KEYS, REGION, s3_service, store_options
 from tests.records.outages import Wire, directory_away, service_away
@@ -187,8 +186,5 @@ def shared_pool() -> Iterator[Watched]:
 
 @pytest.fixture
 def pool(db, shared_pool, monkeypatch) -> Watched:
-    """One child, started and waiting."""
-    shared_pool.grown = []
-    monkeypatch.setattr(sandbox, "pool", shared_pool)
-    sandbox.examine(io.BytesIO(make_dicom()))
-    return shared_pool
+    """One child of the installation's sandbox."""
+    return lend(shared_pool, sandbox, monkeypatch)

@@ -12,6 +12,7 @@ import pytest
 from medimaging import addresses
 from medimaging.quickstart.services import EmbeddedPostgres
 from ml.aggregation import Outcome, decide
+from tests.clusters import addressed
 from tests.installation import DATA_DIR, as_superuser
 from tests.product import ROOT
 from tests.upgrades.facts import ask, gather
@@ -29,19 +30,6 @@ KEPT = """
 SELECT count(*) FROM classifier_classification c JOIN records_study s ON s.id = c.study_id
  WHERE s.deleted_at IS NULL
 """
-
-
-def addressed(database: str) -> dict[str, str]:
-    """The environment in which this release works with a database of the tests' own server."""
-    roles = {
-        "DATABASE_URL": addresses.APP,
-        "DATABASE_OWNER_URL": addresses.OWNER,
-        "DATABASE_AUDITOR_URL": addresses.AUDITOR,
-    }
-    urls = {
-        name: addresses.database_url(DATA_DIR, database, role=role) for name, role in roles.items()
-    }
-    return {**os.environ, **urls}
 
 
 def restore(release: Release, database: str) -> None:
@@ -83,8 +71,11 @@ def upgraded(
     release: Release = request.param
     database = f"release_{release.number.replace('.', '_')}"
     restore(release, database)
-    environment = addressed(database)
-    environment["MEDIMAGING_DATA_DIR"] = str(tmp_path_factory.mktemp("upgraded"))
+    environment = {
+        **os.environ,
+        **addressed(DATA_DIR, database),
+        "MEDIMAGING_DATA_DIR": str(tmp_path_factory.mktemp("upgraded")),
+    }
     manage(environment, "migrate", "--verbosity", "0")
     before = json.loads(release.facts.read_text(encoding="utf-8"))
     trail = before["audit"]
